@@ -1,0 +1,145 @@
+-- The application's side. A database that already runs has these, as tables or views, and keeps
+-- them as they are; an empty one gets the least that the job needs to run out of the box.
+
+-- Everything of the service lives beside domain_events, wherever on the search path that is.
+-- Without this, IF NOT EXISTS would look only into the first schema of the path and shadow the
+-- application's tables with empty ones.
+SELECT set_config(
+    'search_path',
+    concat_ws(', ',
+        (SELECT quote_ident(n.nspname)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.oid = to_regclass('domain_events')),
+        nullif(current_setting('search_path'), '')),
+    true);
+
+DO $$
+BEGIN
+    IF to_regclass('profiles') IS NULL THEN
+        CREATE TABLE profiles (
+            id uuid PRIMARY KEY,
+            email text NOT NULL,
+            full_name text
+        );
+    END IF;
+
+    IF to_regclass('orgs') IS NULL THEN
+        CREATE TABLE orgs (
+            id uuid PRIMARY KEY,
+            name text NOT NULL
+        );
+    END IF;
+
+    IF to_regclass('org_members') IS NULL THEN
+        CREATE TABLE org_members (
+            org_id uuid NOT NULL,
+            user_id uuid NOT NULL,
+            role text NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'member')),
+            PRIMARY KEY (org_id, user_id)
+        );
+    END IF;
+
+    IF to_regclass('projects') IS NULL THEN
+        CREATE TABLE projects (
+            id uuid PRIMARY KEY,
+            name text NOT NULL,
+            owner_org_id uuid NOT NULL
+        );
+    END IF;
+
+    IF to_regclass('project_access_grants') IS NULL THEN
+        CREATE TABLE project_access_grants (
+            project_id uuid NOT NULL,
+            user_id uuid NOT NULL,
+            PRIMARY KEY (project_id, user_id)
+        );
+    END IF;
+
+    IF to_regclass('resources') IS NULL THEN
+        CREATE TABLE resources (
+            id uuid PRIMARY KEY,
+            org_id uuid NOT NULL,
+            project_id uuid,
+            name text NOT NULL
+        );
+    END IF;
+
+    IF to_regclass('permissions') IS NULL THEN
+        CREATE TABLE permissions (
+            resource_id uuid NOT NULL,
+            user_id uuid NOT NULL,
+            permission text NOT NULL CHECK (permission IN ('view', 'edit', 'none')),
+            PRIMARY KEY (resource_id, user_id)
+        );
+    END IF;
+
+    IF to_regclass('chat_threads') IS NULL THEN
+        CREATE TABLE chat_threads (
+            id uuid PRIMARY KEY,
+            project_id uuid,
+            topic text
+        );
+    END IF;
+
+    IF to_regclass('chat_thread_participants') IS NULL THEN
+        CREATE TABLE chat_thread_participants (
+            thread_id uuid NOT NULL,
+            user_id uuid NOT NULL,
+            last_read_at timestamptz,
+            PRIMARY KEY (thread_id, user_id)
+        );
+    END IF;
+
+    IF to_regclass('meetings') IS NULL THEN
+        CREATE TABLE meetings (
+            id uuid PRIMARY KEY,
+            title text NOT NULL,
+            start_time timestamptz,
+            project_id uuid
+        );
+    END IF;
+
+    IF to_regclass('meeting_participants') IS NULL THEN
+        CREATE TABLE meeting_participants (
+            meeting_id uuid NOT NULL,
+            user_id uuid NOT NULL,
+            PRIMARY KEY (meeting_id, user_id)
+        );
+    END IF;
+
+    IF to_regclass('user_notification_preferences') IS NULL THEN
+        CREATE TABLE user_notification_preferences (
+            user_id uuid NOT NULL,
+            scope_type text NOT NULL CHECK (scope_type IN ('global', 'project', 'thread')),
+            scope_id uuid,
+            event_type text NOT NULL DEFAULT '*',
+            channel text NOT NULL DEFAULT '*' CHECK (channel IN ('in_app', 'email', '*')),
+            status text NOT NULL CHECK (status IN ('muted', 'digest', 'immediate')),
+            UNIQUE (user_id, scope_type, scope_id, event_type, channel)
+        );
+    END IF;
+
+    -- Who may see a document. The application's own rule wins; this one is: a permission row
+    -- decides, and without one whoever owns the document's organisation or has a grant on its
+    -- project may.
+    IF to_regprocedure('can_view(uuid, uuid)') IS NULL THEN
+        CREATE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean
+        LANGUAGE sql STABLE AS $body$
+            SELECT coalesce(
+                (SELECT permission <> 'none'
+                   FROM permissions
+                  WHERE resource_id = p_resource_id AND user_id = p_user_id),
+                EXISTS (
+                    SELECT FROM resources r
+                     WHERE r.id = p_resource_id
+                       AND (EXISTS (
+                               SELECT FROM org_members m
+                                WHERE m.org_id = r.org_id AND m.user_id = p_user_id
+                                  AND m.role = 'owner')
+                            OR EXISTS (
+                               SELECT FROM project_access_grants g
+                                WHERE g.project_id = r.project_id AND g.user_id = p_user_id))))
+        $body$;
+    END IF;
+END
+$$;

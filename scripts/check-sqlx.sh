@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Checks that .sqlx, against which builds verify the queries, says what the migrated database
+# says. Needs no sqlx-cli.
+#
+# Usage: scripts/check-sqlx.sh          fail when .sqlx is not current
+#        scripts/check-sqlx.sh --write  make it current
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$ROOT"
+source scripts/lib/ui.sh
+source scripts/lib/packages.sh
+source scripts/lib/postgres.sh
+source scripts/lib/throwaway.sh
+
+# The macros run only when the compiler does. A fresh copy of the sources at a fixed place is
+# always compiled, while its dependencies and the next ordinary build stay as they are.
+copy_sources() {
+  local entry
+  rm -rf "$COPY"
+  mkdir -p "$COPY" "$FRESH"
+  for entry in *; do
+    if [[ ! $entry -ef $TARGET ]]; then cp -R "$entry" "$COPY/"; fi
+  done
+}
+
+# The program that migrates has queries of its own. While .sqlx lacks some of them, it is built
+# against a database that psql migrated.
+migrate() {
+  pg_psql postgres -c 'CREATE DATABASE sqlx'
+  LIVE=$(pg_url sqlx)
+  if SQLX_OFFLINE=true cargo build --locked --quiet 2>"$FRESH.log"; then
+    DATABASE_URL=$LIVE "$TARGET/debug/notify-fan-out" migrate >"$FRESH.log" 2>&1 && return 0
+    cat "$FRESH.log" >&2
+    die 'the migrations failed'
+  fi
+  step 'the program does not build offline; migrating with psql'
+  local migration transaction
+  for migration in migrations/*.sql; do
+    transaction=-1
+    if [[ $(head -n 1 "$migration") == '-- no-transaction'* ]]; then transaction=''; fi
+    PGOPTIONS='-c client_min_messages=warning' pg_psql sqlx $transaction -f "$migration" >/dev/null || die "$migration failed"
+  done
+}
+
+ask_database() {
+  step 'checking every query against the migrated database'
+  CARGO_TARGET_DIR=$TARGET SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$FRESH DATABASE_URL=$LIVE \
+    cargo check --locked --quiet --all-targets --manifest-path "$COPY/Cargo.toml"
+}
+
+compare() {
+  mkdir -p "$FRESH"
+  if [[ ! -d .sqlx && -z $(ls -A "$FRESH") ]]; then return 0; fi
+  diff -ruN .sqlx "$FRESH" >"$FRESH.diff"
+}
+
+write() {
+  mkdir -p .sqlx
+  find .sqlx -name 'query-*.json' -delete
+  if [[ -n $(ls -A "$FRESH") ]]; then cp "$FRESH"/query-*.json .sqlx/; fi
+  step "wrote .sqlx ($(find .sqlx -name 'query-*.json' | wc -l | tr -d ' ') queries)"
+}
+
+main() {
+  case ${1:-} in
+  '' | --write) ;;
+  -h | --help)
+    print_header_help "$0"
+    exit 0
+    ;;
+  *) usage_error "unknown option: $1" ;;
+  esac
+  have cargo || die 'cargo is not installed'
+  TARGET=${CARGO_TARGET_DIR:-target}
+  mkdir -p "$TARGET"
+  TARGET=$(cd "$TARGET" && pwd -P)
+  COPY=$TARGET/check-sqlx
+  throwaway_start 'max_connections = 50'
+  FRESH=$PG_HOME/sqlx
+  copy_sources
+  migrate
+  ask_database
+  if compare; then
+    step '.sqlx is current'
+  elif [[ ${1:-} == --write ]]; then
+    write
+  else
+    head -n 60 "$FRESH.diff" >&2
+    die '.sqlx is not current; run scripts/check-sqlx.sh --write and commit it'
+  fi
+}
+
+main "$@"

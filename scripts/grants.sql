@@ -1,0 +1,214 @@
+-- Makes a role that may do exactly what the job needs, or gives these rights to one that exists.
+-- Run it after `notify-fan-out migrate`, with psql, as the owner of the tables or a superuser;
+-- again after an update. It only ever adds, and changes nothing that is as it should be.
+--
+--   psql -d DATABASE -f scripts/grants.sql                   the role notify_fan_out: run, retry, status
+--   psql -d DATABASE -v role=NAME -f scripts/grants.sql      another name
+--   psql -d DATABASE -v prune=1 -f scripts/grants.sql        and prune: delete what is done
+--   psql -d DATABASE -v prune=events -f scripts/grants.sql   and prune --events: delete events too
+--   psql -d DATABASE -v readonly=1 -f scripts/grants.sql     notify_fan_out_readonly, for dry runs,
+--                                                            explain, status and doctor: reads only
+\set ON_ERROR_STOP on
+\if :{?readonly}
+\else
+  \set readonly 0
+\endif
+\if :{?prune}
+\else
+  \set prune 0
+\endif
+\if :{?role}
+\elif :readonly
+  \set role notify_fan_out_readonly
+\else
+  \set role notify_fan_out
+\endif
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+SELECT set_config('notify_fan_out.role', :'role', true),
+       set_config('notify_fan_out.readonly', :'readonly', true),
+       set_config('notify_fan_out.prune', :'prune', true)
+\gset grants_
+
+-- Where the tables are: on the search path, else in the one schema that has domain_events.
+DO $$
+DECLARE
+    homes text[];
+BEGIN
+    IF to_regclass('domain_events') IS NULL THEN
+        SELECT array_agg(quote_ident(n.nspname)) INTO homes
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relname = 'domain_events' AND c.relkind IN ('r', 'p');
+        IF cardinality(homes) IS DISTINCT FROM 1 THEN
+            RAISE EXCEPTION 'domain_events is not on the search path (%), and % schemas have it',
+                current_setting('search_path'), coalesce(cardinality(homes), 0)
+                USING HINT = 'Is this the right database? Run notify-fan-out migrate before this; or set the path: PGOPTIONS=''-c search_path=…'' psql …';
+        END IF;
+        PERFORM set_config('search_path', homes[1] || ', ' || current_setting('search_path'), true);
+    END IF;
+END
+$$;
+
+-- The role. LOGIN, but without a password nobody gets in where one is asked for.
+DO $$
+DECLARE
+    role text := current_setting('notify_fan_out.role');
+BEGIN
+    IF to_regrole(quote_ident(role)) IS NULL THEN
+        EXECUTE format('CREATE ROLE %I LOGIN', role);
+    END IF;
+EXCEPTION
+    -- In another database of this server, at the same moment.
+    WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
+DO $$
+DECLARE
+    job text := current_setting('notify_fan_out.role');
+    reads_only boolean := current_setting('notify_fan_out.readonly')::boolean;
+    prune text := lower(current_setting('notify_fan_out.prune'));
+    needed record;
+    relation regclass;
+    sequence regclass;
+    may_write boolean;
+    can_view regprocedure := to_regprocedure('can_view(uuid, uuid)');
+    inspection regprocedure := to_regprocedure('get_pending_notification_events(integer)');
+    is_bypassing boolean := (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = job);
+    path text := array_to_string(ARRAY(SELECT quote_ident(s) FROM unnest(current_schemas(false)) AS s), ', ');
+BEGIN
+    IF prune NOT IN ('0', 'off', 'false', '1', 'on', 'true', 'events') THEN
+        RAISE EXCEPTION 'prune must be 1 or events, and is %', prune;
+    END IF;
+    IF can_view IS NULL THEN
+        RAISE EXCEPTION 'can_view(uuid, uuid) is not on the search path (%)', current_setting('search_path')
+            USING HINT = 'Run notify-fan-out migrate before this.';
+    END IF;
+
+    FOR needed IN
+        SELECT * FROM (VALUES
+            -- The application's. Of people, what is read of them and no more.
+            ('profiles', 'SELECT (id, email, full_name)', 'reads'),
+            ('orgs', 'SELECT', 'reads'),
+            ('org_members', 'SELECT', 'reads'),
+            ('projects', 'SELECT', 'reads'),
+            ('project_access_grants', 'SELECT', 'reads'),
+            ('resources', 'SELECT', 'reads'),
+            -- Read by can_view, which has the rights of its caller.
+            ('permissions', 'SELECT', 'reads'),
+            ('chat_threads', 'SELECT', 'reads'),
+            ('chat_thread_participants', 'SELECT', 'reads'),
+            ('meetings', 'SELECT', 'reads'),
+            ('meeting_participants', 'SELECT', 'reads'),
+            ('user_notification_preferences', 'SELECT', 'reads'),
+            -- The service's.
+            ('notify_fan_out_migrations', 'SELECT', 'reads'),
+            ('domain_events', 'SELECT', 'reads'),
+            ('notification_processing', 'SELECT', 'reads'),
+            ('notification_processing', 'UPDATE (processing_status, processor_id, claimed_at, completed_at,
+                retry_count, error_message, next_attempt_at, claim_token, retried_at, unhandled_type)', 'runs'),
+            ('notifications', 'SELECT', 'reads'),
+            ('notifications', 'INSERT (user_id, event_id, title, body, link_url, payload, coalesce_key,
+                coalesce_count)', 'runs'),
+            ('notifications', 'UPDATE (title, body, link_url, payload, coalesce_count, updated_at)', 'runs'),
+            ('pending_emails', 'SELECT', 'reads'),
+            ('pending_emails', 'INSERT (user_id, event_id, event_type, delivery_type, project_id, project_name,
+                subject, body_data)', 'runs'),
+            ('notification_once', 'SELECT', 'reads'),
+            ('notification_once', 'INSERT (user_id, once_key, event_id)', 'runs'),
+            ('notification_pruned', 'SELECT', 'reads'),
+            -- To delete a mail it is locked first, which takes the right to update it.
+            ('pending_emails', 'UPDATE (processed_at)', 'prunes'),
+            ('pending_emails', 'DELETE', 'prunes'),
+            ('notifications', 'DELETE', 'prunes'),
+            ('notification_processing', 'DELETE', 'prunes'),
+            ('notification_pruned', 'INSERT (event_ids, completed_at)', 'prunes'),
+            ('notification_pruned', 'UPDATE (completed_at, pruned_at)', 'prunes'),
+            ('notification_pruned', 'DELETE', 'prunes events'),
+            ('domain_events', 'DELETE', 'prunes events')
+        ) AS needed (name, privilege, what_for)
+         WHERE what_for = 'reads'
+            OR NOT reads_only AND (
+                what_for = 'runs'
+                OR what_for = 'prunes' AND prune IN ('1', 'on', 'true', 'events')
+                OR what_for = 'prunes events' AND prune = 'events')
+    LOOP
+        relation := to_regclass(needed.name);
+        IF relation IS NULL THEN
+            RAISE EXCEPTION 'relation % is not on the search path (%)', needed.name, current_setting('search_path')
+                USING HINT = 'Run notify-fan-out migrate before this.';
+        END IF;
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I',
+            (SELECT nspname FROM pg_namespace n JOIN pg_class c ON n.oid = c.relnamespace WHERE c.oid = relation), job);
+        EXECUTE format('GRANT %s ON %s TO %I', needed.privilege, relation, job);
+
+        -- Where row level security is on, a right alone shows no row.
+        may_write := needed.privilege NOT LIKE 'SELECT%';
+        IF NOT is_bypassing AND (SELECT relrowsecurity FROM pg_class WHERE oid = relation)
+           AND NOT EXISTS (
+               SELECT FROM pg_policy
+                WHERE polrelid = relation AND polpermissive
+                  AND to_regrole(quote_ident(job)) = ANY (polroles::regrole[])
+                  AND pg_get_expr(polqual, polrelid) = 'true'
+                  AND (polcmd = '*' AND pg_get_expr(polwithcheck, polrelid) = 'true'
+                       OR polcmd = 'r' AND NOT may_write))
+        THEN
+            EXECUTE format('CREATE POLICY %I ON %s FOR %s TO %I USING (true) %s',
+                left(job, 50) || CASE WHEN may_write THEN '_all' ELSE '_select' END, relation,
+                CASE WHEN may_write THEN 'ALL' ELSE 'SELECT' END, job,
+                CASE WHEN may_write THEN 'WITH CHECK (true)' ELSE '' END);
+        END IF;
+    END LOOP;
+
+    IF NOT reads_only THEN
+        EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', 'notification_claim_token_seq'::regclass, job);
+        -- Behind bigserial there is a sequence with rights of its own; behind an identity column
+        -- there is one that asks for none.
+        FOR sequence IN
+            SELECT DISTINCT s.oid
+              FROM pg_attrdef def
+              JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = def.oid
+                              AND d.refclassid = 'pg_class'::regclass
+              JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+             WHERE def.adrelid = ANY (ARRAY['notifications', 'pending_emails']::regclass[])
+        LOOP
+            EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', sequence, job);
+        END LOOP;
+    END IF;
+
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I',
+        (SELECT nspname FROM pg_namespace n JOIN pg_proc p ON n.oid = p.pronamespace WHERE p.oid = can_view), job);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', can_view, job);
+    IF inspection IS NOT NULL THEN
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', inspection, job);
+    END IF;
+    IF NOT has_database_privilege(job, current_database(), 'CONNECT') THEN
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), job);
+    END IF;
+
+    -- The role has to find them by their names alone, as whoever runs this does.
+    IF EXISTS (SELECT FROM unnest(ARRAY['domain_events', 'profiles', 'orgs', 'org_members', 'projects',
+                   'project_access_grants', 'resources', 'permissions', 'chat_threads',
+                   'chat_thread_participants', 'meetings', 'meeting_participants',
+                   'user_notification_preferences']) AS known (name)
+                 JOIN pg_class c ON c.oid = to_regclass(known.name)
+                WHERE c.relnamespace::regnamespace::text <> 'public')
+       AND NOT EXISTS (SELECT FROM pg_db_role_setting
+                        WHERE setrole = to_regrole(quote_ident(job))
+                          AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+                          AND 'search_path=' || path = ANY (setconfig))
+    THEN
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = %s', job, current_database(), path);
+    END IF;
+END
+$$;
+COMMIT;
+
+\if :readonly
+\echo :role 'may read what dry runs, explain, status and doctor read, and write nothing.'
+\else
+\echo :role 'may do what the job needs.'
+\endif
+\echo 'If the role is new, set its password:' '\\password' :role '(in psql).'
+\echo 'Then put it into DATABASE_URL, and check: notify-fan-out doctor'

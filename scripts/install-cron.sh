@@ -1,0 +1,322 @@
+#!/usr/bin/env bash
+# Runs the job every minute: by a crontab line with a log file that is rotated, or by a systemd
+# timer. Installing again replaces what was installed for this clone; nothing else is touched.
+#
+# Usage: scripts/install-cron.sh [install|remove] [OPTION…]
+#
+#   --systemd     a systemd service and timer instead of a crontab line (needs root)
+#   --user USER   run as USER, and in USER's crontab (needs root; default: the caller)
+#   --log FILE    log file (default: /var/log/notify-fan-out/notify-fan-out.log as root,
+#                 else .local/log/notify-fan-out.log in this clone)
+#   --print       print what would be installed, and change nothing
+#   --dry-run     say what would be done, and change nothing
+#   --help
+#
+# The job needs DATABASE_URL in this clone's .env (a timer also reads /etc/notify-fan-out.env).
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$ROOT"
+source scripts/lib/ui.sh
+source scripts/lib/packages.sh
+
+ACTION=install MECHANISM=cron JOB_USER='' LOG='' PRINT='' DRY_RUN=''
+BEGIN="# BEGIN notify-fan-out $ROOT"
+END="# END notify-fan-out $ROOT"
+UNIT_DIR=/etc/systemd/system
+LOGROTATE_DIR=/etc/logrotate.d
+
+parse_arguments() {
+  while (($# > 0)); do
+    case $1 in
+    install | remove) ACTION=$1 ;;
+    --systemd) MECHANISM=systemd ;;
+    --user | --log)
+      if [[ -z ${2:-} ]]; then usage_error "$1 needs a value"; fi
+      if [[ $1 == --user ]]; then JOB_USER=$2; else LOG=$2; fi
+      shift
+      ;;
+    --print) PRINT=yes ;;
+    --dry-run) DRY_RUN=yes ;;
+    -h | --help)
+      print_header_help "$0"
+      exit 0
+      ;;
+    *) usage_error "unknown argument: $1" ;;
+    esac
+    shift
+  done
+}
+
+settle_defaults() {
+  local me
+  me=$(id -un)
+  JOB_USER=${JOB_USER:-$me}
+  if ! id "$JOB_USER" >/dev/null 2>&1; then usage_error "there is no user $JOB_USER"; fi
+  if [[ $JOB_USER != "$me" ]] && ((EUID != 0)); then usage_error '--user needs root'; fi
+  if [[ $ROOT == *$'\n'* || $LOG == *$'\n'* ]]; then die 'a path with a line break fits no crontab'; fi
+  if [[ -z $LOG ]]; then
+    if ((EUID == 0)); then LOG=/var/log/notify-fan-out/notify-fan-out.log; else LOG=$ROOT/.local/log/notify-fan-out.log; fi
+  fi
+  if [[ $LOG != /* ]]; then LOG=$PWD/$LOG; fi
+}
+
+# Runs a command, or only says so.
+perform() {
+  if [[ -n $DRY_RUN ]]; then
+    printf 'would run:' >&2
+    printf ' %q' "$@" >&2
+    printf '\n' >&2
+  else
+    "$@"
+  fi
+}
+
+# Writes stdin to file $1, or only says so.
+write_file() {
+  if [[ -n $DRY_RUN ]]; then
+    printf 'would write %s:\n' "$1" >&2
+    sed 's/^/  /' >&2
+  else
+    mkdir -p "$(dirname "$1")"
+    cat >"$1"
+    chmod 0644 "$1"
+  fi
+}
+
+# --- cron -----------------------------------------------------------------------------------
+
+checksum() { printf '%s' "$1" | cksum | cut -d ' ' -f 1; }
+
+# For /bin/sh within a crontab, where a bare % ends the command.
+quote() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g; s/%/\\\\%/g")"; }
+
+# Beside the log and not in the clone, which the job's user may be unable to write to.
+lock_file() { printf '%s/%s.lock' "$(dirname "$LOG")" "$(checksum "$ROOT")"; }
+
+# Named for the log: logrotate refuses a log that two files mention.
+logrotate_file() {
+  if ((EUID == 0)); then
+    printf '%s/notify-fan-out-%s' "$LOGROTATE_DIR" "$(checksum "$LOG")"
+  else
+    printf '%s/.local/logrotate.conf' "$ROOT"
+  fi
+}
+
+# What overlaps would be safe, but useless on one machine; flock -n lets the second one go.
+crontab_block() {
+  local prefix=''
+  if have flock; then prefix="$(command -v flock) -n $(quote "$(lock_file)") "; fi
+  printf '%s\n' "$BEGIN"
+  printf '* * * * * %s%s run >> %s 2>&1\n' "$prefix" "$(quote "$ROOT/run.sh")" "$(quote "$LOG")"
+  if ((EUID != 0)); then
+    printf "7 3 * * * PATH=\$PATH:/usr/sbin:/sbin logrotate --state %s %s\n" \
+      "$(quote "$ROOT/.local/logrotate.state")" "$(quote "$(logrotate_file)")"
+  fi
+  printf '%s\n' "$END"
+}
+
+# Every run opens the log anew, so it can be renamed under a running job.
+logrotate_snippet() {
+  cat <<EOF
+# Written by scripts/install-cron.sh of $ROOT
+"$LOG" {
+    weekly
+    maxsize 50M
+    rotate 8
+    compress
+    delaycompress
+    missingok
+    notifempty
+EOF
+  if ((EUID == 0)); then
+    # A folder that another user writes to is only rotated as that user.
+    printf '    su %s %s\n    create 0640 %s %s\n' \
+      "$JOB_USER" "$(id -gn "$JOB_USER")" "$JOB_USER" "$(id -gn "$JOB_USER")"
+  fi
+  printf '}\n'
+}
+
+require_crontab() {
+  if have crontab || [[ -n $DRY_RUN ]]; then return 0; fi
+  die 'crontab is not installed. Install it (Debian, Ubuntu: apt-get install cron; Fedora, Arch: cronie), or use --systemd'
+}
+
+crontab_of_user() {
+  if [[ $JOB_USER == "$(id -un)" ]]; then crontab "$@"; else crontab -u "$JOB_USER" "$@"; fi
+}
+
+read_crontab() {
+  if have crontab; then crontab_of_user -l 2>/dev/null || true; fi
+}
+
+without_our_block() {
+  BLOCK_BEGIN=$BEGIN BLOCK_END=$END awk '
+    $0 == ENVIRON["BLOCK_BEGIN"] { ours = 1 }
+    !ours { print }
+    $0 == ENVIRON["BLOCK_END"] { ours = 0 }'
+}
+
+# A block without its end would take the rest of the table with it.
+check_markers() {
+  if [[ $(grep -cFx "$BEGIN" <<<"$1") != $(grep -cFx "$END" <<<"$1") ]]; then
+    die "the crontab of $JOB_USER has a damaged block; repair it by hand (crontab -e): $BEGIN"
+  fi
+}
+
+replace_crontab() {
+  local table=$1
+  if [[ -n $DRY_RUN ]]; then
+    printf 'would make the crontab of %s:\n' "$JOB_USER" >&2
+    printf '%s\n' "$table" | sed 's/^/  /' >&2
+  elif [[ -z $table ]]; then
+    crontab_of_user -r 2>/dev/null || true
+  else
+    crontab_of_user - <<<"$table"
+  fi
+}
+
+# A variable of this shell reaches neither cron nor systemd.
+warn_without_database() {
+  local file
+  for file in .env "$@"; do
+    if grep -Eqs '^[[:space:]]*(export[[:space:]]+)?DATABASE_URL[[:space:]]*=[[:space:]]*[^[:space:]#]' "$file"; then
+      return 0
+    fi
+  done
+  warn "DATABASE_URL is not in ${ROOT}/.env${1:+ or $1}: put it there"
+}
+
+prepare_log_folder() {
+  local folder
+  folder=$(dirname "$LOG")
+  perform mkdir -p "$folder"
+  if ((EUID == 0)) && [[ $folder == /var/log/notify-fan-out ]]; then
+    # Recursively: it may hold the log of the user of an earlier installation.
+    perform chown -R "$JOB_USER:$(id -gn "$JOB_USER")" "$folder"
+    perform chmod 0750 "$folder"
+  fi
+}
+
+install_logrotate() {
+  logrotate_snippet | write_file "$(logrotate_file)"
+  if ! PATH=$PATH:/usr/sbin:/sbin have logrotate; then
+    warn 'logrotate is not installed: the log grows until it is (package logrotate)'
+  fi
+}
+
+install_cron() {
+  local table
+  require_crontab
+  table=$(read_crontab)
+  check_markers "$table"
+  warn_without_database
+  prepare_log_folder
+  install_logrotate
+  table=$(without_our_block <<<"$table")
+  replace_crontab "${table:+$table$'\n'}$(crontab_block)"
+  if [[ -n $DRY_RUN ]]; then return 0; fi
+  step "the job runs every minute as $JOB_USER; its log is $LOG"
+  if ((EUID != 0)); then step "the log is rotated by the second line of the block, with $(logrotate_file)"; fi
+}
+
+remove_cron() {
+  local table
+  require_crontab
+  table=$(read_crontab)
+  check_markers "$table"
+  if grep -qFx "$BEGIN" <<<"$table"; then
+    replace_crontab "$(without_our_block <<<"$table")"
+    if [[ -z $DRY_RUN ]]; then step "removed from the crontab of $JOB_USER"; fi
+  else
+    step "the crontab of $JOB_USER has no block for this clone"
+  fi
+  perform rm -f "$(logrotate_file)"
+}
+
+# --- systemd --------------------------------------------------------------------------------
+
+binary_path() {
+  if [[ -f $ROOT/Cargo.toml ]]; then
+    local target=${CARGO_TARGET_DIR:-$ROOT/target}
+    printf '%s/release/notify-fan-out' "$target"
+  else
+    printf '%s/notify-fan-out' "$ROOT"
+  fi
+}
+
+# systemd reads % as the start of a specifier, sed & and \ as its own.
+unit_text() {
+  local root binary
+  root=$(printf '%s' "${ROOT//%/%%}" | sed 's/[&\|]/\\&/g')
+  binary=$(printf '%s' "$(binary_path)" | sed 's/%/%%/g; s/[&\|]/\\&/g')
+  sed -e '1,2d' -e "s|@ROOT@|$root|g" -e "s|@BINARY@|$binary|g" -e "s|@USER@|$JOB_USER|g" \
+    scripts/systemd/notify-fan-out.service
+}
+
+check_unit_paths() {
+  if [[ $ROOT == *[[:space:]\"\']* ]]; then die "systemd units need a path without spaces and quotes: $ROOT"; fi
+  if [[ -n $DRY_RUN ]]; then return 0; fi
+  if [[ ! -x $(binary_path) ]]; then die "there is no $(binary_path); build it first: ./run.sh --version"; fi
+  if ((EUID == 0)) && have runuser && ! runuser -u "$JOB_USER" -- test -x "$(binary_path)"; then
+    die "$JOB_USER cannot reach $(binary_path); use another --user, or scripts/setup-vm.sh"
+  fi
+}
+
+require_systemd() {
+  if [[ -n $DRY_RUN ]]; then return 0; fi
+  if ((EUID != 0)); then die '--systemd needs root'; fi
+  if [[ ! -d /run/systemd/system ]]; then die 'systemd does not run this machine; use cron'; fi
+}
+
+install_systemd() {
+  require_systemd
+  check_unit_paths
+  warn_without_database /etc/notify-fan-out.env
+  unit_text | write_file "$UNIT_DIR/notify-fan-out.service"
+  write_file "$UNIT_DIR/notify-fan-out.timer" <scripts/systemd/notify-fan-out.timer
+  perform systemctl daemon-reload
+  perform systemctl enable --now notify-fan-out.timer
+  if [[ -n $DRY_RUN ]]; then return 0; fi
+  step "the job runs every minute as $JOB_USER; its log: journalctl -u notify-fan-out"
+}
+
+remove_systemd() {
+  require_systemd
+  if [[ -e $UNIT_DIR/notify-fan-out.timer ]]; then
+    perform systemctl disable --now notify-fan-out.timer
+    perform rm -f "$UNIT_DIR/notify-fan-out.timer" "$UNIT_DIR/notify-fan-out.service"
+    perform systemctl daemon-reload
+    step 'removed the service and its timer'
+  else
+    step 'no timer is installed'
+  fi
+}
+
+# --------------------------------------------------------------------------------------------
+
+print_plan() {
+  if [[ $MECHANISM == systemd ]]; then
+    printf '# %s\n' "$UNIT_DIR/notify-fan-out.service"
+    unit_text
+    printf '\n# %s\n' "$UNIT_DIR/notify-fan-out.timer"
+    cat scripts/systemd/notify-fan-out.timer
+  else
+    printf '# crontab of %s\n' "$JOB_USER"
+    crontab_block
+    printf '\n# %s\n' "$(logrotate_file)"
+    logrotate_snippet
+  fi
+}
+
+main() {
+  parse_arguments "$@"
+  settle_defaults
+  if [[ -n $PRINT ]]; then
+    print_plan
+  else
+    "${ACTION}_$MECHANISM"
+  fi
+}
+
+main "$@"

@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# What the scripts say: progress on stderr, so that stdout stays the program's own.
+
+if [[ -t 2 && -z ${NO_COLOR:-} ]]; then
+  UI_BOLD=$'\e[1m' UI_DIM=$'\e[2m' UI_RED=$'\e[31m' UI_YELLOW=$'\e[33m' UI_OFF=$'\e[0m'
+else
+  UI_BOLD='' UI_DIM='' UI_RED='' UI_YELLOW='' UI_OFF=''
+fi
+
+step() { printf '%s• %s%s\n' "$UI_DIM" "$*" "$UI_OFF" >&2; }
+heading() { printf '%s%s%s\n' "$UI_BOLD" "$*" "$UI_OFF" >&2; }
+warn() { printf '%swarning:%s %s\n' "$UI_YELLOW" "$UI_OFF" "$*" >&2; }
+fail() { printf '%serror:%s %s\n' "$UI_RED" "$UI_OFF" "$*" >&2; }
+
+die() {
+  fail "$*"
+  exit 1
+}
+
+usage_error() {
+  fail "$*"
+  exit 2
+}
+
+# Prints the comment block at the top of a script, which is its --help.
+print_header_help() {
+  awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Runs all tests: gets PostgreSQL and PgBouncer where they are missing, starts a throw-away
+# PostgreSQL, and calls cargo test.
+#
+# Usage: scripts/test.sh [ARGUMENT OF cargo test…]
+#        scripts/test.sh --test integration coalescing
+#
+# The tests find what they need in the environment:
+#   TEST_DATABASE_URL   superuser's connection to the throw-away server, database postgres
+#   TEST_PG_BIN         directory of the server's programs, for tests that start their own
+#   TEST_PGBOUNCER      path of the program pgbouncer
+#   TEST_RUN_AS         account for such servers, which refuse to run as root; empty unless root
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$ROOT"
+source scripts/lib/ui.sh
+source scripts/lib/packages.sh
+source scripts/lib/postgres.sh
+source scripts/lib/throwaway.sh
+
+find_pgbouncer() {
+  # Debian keeps it out of an ordinary user's PATH.
+  TEST_PGBOUNCER=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v pgbouncer)
+}
+
+require_pgbouncer() {
+  if find_pgbouncer; then return 0; fi
+  if is_debian && may_administer; then
+    step "installing Debian's package pgbouncer (once)"
+    apt_install_pgbouncer
+    if find_pgbouncer; then return 0; fi
+  fi
+  explain_install PgBouncer pgbouncer pgbouncer pgbouncer pgbouncer
+  return 1
+}
+
+require_cargo() {
+  if ! have cargo && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
+    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+  fi
+  have cargo || die 'cargo is not installed (rustup: see rust-lang.org/tools/install)'
+}
+
+# Debian ships the module with the server; others put it in a contrib package.
+preload_statistics() {
+  local libraries
+  libraries=$("$PG_BIN/pg_config" --pkglibdir 2>/dev/null || pg_config --pkglibdir 2>/dev/null || true)
+  if compgen -G "$libraries/pg_stat_statements.*" >/dev/null; then
+    echo 'shared_preload_libraries = pg_stat_statements'
+  else
+    warn 'pg_stat_statements is not installed (package postgresql-contrib)'
+  fi
+}
+
+start_server() {
+  throwaway_start 'max_connections = 200' 'deadlock_timeout = 200ms' \
+    'max_prepared_transactions = 8' 'log_min_messages = warning' \
+    'log_min_error_statement = panic' "$(preload_statistics)"
+}
+
+main() {
+  if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    print_header_help "$0"
+    exit 0
+  fi
+  require_cargo
+  pg_require_server
+  require_pgbouncer
+  start_server
+  TEST_DATABASE_URL=$(pg_url postgres)
+  TEST_PG_BIN=$PG_BIN
+  TEST_RUN_AS=$PG_USER
+  export TEST_DATABASE_URL TEST_PG_BIN TEST_PGBOUNCER TEST_RUN_AS
+  cargo test --locked "$@"
+}
+
+main "$@"

@@ -1,0 +1,65 @@
+//! The job as it is shipped: the real binary, as a process of its own.
+
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use wait4::Wait4;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_notify-fan-out");
+const LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-job.log");
+
+/// What one process used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Used {
+    /// Processor time, in the process and for it in the kernel.
+    pub(crate) cpu: Duration,
+    /// The most memory it ever had.
+    pub(crate) peak_bytes: u64,
+}
+
+/// A job at work.
+#[derive(Debug)]
+pub(crate) struct Job(Child);
+
+impl Job {
+    /// Starts it with the product's defaults: nothing but the database is set.
+    pub(crate) fn start(url: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        let log = File::create(LOG).context(LOG)?;
+        let child = Command::new(BINARY)
+            .args(arguments)
+            .env_clear()
+            .env("DATABASE_URL", url)
+            // Not part of what is measured: a slow machine should not end a run early.
+            .env("NOTIFY_FANOUT_MAX_RUNTIME", "1h")
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context(BINARY)?;
+        Ok(Self(child))
+    }
+
+    /// Waits for its end, which has to be a good one.
+    pub(crate) fn wait(mut self) -> anyhow::Result<Used> {
+        let ended = self.0.wait4()?;
+        ensure!(ended.status.success(), "the job failed ({}); its log is {LOG}", ended.status);
+        Ok(Used {
+            cpu: ended.rusage.utime + ended.rusage.stime,
+            peak_bytes: ended.rusage.maxrss,
+        })
+    }
+}
+
+/// Runs so many jobs at once. The time is that from the start of the first to the exit of the
+/// last.
+pub(crate) fn run(url: &str, workers: u32, arguments: &[&str]) -> anyhow::Result<(Duration, Vec<Used>)> {
+    let started = Instant::now();
+    let jobs: Vec<Job> = (0..workers)
+        .map(|_| Job::start(url, arguments))
+        .collect::<anyhow::Result<_>>()?;
+    let used = jobs.into_iter().map(Job::wait).collect::<anyhow::Result<_>>()?;
+    Ok((started.elapsed(), used))
+}

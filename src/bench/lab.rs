@@ -1,0 +1,119 @@
+//! The throw-away database that everything is measured on.
+
+use anyhow::Context;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use super::job;
+use super::options::Options;
+use super::proxy::Proxy;
+
+const DATABASE: &str = "bench";
+
+/// A database with the world in it, and a connection to it.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    pub(crate) options: Options,
+    pub(crate) db: PgConnection,
+    /// To another database, so that looking does not change what is looked at.
+    pub(crate) outside: PgConnection,
+    /// Where the jobs find it.
+    pub(crate) url: String,
+    connect: PgConnectOptions,
+}
+
+impl Lab {
+    /// Makes the database and builds the world in it.
+    pub(crate) async fn build(options: Options) -> anyhow::Result<Self> {
+        let server = std::env::var("BENCH_DATABASE_URL")
+            .context("BENCH_DATABASE_URL is not set: call ./scripts/bench.sh, which starts a PostgreSQL")?;
+        let connect: PgConnectOptions = server.parse().context("BENCH_DATABASE_URL")?;
+        let connect = connect.disable_statement_logging();
+        let mut outside = PgConnection::connect_with(&connect).await?;
+        for statement in ["DROP DATABASE IF EXISTS bench WITH (FORCE)", "CREATE DATABASE bench"] {
+            sqlx::raw_sql(statement).execute(&mut outside).await?;
+        }
+        sqlx::raw_sql(
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+             ALTER DATABASE bench SET pg_stat_statements.track = 'none';
+             ALTER DATABASE bench SET pg_stat_statements.track_planning = on",
+        )
+        .execute(&mut outside)
+        .await?;
+        let connect = connect.database(DATABASE);
+        let url = connect.to_url_lossy().to_string();
+        job::run(&url, 1, &["migrate"]).context("migrate")?;
+        let db = PgConnection::connect_with(&connect).await?;
+        let mut lab = Self {
+            options,
+            db,
+            outside,
+            url,
+            connect,
+        };
+        lab.build_world().await?;
+        Ok(lab)
+    }
+
+    async fn build_world(&mut self) -> anyhow::Result<()> {
+        self.sql("CREATE SCHEMA bench").await?;
+        let events = [("events", self.options.events())];
+        for (name, size) in self.options.world.sizes().into_iter().chain(events) {
+            self.sql(&format!("SET bench.{name} = {size}")).await?;
+        }
+        self.sql(include_str!("world.sql")).await?;
+        self.sql(include_str!("events.sql")).await?;
+        self.sql("VACUUM (ANALYZE)").await
+    }
+
+    /// A new connection, which has nothing cached.
+    pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect_with(&self.connect).await
+    }
+
+    /// Runs statements without a result.
+    pub(crate) async fn sql(&mut self, statements: &str) -> anyhow::Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(statements))
+            .execute(&mut self.db)
+            .await
+            .with_context(|| statements.chars().take(200).collect::<String>())?;
+        Ok(())
+    }
+
+    /// One number.
+    pub(crate) async fn count(&mut self, query: &'static str) -> anyhow::Result<i64> {
+        Ok(sqlx::query_scalar(query).fetch_one(&mut self.db).await?)
+    }
+
+    /// Makes every event due again, and leaves no work behind for the next run to do.
+    pub(crate) async fn restore(&mut self) -> anyhow::Result<()> {
+        self.sql(include_str!("restore.sql")).await?;
+        // The runs leave row locks on these.
+        self.sql("VACUUM profiles, domain_events").await?;
+        self.sql("CHECKPOINT").await
+    }
+
+    /// A proxy in front of the server, and the URL of the database through it.
+    pub(crate) fn proxy(&self) -> anyhow::Result<(Proxy, String)> {
+        let folder = self.connect.get_socket().context("the server has to listen on a Unix socket")?;
+        let proxy = Proxy::start(&folder.join(format!(".s.PGSQL.{}", self.connect.get_port())))?;
+        // Asking for TLS first is connecting, and not what is counted.
+        let connect = self.connect.clone().socket(proxy.folder()).ssl_mode(PgSslMode::Disable);
+        Ok((proxy, connect.to_url_lossy().to_string()))
+    }
+
+    /// Transactions that the server has counted in the database.
+    pub(crate) async fn commits(&mut self) -> anyhow::Result<i64> {
+        let count = sqlx::query_scalar("SELECT xact_commit FROM pg_stat_database WHERE datname = $1");
+        Ok(count.bind(DATABASE).fetch_one(&mut self.outside).await?)
+    }
+
+    /// The jobs must have done it all.
+    pub(crate) async fn expect_all_completed(&mut self) -> anyhow::Result<()> {
+        let left = self
+            .count("SELECT count(*) FROM notification_processing WHERE processing_status <> 'completed'")
+            .await?;
+        anyhow::ensure!(left == 0, "{left} events did not complete");
+        Ok(())
+    }
+}

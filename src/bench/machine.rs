@@ -1,0 +1,64 @@
+//! What the figures were taken on.
+
+use serde_json::{Map, Value};
+use sqlx::Row;
+
+use super::lab::Lab;
+use super::section::{Section, table};
+
+const SETTINGS: &[&str] = &[
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "wal_sync_method",
+    "shared_buffers",
+    "work_mem",
+    "max_wal_size",
+    "checkpoint_timeout",
+    "random_page_cost",
+    "jit",
+    "autovacuum",
+    "max_parallel_workers_per_gather",
+];
+
+pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
+    let mut table = table(&["what", "value"]);
+    let mut json = Map::new();
+    let mut add = |name: &str, value: String| {
+        table.add_row([name, &value]);
+        json.insert(name.to_owned(), Value::from(value));
+    };
+    add("cores", std::thread::available_parallelism()?.to_string());
+    add("processor", proc_value("/proc/cpuinfo", "model name"));
+    add("memory", proc_value("/proc/meminfo", "MemTotal"));
+    add("job", format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
+    let settings = sqlx::query("SELECT name, current_setting(name) AS value FROM unnest($1) AS name")
+        .bind(SETTINGS)
+        .fetch_all(&mut lab.db)
+        .await?;
+    for setting in settings {
+        add(setting.get("name"), setting.get("value"));
+    }
+    for (name, size) in lab.options.world.sizes() {
+        add(name, size.to_string());
+    }
+    add("events", lab.options.events().to_string());
+    Ok(Section {
+        name: "machine",
+        title: "Measured on".to_owned(),
+        table,
+        notes: Vec::new(),
+        json: Value::Object(json),
+    })
+}
+
+/// A line of a file of the kernel's, where there is one.
+fn proc_value(path: &str, key: &str) -> String {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.trim() == key)
+        .map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
+}

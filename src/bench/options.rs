@@ -1,0 +1,126 @@
+//! What is measured, and at what size.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures the job against what PostgreSQL itself needs for the same rows.
+#[derive(Debug, Parser)]
+#[command(name = "scripts/bench.sh", after_help = "\
+Examples:
+  scripts/bench.sh                              everything (about an hour)
+  scripts/bench.sh --quick                      everything at a small size, to see that it works
+  scripts/bench.sh --only load,statements       where the time of the default load goes
+  scripts/bench.sh --only claim --history 1000000")]
+pub(crate) struct Options {
+    /// Measure only this
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    only: Vec<Measurement>,
+    /// Write the result to this file too, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Small sizes and few runs: shows that it works, and no more
+    #[arg(long)]
+    quick: bool,
+    /// Runs of each measurement; medians are shown [default: 5]
+    #[arg(long)]
+    runs: Option<u32>,
+    /// Processes at once
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    pub(crate) workers: Vec<u32>,
+    /// Events of the load [default: 20000]
+    #[arg(long)]
+    events: Option<u32>,
+    /// Completed events behind the claim [default: 10000000]
+    #[arg(long)]
+    history: Option<u32>,
+    /// People who hear of the one large event [default: 1000000]
+    #[arg(long)]
+    audience: Option<u32>,
+    /// How long the soak lasts, such as 10m [default: 10m]
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    soak: Option<Duration>,
+    /// Leave the server's log with the plan of each statement in this file (with statements)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plans: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) world: World,
+    /// `cargo bench` says so
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// The size of the world around the events.
+#[derive(Debug, clap::Args)]
+pub(crate) struct World {
+    #[arg(long, default_value_t = 20_000)]
+    users: u32,
+    #[arg(long, default_value_t = 500)]
+    orgs: u32,
+    #[arg(long, default_value_t = 1_000)]
+    projects: u32,
+    /// People with a grant, per project
+    #[arg(long, default_value_t = 30)]
+    grants: u32,
+    #[arg(long, default_value_t = 5_000)]
+    documents: u32,
+    #[arg(long, default_value_t = 3_000)]
+    threads: u32,
+    /// People per thread
+    #[arg(long, default_value_t = 12)]
+    participants: u32,
+    #[arg(long, default_value_t = 3_000)]
+    meetings: u32,
+    /// People per meeting
+    #[arg(long, default_value_t = 6)]
+    attendees: u32,
+    /// Users with preferences, in per cent
+    #[arg(long, default_value_t = 30)]
+    preferences: u32,
+}
+
+/// One thing that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measurement {
+    /// The mixed load against its limit
+    Load,
+    /// Time, round trips and commits per statement of the load
+    Statements,
+}
+
+impl Options {
+    pub(crate) fn measures(&self, what: Measurement) -> bool {
+        self.only.is_empty() || self.only.contains(&what)
+    }
+
+    pub(crate) fn runs(&self) -> u32 {
+        self.size(self.runs, 5, 2).max(1)
+    }
+
+    pub(crate) fn events(&self) -> u32 {
+        self.size(self.events, 20_000, 2_000)
+    }
+
+    fn size(&self, given: Option<u32>, usual: u32, quick: u32) -> u32 {
+        given.unwrap_or(if self.quick { quick } else { usual })
+    }
+}
+
+impl World {
+    /// The sizes by the names that world.sql knows them by.
+    pub(crate) fn sizes(&self) -> [(&'static str, u32); 10] {
+        [
+            ("users", self.users),
+            ("orgs", self.orgs),
+            ("projects", self.projects),
+            ("grants", self.grants),
+            ("documents", self.documents),
+            ("threads", self.threads),
+            ("participants", self.participants),
+            ("meetings", self.meetings),
+            ("attendees", self.attendees),
+            ("preferences", self.preferences),
+        ]
+    }
+}

@@ -1,0 +1,160 @@
+//! Counts what client and server say to each other.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// A socket like the server's, with a counter behind it.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    folder: tempfile::TempDir,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    round_trips: AtomicU64,
+    commits: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+/// What was said since the last look.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct Traffic {
+    /// Messages after which the client waits for an answer: Query and Sync.
+    pub(crate) round_trips: u64,
+    /// Transactions committed, those that only read included.
+    pub(crate) commits: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+}
+
+impl Proxy {
+    /// Listens in a folder of its own for what is meant for the server's socket.
+    pub(crate) fn start(server: &Path) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("nfo-").tempdir_in("/tmp")?;
+        let name = server.file_name().unwrap_or_default();
+        let listener = UnixListener::bind(folder.path().join(name))?;
+        let counters = Arc::new(Counters::default());
+        let server = server.to_owned();
+        let shared = Arc::clone(&counters);
+        thread::spawn(move || accept(&listener, &server, &shared));
+        Ok(Self { folder, counters })
+    }
+
+    /// The folder of its socket.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Takes the counts, which start again from nothing.
+    pub(crate) fn take(&self) -> Traffic {
+        let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        Traffic {
+            round_trips: take(&self.counters.round_trips),
+            commits: take(&self.counters.commits),
+            bytes_sent: take(&self.counters.sent),
+            bytes_received: take(&self.counters.received),
+        }
+    }
+}
+
+fn accept(listener: &UnixListener, server: &Path, counters: &Arc<Counters>) {
+    for client in listener.incoming().map_while(Result::ok) {
+        // Whoever is refused will tell.
+        let _ = serve(client, server, counters);
+    }
+}
+
+fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Result<()> {
+    let server = UnixStream::connect(server)?;
+    let (mut from_client, mut to_client) = (client.try_clone()?, client);
+    let (mut from_server, mut to_server) = (server.try_clone()?, server);
+    let (up, down) = (Arc::clone(counters), Arc::clone(counters));
+    thread::spawn(move || {
+        // The client's first message, with its name, has no type.
+        let mut messages = Messages::default();
+        messages.expect_startup();
+        let _ = pass(&mut from_client, &mut to_server, |bytes| {
+            up.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            messages.read(bytes, |kind, _| {
+                if matches!(kind, b'Q' | b'S') {
+                    up.round_trips.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        });
+        let _ = to_server.shutdown(std::net::Shutdown::Write);
+    });
+    thread::spawn(move || {
+        let mut messages = Messages::default();
+        let _ = pass(&mut from_server, &mut to_client, |bytes| {
+            down.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            messages.read(bytes, |kind, head| {
+                if kind == b'C' && head == b"COMMIT" {
+                    down.commits.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        });
+        let _ = to_client.shutdown(std::net::Shutdown::Write);
+    });
+    Ok(())
+}
+
+fn pass(from: &mut UnixStream, to: &mut UnixStream, mut look: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        look(&buffer[..length]);
+        to.write_all(&buffer[..length])?;
+    }
+}
+
+/// Finds the messages in a stream: a type, a length, a body.
+#[derive(Debug, Default)]
+struct Messages {
+    /// Type, length, and the first bytes of the body.
+    head: Vec<u8>,
+    /// What is left of the body.
+    left: usize,
+}
+
+const HEADER: usize = 5;
+const BODY_SEEN: usize = 6;
+
+impl Messages {
+    fn expect_startup(&mut self) {
+        // As if the type had been read already.
+        self.head.push(0);
+    }
+
+    fn read(&mut self, mut bytes: &[u8], mut found: impl FnMut(u8, &[u8])) {
+        while !bytes.is_empty() {
+            if self.head.len() < HEADER {
+                self.head.push(bytes[0]);
+                bytes = &bytes[1..];
+                if let [_, a, b, c, d] = self.head[..] {
+                    let length = u32::from_be_bytes([a, b, c, d]);
+                    // The length counts itself.
+                    self.left = (length as usize).saturating_sub(4);
+                }
+            } else {
+                let taken = self.left.min(bytes.len());
+                let seen = (HEADER + BODY_SEEN).saturating_sub(self.head.len()).min(taken);
+                self.head.extend_from_slice(&bytes[..seen]);
+                bytes = &bytes[taken..];
+                self.left -= taken;
+            }
+            if self.head.len() >= HEADER && self.left == 0 {
+                found(self.head[0], &self.head[HEADER..]);
+                self.head.clear();
+            }
+        }
+    }
+}

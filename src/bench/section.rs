@@ -1,0 +1,33 @@
+//! The part of the result that one measurement gives.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::Value;
+
+/// A table for people, and the same for machines.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub(crate) name: &'static str,
+    pub(crate) title: String,
+    pub(crate) table: Table,
+    pub(crate) notes: Vec<String>,
+    pub(crate) json: Value,
+}
+
+impl Section {
+    pub(crate) fn print(&self) {
+        println!("\n## {}\n\n{}", self.title, self.table);
+        for note in &self.notes {
+            println!("\n{note}");
+        }
+    }
+}
+
+/// A table that Markdown understands too; all columns but the first are for numbers.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

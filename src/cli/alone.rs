@@ -1,0 +1,44 @@
+//! Being the only instance, for those who ask for it.
+
+use sqlx::PgConnection;
+
+use crate::db::{Access, Database, Session, Unnamed};
+
+/// Key of the advisory lock; any constant does.
+const LOCK_KEY: i64 = 0x006e_6f74_6966_7902;
+
+/// Proof that no other instance that asked to be alone runs on this database.
+///
+/// The lock belongs to a transaction on a connection of its own: a pooler in transaction mode
+/// keeps nothing longer. The transaction reads nothing, so it holds back no vacuum; the server
+/// ends it with the connection, however that ends.
+#[derive(Debug)]
+pub(super) struct Alone {
+    _session: Session,
+}
+
+impl Alone {
+    /// `None`: another instance has it.
+    pub(super) async fn acquire(database: &Database) -> Result<Option<Self>, sqlx::Error> {
+        let mut session = database.connect().await?;
+        let mut transaction = session.begin(Access::ReadWrite).await?;
+        let acquired = lock(&mut transaction).await?;
+        if !acquired {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        // Dropping the transaction would roll it back; it is to last as long as the connection.
+        std::mem::forget(transaction);
+        Ok(Some(Self { _session: session }))
+    }
+}
+
+async fn lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // This transaction is idle by design.
+    sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "acquired!""#, LOCK_KEY)
+        .fetch_one(Unnamed(connection))
+        .await
+}

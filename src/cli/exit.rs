@@ -1,0 +1,55 @@
+//! What the exit code says.
+
+use std::process::ExitCode;
+
+use super::Failure;
+use crate::db::Fault;
+use crate::db::migrate::MigrationFailed;
+
+/// How the program ended. The numbers are part of its interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// Everything asked for was done.
+    Success = 0,
+    /// It failed for a reason that has no code of its own.
+    Failure = 1,
+    /// A flag or a variable is missing or wrong. (The command line parser's own code.)
+    Config = 2,
+    /// The run went through, and events failed for good in it.
+    EventsFailed = 3,
+    /// The database can't be reached.
+    DatabaseUnreachable = 4,
+    /// Another instance is running, and this one was asked to be alone.
+    NotAlone = 5,
+    /// A check found something to do.
+    CheckFailed = 6,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+impl Failure {
+    /// The exit code for it.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        match self {
+            Self::Config(_) | Self::Usage(_) => ExitStatus::Config,
+            Self::Database { error, .. } => of_database(error),
+            Self::Migration(MigrationFailed::Database(error)) => of_database(error),
+            Self::Migration(_) | Self::Refused(_) | Self::Output(_) => ExitStatus::Failure,
+        }
+    }
+}
+
+fn of_database(error: &sqlx::Error) -> ExitStatus {
+    match (Fault::of(error), crate::db::sqlstate(error).as_deref()) {
+        (Fault::Unreachable, _) => ExitStatus::DatabaseUnreachable,
+        // Wrong user, password or database name: what DATABASE_URL says is wrong.
+        (_, Some("28000" | "28P01" | "3D000")) => ExitStatus::Config,
+        _ => ExitStatus::Failure,
+    }
+}

@@ -1,0 +1,139 @@
+//! The commands: one file each. Only here is anything printed.
+
+mod alone;
+mod exit;
+mod explain;
+mod migrate;
+mod output;
+mod run;
+mod seed;
+mod signals;
+mod doctor;
+mod prune;
+mod retry;
+mod status;
+mod words;
+
+pub use exit::ExitStatus;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Format, InvalidConfig, Source};
+use crate::db::{Database, Fault, Session, sqlstate};
+
+/// Turns committed domain events into notifications and e-mails, exactly once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "notify-fan-out",
+    version,
+    after_help = "\
+Without a command: run.
+
+Configuration comes from the environment or .env, above all DATABASE_URL; see .env.example.
+
+Exit codes:
+  0  success
+  1  failure of any other kind
+  2  wrong usage or configuration
+  3  events failed for good in this run
+  4  the database is out of reach
+  5  another instance is running, and this one was asked to be alone
+  6  the check found something to do (migrate --check, doctor)",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Arguments,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Claim what is due, notify, and settle (the default)
+    Run(run::Arguments),
+    /// Tell who hears of an event, who does not, and why
+    Explain(explain::Arguments),
+    /// Show the backlog, failures, throughput and latency
+    Status(status::Arguments),
+    /// Put failed events back into the queue
+    Retry(retry::Arguments),
+    /// Delete what is done and old
+    Prune(prune::Arguments),
+    /// Bring the database's schema up to date
+    Migrate(migrate::Arguments),
+    /// Insert test events with a small world around them
+    Seed(seed::Arguments),
+    /// Check connection, rights, schema, trigger, pooler and clock
+    Doctor(doctor::Arguments),
+}
+
+/// Carries out a command.
+pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failure> {
+    let format = cli.format;
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(arguments) => run::execute(arguments, source, format).await,
+        Command::Explain(arguments) => explain::execute(arguments, source, format).await,
+        Command::Status(arguments) => status::execute(arguments, source, format).await,
+        Command::Retry(arguments) => retry::execute(arguments, source, format).await,
+        Command::Prune(arguments) => prune::execute(arguments, source, format).await,
+        Command::Migrate(arguments) => migrate::execute(arguments, source, format).await,
+        Command::Seed(arguments) => seed::execute(arguments, source, format).await,
+        Command::Doctor(arguments) => doctor::execute(arguments, source, format).await,
+    }
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A variable or flag is wrong.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// Flags that don't go together, or a value that is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The database, and where it was sought.
+    #[error("{place}: {error}{advice}")]
+    Database {
+        /// Host, port and database.
+        place: String,
+        /// What it or the network said.
+        error: sqlx::Error,
+        /// What to do about it, where that is known.
+        advice: String,
+    },
+    /// What was asked for can't be done here, as the text says.
+    #[error("{0}")]
+    Refused(String),
+    /// A migration.
+    #[error(transparent)]
+    Migration(#[from] crate::db::migrate::MigrationFailed),
+    /// Writing the result.
+    #[error("the result could not be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Opens a connection.
+async fn connect(database: &Database) -> Result<Session, Failure> {
+    database.connect().await.map_err(|error| database_failure(database, error))
+}
+
+/// Says where an error came from, and what to do about those that have a known remedy.
+fn database_failure(database: &Database, error: sqlx::Error) -> Failure {
+    let advice = match sqlstate(&error).as_deref() {
+        Some("28000" | "28P01" | "3D000") => "; check user, password and database in DATABASE_URL",
+        Some("42P01" | "42703" | "42883") => "; is the schema up to date? Run: notify-fan-out migrate",
+        Some("42501") => "; the role lacks a right. See: notify-fan-out doctor, scripts/grants.sql",
+        Some("25006") => "; this server takes no writes (a standby?); a dry run works on it",
+        _ if Fault::of(&error) == Fault::Unreachable => "; is it running, and DATABASE_URL right?",
+        _ => "",
+    };
+    Failure::Database {
+        place: database.describe(),
+        error,
+        advice: advice.to_owned(),
+    }
+}

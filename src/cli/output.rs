@@ -1,0 +1,71 @@
+//! Printing: aligned text for people, JSON for machines, colour on a terminal only.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+
+/// Prints a value as one JSON document on one line.
+pub(super) fn json(value: &impl Serialize) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    writeln!(out)
+}
+
+/// Prints lines of text.
+pub(super) fn text(lines: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(lines.as_bytes())?;
+    if !lines.ends_with('\n') {
+        writeln!(out)?;
+    }
+    out.flush()
+}
+
+/// The colours of a terminal; none elsewhere, or where `NO_COLOR` asks for none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    coloured: bool,
+}
+
+impl Style {
+    /// For standard output.
+    pub(super) fn stdout() -> Self {
+        Self {
+            coloured: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        }
+    }
+
+    /// Without colours.
+    #[cfg(test)]
+    pub(super) const fn plain() -> Self {
+        Self { coloured: false }
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.coloured {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    pub(super) fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    pub(super) fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub(super) fn warn(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+}

@@ -1,0 +1,187 @@
+//! `prune`: deletes what is done and old.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::words::counted;
+use super::{ExitStatus, Failure, connect, database_failure, output, signals};
+use crate::config::{Format, Source, parse_time};
+use crate::upkeep::prune::{Prune, PruneReport, Scope};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out prune --older-than 30d --dry-run   count, and delete nothing
+  notify-fan-out prune --older-than 30d             read notifications, sent e-mails, processing rows
+  notify-fan-out prune --older-than 90d --events    and the events that nothing refers to any more
+
+Deleted are notifications read, e-mails sent and events completed longer ago than that; never what is
+unread, not sent, pending or failed. An event stays as long as a notification or an e-mail of it does,
+and is not processed again without its processing row: notification_pruned remembers it.
+
+Every batch commits by itself. SIGTERM or Ctrl-C stops after the batch in hand; run again, it goes on.")]
+pub(super) struct Arguments {
+    /// Delete what was done longer ago than this, such as 30d or 12h
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    older_than: Duration,
+    /// Delete completed domain events as well
+    #[arg(long)]
+    events: bool,
+    /// Count what would be deleted, in a transaction that cannot write
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let scope = Scope {
+        older_than: arguments.older_than,
+        events: arguments.events,
+    };
+    let database = source.database()?;
+    let refused = |error| database_failure(&database, error);
+    let mut session = connect(&database).await?;
+    let mut prune = Prune::new(&mut session, scope).await.map_err(refused)?;
+    if arguments.dry_run {
+        let report = prune.preview(&mut session).await.map_err(refused)?;
+        print(&report, scope, true, format)?;
+        return Ok(ExitStatus::Success);
+    }
+    let stop = signals::stop_on_signal()?;
+    let bar = progress_bar(format);
+    let result = prune
+        .execute(&mut session, &stop, &mut |report| {
+            bar.set_message(totals(report, scope));
+            bar.tick();
+        })
+        .await;
+    bar.finish_and_clear();
+    // What went before an error is gone all the same.
+    print(prune.report(), scope, false, format)?;
+    result.map_err(refused)?;
+    Ok(ExitStatus::Success)
+}
+
+fn progress_bar(format: Format) -> ProgressBar {
+    if format == Format::Json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    dry_run: bool,
+    #[serde(flatten)]
+    report: &'a PruneReport,
+}
+
+fn print(report: &PruneReport, scope: Scope, dry_run: bool, format: Format) -> std::io::Result<()> {
+    match format {
+        Format::Json => output::json(&Document { dry_run, report }),
+        Format::Text => output::text(&in_words(report, scope, dry_run)),
+    }
+}
+
+fn in_words(report: &PruneReport, scope: Scope, dry_run: bool) -> String {
+    let mut words = format!(
+        "{} what was done before {}: {}.\n",
+        if dry_run {
+            "Nothing was deleted. Would delete"
+        } else {
+            "Deleted"
+        },
+        report.older_than.format("%Y-%m-%d %H:%M:%S UTC"),
+        totals(report, scope),
+    );
+    if !report.cascades_to.is_empty() && report.events_count > 0 {
+        let _ = writeln!(
+            words,
+            "With the events {} their rows in {} (ON DELETE CASCADE).",
+            if dry_run { "would go" } else { "went" },
+            report.cascades_to.join(", "),
+        );
+    }
+    if report.stopped_early && !dry_run {
+        words.push_str("Stopped before everything was looked at: run it again to go on.\n");
+    }
+    words
+}
+
+fn totals(report: &PruneReport, scope: Scope) -> String {
+    let mut totals = vec![
+        counted(
+            report.notifications_count,
+            "read notification",
+            "read notifications",
+        ),
+        counted(report.emails_count, "sent e-mail", "sent e-mails"),
+        counted(
+            report.processing_rows_count,
+            "processing row",
+            "processing rows",
+        ),
+    ];
+    if scope.events {
+        totals.push(counted(report.events_count, "event", "events"));
+    }
+    totals.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> (PruneReport, Scope) {
+        let report = PruneReport {
+            older_than: chrono::DateTime::UNIX_EPOCH,
+            notifications_count: 12_345,
+            emails_count: 1,
+            processing_rows_count: 5_000,
+            events_count: 4_321,
+            cascades_to: vec!["audit_log".to_owned()],
+            stopped_early: true,
+        };
+        let scope = Scope {
+            older_than: Duration::from_secs(30 * 86_400),
+            events: true,
+        };
+        (report, scope)
+    }
+
+    #[test]
+    fn says_what_was_deleted() {
+        let (report, scope) = report();
+        insta::assert_snapshot!(in_words(&report, scope, false), @"
+        Deleted what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 5,000 processing rows, 4,321 events.
+        With the events went their rows in audit_log (ON DELETE CASCADE).
+        Stopped before everything was looked at: run it again to go on.
+        ");
+    }
+
+    #[test]
+    fn a_dry_run_says_that_nothing_was() {
+        let (report, scope) = report();
+        let scope = Scope {
+            events: false,
+            ..scope
+        };
+        let report = PruneReport {
+            events_count: 0,
+            ..report
+        };
+        insta::assert_snapshot!(in_words(&report, scope, true), @"Nothing was deleted. Would delete what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 5,000 processing rows.");
+    }
+}

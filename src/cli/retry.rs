@@ -1,0 +1,253 @@
+//! `retry`: puts failed events back into the queue.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::words::{count, counted};
+use super::{ExitStatus, Failure, connect, database_failure, output, signals};
+use crate::config::{Format, Source};
+use crate::handlers::EventType;
+use crate::upkeep::retry::{Filter, RetryReport, State, preview, retry};
+
+/// Events that are named one by one in text, for each state; JSON has them all.
+const MOST_NAMED: usize = 20;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out retry --all --dry-run              how many failed events there are
+  notify-fan-out retry 1042 1043                    these two
+  notify-fan-out retry --error 'connection reset'   all whose error has that in it
+  notify-fan-out retry --type document_uploaded --error expired
+  notify-fan-out status                             what failed, and why
+
+Filters narrow each other. Only failed events are put back: as if they had never been tried, their age
+counted from now. Their error stays readable until the next attempt is settled.")]
+pub(super) struct Arguments {
+    /// These events
+    #[arg(value_name = "EVENT_ID")]
+    event_ids: Vec<i64>,
+    /// Events of this type; may be given more than once
+    #[arg(long = "type", value_name = "TYPE")]
+    event_types: Vec<String>,
+    /// Events whose error has this text in it, letter by letter
+    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
+    error: Option<String>,
+    /// All failed events that no other filter excludes
+    #[arg(long)]
+    all: bool,
+    /// Count what would be put back, in a transaction that cannot write
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("must not be empty; --all takes every failed event".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+impl Arguments {
+    fn filter(self) -> Result<Filter, Failure> {
+        let filter = Filter {
+            event_ids: (!self.event_ids.is_empty()).then_some(self.event_ids),
+            event_types: (!self.event_types.is_empty()).then_some(self.event_types),
+            error: self.error,
+        };
+        if filter == Filter::default() && !self.all {
+            return Err(Failure::Usage(
+                "which failed events? Name their ids, --type, --error TEXT, or --all for every one; \
+                 notify-fan-out status shows what failed, retry --help has examples"
+                    .to_owned(),
+            ));
+        }
+        Ok(filter)
+    }
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let dry_run = arguments.dry_run;
+    let filter = arguments.filter()?;
+    let database = source.database()?;
+    let refused = |error| database_failure(&database, error);
+    let mut session = connect(&database).await?;
+    let (report, result) = if dry_run {
+        (
+            preview(&mut session, &filter).await.map_err(refused)?,
+            Ok(()),
+        )
+    } else {
+        let stop = signals::stop_on_signal()?;
+        retry(&mut session, &filter, &stop).await
+    };
+    match format {
+        Format::Json => output::json(&Document {
+            dry_run,
+            report: &report,
+        })?,
+        Format::Text => output::text(&in_words(&report, &filter, dry_run))?,
+    }
+    // What was put back before an error is pending all the same.
+    result.map_err(refused)?;
+    Ok(ExitStatus::Success)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    dry_run: bool,
+    #[serde(flatten)]
+    report: &'a RetryReport,
+}
+
+fn in_words(report: &RetryReport, filter: &Filter, dry_run: bool) -> String {
+    let mut words = String::new();
+    if report.retried_count == 0 {
+        words.push_str("No failed event matches; nothing was put back.\n");
+        for name in filter.event_types.iter().flatten() {
+            if EventType::from_name(name).is_none() {
+                let _ = writeln!(
+                    words,
+                    "Note: no handler knows the type {name:?}; is it misspelt?"
+                );
+            }
+        }
+    } else {
+        let events = counted(report.retried_count, "failed event", "failed events");
+        if dry_run {
+            let _ = writeln!(words, "Would put back {events} (nothing was changed):");
+        } else {
+            let _ = writeln!(words, "Put back {events}; the next run takes them up:");
+        }
+        let width = report
+            .retried_count_by_type
+            .keys()
+            .map(String::len)
+            .max()
+            .unwrap_or(0);
+        for (event_type, number) in &report.retried_count_by_type {
+            let _ = writeln!(words, "  {event_type:<width$}  {}", count(*number));
+        }
+    }
+    let mut states: Vec<State> = report.not_retried.iter().map(|event| event.state).collect();
+    states.sort_unstable();
+    states.dedup();
+    for state in states {
+        let of_state = report
+            .not_retried
+            .iter()
+            .filter(|event| event.state == state);
+        let number = of_state.clone().count();
+        let mut named: Vec<String> = of_state
+            .take(MOST_NAMED)
+            .map(|event| event.event_id.to_string())
+            .collect();
+        if number > MOST_NAMED {
+            named.push(format!("and {} more", count((number - MOST_NAMED) as u64)));
+        }
+        let _ = writeln!(
+            words,
+            "Not put back: {} ({})",
+            named.join(", "),
+            because(state)
+        );
+    }
+    if report.stopped_early {
+        words.push_str("Stopped before all were put back: run it again to go on.\n");
+    }
+    words
+}
+
+fn because(state: State) -> &'static str {
+    match state {
+        State::Pending => "pending already: the next run takes it up when it is due",
+        State::Processing => "being processed",
+        State::Completed => "completed",
+        State::CompletedAndPruned => "completed long ago; its processing row was pruned",
+        State::FailedButFilteredOut => "failed, but the other filters exclude it",
+        State::NotEnqueued => "has no processing row; notify-fan-out migrate enqueues it",
+        State::NoSuchEvent => "no such event",
+        State::Unknown => "in a state that is not known",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upkeep::retry::NotRetried;
+
+    #[test]
+    fn says_how_many_and_which_were_not() {
+        let report = RetryReport {
+            retried_count: 1_201,
+            retried_count_by_type: [
+                ("chat_message_sent".to_owned(), 1),
+                ("document_uploaded".to_owned(), 1_200),
+            ]
+            .into(),
+            not_retried: [
+                (17, State::Completed),
+                (18, State::NoSuchEvent),
+                (19, State::Completed),
+            ]
+            .map(|(event_id, state)| NotRetried { event_id, state })
+            .into(),
+            stopped_early: false,
+        };
+        insta::assert_snapshot!(in_words(&report, &Filter::default(), false), @"
+        Put back 1,201 failed events; the next run takes them up:
+          chat_message_sent  1
+          document_uploaded  1,200
+        Not put back: 17, 19 (completed)
+        Not put back: 18 (no such event)
+        ");
+    }
+
+    #[test]
+    fn a_dry_run_says_that_nothing_was_changed() {
+        let report = RetryReport {
+            retried_count: 1,
+            retried_count_by_type: [("chat_message_sent".to_owned(), 1)].into(),
+            ..RetryReport::default()
+        };
+        insta::assert_snapshot!(in_words(&report, &Filter::default(), true), @"
+        Would put back 1 failed event (nothing was changed):
+          chat_message_sent  1
+        ");
+    }
+
+    #[test]
+    fn nothing_found_may_be_a_misspelt_type() {
+        let filter = Filter {
+            event_types: Some(vec!["document_upload".to_owned()]),
+            ..Filter::default()
+        };
+        insta::assert_snapshot!(in_words(&RetryReport::default(), &filter, false), @r#"
+        No failed event matches; nothing was put back.
+        Note: no handler knows the type "document_upload"; is it misspelt?
+        "#);
+    }
+
+    #[test]
+    fn many_are_not_named_one_by_one() {
+        let report = RetryReport {
+            not_retried: (1..=22)
+                .map(|event_id| NotRetried {
+                    event_id,
+                    state: State::Pending,
+                })
+                .collect(),
+            ..RetryReport::default()
+        };
+        insta::assert_snapshot!(in_words(&report, &Filter::default(), false), @"
+        No failed event matches; nothing was put back.
+        Not put back: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, and 2 more (pending already: the next run takes it up when it is due)
+        ");
+    }
+}

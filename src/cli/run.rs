@@ -1,0 +1,126 @@
+//! `run`: the minute job. `run --dry-run`: what it would do.
+
+mod dry;
+mod summary;
+
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+
+use super::{ExitStatus, Failure, database_failure, output, signals};
+use crate::config::{Format, RunFlags, Source};
+use crate::db::Database;
+use crate::fan_out::{FanOutReport, RunFailed, Settings, run};
+use crate::metrics;
+
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out                          notify of everything that is due
+  notify-fan-out run --dry-run            show what that would be, and write nothing
+  notify-fan-out run --dry-run --format json | jq .title
+  notify-fan-out run --limit 100 --batch-size 50
+  notify-fan-out run --alone              exit with code 5 if another instance runs
+
+Runs that overlap, on one machine or several, share the work.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let flags = &arguments.flags;
+    let settings = source.settings(flags, processor_id())?;
+    let dry_run = source.dry_run(flags)?;
+    let alone = source.alone(flags)?;
+    let metrics_file = source.metrics_file();
+    let database = source.database()?;
+    if dry_run {
+        return dry::execute(&database, &settings, format).await;
+    }
+    let started = Instant::now();
+    let guard = if alone {
+        match super::alone::Alone::acquire(&database).await.map_err(|error| database_failure(&database, error))? {
+            Some(guard) => Some(guard),
+            None => {
+                output::text("Another instance is running; nothing was done.")?;
+                return Ok(ExitStatus::NotAlone);
+            }
+        }
+    } else {
+        None
+    };
+    let stop = signals::stop_on_signal()?;
+    let bar = progress_bar(format);
+    let (report, result) = run(&database, &settings, &stop, &mut |report| show(&bar, report)).await;
+    bar.finish_and_clear();
+    drop(guard);
+    let seconds = started.elapsed().as_secs_f64();
+    if let Some(path) = metrics_file {
+        let recorded = metrics::record(&path, &database, &report, seconds, result.is_ok()).await;
+        if let Err(error) = recorded {
+            tracing::warn!(path = %path.display(), "NOTIFY_FANOUT_METRICS_FILE could not be written: {error}");
+        }
+    }
+    if !report.unhandled_types.is_empty() {
+        let types: Vec<_> = report.unhandled_types.iter().map(String::as_str).collect();
+        tracing::warn!(types = types.join(", "), "events of these types wait for a binary that handles them");
+    }
+    summary::print(&report, seconds, &settings, format, source.log_format()?)?;
+    result.map_err(|failed| run_failure(&database, failed))?;
+    Ok(if report.failed + report.expired > 0 {
+        ExitStatus::EventsFailed
+    } else {
+        ExitStatus::Success
+    })
+}
+
+/// Host, process and a moment that tells apart processes of the same number.
+fn processor_id() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or(host);
+    let run: u32 = rand::random();
+    format!("{}:{}:{run:08x}", host.trim(), std::process::id())
+}
+
+pub(super) fn run_failure(database: &Database, failed: RunFailed) -> Failure {
+    let (RunFailed::Unreachable(error) | RunFailed::Database(error)) = failed;
+    database_failure(database, error)
+}
+
+fn progress_bar(format: Format) -> ProgressBar {
+    // The bar would tear the lines of a log that goes to the same terminal: it shows where the
+    // log has been turned down.
+    if format == Format::Json || !std::io::stderr().is_terminal() || tracing::enabled!(tracing::Level::INFO) {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, report: &FanOutReport) {
+    bar.set_message(format!("{} events, {} notifications", report.events, report.notifications));
+    bar.tick();
+}
+
+/// What a reader of the summary may want to do next.
+fn hint(report: &FanOutReport, settings: &Settings) -> Option<String> {
+    if report.failed + report.expired > 0 {
+        Some("Why: notify-fan-out status. Again, once mended: notify-fan-out retry --help".to_owned())
+    } else if report.retried > 0 {
+        Some("What is retried comes back by itself; see notify-fan-out status".to_owned())
+    } else if report.stopped_early && settings.limit.is_none() {
+        Some("More is due: the next run goes on".to_owned())
+    } else {
+        None
+    }
+}

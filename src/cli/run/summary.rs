@@ -1,0 +1,88 @@
+//! The last line of a run.
+
+use super::{Settings, hint, output};
+use crate::config::{Format, LogFormat};
+use crate::fan_out::FanOutReport;
+
+/// Prints what the run did: one line, `Job completed` and the counts; JSON on request. A log in
+/// JSON gets the same as an entry of its own.
+pub(super) fn print(
+    report: &FanOutReport,
+    seconds: f64,
+    settings: &Settings,
+    format: Format,
+    log: LogFormat,
+) -> std::io::Result<()> {
+    if log == LogFormat::Json {
+        tracing::info!(
+            seconds,
+            events = report.events,
+            notifications = report.notifications,
+            merged = report.merged,
+            emails = report.emails,
+            suppressed = report.suppressed,
+            failed = report.failed,
+            retried = report.retried,
+            rescued = report.rescued,
+            expired = report.expired,
+            "Job completed",
+        );
+    }
+    match format {
+        Format::Json => output::json(&Document { seconds, report }),
+        Format::Text => {
+            let mut lines = String::new();
+            if report.is_idle() {
+                lines.push_str("Nothing is due.\n");
+            }
+            if let Some(note) = hint(report, settings) {
+                lines.push_str(&note);
+                lines.push('\n');
+            }
+            lines.push_str(&line(report, seconds));
+            output::text(&lines)
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    seconds: f64,
+    #[serde(flatten)]
+    report: &'a FanOutReport,
+}
+
+fn line(report: &FanOutReport, seconds: f64) -> String {
+    format!(
+        "Job completed seconds={seconds:.3} events={} notifications={} merged={} emails={} \
+         suppressed={} failed={} retried={} rescued={} expired={}",
+        report.events,
+        report.notifications,
+        report.merged,
+        report.emails,
+        report.suppressed,
+        report.failed,
+        report.retried,
+        report.rescued,
+        report.expired,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_carries_every_count() {
+        let report = FanOutReport {
+            events: 16,
+            notifications: 31,
+            merged: 2,
+            emails: 7,
+            suppressed: 5,
+            failed: 1,
+            ..FanOutReport::default()
+        };
+        insta::assert_snapshot!(line(&report, 0.4126), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 suppressed=5 failed=1 retried=0 rescued=0 expired=0");
+    }
+}

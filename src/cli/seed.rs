@@ -1,0 +1,128 @@
+//! `seed`: test events and a small world around them.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{ExitStatus, Failure, database_failure, output};
+use crate::config::{Format, Source};
+use crate::db::Database;
+use crate::seed::{Count, SeedFailed, Seeded, Size, clear, seed};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out seed                   sixteen events of the thirteen types, and whom they concern
+  notify-fan-out seed --events 20000    a mixed load, for trials; the same one each time
+  notify-fan-out seed --clear           take all of it away again, and nothing else
+
+Every identifier that the seed makes begins with 5eed5eed-fa11-4. Called again, it adds the events
+once more and leaves its people, projects and preferences as they are now.")]
+pub(super) struct Arguments {
+    /// Remove what the seed made, and the notifications and mails that came of it
+    #[arg(long, conflicts_with_all = ["events", "if_empty"])]
+    clear: bool,
+    /// Insert so many events of a mixed load instead of the sixteen [1 to 10000000]
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    events: Option<u32>,
+    /// Only if there are no events at all
+    #[arg(long)]
+    if_empty: bool,
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let database = source.database()?;
+    let failure = |failed| seed_failure(&database, failed);
+    if arguments.clear {
+        let removed = clear(&database).await.map_err(failure)?;
+        match format {
+            Format::Json => output::json(&json!({ "removed": removed }))?,
+            Format::Text => output::text(&removed_in_words(&removed))?,
+        }
+        return Ok(ExitStatus::Success);
+    }
+    let size = arguments.events.map_or(Size::Small, Size::Load);
+    let seeded = seed(&database, size, arguments.if_empty).await.map_err(failure)?;
+    match (format, seeded) {
+        (Format::Json, seeded) => output::json(&json!({ "seeded": seeded }))?,
+        (Format::Text, Some(seeded)) => output::text(&seeded_in_words(&seeded))?,
+        (Format::Text, None) => output::text("There are events already: nothing was seeded.")?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn seed_failure(database: &Database, failed: SeedFailed) -> Failure {
+    match failed {
+        SeedFailed::Database(error) => database_failure(database, error),
+        refused => Failure::Refused(refused.to_string()),
+    }
+}
+
+fn seeded_in_words(seeded: &Seeded) -> String {
+    let mut words = String::from("The world:\n");
+    if sum(&seeded.world) == 0 {
+        words.push_str("   was there already\n");
+    }
+    list(&mut words, &seeded.world);
+    let _ = writeln!(words, "Events: {}", sum(&seeded.events));
+    list(&mut words, &seeded.events);
+    words.push_str("Next: notify-fan-out run --dry-run, then: notify-fan-out run\n");
+    words
+}
+
+fn removed_in_words(removed: &[Count]) -> String {
+    if sum(removed) == 0 {
+        return "Nothing of the seed's was there.".to_owned();
+    }
+    let mut words = String::from("Removed:\n");
+    list(&mut words, removed);
+    words
+}
+
+fn list(words: &mut String, counts: &[Count]) {
+    for count in counts.iter().filter(|count| count.rows > 0) {
+        let _ = writeln!(words, "{:>8}  {}", count.rows, count.name);
+    }
+}
+
+fn sum(counts: &[Count]) -> i64 {
+    counts.iter().map(|count| count.rows).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(counts: &[(&str, i64)]) -> Vec<Count> {
+        counts.iter().map(|&(name, rows)| Count { name: name.to_owned(), rows }).collect()
+    }
+
+    #[test]
+    fn what_was_inserted_is_counted() {
+        let seeded = Seeded {
+            world: counts(&[("profiles", 9), ("orgs", 0)]),
+            events: counts(&[("document_uploaded", 2), ("meeting_invited", 1)]),
+        };
+        insta::assert_snapshot!(seeded_in_words(&seeded), @"");
+    }
+
+    #[test]
+    fn a_world_that_was_there_is_not_counted() {
+        let seeded = Seeded {
+            world: counts(&[("profiles", 0)]),
+            events: counts(&[("document_uploaded", 2)]),
+        };
+        insta::assert_snapshot!(seeded_in_words(&seeded), @"");
+    }
+
+    #[test]
+    fn what_was_removed_is_counted() {
+        insta::assert_snapshot!(removed_in_words(&counts(&[("notifications", 20), ("orgs", 0)])), @"");
+        insta::assert_snapshot!(removed_in_words(&counts(&[("orgs", 0)])), @"");
+    }
+}

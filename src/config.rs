@@ -1,0 +1,315 @@
+//! Configuration: flags win over the environment, the environment over `.env`, and what was given
+//! but wrong is refused, by the name of the flag or variable. The value itself is repeated only
+//! where it can't be a secret.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use crate::db::Database;
+use crate::fan_out::Settings;
+
+/// Every variable that is read, besides those of the PostgreSQL client library.
+pub const VARIABLES: &[&str] = &[
+    "DATABASE_URL",
+    "SUPABASE_URL",
+    "NOTIFY_FANOUT_BATCH_SIZE",
+    "NOTIFY_FANOUT_DRY_RUN",
+    "NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS",
+    "NOTIFY_FANOUT_STUCK_AFTER",
+    "NOTIFY_FANOUT_MAX_ATTEMPTS",
+    "NOTIFY_FANOUT_MAX_RUNTIME",
+    "NOTIFY_FANOUT_ALONE",
+    "NOTIFY_FANOUT_METRICS_FILE",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+];
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text an entry.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What `run` takes besides the environment.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunFlags {
+    /// Show what a run would do, in a transaction that cannot write
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Events claimed at once [env: NOTIFY_FANOUT_BATCH_SIZE] [default: 500]
+    #[arg(long, value_name = "EVENTS", value_parser = parse_batch_size)]
+    pub batch_size: Option<u32>,
+    /// Give up pending events older than this [env: NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS] [default: 24]
+    #[arg(long, value_name = "HOURS", value_parser = parse_hours)]
+    pub max_event_age_hours: Option<Duration>,
+    /// Stop after this many events [default: none]
+    #[arg(long, value_name = "EVENTS")]
+    pub limit: Option<u64>,
+    /// Claim nothing after this time, such as 55s or 5m [env: NOTIFY_FANOUT_MAX_RUNTIME] [default: 55s]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub max_runtime: Option<Duration>,
+    /// Refuse to run beside another instance [env: NOTIFY_FANOUT_ALONE] [default: share the work]
+    #[arg(long)]
+    pub alone: bool,
+}
+
+/// A variable that was given but is wrong, or is missing and needed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: {problem}")]
+pub struct InvalidConfig {
+    /// Its name.
+    pub variable: &'static str,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+/// Where values come from. A trait's worth of a closure, so that tests need no environment.
+pub struct Source<'a>(pub &'a dyn Fn(&str) -> Option<String>);
+
+impl Source<'_> {
+    /// The value of a variable; an empty one counts as not set.
+    fn get(&self, variable: &str) -> Option<String> {
+        (self.0)(variable).filter(|value| !value.trim().is_empty())
+    }
+
+    fn parsed<T>(
+        &self,
+        variable: &'static str,
+        flag: Option<T>,
+        default: T,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, InvalidConfig> {
+        if let Some(value) = flag {
+            return Ok(value);
+        }
+        let Some(value) = self.get(variable) else {
+            return Ok(default);
+        };
+        parse(value.trim()).map_err(|problem| InvalidConfig {
+            variable,
+            problem: format!("{problem}; it is {value:?}"),
+        })
+    }
+
+    /// The database.
+    pub fn database(&self) -> Result<Database, InvalidConfig> {
+        let invalid = |problem: String| InvalidConfig {
+            variable: "DATABASE_URL",
+            problem,
+        };
+        let Some(url) = self.get("DATABASE_URL") else {
+            return Err(invalid(if self.get("SUPABASE_URL").is_some() {
+                "not set. SUPABASE_URL is the address of the HTTP interface; this job needs the \
+                 connection string of the database: in the Supabase dashboard, press Connect at \
+                 the top of the project, take the one of the session or transaction pooler (or the \
+                 direct one), and put it into .env as DATABASE_URL=postgresql://…"
+                    .to_owned()
+            } else {
+                "not set. Put DATABASE_URL=postgres://user:password@host:5432/database into the \
+                 environment or .env; or call ./run.sh, which starts a local database without it"
+                    .to_owned()
+            }));
+        };
+        // A statement that outlives its claim's lease would only be in the way of the rescue.
+        let timeout = self.stuck_after()?;
+        Database::new(&SecretString::from(url), timeout).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// How a run goes about its work.
+    pub fn settings(&self, flags: &RunFlags, processor_id: String) -> Result<Settings, InvalidConfig> {
+        Ok(Settings {
+            batch_size: self.parsed("NOTIFY_FANOUT_BATCH_SIZE", flags.batch_size, 500, parse_batch_size)?,
+            max_event_age: self.max_event_age(flags.max_event_age_hours)?,
+            stuck_after: self.stuck_after()?,
+            max_attempts: self.max_attempts()?,
+            max_runtime: self.parsed(
+                "NOTIFY_FANOUT_MAX_RUNTIME",
+                flags.max_runtime,
+                Duration::from_secs(55),
+                parse_time,
+            )?,
+            limit: flags.limit,
+            processor_id,
+        })
+    }
+
+    /// Age at which pending events are given up.
+    pub fn max_event_age(&self, flag: Option<Duration>) -> Result<Duration, InvalidConfig> {
+        let day = Duration::from_secs(24 * 3600);
+        self.parsed("NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS", flag, day, parse_hours)
+    }
+
+    /// Age at which a claim counts as abandoned.
+    pub fn stuck_after(&self) -> Result<Duration, InvalidConfig> {
+        let default = Duration::from_secs(600);
+        self.parsed("NOTIFY_FANOUT_STUCK_AFTER", None, default, parse_time)
+    }
+
+    /// Attempts before an event is given up.
+    pub fn max_attempts(&self) -> Result<u32, InvalidConfig> {
+        self.parsed("NOTIFY_FANOUT_MAX_ATTEMPTS", None, 5, |text| {
+            whole(text, 1, 100).map_err(|error| format!("attempts must be {error}"))
+        })
+    }
+
+    /// Whether `run` only shows what it would do.
+    pub fn dry_run(&self, flags: &RunFlags) -> Result<bool, InvalidConfig> {
+        let flag = flags.dry_run.then_some(true);
+        self.parsed("NOTIFY_FANOUT_DRY_RUN", flag, false, parse_bool)
+    }
+
+    /// Whether `run` refuses to run beside another instance.
+    pub fn alone(&self, flags: &RunFlags) -> Result<bool, InvalidConfig> {
+        let flag = flags.alone.then_some(true);
+        self.parsed("NOTIFY_FANOUT_ALONE", flag, false, parse_bool)
+    }
+
+    /// Where the metrics go, if anywhere.
+    #[must_use]
+    pub fn metrics_file(&self) -> Option<PathBuf> {
+        self.get("NOTIFY_FANOUT_METRICS_FILE").map(PathBuf::from)
+    }
+
+    /// What is logged.
+    pub fn log_level(&self) -> Result<tracing::Level, InvalidConfig> {
+        self.parsed("LOG_LEVEL", None, tracing::Level::INFO, |text| {
+            match text.to_ascii_uppercase().as_str() {
+                "DEBUG" => Ok(tracing::Level::DEBUG),
+                "INFO" => Ok(tracing::Level::INFO),
+                "WARN" | "WARNING" => Ok(tracing::Level::WARN),
+                "ERROR" => Ok(tracing::Level::ERROR),
+                _ => Err("must be DEBUG, INFO, WARN or ERROR".to_owned()),
+            }
+        })
+    }
+
+    /// How it is logged.
+    pub fn log_format(&self) -> Result<LogFormat, InvalidConfig> {
+        self.parsed("LOG_FORMAT", None, LogFormat::Text, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("must be text or json".to_owned()),
+            }
+        })
+    }
+}
+
+/// A time such as `90s`, `10m` or `1h 30m`.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("must be longer than nothing".to_owned()),
+        Ok(time) if time > Duration::from_secs(10 * 365 * 86_400) => Err("must be ten years at most".to_owned()),
+        Ok(time) => Ok(time),
+        Err(_) => Err("must be a time with its unit, such as 55s, 10m or 30d".to_owned()),
+    }
+}
+
+fn parse_batch_size(text: &str) -> Result<u32, String> {
+    whole(text, 1, 10_000).map_err(|error| format!("the batch size must be {error}"))
+}
+
+fn parse_hours(text: &str) -> Result<Duration, String> {
+    let hours = whole(text, 1, 87_600).map_err(|error| format!("the age in hours must be {error}"))?;
+    Ok(Duration::from_secs(u64::from(hours) * 3600))
+}
+
+fn whole(text: &str, least: u32, most: u32) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("a whole number from {least} to {most}"))
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+/// Variables with the service's prefix that nothing reads: most likely misspelt.
+pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    names
+        .filter(|name| name.starts_with("NOTIFY_FANOUT_") && !VARIABLES.contains(&name.as_str()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem<T>(variable: &'static str, value: &str, read: impl Fn(&Source<'_>) -> Result<T, InvalidConfig>) -> String {
+        let get = |name: &str| (name == variable).then(|| value.to_owned());
+        read(&Source(&get)).err().map_or_else(|| "accepted".to_owned(), |error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_by_name() {
+        let settings = |source: &Source<'_>| source.settings(&RunFlags::default(), String::new());
+        insta::assert_snapshot!(problem("NOTIFY_FANOUT_BATCH_SIZE", "0", settings),
+            @r#"NOTIFY_FANOUT_BATCH_SIZE: the batch size must be a whole number from 1 to 10000; it is "0""#);
+        insta::assert_snapshot!(problem("NOTIFY_FANOUT_STUCK_AFTER", "10", settings),
+            @r#"NOTIFY_FANOUT_STUCK_AFTER: must be a time with its unit, such as 55s, 10m or 30d; it is "10""#);
+        insta::assert_snapshot!(problem("NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS", "-1", settings),
+            @r#"NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS: the age in hours must be a whole number from 1 to 87600; it is "-1""#);
+        insta::assert_snapshot!(problem("NOTIFY_FANOUT_MAX_ATTEMPTS", "many", settings),
+            @r#"NOTIFY_FANOUT_MAX_ATTEMPTS: attempts must be a whole number from 1 to 100; it is "many""#);
+        insta::assert_snapshot!(problem("NOTIFY_FANOUT_DRY_RUN", "ture", |source| source.dry_run(&RunFlags::default())),
+            @r#"NOTIFY_FANOUT_DRY_RUN: must be true or false; it is "ture""#);
+        insta::assert_snapshot!(problem("LOG_LEVEL", "LOUD", |source| source.log_level()),
+            @r#"LOG_LEVEL: must be DEBUG, INFO, WARN or ERROR; it is "LOUD""#);
+    }
+
+    #[test]
+    fn an_error_never_repeats_the_url() {
+        let error = problem("DATABASE_URL", "mysql://me:hunter2@host/db", |source| source.database());
+        assert!(error.starts_with("DATABASE_URL: not a PostgreSQL URL"), "{error}");
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn an_http_address_is_told_from_a_connection_string() {
+        let error = problem("SUPABASE_URL", "https://abc.supabase.co", |source| source.database());
+        assert!(error.contains("connection string"), "{error}");
+    }
+
+    #[test]
+    fn flags_win_and_empty_is_unset() {
+        let flags = RunFlags {
+            batch_size: Some(7),
+            ..RunFlags::default()
+        };
+        let get = |name: &str| match name {
+            "NOTIFY_FANOUT_BATCH_SIZE" => Some("wrong".to_owned()),
+            "NOTIFY_FANOUT_MAX_RUNTIME" => Some(" ".to_owned()),
+            _ => None,
+        };
+        let settings = Source(&get).settings(&flags, String::new()).expect("valid");
+        assert_eq!((settings.batch_size, settings.max_runtime.as_secs()), (7, 55));
+    }
+
+    #[test]
+    fn misspelt_variables_are_found() {
+        let names = ["NOTIFY_FANOUT_BATCHSIZE", "NOTIFY_FANOUT_BATCH_SIZE", "PATH"];
+        let unknown = unknown_variables(names.into_iter().map(str::to_owned));
+        assert_eq!(unknown, ["NOTIFY_FANOUT_BATCHSIZE"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! Brings a database, empty or long in service, to the shape this binary needs.
+//!
+//! Two parts. The files of `migrations/` run in one transaction: catalogue changes only, safe
+//! beside writers. What takes long on a large table follows outside of it (see `online`): indexes
+//! built concurrently and the back-fill in batches, each step taken only where it is still due.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::{AssertSqlSafe, Connection};
+
+use super::online::{self, OnlineReport};
+use super::{Session, sqlstate};
+
+/// A name of its own, so as not to meet the application's migrations.
+const TABLE: &str = "notify_fan_out_migrations";
+/// Locks on tables in use are asked for this long, so that nobody queues behind us for longer …
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// … and this often, with a pause in between.
+const LOCK_TRIES: u32 = 10;
+/// Key of the advisory lock that keeps two migrations apart; any constant does.
+const LOCK_KEY: i64 = 0x006e_6f74_6966_7901;
+
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("./migrations");
+    migrator.dangerous_set_table_name(TABLE);
+    // Its lock belongs to a session, which a pooler does not give; ours belongs to the transaction.
+    migrator.set_locking(false);
+    migrator
+});
+
+/// What a migration did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct MigrateReport {
+    /// The files applied, by number and description.
+    pub applied: Vec<String>,
+    /// What was done outside of the transaction.
+    #[serde(flatten)]
+    pub online: OnlineReport,
+}
+
+/// Why a database could not be migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationFailed {
+    /// A migration or its bookkeeping failed.
+    #[error(transparent)]
+    Migration(#[from] MigrateError),
+    /// A statement outside of the migrations failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// An index could not be built.
+    #[error("index {name} could not be built: {source}{advice}")]
+    Index {
+        /// Its name.
+        name: String,
+        /// What to do about it, where that is known.
+        advice: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+}
+
+/// Applies what is missing. Run twice, it does nothing the second time.
+///
+/// `max_event_age` sorts the events that were there before the job: older ones are recorded as
+/// failed with the reason `expired`, for a person to retry; younger ones become pending.
+pub async fn migrate(
+    session: &mut Session,
+    max_event_age: Duration,
+) -> Result<MigrateReport, MigrationFailed> {
+    let mut tries = 1;
+    let applied = loop {
+        match apply(session).await {
+            Err(error) if tries < LOCK_TRIES && lost_a_lock(&error) => {
+                tracing::info!(tries, "a table is in use; trying again");
+                tries += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            result => break result?,
+        }
+    };
+    let online = online::complete(session, max_event_age).await?;
+    Ok(MigrateReport { applied, online })
+}
+
+/// The migrations that this binary has and the database has not. An error where the database
+/// was migrated by files that differ.
+pub async fn pending(session: &mut Session) -> Result<Vec<String>, MigrationFailed> {
+    let mut transaction = session.connection.begin().await?;
+    let connection = &mut *transaction;
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(TABLE)
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await?;
+    let applied = if exists {
+        connection.list_applied_migrations(TABLE).await?
+    } else {
+        Vec::new()
+    };
+    forget_statements(connection).await?;
+    transaction.rollback().await?;
+    Ok(MIGRATOR
+        .iter()
+        .filter(|known| applied.iter().all(|done| done.version != known.version))
+        .map(label)
+        .collect())
+}
+
+async fn apply(session: &mut Session) -> Result<Vec<String>, MigrationFailed> {
+    let due = pending(session).await?;
+    let mut transaction = session.connection.begin().await?;
+    let settings = format!(
+        "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; \
+         SET LOCAL client_min_messages = warning; SELECT pg_advisory_xact_lock({LOCK_KEY})",
+        LOCK_TIMEOUT.as_millis()
+    );
+    sqlx::raw_sql(AssertSqlSafe(settings))
+        .execute(&mut *transaction)
+        .await?;
+    MIGRATOR.run_direct(None, &mut *transaction, false).await?;
+    forget_statements(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(due)
+}
+
+/// The migrator prepares named statements, which must not stay behind on a pooler's server.
+async fn forget_statements(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+    connection.clear_cached_statements().await
+}
+
+fn label(migration: &sqlx::migrate::Migration) -> String {
+    format!("{:04} {}", migration.version, migration.description)
+}
+
+fn lost_a_lock(error: &MigrationFailed) -> bool {
+    let error = match error {
+        MigrationFailed::Migration(
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+        ) => error,
+        MigrationFailed::Database(error) => error,
+        _ => return false,
+    };
+    matches!(sqlstate(error).as_deref(), Some("55P03" | "40P01"))
+}

@@ -1,0 +1,280 @@
+//! The steps of a migration that may take long: each looks whether it is still due, holds no
+//! lock that stops a writer, and can be interrupted and run again.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
+use super::migrate::MigrationFailed;
+use super::{Access, Session, Unnamed, sqlstate};
+
+/// Events looked at per statement of the back-fill.
+const BACKFILL_BATCH: i64 = 20_000;
+
+/// What was done outside of the migrations' transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct OnlineReport {
+    /// Indexes built.
+    pub indexes: Vec<String>,
+    /// Events that lacked a processing row and are pending now.
+    pub backfilled_pending: u64,
+    /// Events that lacked one and are too old: recorded as failed, with the reason.
+    pub backfilled_expired: u64,
+    /// What older jobs told people that is to be told only once.
+    pub backfilled_once: u64,
+}
+
+struct Index {
+    name: &'static str,
+    /// What follows `CREATE`, with `{name}` where the name goes.
+    definition: &'static str,
+}
+
+/// The indexes that the job's statements stand on.
+const INDEXES: &[Index] = &[
+    // The order of claims; it holds what is pending and nothing of the history.
+    Index {
+        name: "notification_processing_due_idx",
+        definition: "INDEX CONCURRENTLY {name} ON notification_processing (next_attempt_at, event_id) WHERE processing_status = 'pending'",
+    },
+    // Claims under way, for rescue and status.
+    Index {
+        name: "notification_processing_claimed_idx",
+        definition: "INDEX CONCURRENTLY {name} ON notification_processing (claimed_at) WHERE processing_status = 'processing'",
+    },
+    // Failures, for retry and status.
+    Index {
+        name: "notification_processing_failed_idx",
+        definition: "INDEX CONCURRENTLY {name} ON notification_processing (event_id) WHERE processing_status = 'failed'",
+    },
+    // Throughput and latency of the last day; prune.
+    Index {
+        name: "notification_processing_completed_idx",
+        definition: "INDEX CONCURRENTLY {name} ON notification_processing (completed_at) WHERE processing_status = 'completed'",
+    },
+    // What waits for a newer binary.
+    Index {
+        name: "notification_processing_unhandled_idx",
+        definition: "INDEX CONCURRENTLY {name} ON notification_processing (unhandled_type) WHERE unhandled_type IS NOT NULL",
+    },
+    // Mails that wait to be sent, for status.
+    Index {
+        name: "pending_emails_waiting_idx",
+        definition: "INDEX CONCURRENTLY {name} ON pending_emails (delivery_type, created_at) WHERE status = 'pending'",
+    },
+    // One unread notification per reader and key: what later events are merged into.
+    Index {
+        name: "notifications_coalesce_key",
+        definition: "UNIQUE INDEX CONCURRENTLY {name} ON notifications (user_id, coalesce_key) WHERE read_at IS NULL AND coalesce_key IS NOT NULL",
+    },
+];
+
+/// Takes every step that is still due.
+pub(super) async fn complete(
+    session: &mut Session,
+    max_event_age: Duration,
+) -> Result<OnlineReport, MigrationFailed> {
+    let mut report = OnlineReport::default();
+    for index in INDEXES {
+        if build(session, index.name, index.definition).await? {
+            report.indexes.push(index.name.to_owned());
+        }
+    }
+    for table in ["notifications", "pending_emails"] {
+        report.indexes.extend(one_per_event_and_user(session, table).await?);
+    }
+    backfill_events(session, max_event_age, &mut report).await?;
+    report.backfilled_once = backfill_once(session).await?;
+    Ok(report)
+}
+
+/// The second wall against doubled rows: at most one per event and person.
+///
+/// Rows that an older job doubled stay as they are; the uniqueness begins behind them.
+async fn one_per_event_and_user(
+    session: &mut Session,
+    table: &'static str,
+) -> Result<Vec<String>, MigrationFailed> {
+    let key = format!("{table}_event_user_key");
+    let plain = format!("{table}_event_user_idx");
+    if is_walled(session, table, &key).await? {
+        return Ok(Vec::new());
+    }
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let doubled: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT max(id)::bigint FROM (SELECT max(id) AS id FROM {table} \
+         GROUP BY event_id, user_id HAVING count(*) > 1) AS doubled"
+    )))
+    .fetch_one(Unnamed(&mut transaction))
+    .await?;
+    transaction.commit().await?;
+    let mut built = Vec::new();
+    let mut wall = format!("UNIQUE INDEX CONCURRENTLY {{name}} ON {table} (event_id, user_id)");
+    if let Some(last) = doubled {
+        // Look-ups by event and its cascade of deletes need the old rows as well.
+        let all = format!("INDEX CONCURRENTLY {{name}} ON {table} (event_id, user_id)");
+        if build(session, &plain, &all).await? {
+            built.push(plain);
+        }
+        wall = format!("{wall} WHERE id > {last}");
+    }
+    if build(session, &key, &wall).await? {
+        built.push(key);
+    }
+    Ok(built)
+}
+
+/// Whether a valid unique index of ours, or one of the application's over the same two columns
+/// and all rows, is there.
+async fn is_walled(
+    session: &mut Session,
+    table: &str,
+    key: &str,
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    sqlx::query_scalar(
+        "SELECT EXISTS (
+            SELECT FROM pg_index i
+              JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid
+               AND (c.relname = $2
+                    OR i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 2
+                       AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text)
+                              FROM pg_attribute a
+                             WHERE a.attrelid = i.indrelid
+                               AND a.attnum = ANY (i.indkey::smallint[])) = '{event_id,user_id}'))",
+    )
+    .bind(table)
+    .bind(key)
+    .fetch_one(Unnamed(&mut transaction))
+    .await
+}
+
+/// Builds an index where there is none of its name. One that an interrupted build left invalid
+/// is dropped and built again.
+async fn build(
+    session: &mut Session,
+    name: &str,
+    definition: &str,
+) -> Result<bool, MigrationFailed> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let valid: Option<bool> =
+        sqlx::query_scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)")
+            .bind(name)
+            .fetch_optional(Unnamed(&mut transaction))
+            .await?;
+    transaction.commit().await?;
+    if valid == Some(true) {
+        return Ok(false);
+    }
+    let failed = |source: sqlx::Error| MigrationFailed::Index {
+        name: name.to_owned(),
+        advice: match sqlstate(&source).as_deref() {
+            Some("57014") => {
+                "; the role's statement_timeout is too short for a table of this size: raise it \
+                 for the migration (ALTER ROLE … SET statement_timeout) and run it again"
+            }
+            _ => "",
+        },
+        source,
+    };
+    if valid == Some(false) {
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP INDEX CONCURRENTLY {name}")))
+            .execute(&mut session.connection)
+            .await
+            .map_err(failed)?;
+    }
+    let create = format!("CREATE {}", definition.replace("{name}", name));
+    sqlx::raw_sql(AssertSqlSafe(create))
+        .execute(&mut session.connection)
+        .await
+        .map_err(failed)?;
+    Ok(true)
+}
+
+/// Gives each event that lacks a processing row one, in batches by identifier.
+async fn backfill_events(
+    session: &mut Session,
+    max_event_age: Duration,
+    report: &mut OnlineReport,
+) -> Result<(), MigrationFailed> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let created_at: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_attribute
+          WHERE attrelid = to_regclass('domain_events') AND attname = 'created_at'
+            AND NOT attisdropped)",
+    )
+    .fetch_one(Unnamed(&mut transaction))
+    .await?;
+    transaction.commit().await?;
+    let occurred = if created_at {
+        "coalesce(occurred_at, created_at, now())"
+    } else {
+        "coalesce(occurred_at, now())"
+    };
+    // now(), not the event's time, starts its retries; but the oldest are to be claimed first.
+    let statement = format!(
+        "WITH batch AS (
+            SELECT id, {occurred} AS occurred_at FROM domain_events
+             WHERE id > $1 ORDER BY id LIMIT $2
+        ), added AS (
+            INSERT INTO notification_processing
+                (event_id, occurred_at, next_attempt_at, processing_status, completed_at, error_message)
+            SELECT b.id, b.occurred_at, least(b.occurred_at, now()),
+                   CASE WHEN late THEN 'failed' ELSE 'pending' END,
+                   CASE WHEN late THEN now() END,
+                   CASE WHEN late THEN 'expired: older than the age limit when the job was adopted' END
+              FROM batch b
+              CROSS JOIN LATERAL (SELECT b.occurred_at < now() - make_interval(secs => $3)) AS age (late)
+             WHERE NOT EXISTS (SELECT FROM notification_processing p WHERE p.event_id = b.id)
+               -- Processed, and its row pruned since.
+               AND NOT EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> b.id::bigint)
+             ORDER BY b.id
+            ON CONFLICT (event_id) DO NOTHING
+            RETURNING processing_status
+        )
+        SELECT (SELECT max(id) FROM batch),
+               (SELECT count(*) FROM added WHERE processing_status = 'pending'),
+               (SELECT count(*) FROM added WHERE processing_status = 'failed')"
+    );
+    let mut last = i64::MIN;
+    loop {
+        let mut transaction = session.begin(Access::ReadWrite).await?;
+        let (reached, pending, expired): (Option<i64>, i64, i64) =
+            sqlx::query_as(AssertSqlSafe(statement.clone()))
+                .bind(last)
+                .bind(BACKFILL_BATCH)
+                .bind(max_event_age.as_secs_f64())
+                .fetch_one(Unnamed(&mut transaction))
+                .await?;
+        transaction.commit().await?;
+        report.backfilled_pending += pending.unsigned_abs();
+        report.backfilled_expired += expired.unsigned_abs();
+        let Some(reached) = reached else {
+            return Ok(());
+        };
+        tracing::debug!(reached, "back-filled");
+        last = reached;
+    }
+}
+
+/// Remembers the nudges that an older job sent: each is sent once, ever.
+async fn backfill_once(session: &mut Session) -> Result<u64, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadWrite).await?;
+    let added = sqlx::query(
+        "INSERT INTO notification_once (user_id, once_key, event_id)
+         SELECT DISTINCT ON (n.user_id, k.once_key) n.user_id, k.once_key, n.event_id
+           FROM domain_events e
+           JOIN notifications n ON n.event_id = e.id
+          CROSS JOIN LATERAL (SELECT concat_ws(':', 'resume_incomplete_nudge', e.project_id,
+                     e.payload ->> 'resume_type', e.payload ->> 'nudge_tier')) AS k (once_key)
+          WHERE e.event_type = 'resume_incomplete_nudge' AND e.project_id IS NOT NULL
+            AND jsonb_typeof(e.payload) = 'object'
+          ORDER BY n.user_id, k.once_key, n.event_id
+         ON CONFLICT DO NOTHING",
+    )
+    .execute(Unnamed(&mut transaction))
+    .await?;
+    transaction.commit().await?;
+    Ok(added.rows_affected())
+}

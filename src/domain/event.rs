@@ -1,0 +1,53 @@
+//! A domain event as it stands in `domain_events`, before its payload is understood.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+/// One row of `domain_events`. Columns that the event's type has no use for are empty.
+#[derive(Debug, Clone, Default)]
+pub struct EventRow {
+    /// Primary key, in order of insertion.
+    pub id: i64,
+    /// The type's name, as the application wrote it; it may be one that this binary does not know.
+    pub event_type: String,
+    /// Who acted; the actor never hears of his own act.
+    pub actor_id: Option<Uuid>,
+    /// The project it happened in.
+    pub project_id: Option<Uuid>,
+    /// The organisation it concerns.
+    pub org_id: Option<Uuid>,
+    /// The document it concerns.
+    pub resource_id: Option<Uuid>,
+    /// The chat thread it happened in.
+    pub thread_id: Option<Uuid>,
+    /// The meeting it concerns.
+    pub meeting_id: Option<Uuid>,
+    /// Whatever else the application wrote; not always an object.
+    pub payload: Option<Value>,
+}
+
+/// Why an event can never be planned: a required key is absent or of the wrong kind.
+///
+/// The text reaches `notification_processing.error_message`, so it names the type and the key
+/// and never repeats a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {event_type} event: {key} {problem}")]
+pub struct InvalidEvent {
+    /// The event type's name.
+    pub event_type: &'static str,
+    /// The column, or the payload key written `payload.key`.
+    pub key: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a required key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Neither the column nor the payload has it.
+    #[error("is required")]
+    Missing,
+    /// It is there, but not of the kind named.
+    #[error("must be {0}")]
+    Mistyped(&'static str),
+}

@@ -1,0 +1,145 @@
+//! Typed access to an event's columns and payload keys.
+//!
+//! Required keys come back as a value or as an [`InvalidEvent`] that names them. Optional ones
+//! come back as `None` both when they are absent and when they are of the wrong kind: each has a
+//! fallback, and a surprising extra must not stop a notification.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::event::{EventRow, InvalidEvent, Problem};
+use super::text::is_blank;
+
+/// The fields of one event, read under the name of its type.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    /// The row as it was read.
+    pub row: &'a EventRow,
+    event_type: &'static str,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `row` as an event of the type named.
+    #[must_use]
+    pub fn new(row: &'a EventRow, event_type: &'static str) -> Self {
+        Self { row, event_type }
+    }
+
+    /// The value of a payload key; JSON `null` counts as absent.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&'a Value> {
+        self.row
+            .payload
+            .as_ref()?
+            .get(key)
+            .filter(|value| !value.is_null())
+    }
+
+    /// An optional identifier.
+    #[must_use]
+    pub fn uuid(&self, key: &str) -> Option<Uuid> {
+        self.value(key).and_then(as_uuid)
+    }
+
+    /// An optional text that is not blank.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&'a str> {
+        self.value(key).and_then(as_text)
+    }
+
+    /// The first of several optional texts that is present and not blank.
+    #[must_use]
+    pub fn first_text(&self, keys: &[&str]) -> Option<&'a str> {
+        keys.iter().find_map(|key| self.text(key))
+    }
+
+    /// An optional whole number.
+    #[must_use]
+    pub fn integer(&self, key: &str) -> Option<i64> {
+        self.value(key).and_then(Value::as_i64)
+    }
+
+    /// An optional truth value; absent and mistyped are `false`.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> bool {
+        self.value(key).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// An optional object.
+    #[must_use]
+    pub fn object(&self, key: &str) -> Option<&'a Map<String, Value>> {
+        self.value(key).and_then(Value::as_object)
+    }
+
+    /// The identifiers of an optional list, in order, without repeats; entries of another kind
+    /// are passed over.
+    #[must_use]
+    pub fn uuids(&self, key: &str) -> Vec<Uuid> {
+        let entries = self.value(key).and_then(Value::as_array);
+        let mut ids: Vec<Uuid> = Vec::new();
+        for id in entries.into_iter().flatten().filter_map(as_uuid) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
+    /// A required identifier from the payload.
+    pub fn required_uuid(&self, key: &str) -> Result<Uuid, InvalidEvent> {
+        self.required(key, "a UUID", as_uuid)
+    }
+
+    /// A required text from the payload that is not blank.
+    pub fn required_text(&self, key: &str) -> Result<&'a str, InvalidEvent> {
+        self.required(key, "a text", as_text)
+    }
+
+    /// A required key from the payload, read by `read`; `kind` completes "must be …".
+    pub fn required<T>(
+        &self,
+        key: &str,
+        kind: &'static str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<T, InvalidEvent> {
+        let value = self
+            .value(key)
+            .ok_or_else(|| self.invalid(format!("payload.{key}"), Problem::Missing))?;
+        read(value).ok_or_else(|| self.invalid(format!("payload.{key}"), Problem::Mistyped(kind)))
+    }
+
+    /// A required column.
+    pub fn column(&self, name: &str, value: Option<Uuid>) -> Result<Uuid, InvalidEvent> {
+        value.ok_or_else(|| self.invalid(name.to_owned(), Problem::Missing))
+    }
+
+    /// A required column, or else the payload key that stands for it.
+    pub fn column_or_key(
+        &self,
+        name: &str,
+        value: Option<Uuid>,
+        key: &str,
+    ) -> Result<Uuid, InvalidEvent> {
+        match value {
+            Some(value) => Ok(value),
+            None if self.value(key).is_some() => self.required_uuid(key),
+            None => Err(self.invalid(format!("{name} or payload.{key}"), Problem::Missing)),
+        }
+    }
+
+    fn invalid(&self, key: String, problem: Problem) -> InvalidEvent {
+        InvalidEvent {
+            event_type: self.event_type,
+            key,
+            problem,
+        }
+    }
+}
+
+fn as_uuid(value: &Value) -> Option<Uuid> {
+    Uuid::parse_str(value.as_str()?).ok()
+}
+
+fn as_text(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !is_blank(text))
+}

@@ -1,0 +1,133 @@
+//! What a handler decides: whom to tell, what to say, and how to mail it.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Who may hear of an event. Expanded to people by one set-based query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// One person.
+    User(Uuid),
+    /// One person, only while an owner of the organisation that owns the project.
+    ProjectOwner {
+        /// The person.
+        user_id: Uuid,
+        /// The project.
+        project_id: Uuid,
+    },
+    /// Everyone in a chat thread but those named, who have a plan of their own.
+    ThreadParticipants {
+        /// The thread.
+        thread_id: Uuid,
+        /// Participants to pass over in silence.
+        except: Vec<Uuid>,
+    },
+    /// Those named, as far as they take part in a chat thread.
+    ThreadMentions {
+        /// The thread.
+        thread_id: Uuid,
+        /// The people mentioned.
+        user_ids: Vec<Uuid>,
+    },
+    /// Everyone invited to a meeting.
+    MeetingParticipants {
+        /// The meeting.
+        meeting_id: Uuid,
+    },
+    /// Those with a grant on a project and the owners of the document's organisation (without a
+    /// document, the project's), as far as they may view the document.
+    ProjectViewers {
+        /// The project.
+        project_id: Uuid,
+        /// The document, if the event names one.
+        resource_id: Option<Uuid>,
+    },
+    /// The owners of an organisation but one.
+    OrgOwners {
+        /// The organisation.
+        org_id: Uuid,
+        /// The person the event is about.
+        except: Uuid,
+    },
+}
+
+/// A notification's words and data.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Message {
+    /// Plain text, at most [`super::text::TITLE_MAX`] characters.
+    pub title: String,
+    /// Markdown; whatever came from a person is escaped.
+    pub body: Option<String>,
+    /// Path within the application.
+    pub link_url: Option<String>,
+    /// Data for the reader's app; `type` tells what kind of notification it is.
+    pub payload: Map<String, Value>,
+}
+
+/// What appears in the application.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InApp {
+    /// Nothing.
+    None,
+    /// A notification of its own.
+    Each(Message),
+    /// One notification per reader and key for as long as it stays unread; it counts its events.
+    Coalesced {
+        /// What the events have in common.
+        key: String,
+        /// `title` and `body` are what *follows* the count, which the database puts in front:
+        /// it alone knows how many events an unread notification already stands for. The same
+        /// count goes into the payload as `count`.
+        message: Message,
+    },
+}
+
+/// When a mail goes out, if the recipient's preferences don't say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailTiming {
+    /// On its own, as soon as possible.
+    Immediate,
+    /// Together with others, in a digest.
+    Aggregated,
+}
+
+/// What is queued for the mail stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Email {
+    /// The event's own policy.
+    pub timing: EmailTiming,
+    /// Plain text.
+    pub subject: String,
+    /// What a template needs: names, ids, `link_url`, counts.
+    pub body_data: Map<String, Value>,
+    /// The project that a digest groups it under.
+    pub project_id: Option<Uuid>,
+    /// That project's name.
+    pub project_name: Option<String>,
+}
+
+/// The scopes whose preference rows count, besides the global ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PreferenceScopes {
+    /// Rows of this project count.
+    pub project_id: Option<Uuid>,
+    /// Rows of this thread count, before those of the project.
+    pub thread_id: Option<Uuid>,
+}
+
+/// One audience with what it is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Who.
+    pub audience: Audience,
+    /// Whom the act is his own, so that he is passed over. Nobody, for what the clock brings about.
+    pub actor_id: Option<Uuid>,
+    /// Which preferences apply.
+    pub scopes: PreferenceScopes,
+    /// What appears in the application.
+    pub in_app: InApp,
+    /// What is mailed; `None`: nothing, whatever the preferences say.
+    pub email: Option<Email>,
+    /// Delivered at most once per person and key, ever.
+    pub once_key: Option<String>,
+}

@@ -1,0 +1,332 @@
+//! Why each candidate recipient of an event hears of it or not.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::names::look_up;
+use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
+use super::resolve::{PlanRow, alias, with_resolve};
+use super::run::RunFailed;
+use crate::db::{Access, Database, Unnamed};
+use crate::domain::event::EventRow;
+use crate::domain::plan::{Audience, InApp, Plan};
+use crate::handlers::{EventType, Wanted};
+
+const EXPLAIN: &str = with_resolve!("explain.sql");
+/// Of a completed event, where nothing is found that today's rules would have brought about.
+const GONE: &str = "not there: pruned, or other rules held then";
+/// Candidates shown at most; more are for `user`.
+const MOST: i64 = 1_000;
+
+/// Where an event stands, and why.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// The event.
+    pub event_id: i64,
+    /// Its type.
+    pub event_type: String,
+    /// When it occurred.
+    pub occurred_at: Option<DateTime<Utc>>,
+    /// `pending`, `processing`, `completed`, `failed`; none where the trigger is missing.
+    pub status: Option<String>,
+    /// Attempts after the first.
+    pub retry_count: i32,
+    /// When it is due.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Who claimed it last.
+    pub processor_id: Option<String>,
+    /// Why its last attempt failed.
+    pub error: Option<String>,
+    /// Why it can't be planned, where it can't.
+    pub problem: Option<String>,
+    /// Whom it is for, per plan, in words.
+    pub audiences: Vec<String>,
+    /// Each candidate, per plan.
+    pub candidates: Vec<Candidate>,
+    /// Whether there are more candidates than are listed.
+    pub truncated: bool,
+}
+
+/// One person that a plan's audience holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Candidate {
+    /// The person.
+    pub user_id: Uuid,
+    /// The name, if any.
+    pub name: Option<String>,
+    /// What the plan says, before any count: the title, or else the subject.
+    pub title: Option<String>,
+    /// In the application.
+    pub in_app: ChannelDecision,
+    /// By mail.
+    pub email: ChannelDecision,
+}
+
+/// What happened or would happen on one channel, and what decided it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChannelDecision {
+    /// In words.
+    pub outcome: String,
+    /// The row that is there: its identifier.
+    pub row_id: Option<String>,
+    /// The rule or preference row that decided.
+    pub decided_by: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    plan_no: i32,
+    user_id: Uuid,
+    in_app: String,
+    email: String,
+    is_own_once: bool,
+    in_app_rule: Option<i32>,
+    email_rule: Option<i32>,
+    full_name: Option<String>,
+    notification_id: Option<String>,
+    is_read: Option<bool>,
+    notification_count: Option<i32>,
+    email_id: Option<String>,
+    email_status: Option<String>,
+    email_delivery: Option<String>,
+    unread_id: Option<String>,
+    unread_count: Option<i32>,
+    unread_is_later: Option<bool>,
+}
+
+/// Explains an event, for one person if `user` is given. `None`: there is no such event.
+pub async fn explain(
+    database: &Database,
+    event_id: i64,
+    user: Option<Uuid>,
+) -> Result<Option<Explanation>, RunFailed> {
+    let mut session = database.connect().await?;
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let Some(row) = sqlx::query_file!("src/fan_out/explain_event.sql", event_id)
+        .fetch_optional(Unnamed(&mut transaction))
+        .await?
+    else {
+        return Ok(None);
+    };
+    let mut explanation = Explanation {
+        event_id,
+        event_type: row.event_type.clone(),
+        occurred_at: row.occurred_at,
+        status: row.status,
+        retry_count: row.retry_count.unwrap_or(0),
+        next_attempt_at: row.next_attempt_at,
+        completed_at: row.completed_at,
+        processor_id: row.processor_id,
+        error: row.error_message,
+        problem: None,
+        audiences: Vec::new(),
+        candidates: Vec::new(),
+        truncated: false,
+    };
+    let event = EventRow {
+        id: event_id,
+        event_type: row.event_type,
+        actor_id: row.actor_id,
+        project_id: row.project_id,
+        org_id: row.org_id,
+        resource_id: row.resource_id,
+        thread_id: row.thread_id,
+        meeting_id: row.meeting_id,
+        payload: row.payload,
+    };
+    let Some(kind) = EventType::from_name(&event.event_type) else {
+        explanation.problem = Some("no handler for this type in this version".to_owned());
+        return Ok(Some(explanation));
+    };
+    let handler = match kind.parse(&event) {
+        Ok(handler) => handler,
+        Err(invalid) => {
+            explanation.problem = Some(invalid.to_string());
+            return Ok(Some(explanation));
+        }
+    };
+    let mut wanted = Wanted::default();
+    handler.wants(&mut wanted);
+    let names = look_up(&mut transaction, &wanted).await?;
+    let plans = handler.plan(&names);
+    if plans.is_empty() {
+        explanation.problem = Some("an event of this kind has no effect".to_owned());
+    }
+    explanation.audiences = plans.iter().map(|plan| audience(&plan.audience)).collect();
+    let rows: Vec<_> = plans
+        .iter()
+        .enumerate()
+        .map(|(no, plan)| PlanRow::new(no, event_id, kind, plan))
+        .collect();
+    let mut found: Vec<Row> = sqlx::query_as(EXPLAIN)
+        .bind(Json(&rows))
+        .bind(user)
+        .bind(MOST + 1)
+        .fetch_all(Unnamed(&mut transaction))
+        .await?;
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    explanation.truncated = found.len() > most;
+    found.truncate(most);
+    explanation.candidates = found
+        .into_iter()
+        .map(|row| {
+            let plan = &plans[usize::try_from(row.plan_no).unwrap_or_default()];
+            candidate(kind, plan, row, explanation.status.as_deref() == Some("completed"))
+        })
+        .collect();
+    transaction.rollback().await?;
+    Ok(Some(explanation))
+}
+
+fn candidate(kind: EventType, plan: &Plan, mut row: Row, completed: bool) -> Candidate {
+    let title = match &plan.in_app {
+        InApp::None => plan.email.as_ref().map(|email| email.subject.clone()),
+        InApp::Each(message) => Some(message.title.clone()),
+        InApp::Coalesced { message, .. } => Some(message.title.trim_start().to_owned()),
+    };
+    if row.is_own_once {
+        forget_own_once(plan, &mut row);
+    }
+    let in_app = in_app(kind, &row, completed);
+    let email = email(kind, &row, completed);
+    Candidate {
+        user_id: row.user_id,
+        name: row.full_name,
+        title,
+        in_app,
+        email,
+    }
+}
+
+/// It was this event that told the person, once and for all: that is no reason against it.
+fn forget_own_once(plan: &Plan, row: &mut Row) {
+    let muted = |rule: Option<i32>| rule.is_some_and(|rule| Rule(rule).status() == "muted");
+    if row.in_app == "told_once" {
+        row.in_app = match &plan.in_app {
+            InApp::None => "none",
+            _ if muted(row.in_app_rule) => "muted",
+            _ => "deliver",
+        }
+        .to_owned();
+    }
+    if row.email == "told_once" {
+        row.email = match &plan.email {
+            None => "none",
+            Some(_) if muted(row.email_rule) => "muted",
+            Some(_) => "immediate",
+        }
+        .to_owned();
+    }
+}
+
+fn in_app(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
+    let rule = row.in_app_rule.map(Rule);
+    if let Some(id) = &row.notification_id {
+        let read = if row.is_read == Some(true) { "read" } else { "unread" };
+        let outcome = match row.notification_count {
+            Some(count) if count > 1 => format!("delivered, {read}, counts {count} events"),
+            _ => format!("delivered, {read}"),
+        };
+        return ChannelDecision {
+            outcome,
+            row_id: Some(id.clone()),
+            decided_by: decided_then(kind, rule, "in_app"),
+        };
+    }
+    // An unread one that began after this event has not been merged with it.
+    let unread = row.unread_id.clone().filter(|_| !completed || row.unread_is_later != Some(true));
+    let outcome = InAppOutcome::from_sql(&row.in_app, unread.is_some());
+    let counted = row.unread_count.unwrap_or_default();
+    ChannelDecision {
+        outcome: match outcome {
+            InAppOutcome::Merged if completed => format!("merged into one that is unread, counts {counted} events"),
+            InAppOutcome::Merged => format!("merged into an unread one that counts {counted} events"),
+            InAppOutcome::Delivered if completed => GONE.to_owned(),
+            other => other.words().to_owned(),
+        },
+        row_id: unread.filter(|_| outcome == InAppOutcome::Merged),
+        decided_by: match outcome {
+            InAppOutcome::None => "the event type".to_owned(),
+            _ => decided_by(kind, outcome.reason(), rule, "in_app"),
+        },
+    }
+}
+
+fn email(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
+    let rule = row.email_rule.map(Rule);
+    if let Some(id) = &row.email_id {
+        let timing = match row.email_delivery.as_deref() {
+            Some("aggregated") => "digest",
+            _ => "immediate",
+        };
+        return ChannelDecision {
+            outcome: format!("{timing}, {}", row.email_status.as_deref().unwrap_or("queued")),
+            row_id: Some(id.clone()),
+            decided_by: decided_then(kind, rule, "email"),
+        };
+    }
+    let outcome = EmailOutcome::from_sql(&row.email);
+    let queued = matches!(outcome, EmailOutcome::Immediate | EmailOutcome::Aggregated);
+    ChannelDecision {
+        outcome: if queued && completed { GONE } else { outcome.words() }.to_owned(),
+        row_id: None,
+        decided_by: match outcome {
+            EmailOutcome::None => "the event type".to_owned(),
+            _ => decided_by(kind, outcome.reason(), rule, "email"),
+        },
+    }
+}
+
+/// What decided about a row that is there. The preferences may be others by now.
+fn decided_then(kind: EventType, rule: Option<Rule>, channel: &str) -> String {
+    let today = decided_by(kind, None, rule, channel);
+    match rule {
+        Some(rule) if rule.status() == "muted" => format!("what held then; since, {today}"),
+        _ => today,
+    }
+}
+
+fn decided_by(kind: EventType, reason: Option<Reason>, rule: Option<Rule>, channel: &str) -> String {
+    match (reason, rule) {
+        (None | Some(Reason::Muted), Some(rule)) => {
+            format!("preference {}", rule.words(kind.name(), alias(kind), channel))
+        }
+        (Some(reason), _) => reason.rule().to_owned(),
+        (None, None) => "default of the event type".to_owned(),
+    }
+}
+
+fn audience(audience: &Audience) -> String {
+    match audience {
+        Audience::User(user_id) => format!("the person {user_id}"),
+        Audience::ProjectOwner { user_id, project_id } => {
+            format!("the person {user_id}, while an owner of the organisation of project {project_id}")
+        }
+        Audience::ThreadParticipants { thread_id, except } if except.is_empty() => {
+            format!("the participants of thread {thread_id}")
+        }
+        Audience::ThreadParticipants { thread_id, .. } => {
+            format!("the participants of thread {thread_id} that are not mentioned")
+        }
+        Audience::ThreadMentions { thread_id, user_ids } => {
+            format!("{} mentioned, as far as in thread {thread_id}", user_ids.len())
+        }
+        Audience::MeetingParticipants { meeting_id } => {
+            format!("the participants of meeting {meeting_id}")
+        }
+        Audience::ProjectViewers { project_id, resource_id: None } => {
+            format!("those with a grant on project {project_id}, and the owners of its organisation")
+        }
+        Audience::ProjectViewers { project_id, resource_id: Some(resource_id) } => format!(
+            "those with a grant on project {project_id}, and the owners of the document's \
+             organisation, who may view document {resource_id}"
+        ),
+        Audience::OrgOwners { org_id, except } => {
+            format!("the owners of organisation {org_id} but {except}")
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The first stage: from committed events to notifications and queued mails.
+//!
+//! Two short transactions a batch. The first claims events, spends an attempt of each and reads
+//! the names their messages speak of. The second proves that the claim still holds, writes what
+//! the handlers planned and settles the events: all of it or nothing. Whatever kills the process
+//! in between costs the events an attempt and a wait for rescue, never a notification.
+
+mod claim;
+mod explain;
+mod names;
+mod outcome;
+mod preview;
+mod report;
+mod rescue;
+mod resolve;
+mod run;
+mod write;
+
+pub use explain::{Candidate, ChannelDecision, Explanation, explain};
+pub use outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
+pub use preview::{Audit, PreviewedEvent, PreviewedRecipient, Verdict, preview};
+pub use report::FanOutReport;
+pub use run::{RunFailed, run};
+
+use std::time::Duration;
+
+use crate::handlers::EventType;
+
+/// How a run goes about its work.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Events claimed at once.
+    pub batch_size: u32,
+    /// Pending events older than this are given up, with the reason `expired`.
+    pub max_event_age: Duration,
+    /// A claim older than this belongs to a worker that is gone.
+    pub stuck_after: Duration,
+    /// Attempts before an event is given up.
+    pub max_attempts: u32,
+    /// No batch is claimed after this.
+    pub max_runtime: Duration,
+    /// At most this many events in all.
+    pub limit: Option<u64>,
+    /// Written beside each claim, for whoever looks into the table.
+    pub processor_id: String,
+}
+
+/// The names of the types that have a handler, as the statements want them.
+fn handled_types() -> Vec<String> {
+    EventType::ALL
+        .iter()
+        .map(|known| known.name().to_owned())
+        .collect()
+}

@@ -1,0 +1,51 @@
+//! Reading the names that a batch speaks of.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db::Unnamed;
+use crate::handlers::{Names, Person, Wanted};
+
+/// Looks up every name wanted, in one round trip.
+pub(super) async fn look_up(
+    connection: &mut PgConnection,
+    wanted: &Wanted,
+) -> Result<Names, sqlx::Error> {
+    let ids = |set: &std::collections::BTreeSet<Uuid>| set.iter().copied().collect::<Vec<_>>();
+    let rows = sqlx::query_file!(
+        "src/fan_out/names.sql",
+        &ids(&wanted.people),
+        &ids(&wanted.projects),
+        &ids(&wanted.orgs),
+        &ids(&wanted.resources),
+        &ids(&wanted.threads),
+        &ids(&wanted.meetings),
+    )
+    .fetch_all(Unnamed(connection))
+    .await?;
+    let mut names = Names::default();
+    for row in rows {
+        if row.kind == "person" {
+            let person = Person {
+                full_name: row.name,
+                email: row.email,
+            };
+            names.people.insert(row.id, person);
+            continue;
+        }
+        if let Some(start_time) = row.start_time {
+            names.meeting_times.insert(row.id, start_time);
+        }
+        if let Some(name) = row.name {
+            let table = match row.kind.as_str() {
+                "project" => &mut names.projects,
+                "org" => &mut names.orgs,
+                "resource" => &mut names.resources,
+                "thread" => &mut names.threads,
+                _ => &mut names.meetings,
+            };
+            table.insert(row.id, name);
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,8 @@
+-- The names that a batch of plans speaks of, in one round trip.
+SELECT 'person' AS "kind!", id AS "id!", full_name AS name, email, NULL::timestamptz AS start_time
+  FROM profiles WHERE id = ANY ($1)
+UNION ALL SELECT 'project', id, name, NULL, NULL FROM projects WHERE id = ANY ($2)
+UNION ALL SELECT 'org', id, name, NULL, NULL FROM orgs WHERE id = ANY ($3)
+UNION ALL SELECT 'resource', id, name, NULL, NULL FROM resources WHERE id = ANY ($4)
+UNION ALL SELECT 'thread', id, topic, NULL, NULL FROM chat_threads WHERE id = ANY ($5)
+UNION ALL SELECT 'meeting', id, title, NULL, start_time FROM meetings WHERE id = ANY ($6)

@@ -1,0 +1,194 @@
+//! What becomes of a candidate recipient on each channel, and which rule decided.
+
+use serde::Serialize;
+
+/// What happens, or would happen, in the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InAppOutcome {
+    /// A new notification.
+    Delivered,
+    /// Counted in a notification that is still unread.
+    Merged,
+    /// The event has no in-app notification.
+    None,
+    /// Not delivered, for the reason given.
+    Withheld(Reason),
+}
+
+/// What happens, or would happen, by mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailOutcome {
+    /// Queued, to go out on its own.
+    Immediate,
+    /// Queued for a digest.
+    Aggregated,
+    /// The event has no mail.
+    None,
+    /// Not queued, for the reason given.
+    Withheld(Reason),
+}
+
+/// Why somebody is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It was his own act.
+    Actor,
+    /// There is no such person.
+    UnknownPerson,
+    /// Not, or no longer, one of those it concerns.
+    NotAMember,
+    /// May not view the document.
+    MayNotView,
+    /// Has been told once, and is to be told once only.
+    ToldOnce,
+    /// A preference says so.
+    Muted,
+    /// This event has reached him before.
+    AlreadyNotified,
+}
+
+impl Reason {
+    fn from_sql(code: &str) -> Self {
+        match code {
+            "actor" => Self::Actor,
+            "unknown_person" => Self::UnknownPerson,
+            "not_a_member" => Self::NotAMember,
+            "may_not_view" => Self::MayNotView,
+            "told_once" => Self::ToldOnce,
+            "muted" => Self::Muted,
+            _ => Self::AlreadyNotified,
+        }
+    }
+
+    /// The rule behind it.
+    #[must_use]
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Actor => "the actor never hears of his own act",
+            Self::UnknownPerson => "no row in profiles",
+            Self::NotAMember => "the audience's membership",
+            Self::MayNotView => "can_view",
+            Self::ToldOnce => "once per person, ever (notification_once)",
+            Self::Muted => "a preference row",
+            Self::AlreadyNotified => "one row per event and person",
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Actor => "his own act",
+            Self::UnknownPerson => "no such person",
+            Self::NotAMember => "not one of those it concerns",
+            Self::MayNotView => "may not view the document",
+            Self::ToldOnce => "told once before",
+            Self::Muted => "muted",
+            Self::AlreadyNotified => "already notified",
+        }
+    }
+}
+
+impl InAppOutcome {
+    /// Why nothing is delivered, where something could have been.
+    #[must_use]
+    pub const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Withheld(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    pub(super) fn from_sql(code: &str, merged: bool) -> Self {
+        match code {
+            "deliver" if merged => Self::Merged,
+            "deliver" => Self::Delivered,
+            "none" => Self::None,
+            reason => Self::Withheld(Reason::from_sql(reason)),
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Merged => "merged into an unread one",
+            Self::None => "none for this event",
+            Self::Withheld(reason) => reason.words(),
+        }
+    }
+}
+
+impl EmailOutcome {
+    /// Why nothing is delivered, where something could have been.
+    #[must_use]
+    pub const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Withheld(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    pub(super) fn from_sql(code: &str) -> Self {
+        match code {
+            "immediate" => Self::Immediate,
+            "aggregated" => Self::Aggregated,
+            "none" => Self::None,
+            reason => Self::Withheld(Reason::from_sql(reason)),
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::Aggregated => "digest",
+            Self::None => "none for this event",
+            Self::Withheld(reason) => reason.words(),
+        }
+    }
+}
+
+/// The preference row that decided for a person and channel, as the resolving query encodes it:
+/// four digits for scope, event type, channel and status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule(pub i32);
+
+impl Rule {
+    /// The row's status.
+    #[must_use]
+    pub const fn status(self) -> &'static str {
+        match self.0 % 10 {
+            1 => "muted",
+            2 => "digest",
+            _ => "immediate",
+        }
+    }
+
+    /// The row's scope.
+    #[must_use]
+    pub const fn scope(self) -> &'static str {
+        match self.0 / 1000 {
+            1 => "thread",
+            2 => "project",
+            _ => "global",
+        }
+    }
+
+    /// The row in words, for an event of the type and on the channel named.
+    #[must_use]
+    pub fn words(self, event_type: &str, event_alias: Option<&str>, channel: &str) -> String {
+        let event_type = match self.0 / 100 % 10 {
+            1 => event_type,
+            2 => event_alias.unwrap_or(event_type),
+            _ => "*",
+        };
+        let channel = if self.0 / 10 % 10 == 1 { channel } else { "*" };
+        format!("{} / {event_type} / {channel} = {}", self.scope(), self.status())
+    }
+}

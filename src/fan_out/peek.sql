@@ -1,0 +1,32 @@
+-- What the next run would meet, in the order of its claims, without taking it: what is due, what
+-- it would rescue first, and what has found its handler. $1 at most this many, $2 age limit in
+-- seconds, $3 the types with a handler, $4 stuck after (seconds), $5 attempts allowed; $6, $7:
+-- only what comes after this place.
+WITH due AS (
+    SELECT event_id, next_attempt_at, false AS given_up
+      FROM notification_processing
+     WHERE processing_status = 'pending' AND next_attempt_at <= now()
+    UNION ALL
+    SELECT event_id, next_attempt_at, retry_count + 1 >= $5
+      FROM notification_processing
+     WHERE processing_status = 'processing'
+       AND coalesce(claimed_at, created_at) < now() - make_interval(secs => $4)
+    UNION ALL
+    SELECT event_id, now(), false
+      FROM notification_processing
+     WHERE processing_status = 'pending' AND unhandled_type = ANY ($3) AND next_attempt_at > now()
+)
+SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
+       e.event_type::text AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
+       e.thread_id, e.meeting_id, e.payload,
+       CASE WHEN due.given_up THEN 'given_up'
+            WHEN coalesce(np.retried_at, np.occurred_at, np.created_at)
+                 + make_interval(secs => $2) <= now() THEN 'expired'
+            WHEN e.event_type::text = ANY ($3) THEN 'claimed'
+            ELSE 'unhandled' END AS "verdict!"
+  FROM due
+  JOIN notification_processing np USING (event_id)
+  JOIN domain_events e ON e.id = due.event_id
+ WHERE $6::timestamptz IS NULL OR (due.next_attempt_at, due.event_id) > ($6, $7::bigint)
+ ORDER BY due.next_attempt_at, due.event_id
+ LIMIT $1

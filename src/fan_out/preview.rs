@@ -1,0 +1,331 @@
+//! A dry run: the same planner and the same resolving query in a transaction that cannot write.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::names::look_up;
+use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
+use super::report::FanOutReport;
+use super::resolve::{PlanRow, with_resolve};
+use super::run::RunFailed;
+use super::{Settings, handled_types};
+use crate::db::{Access, Database, Unnamed};
+use crate::domain::event::EventRow;
+use crate::domain::plan::{InApp, Message, Plan};
+use crate::handlers::{EventType, Handler, Wanted};
+
+const PREVIEW: &str = with_resolve!("preview.sql");
+
+/// What would become of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It would complete, telling those who follow.
+    Complete,
+    /// It would fail, for the reason given.
+    Fail(String),
+    /// Its type has no handler: it would wait for one.
+    Wait,
+}
+
+/// An event that a run would claim.
+#[derive(Debug, Clone)]
+pub struct PreviewedEvent {
+    /// Its identifier.
+    pub event_id: i64,
+    /// Its type, as the application wrote it.
+    pub event_type: String,
+    /// What would become of it.
+    pub verdict: Verdict,
+}
+
+/// A person that an event concerns.
+#[derive(Debug)]
+pub struct PreviewedRecipient<'a> {
+    /// The event.
+    pub event_id: i64,
+    /// Its type.
+    pub event_type: EventType,
+    /// The person.
+    pub user_id: Uuid,
+    /// What the plan says to everyone in its audience.
+    pub plan: &'a Plan,
+    /// What would appear in the application.
+    pub in_app: InAppOutcome,
+    /// The preference row that decided it.
+    pub in_app_rule: Option<Rule>,
+    /// What would be mailed.
+    pub email: EmailOutcome,
+    /// The preference row that decided it.
+    pub email_rule: Option<Rule>,
+    /// How many events the notification would stand for, where they are counted.
+    pub count: Option<i32>,
+}
+
+impl PreviewedRecipient<'_> {
+    /// The message as the person would see it: where events are counted, with the count.
+    #[must_use]
+    pub fn message(&self) -> Option<Message> {
+        match &self.plan.in_app {
+            InApp::None => None,
+            InApp::Each(message) => Some(message.clone()),
+            InApp::Coalesced { message, .. } => {
+                let count = self.count?;
+                let mut message = message.clone();
+                message.title.insert_str(0, &count.to_string());
+                if let Some(body) = &mut message.body {
+                    body.insert_str(0, &count.to_string());
+                }
+                message.payload.insert("count".into(), count.into());
+                Some(message)
+            }
+        }
+    }
+}
+
+/// Who hears what a dry run finds, in the order of claims.
+pub trait Audit {
+    /// An event; its recipients follow.
+    fn event(&mut self, event: &PreviewedEvent);
+    /// A recipient of the event before.
+    fn recipient(&mut self, recipient: &PreviewedRecipient<'_>);
+}
+
+/// Tells what a run would do, and does nothing. Counts as the run would.
+pub async fn preview(
+    database: &Database,
+    settings: &Settings,
+    audit: &mut dyn Audit,
+) -> Result<FanOutReport, RunFailed> {
+    let mut session = database.connect().await?;
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let mut preview = Preview {
+        settings,
+        audit,
+        report: FanOutReport::default(),
+        unread: HashMap::new(),
+        told_once: HashSet::new(),
+    };
+    let mut place = None;
+    let mut left = settings.limit.unwrap_or(u64::MAX);
+    while left > 0 {
+        let at_most = left.min(settings.batch_size.into());
+        let due = peek(&mut transaction, settings, place, at_most.cast_signed()).await?;
+        let Some(last) = due.last() else { break };
+        place = Some((last.next_attempt_at, last.event_id));
+        left -= due.len() as u64;
+        preview.batch(&mut transaction, due).await?;
+    }
+    let report = preview.report;
+    transaction.rollback().await?;
+    session.close().await?;
+    Ok(report)
+}
+
+struct Preview<'a> {
+    settings: &'a Settings,
+    audit: &'a mut dyn Audit,
+    report: FanOutReport,
+    /// What earlier batches of this dry run would have left unread, with its count.
+    unread: HashMap<(Uuid, String), i32>,
+    /// What they would have told people once and for all.
+    told_once: HashSet<(Uuid, String)>,
+}
+
+struct Due {
+    event_id: i64,
+    next_attempt_at: DateTime<Utc>,
+    verdict: String,
+    row: EventRow,
+}
+
+struct Planned {
+    event: PreviewedEvent,
+    plans: Vec<(EventType, Plan)>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Decision {
+    plan_no: i32,
+    user_id: Uuid,
+    in_app: String,
+    email: String,
+    in_app_rule: Option<i32>,
+    email_rule: Option<i32>,
+    unread_count: Option<i32>,
+}
+
+impl Preview<'_> {
+    async fn batch(&mut self, connection: &mut PgConnection, mut due: Vec<Due>) -> Result<(), sqlx::Error> {
+        // The real run settles the events of a batch in the order of their identifiers.
+        due.sort_unstable_by_key(|due| due.event_id);
+        let planned = self.plan(connection, due).await?;
+        let rows: Vec<_> = planned
+            .iter()
+            .flat_map(|event| event.plans.iter().map(move |(kind, plan)| (event, *kind, plan)))
+            .enumerate()
+            .map(|(no, (event, kind, plan))| {
+                (event, kind, plan, PlanRow::new(no, event.event.event_id, kind, plan))
+            })
+            .collect();
+        let parameter = Json(rows.iter().map(|(.., row)| row).collect::<Vec<_>>());
+        let mut decisions = sqlx::query_as::<_, Decision>(PREVIEW)
+            .bind(parameter)
+            .fetch(Unnamed(connection));
+        let mut told = 0;
+        while let Some(decision) = decisions.try_next().await? {
+            let (event, kind, plan, _) = &rows[usize::try_from(decision.plan_no).unwrap_or_default()];
+            // Events without a recipient are told of as well, in their place.
+            while planned.get(told).is_some_and(|next| next.event.event_id <= event.event.event_id) {
+                self.audit.event(&planned[told].event);
+                told += 1;
+            }
+            self.recipient(event.event.event_id, *kind, plan, &decision);
+        }
+        for event in &planned[told..] {
+            self.audit.event(&event.event);
+        }
+        Ok(())
+    }
+
+    async fn plan(&mut self, connection: &mut PgConnection, due: Vec<Due>) -> Result<Vec<Planned>, sqlx::Error> {
+        let mut wanted = Wanted::default();
+        let parsed: Vec<_> = due
+            .into_iter()
+            .map(|due| {
+                let handler = EventType::from_name(&due.row.event_type)
+                    .filter(|_| due.verdict == "claimed")
+                    .map(|kind| (kind, kind.parse(&due.row)));
+                if let Some((_, Ok(handler))) = &handler {
+                    handler.wants(&mut wanted);
+                }
+                (due, handler)
+            })
+            .collect();
+        let names = look_up(connection, &wanted).await?;
+        Ok(parsed
+            .into_iter()
+            .map(|(due, handler)| {
+                let (verdict, plans) = self.judge(&due, handler, &names);
+                let event = PreviewedEvent {
+                    event_id: due.event_id,
+                    event_type: due.row.event_type,
+                    verdict,
+                };
+                Planned { event, plans }
+            })
+            .collect())
+    }
+
+    fn judge(
+        &mut self,
+        due: &Due,
+        handler: Option<(EventType, Result<Box<dyn Handler>, crate::domain::event::InvalidEvent>)>,
+        names: &crate::handlers::Names,
+    ) -> (Verdict, Vec<(EventType, Plan)>) {
+        match handler {
+            Some((kind, Ok(handler))) => {
+                self.report.events += 1;
+                let plans = handler.plan(names).into_iter().map(|plan| (kind, plan));
+                (Verdict::Complete, plans.collect())
+            }
+            Some((_, Err(invalid))) => {
+                self.report.failed += 1;
+                (Verdict::Fail(invalid.to_string()), Vec::new())
+            }
+            None if due.verdict == "expired" => {
+                self.report.expired += 1;
+                let hours = self.settings.max_event_age.as_secs() / 3600;
+                (Verdict::Fail(format!("expired: pending for longer than {hours} h")), Vec::new())
+            }
+            None if due.verdict == "given_up" => {
+                self.report.failed += 1;
+                (Verdict::Fail("stuck, and its attempts are spent".to_owned()), Vec::new())
+            }
+            None => {
+                self.report.unhandled_types.insert(due.row.event_type.clone());
+                (Verdict::Wait, Vec::new())
+            }
+        }
+    }
+
+    fn recipient(&mut self, event_id: i64, event_type: EventType, plan: &Plan, decision: &Decision) {
+        let user_id = decision.user_id;
+        let mut email = EmailOutcome::from_sql(&decision.email);
+        let mut in_app = InAppOutcome::from_sql(&decision.in_app, false);
+        let queued = matches!(email, EmailOutcome::Immediate | EmailOutcome::Aggregated);
+        if let Some(key) = &plan.once_key
+            && (queued || in_app == InAppOutcome::Delivered)
+            && !self.told_once.insert((user_id, key.clone()))
+        {
+            in_app = InAppOutcome::Withheld(Reason::ToldOnce);
+            email = EmailOutcome::Withheld(Reason::ToldOnce);
+        }
+        let mut count = None;
+        if let (InApp::Coalesced { key, .. }, InAppOutcome::Delivered) = (&plan.in_app, in_app) {
+            let unread = self.unread.entry((user_id, key.clone())).or_insert(0);
+            *unread = if *unread == 0 { decision.unread_count.unwrap_or(0) } else { *unread } + 1;
+            if *unread > 1 {
+                in_app = InAppOutcome::Merged;
+            }
+            count = Some(*unread);
+        }
+        self.report.notifications += u64::from(in_app == InAppOutcome::Delivered);
+        self.report.merged += u64::from(in_app == InAppOutcome::Merged);
+        self.report.emails += u64::from(matches!(email, EmailOutcome::Immediate | EmailOutcome::Aggregated));
+        let withheld = |reason: Option<Reason>| reason.is_some_and(|reason| reason != Reason::Actor);
+        self.report.suppressed += u64::from(withheld(in_app.reason()) || withheld(email.reason()));
+        self.audit.recipient(&PreviewedRecipient {
+            event_id,
+            event_type,
+            user_id,
+            plan,
+            in_app,
+            in_app_rule: decision.in_app_rule.map(Rule),
+            email,
+            email_rule: decision.email_rule.map(Rule),
+            count,
+        });
+    }
+}
+
+async fn peek(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    after: Option<(DateTime<Utc>, i64)>,
+    at_most: i64,
+) -> Result<Vec<Due>, sqlx::Error> {
+    let rows = sqlx::query_file!(
+        "src/fan_out/peek.sql",
+        at_most,
+        settings.max_event_age.as_secs_f64(),
+        &handled_types(),
+        settings.stuck_after.as_secs_f64(),
+        i32::try_from(settings.max_attempts).unwrap_or(i32::MAX),
+        after.map(|(time, _)| time),
+        after.map(|(_, event_id)| event_id),
+    )
+    .fetch_all(Unnamed(connection))
+    .await?;
+    let due = rows.into_iter().map(|row| Due {
+        event_id: row.event_id,
+        next_attempt_at: row.next_attempt_at,
+        verdict: row.verdict,
+        row: EventRow {
+            id: row.event_id,
+            event_type: row.event_type,
+            actor_id: row.actor_id,
+            project_id: row.project_id,
+            org_id: row.org_id,
+            resource_id: row.resource_id,
+            thread_id: row.thread_id,
+            meeting_id: row.meeting_id,
+            payload: row.payload,
+        },
+    });
+    Ok(due.collect())
+}

@@ -1,0 +1,45 @@
+//! What a run did.
+
+use std::collections::BTreeSet;
+
+/// Counts of one run, or of the part of it that is done.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct FanOutReport {
+    /// Batches written.
+    pub batches: u64,
+    /// Events that completed.
+    pub events: u64,
+    /// Notifications that are new.
+    pub notifications: u64,
+    /// Deliveries that went into a notification that was still unread.
+    pub merged: u64,
+    /// Mails queued.
+    pub emails: u64,
+    /// People passed over because of a preference, a right, or because they had been told.
+    pub suppressed: u64,
+    /// Events that failed for good.
+    pub failed: u64,
+    /// Events put back for another attempt.
+    pub retried: u64,
+    /// Claims taken from workers that are gone.
+    pub rescued: u64,
+    /// Events given up because of their age.
+    pub expired: u64,
+    /// Claims that were no longer ours when it came to writing.
+    pub lost_claims: u64,
+    /// Event types that were met and have no handler.
+    pub unhandled_types: BTreeSet<String>,
+    /// Whether the run ended before the queue was empty: time, limit or a signal.
+    pub stopped_early: bool,
+    /// From occurrence to completion, in seconds, for each event that completed.
+    #[serde(skip)]
+    pub latencies: Vec<f64>,
+}
+
+impl FanOutReport {
+    /// Whether there was nothing to do.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.events + self.failed + self.retried + self.rescued + self.expired + self.lost_claims == 0
+    }
+}

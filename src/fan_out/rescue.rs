@@ -1,0 +1,40 @@
+//! Taking claims from workers that are gone.
+
+use sqlx::PgConnection;
+
+use super::{Settings, handled_types};
+use crate::db::Unnamed;
+
+/// What was found before the first claim.
+#[derive(Debug)]
+pub(super) struct Rescued {
+    /// Stuck claims that are pending again.
+    pub(super) rescued: u64,
+    /// Stuck claims that had spent their last attempt, and failed.
+    pub(super) given_up: u64,
+    /// Event types that wait for a handler.
+    pub(super) unhandled: Vec<String>,
+}
+
+/// Resets stuck claims, and wakes events whose type has found its handler.
+pub(super) async fn rescue(
+    connection: &mut PgConnection,
+    settings: &Settings,
+) -> Result<Rescued, sqlx::Error> {
+    let row = sqlx::query_file!(
+        "src/fan_out/rescue.sql",
+        settings.stuck_after.as_secs_f64(),
+        i32::try_from(settings.max_attempts).unwrap_or(i32::MAX),
+        &handled_types(),
+    )
+    .fetch_one(Unnamed(connection))
+    .await?;
+    if row.woken > 0 {
+        tracing::info!(events = row.woken, "events of a type that has a handler now are pending again");
+    }
+    Ok(Rescued {
+        rescued: row.rescued.unsigned_abs(),
+        given_up: row.given_up.unsigned_abs(),
+        unhandled: row.unhandled,
+    })
+}

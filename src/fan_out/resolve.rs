@@ -1,0 +1,147 @@
+//! Plans as the statements take them: one JSON array for a batch.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
+use crate::handlers::EventType;
+
+/// The head of each statement that writes, previews or explains.
+macro_rules! with_resolve {
+    ($statement:literal) => {
+        concat!(include_str!("resolve.sql"), include_str!($statement))
+    };
+}
+pub(super) use with_resolve;
+
+/// One plan, in the columns of `resolve.sql`.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct PlanRow<'a> {
+    plan_no: usize,
+    pub(super) event_id: i64,
+    event_type: &'static str,
+    event_alias: Option<&'static str>,
+    actor_id: Option<Uuid>,
+    audience: &'static str,
+    user_id: Option<Uuid>,
+    user_ids: Vec<Uuid>,
+    project_id: Option<Uuid>,
+    resource_id: Option<Uuid>,
+    org_id: Option<Uuid>,
+    thread_id: Option<Uuid>,
+    meeting_id: Option<Uuid>,
+    scope_project_id: Option<Uuid>,
+    scope_thread_id: Option<Uuid>,
+    in_app: bool,
+    title: Option<&'a str>,
+    body: Option<&'a str>,
+    link_url: Option<&'a str>,
+    payload: Option<&'a Map<String, Value>>,
+    coalesce_key: Option<&'a str>,
+    email: Option<&'static str>,
+    subject: Option<&'a str>,
+    body_data: Option<&'a Map<String, Value>>,
+    email_project_id: Option<Uuid>,
+    email_project_name: Option<&'a str>,
+    once_key: Option<&'a str>,
+}
+
+/// Another name under which preference rows may speak of a type.
+pub(super) fn alias(event_type: EventType) -> Option<&'static str> {
+    (event_type == EventType::ChatMessageSent).then_some("chat_message")
+}
+
+impl<'a> PlanRow<'a> {
+    /// Lays a plan out. `plan_no` is its place in the batch.
+    pub(super) fn new(
+        plan_no: usize,
+        event_id: i64,
+        event_type: EventType,
+        plan: &'a Plan,
+    ) -> Self {
+        let mut row = Self {
+            plan_no,
+            event_id,
+            event_type: event_type.name(),
+            event_alias: alias(event_type),
+            actor_id: plan.actor_id,
+            scope_project_id: plan.scopes.project_id,
+            scope_thread_id: plan.scopes.thread_id,
+            once_key: plan.once_key.as_deref(),
+            ..Self::default()
+        };
+        row.set_audience(&plan.audience);
+        row.set_in_app(&plan.in_app);
+        if let Some(email) = &plan.email {
+            row.email = Some(match email.timing {
+                EmailTiming::Immediate => "immediate",
+                EmailTiming::Aggregated => "aggregated",
+            });
+            row.subject = Some(&email.subject);
+            row.body_data = Some(&email.body_data);
+            row.email_project_id = email.project_id;
+            row.email_project_name = email.project_name.as_deref();
+        }
+        row
+    }
+
+    /// Whether its notifications may be merged into unread ones.
+    pub(super) fn is_coalesced(&self) -> bool {
+        self.coalesce_key.is_some()
+    }
+
+    fn set_audience(&mut self, audience: &Audience) {
+        match audience {
+            Audience::User(user_id) => {
+                self.audience = "user";
+                self.user_id = Some(*user_id);
+            }
+            Audience::ProjectOwner { user_id, project_id } => {
+                self.audience = "project_owner";
+                self.user_id = Some(*user_id);
+                self.project_id = Some(*project_id);
+            }
+            Audience::ThreadParticipants { thread_id, except } => {
+                self.audience = "thread";
+                self.thread_id = Some(*thread_id);
+                self.user_ids.clone_from(except);
+            }
+            Audience::ThreadMentions { thread_id, user_ids } => {
+                self.audience = "mentioned";
+                self.thread_id = Some(*thread_id);
+                self.user_ids.clone_from(user_ids);
+            }
+            Audience::MeetingParticipants { meeting_id } => {
+                self.audience = "meeting";
+                self.meeting_id = Some(*meeting_id);
+            }
+            Audience::ProjectViewers { project_id, resource_id } => {
+                self.audience = "project_viewers";
+                self.project_id = Some(*project_id);
+                self.resource_id = *resource_id;
+            }
+            Audience::OrgOwners { org_id, except } => {
+                self.audience = "org_owners";
+                self.org_id = Some(*org_id);
+                self.user_ids.push(*except);
+            }
+        }
+    }
+
+    fn set_in_app(&mut self, in_app: &'a InApp) {
+        let message = match in_app {
+            InApp::None => return,
+            InApp::Each(message) => message,
+            InApp::Coalesced { key, message } => {
+                self.coalesce_key = Some(key);
+                message
+            }
+        };
+        self.in_app = true;
+        self.title = Some(&message.title);
+        self.body = message.body.as_deref();
+        self.link_url = message.link_url.as_deref();
+        self.payload = Some(&message.payload);
+    }
+}

@@ -1,0 +1,142 @@
+-- From plans to decisions: one row per plan and person, with what each channel does and why.
+-- The head of every statement that writes, previews or explains; what follows selects from
+-- `plan` and `decision`. $1: the plans, a JSON array (see PlanRow).
+WITH plan AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($1::jsonb) AS p (
+        plan_no int, event_id bigint, event_type text, event_alias text, actor_id uuid,
+        audience text, user_id uuid, user_ids uuid[], project_id uuid, resource_id uuid,
+        org_id uuid, thread_id uuid, meeting_id uuid,
+        scope_project_id uuid, scope_thread_id uuid,
+        in_app boolean, title text, body text, link_url text, payload jsonb, coalesce_key text,
+        email text, subject text, body_data jsonb, email_project_id uuid, email_project_name text,
+        once_key text)
+),
+-- UNION, not UNION ALL: a relation of the application may be a view that repeats people.
+candidate AS MATERIALIZED (
+    SELECT p.plan_no, p.user_id, true AS belongs
+      FROM plan p
+     WHERE p.audience = 'user'
+    UNION
+    SELECT p.plan_no, p.user_id, EXISTS (
+               SELECT FROM projects pr
+                 JOIN org_members m ON m.org_id = pr.owner_org_id
+                WHERE pr.id = p.project_id AND m.user_id = p.user_id AND m.role = 'owner')
+      FROM plan p
+     WHERE p.audience = 'project_owner'
+    UNION
+    SELECT p.plan_no, t.user_id, true
+      FROM plan p
+      JOIN chat_thread_participants t ON t.thread_id = p.thread_id
+     WHERE p.audience = 'thread' AND t.user_id <> ALL (p.user_ids)
+    UNION
+    SELECT p.plan_no, mentioned.user_id, EXISTS (
+               SELECT FROM chat_thread_participants t
+                WHERE t.thread_id = p.thread_id AND t.user_id = mentioned.user_id)
+      FROM plan p
+     CROSS JOIN LATERAL unnest(p.user_ids) AS mentioned (user_id)
+     WHERE p.audience = 'mentioned'
+    UNION
+    SELECT p.plan_no, m.user_id, true
+      FROM plan p
+      JOIN meeting_participants m ON m.meeting_id = p.meeting_id
+     WHERE p.audience = 'meeting'
+    UNION
+    SELECT p.plan_no, m.user_id, true
+      FROM plan p
+      JOIN org_members m ON m.org_id = p.org_id
+     WHERE p.audience = 'org_owners' AND m.role = 'owner' AND m.user_id <> ALL (p.user_ids)
+    UNION
+    SELECT p.plan_no, g.user_id, true
+      FROM plan p
+      JOIN project_access_grants g ON g.project_id = p.project_id
+     WHERE p.audience = 'project_viewers'
+    UNION
+    SELECT p.plan_no, m.user_id, true
+      FROM plan p
+      LEFT JOIN resources r ON r.id = p.resource_id
+      LEFT JOIN projects pr ON pr.id = p.project_id
+      JOIN org_members m ON m.org_id = coalesce(r.org_id, pr.owner_org_id)
+     WHERE p.audience = 'project_viewers' AND m.role = 'owner'
+),
+-- The application's rule, called once per distinct pair.
+viewable AS MATERIALIZED (
+    SELECT pair.user_id, pair.resource_id, can_view(pair.user_id, pair.resource_id) AS allowed
+      FROM (SELECT DISTINCT c.user_id, p.resource_id
+              FROM candidate c
+              JOIN plan p USING (plan_no)
+             WHERE p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
+               AND c.user_id IS DISTINCT FROM p.actor_id) AS pair
+),
+-- The row that decides, per person and channel, as four digits, most particular first: scope
+-- (thread, project, global), event type (exact, alias, any), channel (exact, any), status
+-- (muted, digest, immediate). The smallest wins; a person asked twice for the same is heard in
+-- the more cautious sense.
+preference AS MATERIALIZED (
+    SELECT c.plan_no, c.user_id,
+           min(rule.code) FILTER (WHERE u.channel IN ('in_app', '*')) AS in_app_rule,
+           min(rule.code) FILTER (WHERE u.channel IN ('email', '*')) AS email_rule
+      FROM candidate c
+      JOIN plan p USING (plan_no)
+      JOIN user_notification_preferences u
+        ON u.user_id = c.user_id
+       AND u.event_type IN (p.event_type, p.event_alias, '*')
+       AND (u.scope_type = 'global'
+            OR u.scope_type = 'project' AND u.scope_id = p.scope_project_id
+            OR u.scope_type = 'thread' AND u.scope_id = p.scope_thread_id)
+     CROSS JOIN LATERAL (SELECT
+               CASE u.scope_type WHEN 'thread' THEN 1000 WHEN 'project' THEN 2000 ELSE 3000 END
+             + CASE u.event_type WHEN p.event_type THEN 100 WHEN '*' THEN 300 ELSE 200 END
+             + CASE u.channel WHEN '*' THEN 20 ELSE 10 END
+             + CASE u.status WHEN 'muted' THEN 1 WHEN 'digest' THEN 2 ELSE 3 END) AS rule (code)
+     WHERE u.status IN ('muted', 'digest', 'immediate')
+     GROUP BY c.plan_no, c.user_id
+),
+-- What is there already: left by an older job, or by an event that named a person twice.
+event AS MATERIALIZED (SELECT DISTINCT event_id FROM plan),
+notified AS MATERIALIZED (
+    SELECT DISTINCT n.event_id, n.user_id FROM event JOIN notifications n USING (event_id)
+),
+mailed AS MATERIALIZED (
+    SELECT DISTINCT m.event_id, m.user_id FROM event JOIN pending_emails m USING (event_id)
+),
+-- Of several events in one batch that a person may hear of only once, the first counts.
+first_of_its_kind AS MATERIALIZED (
+    SELECT DISTINCT ON (c.user_id, p.once_key) c.user_id, p.once_key, p.plan_no
+      FROM candidate c
+      JOIN plan p USING (plan_no)
+     WHERE p.once_key IS NOT NULL AND NOT EXISTS (
+               SELECT FROM notification_once o
+                WHERE o.user_id = c.user_id AND o.once_key = p.once_key)
+     ORDER BY c.user_id, p.once_key, p.event_id, p.plan_no
+),
+decision AS MATERIALIZED (
+    SELECT p.plan_no, p.event_id, c.user_id, preference.in_app_rule, preference.email_rule,
+           CASE WHEN stop.reason IS NOT NULL THEN stop.reason
+                WHEN NOT p.in_app THEN 'none'
+                WHEN preference.in_app_rule % 10 = 1 THEN 'muted'
+                WHEN notified.user_id IS NOT NULL THEN 'already_notified'
+                ELSE 'deliver' END AS in_app,
+           CASE WHEN stop.reason IS NOT NULL THEN stop.reason
+                WHEN p.email IS NULL THEN 'none'
+                WHEN preference.email_rule % 10 = 1 THEN 'muted'
+                WHEN mailed.user_id IS NOT NULL THEN 'already_notified'
+                WHEN preference.email_rule % 10 = 2 THEN 'aggregated'
+                WHEN preference.email_rule % 10 = 3 THEN 'immediate'
+                ELSE p.email END AS email
+      FROM candidate c
+      JOIN plan p USING (plan_no)
+      LEFT JOIN profiles person ON person.id = c.user_id
+      LEFT JOIN viewable ON viewable.user_id = c.user_id AND viewable.resource_id = p.resource_id
+      LEFT JOIN preference ON preference.plan_no = c.plan_no AND preference.user_id = c.user_id
+      LEFT JOIN notified ON notified.event_id = p.event_id AND notified.user_id = c.user_id
+      LEFT JOIN mailed ON mailed.event_id = p.event_id AND mailed.user_id = c.user_id
+      LEFT JOIN first_of_its_kind once ON once.plan_no = c.plan_no AND once.user_id = c.user_id
+     CROSS JOIN LATERAL (SELECT CASE
+               WHEN c.user_id = p.actor_id THEN 'actor'
+               WHEN person.id IS NULL THEN 'unknown_person'
+               WHEN NOT c.belongs THEN 'not_a_member'
+               WHEN p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
+                    AND viewable.allowed IS NOT TRUE THEN 'may_not_view'
+               WHEN p.once_key IS NOT NULL AND once.plan_no IS NULL THEN 'told_once'
+           END) AS stop (reason)
+)

@@ -1,0 +1,37 @@
+-- Follows resolve.sql, in the transaction that holds the fence: one unread notification per
+-- reader and key. Comes last, and in one order, because here workers meet: a thread's readers
+-- are written by whoever has one of its messages.
+, gathered AS (
+    SELECT d.user_id, p.coalesce_key, count(*)::int AS events, min(d.event_id) AS first_event,
+           (array_agg(p.plan_no ORDER BY p.event_id DESC))[1] AS last_plan
+      FROM decision d
+      JOIN plan p USING (plan_no)
+     WHERE d.in_app = 'deliver'
+     GROUP BY d.user_id, p.coalesce_key
+),
+told AS (
+    INSERT INTO notifications AS unread
+        (user_id, event_id, title, body, link_url, payload, coalesce_key, coalesce_count)
+    SELECT g.user_id, g.first_event, g.events || p.title, g.events || p.body, p.link_url,
+           p.payload || jsonb_build_object('count', g.events), g.coalesce_key, g.events
+      FROM gathered g
+      JOIN plan p ON p.plan_no = g.last_plan
+     ORDER BY g.coalesce_key, g.user_id
+    ON CONFLICT (user_id, coalesce_key) WHERE read_at IS NULL AND coalesce_key IS NOT NULL
+    DO UPDATE SET
+        -- The count stands in front of the words: it alone is exchanged.
+        title = (unread.coalesce_count + excluded.coalesce_count)
+                || substr(excluded.title, 1 + length(excluded.coalesce_count::text)),
+        body = (unread.coalesce_count + excluded.coalesce_count)
+                || substr(excluded.body, 1 + length(excluded.coalesce_count::text)),
+        link_url = excluded.link_url,
+        payload = excluded.payload
+                || jsonb_build_object('count', unread.coalesce_count + excluded.coalesce_count),
+        coalesce_count = unread.coalesce_count + excluded.coalesce_count,
+        updated_at = now()
+    -- Only a row that was inserted by this statement has never been locked or updated.
+    RETURNING (unread.xmax = 0) AS is_new
+)
+SELECT (SELECT count(*) FROM told WHERE is_new) AS notifications,
+       (SELECT coalesce(sum(events), 0) FROM gathered)::bigint AS delivered,
+       (SELECT count(*) FROM decision WHERE in_app NOT IN ('deliver', 'none', 'actor')) AS suppressed

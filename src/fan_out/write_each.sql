@@ -1,0 +1,56 @@
+-- Follows resolve.sql, behind the fence: writes what stands for itself, and settles the events.
+-- $2 the events, $3 why some of them did not succeed (a JSON array, see Unsuccessful).
+, told AS (
+    INSERT INTO notifications (user_id, event_id, title, body, link_url, payload)
+    SELECT d.user_id, d.event_id, p.title, p.body, p.link_url, p.payload
+      FROM decision d
+      JOIN plan p USING (plan_no)
+     WHERE d.in_app = 'deliver'
+     ORDER BY d.event_id, d.user_id
+    RETURNING 1
+),
+queued AS (
+    INSERT INTO pending_emails
+        (user_id, event_id, event_type, delivery_type, project_id, project_name, subject, body_data)
+    SELECT d.user_id, d.event_id, p.event_type, d.email,
+           p.email_project_id, p.email_project_name, p.subject, p.body_data
+      FROM decision d
+      JOIN plan p USING (plan_no)
+     WHERE d.email IN ('immediate', 'aggregated')
+     ORDER BY d.event_id, d.user_id
+    RETURNING 1
+),
+remembered AS (
+    INSERT INTO notification_once (user_id, once_key, event_id)
+    SELECT d.user_id, p.once_key, d.event_id
+      FROM decision d
+      JOIN plan p USING (plan_no)
+     WHERE p.once_key IS NOT NULL
+       AND (d.in_app = 'deliver' OR d.email IN ('immediate', 'aggregated'))
+     ORDER BY d.user_id, p.once_key
+),
+unsuccessful AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($3::jsonb)
+        AS u (event_id bigint, error text, retry_after double precision)
+),
+settled AS (
+    UPDATE notification_processing np
+       SET processing_status = CASE
+               WHEN u.event_id IS NULL THEN 'completed'
+               WHEN u.retry_after IS NULL THEN 'failed'
+               ELSE 'pending' END,
+           completed_at = CASE WHEN u.retry_after IS NULL THEN now() END,
+           next_attempt_at = CASE WHEN u.retry_after IS NULL THEN np.next_attempt_at
+               ELSE now() + make_interval(secs => u.retry_after) END,
+           error_message = u.error
+      FROM unnest($2::bigint[]) AS mine (event_id)
+      LEFT JOIN unsuccessful u USING (event_id)
+     WHERE np.event_id = mine.event_id
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM told) AS notifications,
+       (SELECT count(*) FROM queued) AS emails,
+       (SELECT count(*) FROM settled) AS settled,
+       (SELECT count(*) FROM decision
+         WHERE in_app NOT IN ('deliver', 'none', 'actor')
+            OR email NOT IN ('immediate', 'aggregated', 'none', 'actor')) AS suppressed

@@ -1,0 +1,111 @@
+//! Somebody's access to a document was changed: he hears of it if he may edit what he could only
+//! view; any other change completes without effect.
+//!
+//! Optional keys: those of [`DocumentAccess`].
+
+use super::access::DocumentAccess;
+use super::{Handler, Names, Wanted};
+use crate::domain::event::InvalidEvent;
+use crate::domain::payload::Fields;
+use crate::domain::plan::Plan;
+
+/// The event as it was committed.
+#[derive(Debug)]
+pub(super) struct DocumentPermissionChanged(DocumentAccess);
+
+impl DocumentPermissionChanged {
+    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+        DocumentAccess::parse(fields).map(Self)
+    }
+}
+
+impl Handler for DocumentPermissionChanged {
+    fn wants(&self, wanted: &mut Wanted) {
+        if self.0.access.is_view_to_edit() {
+            self.0.wants(wanted);
+        }
+    }
+
+    fn plan(&self, names: &Names) -> Vec<Plan> {
+        let access = &self.0.access;
+        if !access.is_view_to_edit() {
+            return Vec::new();
+        }
+        let [who, _] = access.named(names);
+        let data = access.change_data("document_permission_changed", names);
+        self.0.plan(data, names, |style, place| {
+            access.changed(style, who, place)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::EventType;
+    use super::super::testing::{ATLAS, BO, HOSTILE, told, told_without_columns};
+
+    const IT: EventType = EventType::DocumentPermissionChanged;
+
+    #[test]
+    fn from_view_to_edit() {
+        insta::assert_snapshot!(told(IT, json!({
+            "affected_user_id": BO,
+            "old_permission": "view",
+            "new_permission": "edit",
+        })), @r#"
+        to User(BO) but ADA, project ATLAS
+          app each: Ada changed your access to report.pdf · Atlas from view to edit
+            **Ada** changed your access to **report.pdf** · **Atlas** from **view** to **edit**.
+            /project/workspace/ATLAS?resourceId=REPORT
+            {actor_id: "ADA", actor_name: "Ada", new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_permission_changed"}
+        "#);
+        insta::assert_snapshot!(told(IT, json!({
+            "affected_user_id": BO,
+            "old_permission": "view",
+            "new_permission": "edit",
+            "fileName": HOSTILE,
+        })), @r#"
+        to User(BO) but ADA, project ATLAS
+          app each: Ada changed your access to [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas from view to edit
+            **Ada** changed your access to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!** · **Atlas** from **view** to **edit**.
+            /project/workspace/ATLAS?resourceId=REPORT
+            {actor_id: "ADA", actor_name: "Ada", new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "HOSTILE", type: "document_permission_changed"}
+        "#);
+    }
+
+    #[test]
+    fn any_other_change_is_without_effect() {
+        assert_eq!(
+            told(
+                IT,
+                json!({
+                    "affected_user_id": BO,
+                    "old_permission": "edit",
+                    "new_permission": "view",
+                })
+            ),
+            "nobody"
+        );
+        assert_eq!(
+            told(
+                IT,
+                json!({"affected_user_id": BO, "new_permission": "edit"})
+            ),
+            "nobody"
+        );
+    }
+
+    #[test]
+    fn required_keys() {
+        assert_eq!(
+            told(IT, json!({})),
+            "invalid document_permission_changed event: payload.affected_user_id is required"
+        );
+        assert_eq!(
+            told_without_columns(IT, json!({"affected_user_id": BO, "project_id": ATLAS})),
+            "invalid document_permission_changed event: resource_id or payload.resource_id is required"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! The names that plans speak of, looked up once for a whole batch.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::domain::text::is_blank;
+
+/// The rows whose names a batch needs. Ordered, so that the same batch asks the same question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Rows of `profiles`.
+    pub people: BTreeSet<Uuid>,
+    /// Rows of `projects`.
+    pub projects: BTreeSet<Uuid>,
+    /// Rows of `orgs`.
+    pub orgs: BTreeSet<Uuid>,
+    /// Rows of `resources`.
+    pub resources: BTreeSet<Uuid>,
+    /// Rows of `chat_threads`.
+    pub threads: BTreeSet<Uuid>,
+    /// Rows of `meetings`.
+    pub meetings: BTreeSet<Uuid>,
+}
+
+/// A person as far as messages speak of one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// `full_name`, if set.
+    pub full_name: Option<String>,
+    /// E-mail address, if set.
+    pub email: Option<String>,
+}
+
+/// The names that were found. A row that is gone simply has none.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// By `profiles.id`.
+    pub people: HashMap<Uuid, Person>,
+    /// By `projects.id`.
+    pub projects: HashMap<Uuid, String>,
+    /// By `orgs.id`.
+    pub orgs: HashMap<Uuid, String>,
+    /// By `resources.id`.
+    pub resources: HashMap<Uuid, String>,
+    /// By `chat_threads.id`: the topic.
+    pub threads: HashMap<Uuid, String>,
+    /// By `meetings.id`: the title.
+    pub meetings: HashMap<Uuid, String>,
+    /// By `meetings.id`: when it starts.
+    pub meeting_times: HashMap<Uuid, DateTime<Utc>>,
+}
+
+impl Names {
+    /// A person's full name, else e-mail address.
+    #[must_use]
+    pub fn person(&self, id: Option<Uuid>) -> Option<&str> {
+        let person = self.people.get(&id?)?;
+        not_blank(person.full_name.as_deref()).or_else(|| not_blank(person.email.as_deref()))
+    }
+
+    /// A person's e-mail address.
+    #[must_use]
+    pub fn email(&self, id: Uuid) -> Option<&str> {
+        not_blank(self.people.get(&id)?.email.as_deref())
+    }
+
+    /// A project's name.
+    #[must_use]
+    pub fn project(&self, id: Option<Uuid>) -> Option<&str> {
+        named(&self.projects, id)
+    }
+
+    /// An organisation's name.
+    #[must_use]
+    pub fn org(&self, id: Option<Uuid>) -> Option<&str> {
+        named(&self.orgs, id)
+    }
+
+    /// A document's name.
+    #[must_use]
+    pub fn resource(&self, id: Option<Uuid>) -> Option<&str> {
+        named(&self.resources, id)
+    }
+
+    /// A chat thread's topic.
+    #[must_use]
+    pub fn thread(&self, id: Option<Uuid>) -> Option<&str> {
+        named(&self.threads, id)
+    }
+
+    /// A meeting's title.
+    #[must_use]
+    pub fn meeting(&self, id: Option<Uuid>) -> Option<&str> {
+        named(&self.meetings, id)
+    }
+}
+
+fn named(names: &HashMap<Uuid, String>, id: Option<Uuid>) -> Option<&str> {
+    not_blank(names.get(&id?).map(String::as_str))
+}
+
+fn not_blank(name: Option<&str>) -> Option<&str> {
+    name.filter(|name| !is_blank(name))
+}

@@ -1,0 +1,92 @@
+//! Somebody's access to a project was taken away: he hears of it, and only his global preferences
+//! count, since the project is none of his any more.
+//!
+//! Optional keys: `project_id` (else the column), and those of [`Access`].
+
+use super::access::Access;
+use super::notice::Notice;
+use super::{Handler, Names, Wanted, links};
+use crate::domain::event::InvalidEvent;
+use crate::domain::payload::Fields;
+use crate::domain::plan::{Plan, PreferenceScopes};
+
+/// The event as it was committed.
+#[derive(Debug)]
+pub(super) struct ProjectAccessRevoked(Access);
+
+impl ProjectAccessRevoked {
+    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+        Access::parse(fields).map(Self)
+    }
+}
+
+impl Handler for ProjectAccessRevoked {
+    fn wants(&self, wanted: &mut Wanted) {
+        self.0.wants(wanted);
+    }
+
+    fn plan(&self, names: &Names) -> Vec<Plan> {
+        let [who, project] = self.0.named(names);
+        let data = self.0.data("project_access_revoked", names);
+        let notice = Notice::new(links::dashboard(), data, |style| {
+            let (who, place) = (style.name(who.words), style.name(project.words));
+            format!("{who} removed your access to {place}")
+        });
+        vec![Plan {
+            scopes: PreferenceScopes::default(),
+            ..self.0.plan(&notice, names)
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::EventType;
+    use super::super::testing::{BO, HOSTILE, told, told_without_columns};
+
+    const IT: EventType = EventType::ProjectAccessRevoked;
+
+    #[test]
+    fn only_global_preferences_count() {
+        insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
+        to User(BO) but ADA
+          app each: Ada removed your access to Atlas
+            **Ada** removed your access to **Atlas**.
+            /dashboard
+            {actor_id: "ADA", actor_name: "Ada", project_id: "ATLAS", project_name: "Atlas", type: "project_access_revoked"}
+        "#);
+    }
+
+    #[test]
+    fn the_project_may_be_unknown() {
+        insta::assert_snapshot!(told_without_columns(IT, json!({"affected_user_id": BO})), @r#"
+        to User(BO)
+          app each: Someone removed your access to a project
+            **Someone** removed your access to **a project**.
+            /dashboard
+            {actor_id: null, actor_name: "Someone", project_id: null, project_name: null, type: "project_access_revoked"}
+        "#);
+        let hostile = json!({"affected_user_id": BO, "project_name": HOSTILE});
+        insta::assert_snapshot!(told(IT, hostile), @r#"
+        to User(BO) but ADA
+          app each: Ada removed your access to [Win](https://evil.example) <img src=x> @all **now** `` # !
+            **Ada** removed your access to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**.
+            /dashboard
+            {actor_id: "ADA", actor_name: "Ada", project_id: "ATLAS", project_name: "HOSTILE", type: "project_access_revoked"}
+        "#);
+    }
+
+    #[test]
+    fn required_keys() {
+        assert_eq!(
+            told(IT, json!({})),
+            "invalid project_access_revoked event: payload.affected_user_id is required"
+        );
+        assert_eq!(
+            told(IT, json!({"affected_user_id": false})),
+            "invalid project_access_revoked event: payload.affected_user_id must be a UUID"
+        );
+    }
+}

@@ -1,0 +1,314 @@
+//! What holds for every event type, whatever the application writes.
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use pulldown_cmark::{Event, Options, Parser, Tag};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::testing::{
+    ACME, ADA, ATLAS, BO, BUDGET, CY, GONE, HOSTILE, KICKOFF, REPORT, looked_up, world,
+};
+use super::{EventType, Names, Wanted};
+use crate::domain::event::{EventRow, InvalidEvent};
+use crate::domain::plan::{InApp, Plan};
+use crate::domain::text::TITLE_MAX;
+
+/// Every payload key that a handler reads.
+const KEYS: [&str; 31] = [
+    "actor_name",
+    "affected_user_id",
+    "changes",
+    "completion_percent",
+    "fileName",
+    "full_content",
+    "invited_user_id",
+    "meeting_link",
+    "meeting_title",
+    "mentioned_user_ids",
+    "message_content",
+    "new_member_email",
+    "new_member_id",
+    "new_member_name",
+    "new_permission",
+    "nudge_tier",
+    "old_permission",
+    "org_id",
+    "org_name",
+    "organizer_id",
+    "organizer_name",
+    "preview",
+    "project_id",
+    "project_name",
+    "reminder_minutes",
+    "resource_id",
+    "resource_name",
+    "resume_type",
+    "start_time",
+    "unread_count",
+    "user_id",
+];
+
+fn identifiers() -> impl Strategy<Value = Uuid> {
+    select(vec![
+        ADA, BO, CY, ATLAS, ACME, REPORT, BUDGET, KICKOFF, GONE,
+    ])
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        select(vec![
+            "view", "edit", "project", "borrower", "", " ", "\u{202e}", "\u{200b}"
+        ])
+        .prop_map(str::to_owned),
+        Just(HOSTILE.to_owned()),
+        Just(HOSTILE.repeat(300)),
+        r"[ -~\n\t]{0,60}",
+        r"\PC{0,200}",
+        any::<String>(),
+    ]
+}
+
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0_i64..=100).prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        identifiers().prop_map(|id| json!(id)),
+        texts().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 12, 4, |inner| {
+        let changes = select(vec!["timeChanged", "participantsChanged", "titleChanged"]);
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(changes.prop_map(str::to_owned), inner, 0..3)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn payloads() -> impl Strategy<Value = Option<Value>> {
+    let object = btree_map(select(KEYS.to_vec()), values(), 0..KEYS.len()).prop_map(|map| {
+        let map = map.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Value::Object(map.collect())
+    });
+    prop_oneof![1 => Just(None), 1 => values().prop_map(Some), 8 => object.prop_map(Some)]
+}
+
+fn rows() -> impl Strategy<Value = EventRow> {
+    let id = || option::weighted(0.9, identifiers());
+    (id(), id(), id(), id(), id(), id(), payloads()).prop_map(
+        |(actor_id, project_id, org_id, resource_id, thread_id, meeting_id, payload)| EventRow {
+            actor_id,
+            project_id,
+            org_id,
+            resource_id,
+            thread_id,
+            meeting_id,
+            payload,
+            ..EventRow::default()
+        },
+    )
+}
+
+/// The same row with every required key, so that each type gets as far as its plans.
+fn complete(event_type: EventType, mut row: EventRow) -> EventRow {
+    row.project_id.get_or_insert(ATLAS);
+    row.org_id.get_or_insert(ACME);
+    row.resource_id = match event_type {
+        EventType::DocumentUploaded => row.resource_id,
+        _ => row.resource_id.or(Some(REPORT)),
+    };
+    row.thread_id.get_or_insert(BUDGET);
+    row.meeting_id.get_or_insert(KICKOFF);
+    let mut payload = row
+        .payload
+        .filter(Value::is_object)
+        .unwrap_or_else(|| json!({}));
+    for key in [
+        "user_id",
+        "invited_user_id",
+        "affected_user_id",
+        "new_member_id",
+    ] {
+        payload[key] = json!(BO);
+    }
+    payload["resume_type"] = json!("borrower");
+    payload["completion_percent"] = json!(0);
+    payload["nudge_tier"] = json!(1);
+    row.payload = Some(payload);
+    row
+}
+
+fn hostile_world() -> Names {
+    let mut names = world();
+    let tables = [
+        &mut names.projects,
+        &mut names.orgs,
+        &mut names.resources,
+        &mut names.threads,
+        &mut names.meetings,
+    ];
+    for name in tables.into_iter().flat_map(|table| table.values_mut()) {
+        *name = HOSTILE.repeat(9);
+    }
+    for person in names.people.values_mut() {
+        person.full_name = person.full_name.as_ref().map(|_| HOSTILE.repeat(9));
+    }
+    names
+        .meeting_times
+        .insert(KICKOFF, chrono::DateTime::UNIX_EPOCH);
+    names
+}
+
+fn plans(event_type: EventType, row: &EventRow) -> Result<Vec<Plan>, InvalidEvent> {
+    let event = event_type.parse(row)?;
+    let mut wanted = Wanted::default();
+    event.wants(&mut wanted);
+    let everything = event.plan(&hostile_world());
+    assert_eq!(
+        everything,
+        event.plan(&looked_up(&hostile_world(), &wanted)),
+        "not wanted"
+    );
+    Ok(everything)
+}
+
+/// Fails on anything that a reader could take for the application's own words or follow.
+fn check_body(body: &str) {
+    for event in Parser::new_ext(body, Options::all() - Options::ENABLE_SMART_PUNCTUATION) {
+        let harmless = matches!(
+            event,
+            Event::Start(Tag::Paragraph | Tag::Strong)
+                | Event::End(_)
+                | Event::Text(_)
+                | Event::HardBreak
+        );
+        assert!(harmless, "{event:?} in {body}");
+    }
+    let unescaped = |mark| {
+        body.match_indices(mark)
+            .any(|(at, _)| !body[..at].ends_with('\\'))
+    };
+    assert!(
+        !unescaped("@") && !unescaped("://"),
+        "autolink or mention in {body}"
+    );
+    assert!(
+        !body.replace("{{meeting_time}}", "").contains("{{"),
+        "placeholder in {body}"
+    );
+}
+
+fn check_title(title: &str) {
+    assert!(title.chars().count() <= TITLE_MAX, "too long: {title}");
+    assert!(!title.contains(char::is_control), "not one line: {title}");
+    assert!(
+        !title.contains(['\u{202e}', '\u{200b}']),
+        "disguised: {title}"
+    );
+}
+
+fn check(plan: &Plan) {
+    match &plan.in_app {
+        InApp::None => {}
+        InApp::Each(message) => {
+            check_title(&message.title);
+            check_body(message.body.as_deref().unwrap());
+            assert!(message.payload["type"].is_string());
+        }
+        InApp::Coalesced { message, .. } => {
+            check_title(&format!("{}{}", i32::MAX, message.title));
+            check_body(&format!("{}{}", i32::MAX, message.body.as_deref().unwrap()));
+        }
+    }
+    if let Some(email) = &plan.email {
+        check_title(&email.subject);
+        assert!(email.body_data["link_url"].is_string());
+    }
+}
+
+proptest! {
+    #[test]
+    fn plans_or_a_named_key(event_type in select(EventType::ALL.to_vec()), row in rows()) {
+        match plans(event_type, &row) {
+            Ok(plans) => plans.iter().for_each(check),
+            Err(error) => {
+                let text = error.to_string();
+                prop_assert!(text.contains(event_type.name()) && text.contains(&error.key));
+            }
+        }
+    }
+
+    #[test]
+    fn plans_from_whatever_is_optional(event_type in select(EventType::ALL.to_vec()), row in rows()) {
+        let plans = plans(event_type, &complete(event_type, row));
+        prop_assert!(plans.is_ok(), "{:?}", plans);
+        plans.iter().flatten().for_each(check);
+    }
+}
+
+#[test]
+fn names_of_types_round_trip() {
+    assert_eq!(EventType::ALL.len(), 13);
+    for event_type in EventType::ALL.iter().copied() {
+        assert_eq!(EventType::from_name(event_type.name()), Some(event_type));
+    }
+    assert_eq!(EventType::from_name("chat_message"), None);
+}
+
+/// The table of required keys: each is missed, and only each.
+#[test]
+fn required_keys() {
+    let required: Vec<_> = EventType::ALL
+        .iter()
+        .map(|event_type| {
+            let mut row = EventRow::default();
+            let mut payload = json!({});
+            let mut keys = Vec::new();
+            while let Err(InvalidEvent { key, .. }) = event_type.parse(&EventRow {
+                payload: Some(payload.clone()),
+                ..row.clone()
+            }) {
+                let last = key.rsplit(' ').next().unwrap();
+                match last.strip_prefix("payload.") {
+                    Some("resume_type") => payload["resume_type"] = json!("project"),
+                    Some(key @ ("completion_percent" | "nudge_tier")) => payload[key] = json!(0),
+                    Some(key) => payload[key] = json!(ADA),
+                    None => match last {
+                        "project_id" => row.project_id = Some(ATLAS),
+                        "thread_id" => row.thread_id = Some(BUDGET),
+                        _ => row.meeting_id = Some(KICKOFF),
+                    },
+                }
+                assert!(
+                    !keys.contains(&key),
+                    "{key} does not satisfy {}",
+                    event_type.name()
+                );
+                keys.push(key);
+            }
+            format!("{}: {}", event_type.name(), keys.join(", "))
+        })
+        .collect();
+    insta::assert_snapshot!(required.join("\n"), @"
+    document_uploaded: project_id
+    chat_message_sent: thread_id
+    thread_unread_stale: thread_id, payload.user_id
+    meeting_invited: meeting_id, payload.invited_user_id
+    meeting_updated: meeting_id
+    meeting_reminder: meeting_id, payload.user_id
+    resume_incomplete_nudge: project_id, payload.user_id, payload.resume_type, payload.completion_percent, payload.nudge_tier
+    invite_accepted: org_id or payload.org_id, actor_id or payload.new_member_id
+    project_access_granted: project_id or payload.project_id, payload.affected_user_id
+    project_access_changed: project_id or payload.project_id, payload.affected_user_id
+    project_access_revoked: payload.affected_user_id
+    document_permission_granted: project_id or payload.project_id, payload.affected_user_id, resource_id or payload.resource_id
+    document_permission_changed: project_id or payload.project_id, payload.affected_user_id, resource_id or payload.resource_id
+    ");
+}

@@ -1,0 +1,81 @@
+//! What the events of a chat thread have in common.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::notice::{Style, object};
+use super::subject::{Named, Subject};
+use super::{Names, Wanted, links};
+use crate::domain::event::InvalidEvent;
+use crate::domain::payload::Fields;
+use crate::domain::plan::PreferenceScopes;
+
+/// A thread, and the project it is in if the event tells.
+///
+/// Optional keys: `thread_topic` or `thread_name`, `project_id` (else the column), `project_name`.
+#[derive(Debug)]
+pub(super) struct Thread {
+    pub(super) id: Uuid,
+    topic: Subject,
+    project: Subject,
+}
+
+impl Thread {
+    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+        let id = fields.column("thread_id", fields.row.thread_id)?;
+        Ok(Self {
+            id,
+            topic: Subject::thread(fields, id),
+            project: Subject::any_project(fields),
+        })
+    }
+
+    pub(super) fn wants(&self, wanted: &mut Wanted) {
+        wanted.extend([&self.topic, &self.project]);
+    }
+
+    pub(super) fn named<'a>(&'a self, names: &'a Names) -> NamedThread<'a> {
+        let [topic, project] = names.of([&self.topic, &self.project]);
+        NamedThread {
+            id: self.id,
+            topic,
+            project,
+        }
+    }
+}
+
+/// A thread whose names were looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NamedThread<'a> {
+    id: Uuid,
+    topic: Named<'a>,
+    pub(super) project: Named<'a>,
+}
+
+impl NamedThread<'_> {
+    /// Where it is: "Budget · Atlas".
+    pub(super) fn place(self, style: Style) -> String {
+        style.place(self.topic, self.project)
+    }
+
+    pub(super) fn link(self) -> String {
+        links::thread(self.project.id, self.id)
+    }
+
+    pub(super) fn scopes(self) -> PreferenceScopes {
+        PreferenceScopes {
+            thread_id: Some(self.id),
+            ..self.project.scopes()
+        }
+    }
+
+    pub(super) fn data(self, kind: &str) -> Map<String, Value> {
+        object! {
+            "type": kind,
+            "thread_id": self.id,
+            "thread_name": self.topic.name,
+            "project_id": self.project.id,
+            "project_name": self.project.name,
+        }
+    }
+}

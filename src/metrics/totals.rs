@@ -1,0 +1,253 @@
+//! The metrics as values: read from text, added to, written as text.
+
+use std::collections::BTreeMap;
+
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus_parse::{Scrape, Value};
+
+use super::backlog::Backlog;
+use crate::fan_out::FanOutReport;
+
+/// A metric's name, and its one label's name with a value, if it has one.
+type Key = (&'static str, Option<&'static str>);
+
+/// Upper bounds of the latency histogram, in seconds. A cron job's floor is its minute.
+const LATENCY_BOUNDS: [f64; 12] =
+    [0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 86_400.0];
+const LATENCY: &str = "notify_fan_out_event_latency_seconds";
+
+/// Every counter: name, label, its values, help.
+const COUNTERS: &[(&str, Option<&str>, &[&str], &str)] = &[
+    ("notify_fan_out_runs_total", Some("result"), &["success", "failure"], "Runs of the job."),
+    ("notify_fan_out_events_total", Some("outcome"), &["completed", "failed", "retried", "expired"], "Events settled, by outcome."),
+    ("notify_fan_out_notifications_total", None, &[], "Notifications created."),
+    ("notify_fan_out_notifications_merged_total", None, &[], "Deliveries merged into a notification that was still unread."),
+    ("notify_fan_out_emails_total", None, &[], "E-mails queued."),
+    ("notify_fan_out_suppressed_total", None, &[], "Recipients passed over because of a preference, a right, or because they had been told."),
+    ("notify_fan_out_rescued_total", None, &[], "Claims taken from workers that were gone."),
+];
+
+/// Every gauge: name, help.
+const GAUGES: &[(&str, &str)] = &[
+    ("notify_fan_out_backlog_events", "Events that are pending."),
+    ("notify_fan_out_backlog_oldest_age_seconds", "Age of the oldest pending event."),
+    ("notify_fan_out_failed_events", "Events that failed and wait for a person."),
+    ("notify_fan_out_last_run_duration_seconds", "Duration of the last run."),
+    ("notify_fan_out_last_success_timestamp_seconds", "When a run last succeeded, in seconds since 1970."),
+];
+
+/// All values of the file.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Totals {
+    values: BTreeMap<Key, f64>,
+    /// Per bound, not cumulative; the last is for what is beyond all of them.
+    latency_counts: [u64; LATENCY_BOUNDS.len() + 1],
+    latency_sum: f64,
+}
+
+impl Totals {
+    /// What an earlier run left. What is not understood counts as absent: a counter that starts
+    /// anew is something Prometheus expects.
+    pub(super) fn from_text(text: &str) -> Self {
+        let mut totals = Self::default();
+        let lines = text.lines().map(|line| Ok(line.to_owned()));
+        let Ok(scrape) = Scrape::parse(lines) else {
+            return totals;
+        };
+        for sample in &scrape.samples {
+            match &sample.value {
+                Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => {
+                    if let Some(key) = known(&sample.metric, &sample.labels)
+                        && value.is_finite()
+                    {
+                        totals.values.insert(key, *value);
+                    } else if sample.metric == format!("{LATENCY}_sum") && value.is_finite() {
+                        totals.latency_sum = *value;
+                    }
+                }
+                Value::Histogram(buckets) if sample.metric == LATENCY => {
+                    let mut below = 0;
+                    for bucket in buckets {
+                        let place = LATENCY_BOUNDS.iter().position(|bound| *bound >= bucket.less_than);
+                        let count = whole(bucket.count);
+                        totals.latency_counts[place.unwrap_or(LATENCY_BOUNDS.len())] = count.saturating_sub(below);
+                        below = count;
+                    }
+                }
+                _ => {}
+            }
+        }
+        totals
+    }
+
+    /// Counts a run.
+    pub(super) fn add_run(&mut self, report: &FanOutReport, seconds: f64, succeeded: bool) {
+        let result = if succeeded { "success" } else { "failure" };
+        let runs = ("notify_fan_out_runs_total", Some(result));
+        let events = |outcome| ("notify_fan_out_events_total", Some(outcome));
+        for (key, count) in [
+            (runs, 1),
+            (events("completed"), report.events),
+            (events("failed"), report.failed),
+            (events("retried"), report.retried),
+            (events("expired"), report.expired),
+            (("notify_fan_out_notifications_total", None), report.notifications),
+            (("notify_fan_out_notifications_merged_total", None), report.merged),
+            (("notify_fan_out_emails_total", None), report.emails),
+            (("notify_fan_out_suppressed_total", None), report.suppressed),
+            (("notify_fan_out_rescued_total", None), report.rescued),
+        ] {
+            *self.values.entry(key).or_default() += float(count);
+        }
+        self.set("notify_fan_out_last_run_duration_seconds", seconds);
+        for latency in &report.latencies {
+            let place = LATENCY_BOUNDS.iter().position(|bound| latency <= bound);
+            self.latency_counts[place.unwrap_or(LATENCY_BOUNDS.len())] += 1;
+            self.latency_sum += latency;
+        }
+    }
+
+    /// Sets the gauges.
+    pub(super) fn set_backlog(&mut self, backlog: &Backlog, succeeded: bool) {
+        self.set("notify_fan_out_backlog_events", backlog.events);
+        self.set("notify_fan_out_backlog_oldest_age_seconds", backlog.oldest_age);
+        self.set("notify_fan_out_failed_events", backlog.failed);
+        if succeeded {
+            self.set("notify_fan_out_last_success_timestamp_seconds", backlog.now);
+        }
+    }
+
+    fn set(&mut self, gauge: &'static str, value: f64) {
+        self.values.insert((gauge, None), value);
+    }
+
+    /// The file's text.
+    pub(super) fn to_text(&self) -> Result<String, prometheus::Error> {
+        let mut families = Vec::new();
+        for (name, label, values, help) in COUNTERS {
+            let metric = |value: Option<&'static str>| {
+                let mut counter = Counter::default();
+                counter.set_value(self.values.get(&(*name, value)).copied().unwrap_or_default());
+                let mut metric = Metric::from_label(label_pair(*label, value));
+                metric.set_counter(counter);
+                metric
+            };
+            let metrics = match label {
+                Some(_) => values.iter().map(|value| metric(Some(value))).collect(),
+                None => vec![metric(None)],
+            };
+            families.push(family(name, help, MetricType::COUNTER, metrics));
+        }
+        for (name, help) in GAUGES {
+            if let Some(value) = self.values.get(&(*name, None)) {
+                let mut gauge = Gauge::default();
+                gauge.set_value(*value);
+                families.push(family(name, help, MetricType::GAUGE, vec![Metric::from_gauge(gauge)]));
+            }
+        }
+        let help = "From an event's occurrence to its completion.";
+        families.push(family(LATENCY, help, MetricType::HISTOGRAM, vec![self.latency()]));
+        prometheus::TextEncoder::new().encode_to_string(&families)
+    }
+
+    fn latency(&self) -> Metric {
+        let mut below = 0;
+        let buckets = LATENCY_BOUNDS.iter().zip(&self.latency_counts).map(|(bound, count)| {
+            below += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(below);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(self.latency_counts.iter().sum());
+        histogram.set_sample_sum(self.latency_sum);
+        let mut metric = Metric::default();
+        metric.set_histogram(histogram);
+        metric
+    }
+}
+
+fn known(name: &str, labels: &prometheus_parse::Labels) -> Option<Key> {
+    if let Some((gauge, _)) = GAUGES.iter().find(|(gauge, _)| *gauge == name) {
+        return Some((gauge, None));
+    }
+    let (counter, label, values, _) = COUNTERS.iter().find(|(counter, ..)| *counter == name)?;
+    let Some(label) = label else {
+        return Some((counter, None));
+    };
+    let value = labels.get(label)?;
+    let value = values.iter().find(|known| **known == value)?;
+    Some((counter, Some(value)))
+}
+
+fn label_pair(label: Option<&str>, value: Option<&str>) -> Vec<LabelPair> {
+    let (Some(label), Some(value)) = (label, value) else {
+        return Vec::new();
+    };
+    let mut pair = LabelPair::default();
+    pair.set_name(label.to_owned());
+    pair.set_value(value.to_owned());
+    vec![pair]
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count read from text; what is not one becomes 0"
+)]
+fn whole(count: f64) -> u64 {
+    count as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn report() -> FanOutReport {
+        FanOutReport {
+            events: 3,
+            notifications: 5,
+            failed: 1,
+            latencies: vec![0.2, 59.0, 100_000.0],
+            ..FanOutReport::default()
+        }
+    }
+
+    #[test]
+    fn counters_survive_between_runs() {
+        let mut first = Totals::default();
+        first.add_run(&report(), 0.5, true);
+        first.set_backlog(&Backlog { events: 2.0, oldest_age: 7.5, failed: 1.0, now: 1_700_000_000.0 }, true);
+        let mut second = Totals::from_text(&first.to_text().expect("text"));
+        assert_eq!(first, second);
+        second.add_run(&report(), 0.25, false);
+        insta::assert_snapshot!(second.to_text().expect("text"), @r#"
+        "#);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in ".{0,200}|(notify_fan_out_[a-z_]{0,30}(\\{le=\"[0-9.]{1,3}\"\\})? [0-9eE+NaInf.-]{1,8}\n){0,5}") {
+            let mut totals = Totals::from_text(&text);
+            totals.add_run(&report(), 0.5, true);
+            prop_assert!(totals.to_text().is_ok());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Test data that can be told from anybody's own, and be taken away again.
+//!
+//! Every identifier that the seed makes begins with `5eed5eed-fa11-4`. The rows of the world stay
+//! as they are where they exist; events are added each time. All of it in one transaction:
+//! a database that can't take the world is left as it was.
+
+mod clear;
+mod world;
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+pub use clear::clear;
+
+use crate::db::{Access, Database, Unnamed};
+
+/// From how many events on the planner is told of the new rows at once.
+const ANALYZE_FROM: u32 = 1_000;
+
+/// How much to insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// The readable world and its sixteen events.
+    Small,
+    /// So many events of a mixed load, and a world that grows with them.
+    Load(u32),
+}
+
+/// Rows of one kind: of a relation, or of an event type.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Count {
+    /// The relation or the event type.
+    pub name: String,
+    /// How many.
+    pub rows: i64,
+}
+
+/// What was inserted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Seeded {
+    /// Rows that the world lacked, by relation.
+    pub world: Vec<Count>,
+    /// Events, by type.
+    pub events: Vec<Count>,
+}
+
+/// Why nothing was inserted or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedFailed {
+    /// The application's tables are made otherwise.
+    #[error("the test world can't be put into this database: {}", .0.join("; "))]
+    Unsuitable(Vec<String>),
+    /// The database refused a row.
+    #[error("the database refused it, and nothing was changed: {0}")]
+    Refused(#[source] sqlx::Error),
+    /// Anything else.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl SeedFailed {
+    /// Constraints and triggers of the application concern the data; the rest does not.
+    fn of(error: sqlx::Error) -> Self {
+        match crate::db::sqlstate(&error) {
+            Some(code) if ["22", "23", "42804", "P0001", "428C9"].iter().any(|class| code.starts_with(class)) => {
+                Self::Refused(error)
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// Inserts what is asked for. `None`: `only_if_empty`, and there are events.
+pub async fn seed(
+    database: &Database,
+    size: Size,
+    only_if_empty: bool,
+) -> Result<Option<Seeded>, SeedFailed> {
+    let mut session = database.connect().await?;
+    let mut transaction = session.begin(Access::ReadWrite).await?;
+    if only_if_empty && has_events(&mut transaction).await? {
+        return Ok(None);
+    }
+    let obstacles = world::obstacles(&mut transaction).await?;
+    if !obstacles.is_empty() {
+        return Err(SeedFailed::Unsuitable(obstacles));
+    }
+    let seeded = insert(&mut transaction, size).await.map_err(SeedFailed::of)?;
+    transaction.commit().await.map_err(SeedFailed::of)?;
+    session.close().await?;
+    Ok(Some(seeded))
+}
+
+async fn has_events(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM domain_events) AS "has_events!""#)
+        .fetch_one(Unnamed(connection))
+        .await
+}
+
+async fn insert(connection: &mut PgConnection, size: Size) -> Result<Seeded, sqlx::Error> {
+    let Size::Load(events) = size else {
+        return Ok(Seeded {
+            world: sqlx::query_file_as!(Count, "seed/world.sql").fetch_all(Unnamed(connection)).await?,
+            events: sqlx::query_file_as!(Count, "seed/events.sql").fetch_all(Unnamed(connection)).await?,
+        });
+    };
+    let number = i64::from(events);
+    let seeded = Seeded {
+        world: sqlx::query_file_as!(Count, "seed/load_world.sql", number)
+            .fetch_all(Unnamed(connection))
+            .await?,
+        events: sqlx::query_file_as!(Count, "seed/load_events.sql", number)
+            .fetch_all(Unnamed(connection))
+            .await?,
+    };
+    if events >= ANALYZE_FROM {
+        // Whoever may not do this is only warned.
+        let analyze = format!("ANALYZE {}", world::relations().join(", "));
+        sqlx::raw_sql(AssertSqlSafe(analyze)).execute(connection).await?;
+    }
+    Ok(seeded)
+}

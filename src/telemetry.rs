@@ -1,0 +1,24 @@
+//! The log: to standard error, as text or JSON, without personal data.
+
+use std::io::IsTerminal;
+
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::Layer;
+
+use crate::config::LogFormat;
+
+/// Starts logging. Only this program's own entries are kept: libraries may log what they carry.
+pub fn init(level: Level, format: LogFormat) {
+    let own = Targets::new().with_target("notify_fan_out", level);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let layer = match format {
+        LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(own)).init();
+}

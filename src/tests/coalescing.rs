@@ -1,0 +1,196 @@
+//! Messages of a thread are counted in one notification per reader for as long as it is unread.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::harness::{TestDatabase, Worker, World};
+
+struct Stage {
+    db: TestDatabase<'static>,
+    world: World,
+    ada: Uuid,
+    bo: Uuid,
+    cy: Uuid,
+    budget: Uuid,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let db = TestDatabase::new().await;
+        let mut world = db.world().await;
+        let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
+        let budget = world.thread("Budget", [ada, bo, cy]).await;
+        Self { db, world, ada, bo, cy, budget }
+    }
+
+    async fn message(&mut self, sender: Uuid, words: &str) -> i64 {
+        let event = self.world.event("chat_message_sent").actor(sender).thread(self.budget);
+        event.payload(json!({"preview": words})).await
+    }
+
+    /// What a person has, unread first: count and title.
+    async fn inbox(&self, user: Uuid) -> Vec<String> {
+        self.db
+            .texts(&format!(
+                "SELECT concat_ws(' ', CASE WHEN read_at IS NULL THEN 'unread' ELSE 'read' END,
+                        coalesce_count, payload -> 'count', title)
+                   FROM notifications WHERE user_id = '{user}' ORDER BY read_at NULLS FIRST, id"
+            ))
+            .await
+    }
+}
+
+/// Count, words and data are those of the last message.
+#[tokio::test]
+async fn within_a_batch() {
+    let mut stage = Stage::new().await;
+    let first = stage.message(stage.ada, "One").await;
+    stage.message(stage.ada, "Two").await;
+    stage.message(stage.cy, "Three").await;
+    let report = stage.db.run().await;
+    // Ada is told of one message, Bo of three, Cy of two.
+    assert_eq!((report.notifications, report.merged), (3, 3));
+    insta::assert_snapshot!(stage.db.told().await, @"");
+    let events = stage.db.texts(&format!("SELECT event_id FROM notifications WHERE user_id = '{}'", stage.bo)).await;
+    assert_eq!(events, [first.to_string()], "the first event");
+}
+
+#[tokio::test]
+async fn over_batches_as_within_one() {
+    let mut stage = Stage::new().await;
+    for words in ["One", "Two", "Three", "Four"] {
+        stage.message(stage.ada, words).await;
+    }
+    let twin = stage.db.twin().await;
+    let at_once = stage.db.run().await;
+    let mut one_by_one = twin.settings();
+    one_by_one.batch_size = 1;
+    let in_parts = twin.run_with(&one_by_one).await;
+    assert_eq!((at_once.batches, in_parts.batches), (1, 4));
+    assert_eq!((at_once.notifications, at_once.merged), (2, 6));
+    assert_eq!((in_parts.notifications, in_parts.merged), (2, 6));
+    assert_eq!(stage.db.notifications().await, twin.notifications().await);
+}
+
+/// Ten is one digit longer than nine.
+#[tokio::test]
+async fn the_count_grows_beyond_a_digit() {
+    let mut stage = Stage::new().await;
+    for _ in 0..9 {
+        stage.message(stage.ada, "Hi").await;
+    }
+    stage.db.run().await;
+    stage.message(stage.ada, "Hi").await;
+    stage.message(stage.ada, "Ho").await;
+    stage.db.run().await;
+    insta::assert_snapshot!(stage.db.told().await, @"");
+}
+
+#[tokio::test]
+async fn after_a_read_it_begins_anew() {
+    let mut stage = Stage::new().await;
+    stage.message(stage.ada, "One").await;
+    stage.message(stage.ada, "Two").await;
+    stage.db.run().await;
+    stage
+        .db
+        .execute(format!("UPDATE notifications SET read_at = now() WHERE user_id = '{}'", stage.bo))
+        .await;
+    stage.message(stage.ada, "Three").await;
+    stage.db.run().await;
+    assert_eq!(stage.inbox(stage.bo).await, ["unread 1 1 1 unread in Budget", "read 2 2 2 unread in Budget"]);
+    assert_eq!(stage.inbox(stage.cy).await, ["unread 3 3 3 unread in Budget"]);
+}
+
+/// Bo reads just while a worker wants to count another message: the message is not lost in what
+/// he has read.
+#[tokio::test]
+async fn a_read_that_comes_between() {
+    let mut stage = Stage::new().await;
+    stage.message(stage.ada, "One").await;
+    stage.db.run().await;
+    stage.message(stage.ada, "Two").await;
+    let reading = format!("UPDATE notifications SET read_at = now() WHERE user_id = '{}'", stage.bo);
+    let hold = stage.db.hold(&reading).await;
+    let (report, ()) = tokio::join!(stage.db.run(), async {
+        stage.db.until_waiting(1).await;
+        hold.release().await;
+    });
+    assert_eq!((report.notifications, report.merged), (1, 1));
+    assert_eq!(stage.inbox(stage.bo).await, ["unread 1 1 1 unread in Budget", "read 1 1 1 unread in Budget"]);
+}
+
+/// Threads and people are apart, and a mention is nobody's count.
+#[tokio::test]
+async fn what_is_not_merged() {
+    let mut stage = Stage::new().await;
+    let rent = stage.world.thread("Rent", [stage.ada, stage.bo]).await;
+    stage.message(stage.ada, "Hi").await;
+    stage.world.event("chat_message_sent").actor(stage.ada).thread(rent).await;
+    for _ in 0..2 {
+        let event = stage.world.event("chat_message_sent").actor(stage.ada).thread(stage.budget);
+        event.payload(json!({"mentioned_user_ids": [stage.bo], "preview": "@Bo"})).await;
+    }
+    stage.db.run().await;
+    insta::assert_snapshot!(stage.db.titles().await, @"");
+}
+
+/// The words speak of the last message, not of the last one written.
+#[tokio::test]
+async fn the_words_are_those_of_the_last_message() {
+    let mut stage = Stage::new().await;
+    let old = stage.message(stage.ada, "One").await;
+    stage.message(stage.ada, "Two").await;
+    // The first has to wait for another attempt.
+    stage
+        .db
+        .execute(format!("UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = {old}"))
+        .await;
+    stage.db.run().await;
+    stage.db.execute("UPDATE notification_processing SET next_attempt_at = now()").await;
+    stage.db.run().await;
+    let bodies = stage.db.texts(&format!("SELECT body FROM notifications WHERE user_id = '{}'", stage.bo)).await;
+    insta::assert_snapshot!(bodies.join("\n"), @"");
+}
+
+/// Four processes, the same readers: each message is counted once.
+#[tokio::test]
+async fn over_concurrent_workers() {
+    let stage = Stage::new().await;
+    let mut world = stage.db.world().await;
+    let readers = world.crowd(40).await;
+    world.thread("Town", &readers).await;
+    world.thread("Hall", &readers).await;
+    world
+        .execute(
+            "INSERT INTO domain_events (event_type, thread_id, payload)
+             SELECT 'chat_message_sent', t.id, '{\"preview\": \"Hi\"}'
+               FROM generate_series(1, 300), chat_threads t",
+        )
+        .await;
+    let workers: Vec<_> = (0..4)
+        .map(|_| Worker::start(stage.db.binary().args(["--batch-size", "20", "--format", "json"])))
+        .collect();
+    let (mut notifications, mut merged, mut busy) = (0, 0, 0);
+    for worker in workers {
+        let ended = worker.end().await;
+        assert!(ended.status.success(), "{ended:?}");
+        let report = ended.report();
+        notifications += report["notifications"].as_u64().expect("a number");
+        merged += report["merged"].as_u64().expect("a number");
+        busy += u64::from(report["events"] != 0);
+    }
+    assert!(busy > 1, "one did it all");
+    assert_eq!((notifications, notifications + merged), (3 + 40 + 40, 300 * (3 + 40 + 40)));
+    let inboxes = stage
+        .db
+        .texts(
+            "SELECT DISTINCT concat_ws(' ', count(*), min(coalesce_count), min(payload ->> 'count'),
+                    min(title), min(substr(body, 1, 3)))
+               FROM notifications GROUP BY user_id, coalesce_key",
+        )
+        .await;
+    let mut inboxes = inboxes;
+    inboxes.sort();
+    insta::assert_snapshot!(inboxes.join("\n"), @"");
+}

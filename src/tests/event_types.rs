@@ -1,0 +1,328 @@
+//! The rows that each event type leads to: who, which words, which link, which data, which mail.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::harness::{TestDatabase, World};
+
+/// Acme owns Atlas. Olga and Owen own Acme, Max is a member, Ada, Gia and Hal have a grant on
+/// Atlas, but Hal may not view its Report. Ada, Bo and Cy talk in Budget and meet at Kick-off.
+struct Stage {
+    db: TestDatabase<'static>,
+    world: World,
+    ada: Uuid,
+    bo: Uuid,
+    olga: Uuid,
+    gia: Uuid,
+    acme: Uuid,
+    atlas: Uuid,
+    report: Uuid,
+    budget: Uuid,
+    kickoff: Uuid,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let db = TestDatabase::new().await;
+        let mut world = db.world().await;
+        let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
+        let [olga, owen, max, gia, hal] = world.users(["Olga", "Owen", "Max", "Gia", "Hal"]).await;
+        let acme = world.org("Acme", [olga, owen]).await;
+        world.members(acme, "member", [max]).await;
+        let atlas = world.project("Atlas", acme).await;
+        world.grant(atlas, [ada, gia, hal]).await;
+        let report = world.document("Report", acme, atlas).await;
+        world.permission(report, hal, "none").await;
+        let budget = world.thread("Budget", [ada, bo, cy]).await;
+        let kickoff = world.meeting("Kick-off", [ada, bo, cy]).await;
+        Self { db, world, ada, bo, olga, gia, acme, atlas, report, budget, kickoff }
+    }
+
+    /// What the only event led to, which has to complete.
+    async fn told(&self) -> String {
+        self.db.run().await;
+        assert_eq!(self.db.statuses().await, [("completed".to_owned(), 1)].into());
+        self.db.told().await
+    }
+
+    /// Why the only event failed.
+    async fn failure(&self) -> String {
+        let report = self.db.run().await;
+        assert_eq!((report.failed, report.events), (1, 0));
+        assert_eq!(self.db.told().await, "");
+        self.db.text("SELECT error_message FROM notification_processing").await
+    }
+}
+
+#[tokio::test]
+async fn document_uploaded() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("document_uploaded");
+    event.actor(stage.ada).project(stage.atlas).document(stage.report).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn document_uploaded_without_a_document() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("document_uploaded");
+    event.actor(stage.olga).project(stage.atlas).payload(json!({"fileName": "plan.pdf"})).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+/// The owners of the document's organisation hear of it, not those of the project's.
+#[tokio::test]
+async fn document_of_another_organisation() {
+    let mut stage = Stage::new().await;
+    let zoe = stage.world.user("Zoe").await;
+    let zeta = stage.world.org("Zeta", [zoe]).await;
+    let letter = stage.world.document("Letter", zeta, stage.atlas).await;
+    let event = stage.world.event("document_uploaded");
+    event.actor(stage.ada).project(stage.atlas).document(letter).await;
+    stage.told().await;
+    insta::assert_snapshot!(stage.db.titles().await, @"");
+}
+
+#[tokio::test]
+async fn chat_message_sent() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("chat_message_sent");
+    let payload = json!({
+        // Gia does not take part in the thread; Ada is the sender.
+        "mentioned_user_ids": [stage.bo, stage.gia, stage.ada],
+        "full_content": "Look, @Bo: [the *whole* story](https://example.com)",
+        "message_content": "Look, @Bo: the story",
+        "preview": "Look…",
+    });
+    event.actor(stage.ada).project(stage.atlas).thread(stage.budget).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn thread_unread_stale() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("thread_unread_stale");
+    let payload = json!({"user_id": stage.bo, "unread_count": 3});
+    event.project(stage.atlas).thread(stage.budget).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn meeting_invited() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("meeting_invited");
+    let payload = json!({"invited_user_id": stage.bo});
+    event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn meeting_invited_without_a_project() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("meeting_invited");
+    let payload = json!({"invited_user_id": stage.bo, "start_time": "2031-05-06T07:08:09Z"});
+    event.actor(stage.ada).meeting(stage.kickoff).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn meeting_updated() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("meeting_updated");
+    let payload = json!({"changes": {"timeChanged": true, "participantsChanged": false}});
+    event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+/// Nobody acts here: whoever set the clock is reminded as well.
+#[tokio::test]
+async fn meeting_reminder() {
+    let mut stage = Stage::new().await;
+    let event = stage.world.event("meeting_reminder");
+    let payload = json!({"user_id": stage.ada, "meeting_link": "https://meet.example/1"});
+    event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn resume_incomplete_nudge() {
+    let mut stage = Stage::new().await;
+    let payload = json!({
+        "user_id": stage.olga, "resume_type": "borrower", "completion_percent": 0, "nudge_tier": 1,
+    });
+    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn nudges_are_for_owners_only() {
+    let mut stage = Stage::new().await;
+    let payload = json!({
+        "user_id": stage.gia, "resume_type": "project", "completion_percent": 10, "nudge_tier": 1,
+    });
+    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    assert_eq!(stage.told().await, "");
+}
+
+/// Once per person, project, kind of resume and tier: within a batch, over batches, after the
+/// notification is gone.
+#[tokio::test]
+async fn nudges_are_sent_once_ever() {
+    let mut stage = Stage::new().await;
+    let nudge = |resume: &str, tier: i32| {
+        json!({"user_id": stage.olga, "resume_type": resume, "completion_percent": 40, "nudge_tier": tier})
+    };
+    for payload in [nudge("project", 1), nudge("project", 1), nudge("project", 2), nudge("borrower", 1)] {
+        stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    }
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.notifications, report.emails, report.suppressed), (4, 3, 3, 1));
+
+    stage.db.execute("DELETE FROM notifications; DELETE FROM pending_emails").await;
+    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(nudge("project", 2)).await;
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.notifications, report.emails, report.suppressed), (1, 0, 0, 1));
+    assert_eq!(stage.db.told().await, "");
+}
+
+/// Who muted a nudge on both channels has not been told: it is not used up.
+#[tokio::test]
+async fn a_muted_nudge_is_not_used_up() {
+    let mut stage = Stage::new().await;
+    stage.world.prefers(stage.olga, "global / * / * = muted", None).await;
+    let payload = json!({
+        "user_id": stage.olga, "resume_type": "project", "completion_percent": 40, "nudge_tier": 1,
+    });
+    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload.clone()).await;
+    stage.db.run().await;
+    assert_eq!(stage.db.told().await, "");
+
+    stage.db.execute("DELETE FROM user_notification_preferences").await;
+    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    let report = stage.db.run().await;
+    assert_eq!((report.notifications, report.emails), (1, 1));
+}
+
+#[tokio::test]
+async fn invite_accepted() {
+    let mut stage = Stage::new().await;
+    stage.world.event("invite_accepted").actor(stage.bo).org(stage.acme).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+/// The organisation and the new member may stand in the payload; an owner who is the new member
+/// does not hear of himself.
+#[tokio::test]
+async fn invite_accepted_by_an_owner() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"org_id": stage.acme, "new_member_id": stage.olga});
+    stage.world.event("invite_accepted").payload(payload).await;
+    stage.told().await;
+    insta::assert_snapshot!(stage.db.titles().await, @"");
+}
+
+#[tokio::test]
+async fn project_access_granted() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo, "project_id": stage.atlas});
+    stage.world.event("project_access_granted").actor(stage.ada).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn project_access_changed() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
+    let event = stage.world.event("project_access_changed");
+    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+/// Only the step from view to edit is mailed.
+#[tokio::test]
+async fn project_access_lowered() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo, "old_permission": "edit", "new_permission": "view"});
+    let event = stage.world.event("project_access_changed");
+    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    stage.told().await;
+    insta::assert_snapshot!(stage.db.titles().await, @"");
+}
+
+#[tokio::test]
+async fn project_access_revoked() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo});
+    let event = stage.world.event("project_access_revoked");
+    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn document_permission_granted() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo, "resource_id": stage.report, "new_permission": "edit"});
+    let event = stage.world.event("document_permission_granted");
+    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn document_permission_changed() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
+    let event = stage.world.event("document_permission_changed");
+    event.actor(stage.ada).project(stage.atlas).document(stage.report).payload(payload).await;
+    insta::assert_snapshot!(stage.told().await, @"");
+}
+
+#[tokio::test]
+async fn document_permission_lowered() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo, "old_permission": "edit", "new_permission": "view"});
+    let event = stage.world.event("document_permission_changed");
+    event.actor(stage.ada).project(stage.atlas).document(stage.report).payload(payload).await;
+    assert_eq!(stage.told().await, "");
+}
+
+/// The actor never hears of his own act, even where he is the one it concerns.
+#[tokio::test]
+async fn nobody_hears_of_his_own_act() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": stage.bo});
+    let event = stage.world.event("project_access_granted");
+    event.actor(stage.bo).project(stage.atlas).payload(payload).await;
+    assert_eq!(stage.told().await, "");
+}
+
+/// A person without a profile has nowhere to be told.
+#[tokio::test]
+async fn a_stranger_is_passed_over() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"affected_user_id": Uuid::nil()});
+    let event = stage.world.event("project_access_granted");
+    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    assert_eq!(stage.told().await, "");
+}
+
+#[tokio::test]
+async fn a_required_key_is_named() {
+    let mut stage = Stage::new().await;
+    stage.world.event("meeting_invited").meeting(stage.kickoff).payload(json!({})).await;
+    insta::assert_snapshot!(stage.failure().await, @"");
+}
+
+#[tokio::test]
+async fn a_mistyped_key_is_named() {
+    let mut stage = Stage::new().await;
+    let payload = json!({"user_id": stage.bo.to_string() + "0"});
+    stage.world.event("thread_unread_stale").thread(stage.budget).payload(payload).await;
+    insta::assert_snapshot!(stage.failure().await, @"");
+}
+
+#[tokio::test]
+async fn a_payload_that_is_no_object() {
+    let mut stage = Stage::new().await;
+    stage.world.event("meeting_reminder").meeting(stage.kickoff).payload(json!(["user_id"])).await;
+    insta::assert_snapshot!(stage.failure().await, @"");
+}

@@ -1,0 +1,282 @@
+//! A database of a test's own.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use notify_fan_out::db::Database;
+use notify_fan_out::db::migrate::MigrateReport;
+use notify_fan_out::fan_out::{self, FanOutReport, RunFailed, Settings};
+use secrecy::SecretString;
+use sqlx::{AssertSqlSafe, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+use super::hold::Hold;
+use super::server::{JOB_ROLE, Server};
+use super::template;
+use super::world::World;
+
+/// How long a condition is waited for before a test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A database of a test's own, dropped with the value.
+#[derive(Debug)]
+pub(crate) struct TestDatabase<'s> {
+    pub(super) server: &'s Server,
+    name: String,
+}
+
+impl TestDatabase<'static> {
+    /// A migrated database, on which the job has its rights.
+    pub(crate) async fn new() -> Self {
+        Self::on(Server::shared()).await
+    }
+
+    /// A database without anything.
+    pub(crate) async fn empty() -> Self {
+        Self::empty_on(Server::shared()).await
+    }
+}
+
+impl<'s> TestDatabase<'s> {
+    /// A migrated database on a server of the test's own.
+    pub(crate) async fn on(server: &'s Server) -> Self {
+        let template = server.template.name(server).await;
+        Self::create(server, &format!("TEMPLATE {template}")).await
+    }
+
+    /// A database without anything on a server of the test's own.
+    pub(crate) async fn empty_on(server: &'s Server) -> Self {
+        Self::create(server, "TEMPLATE template0").await
+    }
+
+    async fn create(server: &'s Server, like: &str) -> Self {
+        let name = server.new_name().await;
+        let mut admin = server.connect("postgres").await;
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name} {like}")))
+            .execute(&mut admin)
+            .await
+            .expect("a database");
+        Self { server, name }
+    }
+
+    /// A migrated database like this one, with the same content.
+    pub(crate) async fn twin(&self) -> Self {
+        Self::create(self.server, &format!("TEMPLATE {}", self.name)).await
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL that the job gets: that of a role with the rights that the job needs and no others.
+    pub(crate) fn url(&self) -> String {
+        if template::runs_as_job_role() {
+            self.server.url_as(JOB_ROLE, &self.name)
+        } else {
+            self.superuser_url()
+        }
+    }
+
+    /// The URL for whoever sets the stage.
+    pub(crate) fn superuser_url(&self) -> String {
+        self.server.url(&self.name)
+    }
+
+    /// The database as the job sees it.
+    pub(crate) fn database(&self) -> Database {
+        database_at(&self.url())
+    }
+
+    /// A superuser's connection, to set up and to look.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        self.server.connect(&self.name).await
+    }
+
+    /// Things to tell people about.
+    pub(crate) async fn world(&self) -> World {
+        World::new(self.connect().await)
+    }
+
+    /// Migrates with the library's own function, as the superuser, and gives the job its rights.
+    pub(crate) async fn migrate(&self) -> MigrateReport {
+        let report = migrate(&database_at(&self.superuser_url())).await;
+        template::grant(&self.superuser_url());
+        report
+    }
+
+    /// What tests run with if they don't care.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            batch_size: 500,
+            max_event_age: Duration::from_secs(24 * 3600),
+            stuck_after: Duration::from_secs(600),
+            max_attempts: 5,
+            max_runtime: Duration::from_secs(120),
+            limit: None,
+            processor_id: "test".to_owned(),
+        }
+    }
+
+    /// Runs the job in this process until nothing is due.
+    pub(crate) async fn run(&self) -> FanOutReport {
+        self.run_with(&self.settings()).await
+    }
+
+    /// Runs the job in this process.
+    pub(crate) async fn run_with(&self, settings: &Settings) -> FanOutReport {
+        let (report, result) = self.try_run_with(settings).await;
+        result.unwrap_or_else(|error| panic!("{error}; until then {report:?}"));
+        report
+    }
+
+    /// Runs the job in this process, come what may.
+    pub(crate) async fn try_run_with(&self, settings: &Settings) -> (FanOutReport, Result<(), RunFailed>) {
+        let stop = CancellationToken::new();
+        fan_out::run(&self.database(), settings, &stop, &mut |_| {}).await
+    }
+
+    /// The real binary with this database, nothing else in its environment, and no `.env` near.
+    pub(crate) fn binary(&self) -> Command {
+        binary_at(&self.url())
+    }
+
+    /// Runs the real binary with arguments to its end.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
+        let mut command = self.binary();
+        command.args(arguments);
+        assert_cmd::Command::from_std(command).timeout(2 * PATIENCE).assert()
+    }
+
+    /// Runs statements as the superuser.
+    pub(crate) async fn execute(&self, statements: impl Into<String>) {
+        let statements: String = statements.into();
+        sqlx::raw_sql(AssertSqlSafe(statements.clone()))
+            .execute(&mut self.connect().await)
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {statements}"));
+    }
+
+    /// Reads one column of rows as text; NULL is "∅".
+    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
+        let query = format!("SELECT coalesce(t.v::text, '∅') FROM ({query}) AS t (v)");
+        sqlx::query_scalar(AssertSqlSafe(query.clone()))
+            .fetch_all(&mut self.connect().await)
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {query}"))
+    }
+
+    /// Reads one value as text; NULL is "∅".
+    pub(crate) async fn text(&self, query: &str) -> String {
+        let mut rows = self.texts(query).await;
+        assert_eq!(rows.len(), 1, "{query}");
+        rows.remove(0)
+    }
+
+    /// Counts the rows of a table, with a condition if one follows its name.
+    pub(crate) async fn count(&self, of: &str) -> u64 {
+        let count = self.text(&format!("SELECT count(*) FROM {of}")).await;
+        count.parse().expect("a number")
+    }
+
+    /// How many events stand at each status.
+    pub(crate) async fn statuses(&self) -> BTreeMap<String, u64> {
+        let rows = self
+            .texts("SELECT processing_status || ' ' || count(*) FROM notification_processing GROUP BY processing_status")
+            .await;
+        rows.iter()
+            .map(|row| {
+                let (status, count) = row.split_once(' ').expect("two words");
+                (status.to_owned(), count.parse().expect("a number"))
+            })
+            .collect()
+    }
+
+    /// Where one event stands: status, attempts after the first, and the error if any.
+    pub(crate) async fn state(&self, event_id: i64) -> String {
+        self.text(&format!(
+            "SELECT concat_ws(' ', processing_status, retry_count, error_message)
+               FROM notification_processing WHERE event_id = {event_id}"
+        ))
+        .await
+    }
+
+    /// Waits until a query answers true. Fails the test when it takes too long.
+    pub(crate) async fn until(&self, condition: &str) {
+        let mut connection = self.connect().await;
+        let query = format!("SELECT ({condition})::boolean");
+        let since = Instant::now();
+        loop {
+            let met: Option<bool> = sqlx::query_scalar(AssertSqlSafe(query.clone()))
+                .fetch_one(&mut connection)
+                .await
+                .unwrap_or_else(|error| panic!("{error}: {condition}"));
+            if met == Some(true) {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "never became true: {condition}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until so many of the job's connections wait for a lock.
+    pub(crate) async fn until_waiting(&self, workers: u32) {
+        self.until(&format!(
+            "SELECT count(*) = {workers} FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name = 'notify-fan-out'
+                AND wait_event_type = 'Lock'"
+        ))
+        .await;
+    }
+
+    /// A transaction that runs `statements`, so as to hold what they lock, until it is let go.
+    pub(crate) async fn hold(&self, statements: &str) -> Hold {
+        Hold::new(self.connect().await, statements).await
+    }
+}
+
+impl Drop for TestDatabase<'_> {
+    fn drop(&mut self) {
+        let server = self.server;
+        let name = &self.name;
+        // A runtime of its own: this one can't be waited for from within.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let drop = async {
+                    let url = server.url("postgres");
+                    let mut admin = <PgConnection as sqlx::Connection>::connect(&url).await?;
+                    let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await
+                };
+                // The next process tidies up what could not be dropped.
+                let _ = runtime.map(|runtime| runtime.block_on(drop));
+            });
+        });
+    }
+}
+
+/// A database by its URL.
+pub(crate) fn database_at(url: &str) -> Database {
+    Database::new(&SecretString::from(url.to_owned()), Duration::from_secs(60)).expect("a URL")
+}
+
+/// The real binary, with a database, nothing else in its environment, and no `.env` near.
+pub(crate) fn binary_at(url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_notify-fan-out"));
+    command
+        .env_clear()
+        .env("DATABASE_URL", url)
+        .current_dir(std::env::temp_dir());
+    command
+}
+
+/// Migrates with the library's own function.
+pub(crate) async fn migrate(database: &Database) -> MigrateReport {
+    let mut session = database.connect().await.expect("a connection");
+    let day = Duration::from_secs(24 * 3600);
+    let report = notify_fan_out::db::migrate::migrate(&mut session, day).await;
+    session.close().await.expect("goodbye");
+    report.unwrap_or_else(|error| panic!("{error}"))
+}

@@ -1,0 +1,32 @@
+//! What the tests stand on: databases of their own on a real PostgreSQL, a small world to fill
+//! them with, the real binary, and the rows that come out in a form to compare.
+//!
+//! ```ignore
+//! let db = TestDatabase::new().await;
+//! let mut world = db.world().await;
+//! let [ada, bo] = world.users(["Ada", "Bo"]).await;
+//! let budget = world.thread("Budget", [ada, bo]).await;
+//! world.event("chat_message_sent").actor(ada).thread(budget).await;
+//! db.run().await;
+//! insta::assert_snapshot!(db.told().await, @"…");
+//! ```
+//!
+//! Nothing sleeps to give another side time: [`TestDatabase::until`] polls a condition,
+//! [`TestDatabase::hold`] holds a lock, [`TestDatabase::until_waiting`] sees that a worker waits
+//! for it.
+
+mod database;
+mod hold;
+mod pooler;
+mod process;
+mod rows;
+mod server;
+mod template;
+mod world;
+
+pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
+pub(crate) use hold::Hold;
+pub(crate) use pooler::Pooler;
+pub(crate) use process::{Ended, Worker};
+pub(crate) use server::{JOB_ROLE, Server};
+pub(crate) use world::{EventBuilder, World, id};

@@ -1,0 +1,6 @@
+//! The job against a real PostgreSQL, most of all where things go wrong. `scripts/test.sh` starts
+//! the server; what the tests have in common is in [`harness`].
+
+mod coalescing;
+mod event_types;
+mod harness;

@@ -1,0 +1,22 @@
+-- Deletes what was sent before $1, among the next $2 mails after $3. One of an event that may yet
+-- be tried again stays: that it was queued is known from it alone.
+WITH page AS MATERIALIZED (
+    SELECT id, status, coalesce(processed_at, created_at) AS sent_at
+      FROM pending_emails WHERE id > $3 ORDER BY id LIMIT $2
+),
+old AS MATERIALIZED (
+    SELECT m.id
+      FROM pending_emails m
+     WHERE m.id = ANY (ARRAY(SELECT id FROM page WHERE status = 'sent' AND sent_at < $1))
+       AND m.status = 'sent'
+       AND coalesce(
+               (SELECT p.processing_status = 'completed'
+                  FROM notification_processing p WHERE p.event_id = m.event_id),
+               EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> m.event_id::bigint))
+     ORDER BY m.id
+       FOR UPDATE OF m SKIP LOCKED
+),
+gone AS (
+    DELETE FROM pending_emails WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT max(id) FROM page) AS reached

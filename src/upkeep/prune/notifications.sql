@@ -1,0 +1,21 @@
+-- Deletes what was read before $1, among the next $2 notifications after $3. One of an event that
+-- may yet be tried again stays: that its reader was told is known from it alone.
+WITH page AS MATERIALIZED (
+    SELECT id, read_at FROM notifications WHERE id > $3 ORDER BY id LIMIT $2
+),
+old AS MATERIALIZED (
+    SELECT n.id
+      FROM notifications n
+     WHERE n.id = ANY (ARRAY(SELECT id FROM page WHERE read_at < $1))
+       AND n.read_at < $1
+       AND coalesce(
+               (SELECT p.processing_status = 'completed'
+                  FROM notification_processing p WHERE p.event_id = n.event_id),
+               EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> n.event_id::bigint))
+     ORDER BY n.id
+       FOR UPDATE OF n SKIP LOCKED
+),
+gone AS (
+    DELETE FROM notifications WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT max(id) FROM page) AS reached

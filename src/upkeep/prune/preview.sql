@@ -1,0 +1,43 @@
+-- What would be deleted as older than $1. $2: events as well.
+SELECT (SELECT count(*)
+          FROM notifications n
+         WHERE n.read_at < $1
+           AND coalesce(
+                   (SELECT p.processing_status = 'completed'
+                      FROM notification_processing p WHERE p.event_id = n.event_id),
+                   EXISTS (SELECT FROM notification_pruned r
+                            WHERE r.event_ids @> n.event_id::bigint))) AS "notifications!",
+       (SELECT count(*)
+          FROM pending_emails m
+         WHERE m.status = 'sent' AND coalesce(m.processed_at, m.created_at) < $1
+           AND coalesce(
+                   (SELECT p.processing_status = 'completed'
+                      FROM notification_processing p WHERE p.event_id = m.event_id),
+                   EXISTS (SELECT FROM notification_pruned r
+                            WHERE r.event_ids @> m.event_id::bigint))) AS "emails!",
+       (SELECT count(*)
+          FROM notification_processing
+         WHERE processing_status = 'completed' AND completed_at < $1) AS "processing!",
+       CASE WHEN $2::boolean THEN
+           (SELECT count(*)
+              FROM (SELECT event_id
+                      FROM notification_processing
+                     WHERE processing_status = 'completed' AND completed_at < $1
+                    UNION ALL
+                    SELECT id
+                      FROM notification_pruned
+                     CROSS JOIN LATERAL
+                           generate_series(lower(event_ids), upper(event_ids) - 1) AS pruned (id)
+                     WHERE completed_at < $1 AND NOT EXISTS (
+                               SELECT FROM notification_processing p WHERE p.event_id = id)
+                   ) AS done (event_id)
+              JOIN domain_events e ON e.id = done.event_id
+             WHERE NOT EXISTS (
+                       SELECT FROM notifications n
+                        WHERE n.event_id = e.id AND (n.read_at < $1) IS NOT TRUE)
+               AND NOT EXISTS (
+                       SELECT FROM pending_emails m
+                        WHERE m.event_id = e.id
+                          AND (m.status = 'sent' AND coalesce(m.processed_at, m.created_at) < $1)
+                              IS NOT TRUE))
+       END AS events

@@ -1,0 +1,198 @@
+//! Puts failed events back into the queue, because a person says so.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
+
+use crate::db::{Access, Session, Unnamed};
+
+/// Events put back in one transaction.
+const BATCH: i64 = 1_000;
+
+/// Which failed events; each filter that is given narrows the choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// These events.
+    pub event_ids: Option<Vec<i64>>,
+    /// Events of these types.
+    pub event_types: Option<Vec<String>>,
+    /// Events whose error has this in it, letter by letter.
+    pub error: Option<String>,
+}
+
+/// What was put back, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RetryReport {
+    /// How many events.
+    pub retried_count: u64,
+    /// How many of each type.
+    pub retried_count_by_type: BTreeMap<String, u64>,
+    /// Events that were asked for by identifier and are not put back.
+    pub not_retried: Vec<NotRetried>,
+    /// Whether it ended before all were put back.
+    pub stopped_early: bool,
+}
+
+/// An event that was asked for and is not put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotRetried {
+    /// The event.
+    pub event_id: i64,
+    /// Where it stands.
+    pub state: State,
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits for its first or next attempt.
+    Pending,
+    /// Is claimed.
+    Processing,
+    /// Is done.
+    Completed,
+    /// Is done, and its processing row was pruned.
+    CompletedAndPruned,
+    /// Failed, but another filter passes it over.
+    FailedButFilteredOut,
+    /// Has no processing row: `migrate` enqueues it.
+    NotEnqueued,
+    /// There is none.
+    NoSuchEvent,
+    /// A state that an older job left and this one does not know.
+    Unknown,
+}
+
+impl State {
+    fn from_name(name: &str) -> Self {
+        match name {
+            "pending" => Self::Pending,
+            "processing" => Self::Processing,
+            "completed" => Self::Completed,
+            "completed_and_pruned" => Self::CompletedAndPruned,
+            "failed" => Self::FailedButFilteredOut,
+            "not_enqueued" => Self::NotEnqueued,
+            "no_such_event" => Self::NoSuchEvent,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Puts the events chosen back, as if they had never been tried; their age counts from now.
+///
+/// Batch by batch in the order of their identifiers, each event once: what fails again meanwhile
+/// stays failed. After an error, or when `stop` is cancelled, the report tells what had
+/// been put back by then.
+pub async fn retry(
+    session: &mut Session,
+    filter: &Filter,
+    stop: &CancellationToken,
+) -> (RetryReport, Result<(), sqlx::Error>) {
+    let mut report = RetryReport::default();
+    let result = until_done(session, filter, stop, &mut report).await;
+    (report, result)
+}
+
+async fn until_done(
+    session: &mut Session,
+    filter: &Filter,
+    stop: &CancellationToken,
+    report: &mut RetryReport,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    report.not_retried = others(&mut transaction, filter).await?;
+    transaction.commit().await?;
+    let mut last = Some(i64::MIN);
+    while let Some(after) = last {
+        if stop.is_cancelled() {
+            report.stopped_early = true;
+            return Ok(());
+        }
+        last = batch(session, filter, after, report).await?;
+    }
+    Ok(())
+}
+
+/// The last event of the next batch, if there was one.
+async fn batch(
+    session: &mut Session,
+    filter: &Filter,
+    after: i64,
+    report: &mut RetryReport,
+) -> Result<Option<i64>, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadWrite).await?;
+    let types = sqlx::query_file!(
+        "src/upkeep/retry/retry.sql",
+        filter.event_ids.as_deref(),
+        filter.event_types.as_deref(),
+        filter.error.as_deref(),
+        after,
+        BATCH,
+    )
+    .fetch_all(Unnamed(&mut transaction))
+    .await?;
+    transaction.commit().await?;
+    let mut last = None;
+    for of_type in types {
+        tracing::debug!(event_type = of_type.event_type, event_ids = ?of_type.event_ids, "pending again");
+        last = last.max(of_type.event_ids.last().copied());
+        report.add(of_type.event_type, of_type.event_ids.len() as u64);
+    }
+    Ok(last)
+}
+
+/// Counts what would be put back, in a transaction that cannot write.
+pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryReport, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let mut report = RetryReport {
+        not_retried: others(&mut transaction, filter).await?,
+        ..RetryReport::default()
+    };
+    let types = sqlx::query_file!(
+        "src/upkeep/retry/preview.sql",
+        filter.event_ids.as_deref(),
+        filter.event_types.as_deref(),
+        filter.error.as_deref(),
+    )
+    .fetch_all(Unnamed(&mut transaction))
+    .await?;
+    transaction.commit().await?;
+    for of_type in types {
+        report.add(of_type.event_type, of_type.events.unsigned_abs());
+    }
+    Ok(report)
+}
+
+async fn others(
+    connection: &mut PgConnection,
+    filter: &Filter,
+) -> Result<Vec<NotRetried>, sqlx::Error> {
+    let Some(event_ids) = filter.event_ids.as_deref() else {
+        return Ok(Vec::new());
+    };
+    let rows = sqlx::query_file!(
+        "src/upkeep/retry/others.sql",
+        event_ids,
+        filter.event_types.as_deref(),
+        filter.error.as_deref(),
+    )
+    .fetch_all(Unnamed(connection))
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| NotRetried {
+            event_id: row.event_id,
+            state: State::from_name(&row.state),
+        })
+        .collect())
+}
+
+impl RetryReport {
+    fn add(&mut self, event_type: String, events: u64) {
+        self.retried_count += events;
+        *self.retried_count_by_type.entry(event_type).or_default() += events;
+    }
+}

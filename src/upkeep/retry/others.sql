@@ -1,0 +1,16 @@
+-- Of the events named ($1), where those stand that are not put back: all that are not failed, and
+-- failed ones that the other filters ($2 types, $3 part of the error) pass over. Asked before
+-- anything is put back.
+SELECT named.id AS "event_id!",
+       CASE WHEN np.event_id IS NOT NULL THEN np.processing_status::text
+            WHEN e.id IS NULL THEN 'no_such_event'
+            WHEN EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> named.id)
+                THEN 'completed_and_pruned'
+            ELSE 'not_enqueued' END AS "state!"
+  FROM (SELECT DISTINCT unnest($1::bigint[])) AS named (id)
+  LEFT JOIN domain_events e ON e.id = named.id
+  LEFT JOIN notification_processing np ON np.event_id = named.id
+ WHERE (np.processing_status = 'failed'
+        AND ($2::text[] IS NULL OR e.event_type::text = ANY ($2))
+        AND ($3::text IS NULL OR strpos(np.error_message, $3) > 0)) IS NOT TRUE
+ ORDER BY named.id

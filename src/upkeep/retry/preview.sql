@@ -1,0 +1,9 @@
+-- How many failed events would be put back. $1 to $3 as in retry.sql.
+SELECT e.event_type::text AS "event_type!", count(*) AS "events!"
+  FROM notification_processing np
+  JOIN domain_events e ON e.id = np.event_id
+ WHERE np.processing_status = 'failed'
+   AND ($1::bigint[] IS NULL OR np.event_id = ANY ($1))
+   AND ($2::text[] IS NULL OR e.event_type::text = ANY ($2))
+   AND ($3::text IS NULL OR strpos(np.error_message, $3) > 0)
+ GROUP BY e.event_type

@@ -1,0 +1,415 @@
+//! How things stand: one snapshot, taken in a transaction that cannot write.
+//!
+//! What waits, works or failed is counted from partial indexes that hold nothing else. Of what is
+//! done only the last day is looked at, and of that no more than a fixed number of events; the
+//! rest of the history is an estimate of the statistics collector.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::db::{Access, Session, Unnamed};
+use crate::handlers::EventType;
+
+/// Kinds of failure that are told apart; the others are counted.
+const MOST_FAILURES: i64 = 10;
+/// Completions of a window that are looked at.
+const MOST_COMPLETIONS: i64 = 500_000;
+/// What holds vacuum back, at most.
+const MOST_HOLDERS: i64 = 5;
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// When, by the database's clock.
+    pub checked_at: DateTime<Utc>,
+    /// What waits.
+    pub backlog: Backlog,
+    /// What is claimed.
+    pub processing: Processing,
+    /// What was given up.
+    pub failed: Failed,
+    /// Mails that wait to be sent.
+    pub pending_emails: PendingEmails,
+    /// What was completed in the last hour.
+    pub last_hour: Window,
+    /// What was completed in the last day.
+    pub last_day: Window,
+    /// What keeps vacuum from its work.
+    pub vacuum: Vacuum,
+    /// The service's tables.
+    pub tables: Vec<Table>,
+}
+
+/// Events that wait.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Backlog {
+    /// Would be claimed now.
+    pub due_count: u64,
+    /// Age of the oldest of them.
+    pub oldest_due_age_seconds: Option<f64>,
+    /// Wait for their time, as after a failed attempt.
+    pub scheduled_count: u64,
+    /// When the first of these is due.
+    pub next_due_in_seconds: Option<f64>,
+    /// Of the due and the scheduled: were tried before.
+    pub retrying_count: u64,
+    /// Wait for a binary that knows their type.
+    pub without_handler_count: u64,
+    /// Those, type by type.
+    pub without_handler: Vec<WithoutHandler>,
+    /// Age of the oldest event that waits, for whatever.
+    pub oldest_age_seconds: Option<f64>,
+}
+
+/// Events of a type that has no handler.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WithoutHandler {
+    /// The type.
+    pub event_type: String,
+    /// How many.
+    pub count: u64,
+    /// Age of the oldest.
+    pub oldest_age_seconds: f64,
+    /// When the first of them is given up.
+    pub expires_in_seconds: f64,
+}
+
+/// Events that are claimed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Processing {
+    /// How many.
+    pub count: u64,
+    /// Claimed for so long that the worker must be gone.
+    pub stuck_count: u64,
+    /// Age of the oldest of those claims.
+    pub oldest_stuck_age_seconds: Option<f64>,
+    /// From when on a claim counts as stuck.
+    pub stuck_after_seconds: f64,
+}
+
+/// Events that were given up, until a person retries them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Failed {
+    /// How many.
+    pub count: u64,
+    /// Kinds of errors among them.
+    pub kinds_count: u64,
+    /// The most frequent kinds.
+    pub kinds: Vec<FailureKind>,
+}
+
+/// Failures whose errors differ in details only.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FailureKind {
+    /// The error, `…` for what differs.
+    pub error: String,
+    /// What `retry --error` finds them by.
+    pub retry_error: Option<String>,
+    /// How many.
+    pub count: u64,
+    /// The types of the events.
+    pub event_types: Vec<String>,
+    /// When the latest failed.
+    pub latest_at: DateTime<Utc>,
+    /// How long ago that is.
+    pub latest_age_seconds: f64,
+}
+
+/// Mails that wait to be sent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PendingEmails {
+    /// To be sent at once.
+    pub immediate_count: u64,
+    /// To be sent in a digest.
+    pub aggregated_count: u64,
+    /// Age of the oldest.
+    pub oldest_age_seconds: Option<f64>,
+}
+
+/// What was completed in a time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Window {
+    /// How many; the limit if there were more.
+    pub completed_count: u64,
+    /// Whether there were more than are looked at: then the figures are those of the latest.
+    pub is_capped: bool,
+    /// The time that the figures are of.
+    pub seconds: f64,
+    /// Completions per second of it.
+    pub completed_per_second: f64,
+    /// From occurrence to completion: half of the events took no longer.
+    pub latency_p50_seconds: Option<f64>,
+    /// 95 of 100 took no longer.
+    pub latency_p95_seconds: Option<f64>,
+    /// 99 of 100 took no longer.
+    pub latency_p99_seconds: Option<f64>,
+}
+
+/// What keeps vacuum from removing dead rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Vacuum {
+    /// What reaches back furthest first.
+    pub held_back_by: Vec<Holder>,
+    /// Sessions that the role may not look into; any of them may hold vacuum back as well.
+    pub hidden_sessions_count: u64,
+}
+
+/// Something that may still see rows that are dead to others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Holder {
+    /// What it is.
+    pub kind: HolderKind,
+    /// The application's, the prepared transaction's or the slot's name.
+    pub name: String,
+    /// The server process.
+    pub pid: Option<i32>,
+    /// What it is doing.
+    pub state: Option<String>,
+    /// How long its transaction has been open.
+    pub age_seconds: Option<f64>,
+    /// How many transactions began since.
+    pub age_transactions_count: i64,
+}
+
+/// What can hold vacuum back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HolderKind {
+    /// An open transaction.
+    Session,
+    /// One prepared for a commit in two phases.
+    PreparedTransaction,
+    /// A subscriber or standby, even while it is away.
+    ReplicationSlot,
+}
+
+/// A table of the service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// About how many rows it has; empty before the first ANALYZE.
+    pub estimated_rows_count: Option<u64>,
+    /// About how many dead rows wait for vacuum.
+    pub dead_rows_count: u64,
+    /// When the server last vacuumed it by itself.
+    pub last_autovacuum_at: Option<DateTime<Utc>>,
+    /// How long ago that is.
+    pub last_autovacuum_age_seconds: Option<f64>,
+    /// When a person last did.
+    pub last_vacuum_at: Option<DateTime<Utc>>,
+    /// How long ago that is.
+    pub last_vacuum_age_seconds: Option<f64>,
+}
+
+/// Looks. `stuck_after` is the age from which on a claim counts as abandoned.
+pub async fn status(session: &mut Session, stuck_after: Duration) -> Result<Status, sqlx::Error> {
+    let handled: Vec<String> = EventType::ALL
+        .iter()
+        .map(|known| known.name().to_owned())
+        .collect();
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let row = sqlx::query_file!(
+        "src/upkeep/status/backlog.sql",
+        stuck_after.as_secs_f64(),
+        &handled
+    )
+    .fetch_one(Unnamed(&mut transaction))
+    .await?;
+    let without_handler = without_handler(&mut transaction, &handled).await?;
+    let status = Status {
+        checked_at: row.checked_at,
+        backlog: Backlog {
+            due_count: row.due.unsigned_abs(),
+            oldest_due_age_seconds: row.due_seconds,
+            scheduled_count: row.scheduled.unsigned_abs(),
+            next_due_in_seconds: row.next_seconds,
+            retrying_count: row.retrying.unsigned_abs(),
+            without_handler_count: without_handler.iter().map(|of_type| of_type.count).sum(),
+            without_handler,
+            oldest_age_seconds: row.oldest_seconds,
+        },
+        processing: Processing {
+            count: row.claims.unsigned_abs(),
+            stuck_count: row.stuck.unsigned_abs(),
+            oldest_stuck_age_seconds: row.stuck_seconds,
+            stuck_after_seconds: stuck_after.as_secs_f64(),
+        },
+        failed: failed(&mut transaction).await?,
+        pending_emails: pending_emails(&mut transaction).await?,
+        last_hour: window(&mut transaction, 3_600.0).await?,
+        last_day: window(&mut transaction, 86_400.0).await?,
+        vacuum: vacuum(&mut transaction).await?,
+        tables: tables(&mut transaction).await?,
+    };
+    transaction.commit().await?;
+    Ok(status)
+}
+
+async fn without_handler(
+    connection: &mut PgConnection,
+    handled: &[String],
+) -> Result<Vec<WithoutHandler>, sqlx::Error> {
+    let rows = sqlx::query_file!("src/upkeep/status/unhandled.sql", handled)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| WithoutHandler {
+            event_type: row.event_type,
+            count: row.events.unsigned_abs(),
+            oldest_age_seconds: row.oldest_seconds,
+            expires_in_seconds: row.expires_seconds,
+        })
+        .collect())
+}
+
+async fn failed(connection: &mut PgConnection) -> Result<Failed, sqlx::Error> {
+    let rows = sqlx::query_file!("src/upkeep/status/failed.sql", MOST_FAILURES)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    let (count, kinds_count) = rows
+        .first()
+        .map_or((0, 0), |row| (row.all_events, row.kinds));
+    Ok(Failed {
+        count: count.unsigned_abs(),
+        kinds_count: kinds_count.unsigned_abs(),
+        kinds: rows
+            .into_iter()
+            .map(|row| FailureKind {
+                retry_error: retry_error(&row.error),
+                error: row.error,
+                count: row.events.unsigned_abs(),
+                event_types: row.event_types,
+                latest_at: row.latest_at,
+                latest_age_seconds: row.latest_seconds,
+            })
+            .collect(),
+    })
+}
+
+async fn pending_emails(connection: &mut PgConnection) -> Result<PendingEmails, sqlx::Error> {
+    let row = sqlx::query_file!("src/upkeep/status/emails.sql")
+        .fetch_one(Unnamed(connection))
+        .await?;
+    Ok(PendingEmails {
+        immediate_count: row.immediate.unsigned_abs(),
+        aggregated_count: row.aggregated.unsigned_abs(),
+        oldest_age_seconds: row.oldest_seconds,
+    })
+}
+
+async fn window(connection: &mut PgConnection, seconds: f64) -> Result<Window, sqlx::Error> {
+    let row = sqlx::query_file!("src/upkeep/status/window.sql", seconds, MOST_COMPLETIONS)
+        .fetch_one(Unnamed(connection))
+        .await?;
+    let is_capped = row.completed >= MOST_COMPLETIONS;
+    let seconds = if is_capped {
+        row.reaches_back_seconds.unwrap_or(seconds).max(1.0)
+    } else {
+        seconds
+    };
+    let percentile = |no: usize| row.percentiles.as_ref()?.get(no).copied();
+    Ok(Window {
+        completed_count: row.completed.unsigned_abs(),
+        is_capped,
+        seconds,
+        completed_per_second: as_f64(row.completed) / seconds,
+        latency_p50_seconds: percentile(0),
+        latency_p95_seconds: percentile(1),
+        latency_p99_seconds: percentile(2),
+    })
+}
+
+/// Exact for what is counted here: no more than [`MOST_COMPLETIONS`].
+fn as_f64(count: i64) -> f64 {
+    f64::from(i32::try_from(count).unwrap_or(i32::MAX))
+}
+
+async fn vacuum(connection: &mut PgConnection) -> Result<Vacuum, sqlx::Error> {
+    let rows = sqlx::query_file!("src/upkeep/status/holders.sql", MOST_HOLDERS)
+        .fetch_all(Unnamed(&mut *connection))
+        .await?;
+    let hidden = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "hidden!" FROM pg_stat_activity WHERE query = '<insufficient privilege>'"#
+    )
+    .fetch_one(Unnamed(connection))
+    .await?;
+    Ok(Vacuum {
+        held_back_by: rows
+            .into_iter()
+            .map(|row| Holder {
+                kind: match row.kind.as_str() {
+                    "session" => HolderKind::Session,
+                    "prepared_transaction" => HolderKind::PreparedTransaction,
+                    _ => HolderKind::ReplicationSlot,
+                },
+                name: row.name,
+                pid: row.pid,
+                state: row.state,
+                age_seconds: row.since_seconds,
+                age_transactions_count: i64::from(row.xids),
+            })
+            .collect(),
+        hidden_sessions_count: hidden.unsigned_abs(),
+    })
+}
+
+async fn tables(connection: &mut PgConnection) -> Result<Vec<Table>, sqlx::Error> {
+    let rows = sqlx::query_file!("src/upkeep/status/tables.sql")
+        .fetch_all(Unnamed(connection))
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Table {
+            name: row.table,
+            estimated_rows_count: (!row.is_unknown).then_some(row.rows.unsigned_abs()),
+            dead_rows_count: row.dead.unsigned_abs(),
+            last_autovacuum_at: row.last_autovacuum,
+            last_autovacuum_age_seconds: row.last_autovacuum_seconds,
+            last_vacuum_at: row.last_vacuum,
+            last_vacuum_age_seconds: row.last_vacuum_seconds,
+        })
+        .collect())
+}
+
+/// The longest part of an error that all failures of its kind have, letter by letter; none where
+/// that would find too much.
+fn retry_error(error: &str) -> Option<String> {
+    error
+        .split('…')
+        .map(|part| part.trim_matches([' ', ',', ';']))
+        .max_by_key(|part| part.chars().count())
+        .filter(|part| part.chars().count() >= 4)
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::retry_error;
+
+    #[test]
+    fn failures_are_found_again_by_what_their_errors_share() {
+        for (error, expected) in [
+            (
+                "invalid document_uploaded event: project_id is required",
+                "invalid document_uploaded event: project_id is required",
+            ),
+            (
+                "stuck: claimed by …, which never settled it",
+                "which never settled it",
+            ),
+            (
+                "database refused: 22P02: invalid input syntax for type uuid: …",
+                "database refused: 22P02: invalid input syntax for type uuid:",
+            ),
+        ] {
+            assert_eq!(retry_error(error).as_deref(), Some(expected));
+        }
+        assert_eq!(retry_error(""), None);
+        assert_eq!(retry_error("…: …"), None);
+    }
+}

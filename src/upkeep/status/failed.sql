@@ -1,0 +1,36 @@
+-- Failures by what their errors have in common, the most frequent first. Identifiers, times, quoted
+-- values after a colon, long numbers and whoever held a claim are left out as '…'; the rest stands
+-- letter by letter, so that retry finds it. An expired event counts as that, whatever its last
+-- error was. $1: at most this many groups.
+WITH failure AS MATERIALIZED (
+    SELECT coalesce(left(np.error_message, 1000), '') AS message, e.event_type::text AS event_type,
+           count(*) AS events, max(coalesce(np.completed_at, np.created_at)) AS latest_at
+      FROM notification_processing np
+      JOIN domain_events e ON e.id = np.event_id
+     WHERE np.processing_status = 'failed'
+     GROUP BY 1, 2
+),
+-- The expressions are the costly part: once per distinct message.
+message AS MATERIALIZED (SELECT DISTINCT message FROM failure),
+kind AS MATERIALIZED (
+    SELECT message,
+           left(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+               regexp_replace(split_part(message, '; last error:', 1),
+                   '[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}', '…', 'g'),
+                   '\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?', '…', 'g'),
+                   'claimed by \S+,', 'claimed by …,', 'g'),
+                   ': "[^"]*"', ': …', 'g'),
+                   '\m\d{6,}\M', '…', 'g'),
+                   '\s{2,}|[^\S ]', '…', 'g'), 200) AS error
+      FROM message
+)
+SELECT kind.error AS "error!", sum(failure.events)::bigint AS "events!",
+       array_agg(DISTINCT failure.event_type) AS "event_types!",
+       max(failure.latest_at) AS "latest_at!",
+       greatest(extract(epoch FROM now() - max(failure.latest_at)), 0)::float8 AS "latest_seconds!",
+       (sum(sum(failure.events)) OVER ())::bigint AS "all_events!", count(*) OVER () AS "kinds!"
+  FROM failure
+  JOIN kind USING (message)
+ GROUP BY kind.error
+ ORDER BY 2 DESC, 4 DESC, 1
+ LIMIT $1

@@ -1,0 +1,10 @@
+-- What was completed in the last $1 seconds, and how long it took; of more than $2 completions
+-- the latest $2.
+SELECT count(*) AS "completed!",
+       percentile_cont(ARRAY[0.5, 0.95, 0.99]::float8[]) WITHIN GROUP (ORDER BY latency) AS percentiles,
+       extract(epoch FROM now() - min(completed_at))::float8 AS reaches_back_seconds
+  FROM (SELECT completed_at, greatest(extract(epoch FROM completed_at - occurred_at), 0)::float8 AS latency
+          FROM notification_processing
+         WHERE processing_status = 'completed' AND completed_at > now() - make_interval(secs => $1)
+         ORDER BY completed_at DESC
+         LIMIT $2) AS latest
