@@ -36,6 +36,9 @@ async fn main() -> anyhow::Result<()> {
         add(statements::round_trips(&mut lab).await?);
         add(statements::measure(&mut lab).await?);
     }
+    if let Some(path) = lab.options.plans.clone() {
+        statements::plans(&mut lab, &path).await?;
+    }
     if let Some(path) = json {
         std::fs::write(path, format!("{:#}\n", Value::Object(results)))?;
     }

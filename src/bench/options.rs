@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// How long the soak lasts, such as 10m [default: 10m]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
     soak: Option<Duration>,
-    /// Leave the server's log with the plan of each statement in this file (with statements)
+    /// Run the load once more and leave the plans of its statements, as carried out, in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) plans: Option<PathBuf>,
     #[command(flatten)]

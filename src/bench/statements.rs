@@ -1,5 +1,7 @@
 //! Where the time of the mixed load goes: per statement, round trip and commit.
 
+use std::path::Path;
+
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::json;
@@ -30,16 +32,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     lab.restore().await?;
     lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'all'").await?;
-    if lab.options.plans.is_some() {
-        lab.sql(include_str!("plans.sql")).await?;
-    }
     sqlx::raw_sql("SELECT pg_stat_statements_reset()").execute(&mut lab.outside).await?;
     let (time, _) = job::run(&lab.url, 1, &[])?;
-    lab.sql(
-        "ALTER DATABASE bench SET pg_stat_statements.track = 'none';
-         ALTER DATABASE bench RESET session_preload_libraries",
-    )
-    .await?;
+    lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'none'").await?;
     lab.expect_all_completed().await?;
     let statements: Vec<Statement> = sqlx::query_as(include_str!("statements.sql"))
         .bind("bench")
@@ -83,6 +78,19 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         )],
         json: json!({ "seconds": time.as_secs_f64(), "statements": results }),
     })
+}
+
+/// Leaves the plans of one run's statements, as they were carried out, in a file.
+pub(crate) async fn plans(lab: &mut Lab, file: &Path) -> anyhow::Result<()> {
+    let log = std::env::var("BENCH_SERVER_LOG").context("BENCH_SERVER_LOG is not set")?;
+    lab.restore().await?;
+    lab.sql(include_str!("plans.sql")).await?;
+    let before = std::fs::read(&log).with_context(|| log.clone())?.len();
+    job::run(&lab.url, 1, &[])?;
+    lab.sql("ALTER DATABASE bench RESET session_preload_libraries").await?;
+    let plans = std::fs::read(&log)?;
+    std::fs::write(file, &plans[before.min(plans.len())..])?;
+    Ok(())
 }
 
 /// The round trips and commits of a run, against those of a run with nothing to do.

@@ -1,17 +1,83 @@
-//! `doctor`
+//! `doctor`: whether everything is set up, and what to do where it isn't.
+
+use std::fmt::Write as _;
 
 use clap::Args;
+use serde_json::json;
 
-use super::{ExitStatus, Failure};
+use super::output::Style;
+use super::{ExitStatus, Failure, database_failure, output};
 use crate::config::{Format, Source};
+use crate::upkeep::doctor::{Check, Verdict, examine};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out doctor                  exit code 0, or 6 if there is a problem
+  notify-fan-out doctor --format json | jq '.checks[] | select(.verdict != \"ok\")'
+
+Run it as the job's user with the job's environment. It changes nothing. A warning is no problem:
+the job works.")]
 pub(super) struct Arguments {}
 
 pub(super) async fn execute(
     _arguments: Arguments,
-    _source: &Source<'_>,
-    _format: Format,
+    source: &Source<'_>,
+    format: Format,
 ) -> Result<ExitStatus, Failure> {
-    Ok(ExitStatus::Success)
+    let database = source.database()?;
+    let metrics_file = source.metrics_file();
+    let checks = examine(&database, metrics_file.as_deref())
+        .await
+        .map_err(|error| database_failure(&database, error))?;
+    let verdict = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
+    match format {
+        Format::Json => output::json(&json!({ "verdict": verdict, "checks": checks }))?,
+        Format::Text => output::text(&in_words(&checks, Style::stdout()))?,
+    }
+    Ok(if verdict == Verdict::Problem { ExitStatus::CheckFailed } else { ExitStatus::Success })
+}
+
+fn in_words(checks: &[Check], style: Style) -> String {
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let mut words = String::new();
+    for check in checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => style.good("ok     "),
+            Verdict::Warn => style.warn("warn   "),
+            Verdict::Problem => style.bad("problem"),
+        };
+        let _ = writeln!(words, "{verdict}  {:<width$}  {}", check.name, check.found);
+        if let Some(advice) = &check.advice {
+            let _ = writeln!(words, "{:9}{:<width$}  → {advice}", "", "");
+        }
+    }
+    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    let _ = match (count(Verdict::Problem), count(Verdict::Warn)) {
+        (0, 0) => writeln!(words, "\nAll is well."),
+        (0, warnings) => writeln!(words, "\nThe job works. Warnings: {warnings}."),
+        (problems, warnings) => writeln!(words, "\nProblems: {problems}. Warnings: {warnings}."),
+    };
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &'static str, verdict: Verdict, found: &str, advice: Option<&str>) -> Check {
+        Check { name, verdict, found: found.to_owned(), advice: advice.map(str::to_owned) }
+    }
+
+    #[test]
+    fn findings_are_aligned_and_counted() {
+        let checks = [
+            check("server", Verdict::Ok, "PostgreSQL 15.14", None),
+            check("clock", Verdict::Warn, "this machine is 3.0 s behind the server", Some("set the clock")),
+            check("row level security", Verdict::Problem, "hides rows of profiles", Some("a policy")),
+        ];
+        insta::assert_snapshot!(in_words(&checks, Style::plain()), @"");
+        insta::assert_snapshot!(in_words(&checks[..1], Style::plain()), @"");
+        insta::assert_snapshot!(in_words(&checks[..2], Style::plain()), @"");
+    }
 }

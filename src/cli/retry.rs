@@ -9,7 +9,7 @@ use super::words::{count, counted};
 use super::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Format, Source};
 use crate::handlers::EventType;
-use crate::upkeep::retry::{Filter, RetryReport, State, preview, retry};
+use crate::upkeep::retry::{Filter, RetryReport, State, preview, retry, says_something};
 
 /// Events that are named one by one in text, for each state; JSON has them all.
 const MOST_NAMED: usize = 20;
@@ -32,8 +32,8 @@ pub(super) struct Arguments {
     /// Events of this type; may be given more than once
     #[arg(long = "type", value_name = "TYPE")]
     event_types: Vec<String>,
-    /// Events whose error has this text in it, letter by letter
-    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
+    /// Events whose error has this text in it, letter by letter; … stands for anything
+    #[arg(long, value_name = "TEXT", value_parser = part_of_an_error)]
     error: Option<String>,
     /// All failed events that no other filter excludes
     #[arg(long)]
@@ -43,9 +43,9 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("must not be empty; --all takes every failed event".to_owned());
+fn part_of_an_error(text: &str) -> Result<String, String> {
+    if !says_something(text) {
+        return Err("must have a letter or digit in it; --all takes every failed event".to_owned());
     }
     Ok(text.to_owned())
 }

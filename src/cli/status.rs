@@ -8,6 +8,7 @@ use super::output::Style;
 use super::words::{count, counted, time};
 use super::{ExitStatus, Failure, connect, database_failure, output};
 use crate::config::{Format, Source};
+use crate::upkeep::retry;
 use crate::upkeep::status::{
     Backlog, Failed, Holder, HolderKind, PendingEmails, Processing, Status, Table, Vacuum, Window,
     status,
@@ -97,7 +98,7 @@ impl Page {
         match late {
             None => self.line("Backlog", &style.good("nothing is due")),
             Some(age) if age < LATE_SECONDS => {
-                self.line("Backlog", &format!("{due}, the oldest {} old", time(age)))
+                self.line("Backlog", &format!("{due}, the oldest {} old", time(age)));
             }
             Some(age) => {
                 self.line(
@@ -212,13 +213,16 @@ impl Page {
         }
         let example = failed
             .kinds
-            .first()
-            .and_then(|kind| kind.retry_error.as_deref())
-            .map_or_else(
-                || "--all".to_owned(),
-                |part| format!("--error {}", shell_quoted(part)),
-            );
-        self.hint(&format!("once mended: notify-fan-out retry {example}"));
+            .iter()
+            .map(|kind| &kind.error)
+            .find(|error| retry::says_something(error));
+        self.hint(&format!(
+            "once mended: notify-fan-out retry {}",
+            example.map_or_else(
+                || "--help".to_owned(),
+                |error| format!("--error {}", shell_quoted(error))
+            ),
+        ));
     }
 
     fn emails(&mut self, emails: &PendingEmails) {
@@ -530,7 +534,6 @@ mod tests {
                 kinds: vec![
                     FailureKind {
                         error: "the mailer's connection to … was reset".to_owned(),
-                        retry_error: Some("the mailer's connection to".to_owned()),
                         count: 1_005,
                         event_types: ["a", "b", "c", "d"].map(str::to_owned).into(),
                         latest_at: DateTime::UNIX_EPOCH,
@@ -538,7 +541,6 @@ mod tests {
                     },
                     FailureKind {
                         error: String::new(),
-                        retry_error: None,
                         count: 12,
                         event_types: vec!["document_uploaded".to_owned()],
                         latest_at: DateTime::UNIX_EPOCH,
@@ -600,7 +602,7 @@ mod tests {
                        12  (no reason recorded)
                            document_uploaded; the latest 1d ago
                     … and 10 more kinds of errors
-                    → once mended: notify-fan-out retry --error 'the mailer'\''s connection to'
+                    → once mended: notify-fan-out retry --error 'the mailer'\''s connection to … was reset'
         E-mails     31 wait to be sent (7 immediate, 24 aggregated), the oldest 5m 2s old
         Last hour   3,210 completed, 53.5/min; latency p50 0.4s, p95 12s, p99 1m 2s
         Last day    the latest 500,000 completed took 2h, 69/s; latency p50 41ms, p95 1.2s, p99 2.0s

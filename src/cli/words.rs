@@ -1,5 +1,7 @@
 //! Numbers and times as people read them.
 
+use std::time::Duration;
+
 /// A count with its thousands apart: `12,345`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -29,30 +31,19 @@ pub(super) fn time(seconds: f64) -> String {
     if seconds < 9.95 {
         return format!("{seconds:.1}s");
     }
-    let whole = humantime::format_duration(std::time::Duration::from_secs(
-        std::time::Duration::try_from_secs_f64(seconds.round())
-            .map_or(u64::MAX, |time| time.as_secs()),
-    ))
-    .to_string();
-    let mut units = whole.split(' ');
-    let first = short(units.next().unwrap_or_default());
-    match units.next() {
-        Some(second) => format!("{first} {}", short(second)),
-        None => first,
-    }
-}
-
-/// `2days` → `2d`, `1month` → `1mo`, `3years` → `3y`; `h`, `m` and `s` stay.
-fn short(unit: &str) -> String {
-    let digits = unit.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let name = match unit[digits.len()..].trim_end_matches('s') {
-        "" => "s",
-        "day" => "d",
-        "month" => "mo",
-        "year" => "y",
-        name => name,
+    let whole = Duration::try_from_secs_f64(seconds.round())
+        .unwrap_or(Duration::MAX)
+        .as_secs();
+    let (first, second) = match whole {
+        86_400.. => ((whole / 86_400, "d"), (whole % 86_400 / 3_600, "h")),
+        3_600.. => ((whole / 3_600, "h"), (whole % 3_600 / 60, "m")),
+        60.. => ((whole / 60, "m"), (whole % 60, "s")),
+        _ => ((whole, "s"), (0, "")),
     };
-    format!("{digits}{name}")
+    match second {
+        (0, _) => format!("{}{}", first.0, first.1),
+        _ => format!("{}{} {}{}", first.0, first.1, second.0, second.1),
+    }
 }
 
 #[cfg(test)]
@@ -85,6 +76,6 @@ mod tests {
             34_000_000.0,
         ];
         let words: Vec<_> = seconds.map(time).into();
-        insta::assert_snapshot!(words.join(", "), @"0s, 0s, 12ms, 0.4s, 9.9s, 10s, 42s, 1m, 3m 12s, 2h 5m, 1d, 12d 3h, 1y 28d");
+        insta::assert_snapshot!(words.join(", "), @"0s, 0s, 12ms, 0.4s, 9.9s, 10s, 42s, 1m, 3m 12s, 2h 5m, 1d, 12d 3h, 393d 12h");
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Connection};
 
+pub use super::online::index_names;
+
 use super::online::{self, OnlineReport};
 use super::{Session, sqlstate};
 

@@ -69,6 +69,11 @@ const INDEXES: &[Index] = &[
     },
 ];
 
+/// The names of the indexes that a migrated database has, besides the two of [`one_per_event_and_user`].
+pub fn index_names() -> impl Iterator<Item = &'static str> {
+    INDEXES.iter().map(|index| index.name)
+}
+
 /// Takes every step that is still due.
 pub(super) async fn complete(
     session: &mut Session,

@@ -50,7 +50,20 @@ async fn within_a_batch() {
     let report = stage.db.run().await;
     // Ada is told of one message, Bo of three, Cy of two.
     assert_eq!((report.notifications, report.merged), (3, 3));
-    insta::assert_snapshot!(stage.db.told().await, @"");
+    insta::assert_snapshot!(stage.db.told().await, @r#"
+    Ada: 1 unread in Budget
+      1 unread in **Budget**, the latest from **Cy**: Three
+      /dashboard?tab=chat&thread=Budget
+      {"type": "thread_activity", "count": 1, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
+    Bo: 3 unread in Budget
+      3 unread in **Budget**, the latest from **Cy**: Three
+      /dashboard?tab=chat&thread=Budget
+      {"type": "thread_activity", "count": 3, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
+    Cy: 2 unread in Budget
+      2 unread in **Budget**, the latest from **Ada**: Two
+      /dashboard?tab=chat&thread=Budget
+      {"type": "thread_activity", "count": 2, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
+    "#);
     let events = stage.db.texts(&format!("SELECT event_id FROM notifications WHERE user_id = '{}'", stage.bo)).await;
     assert_eq!(events, [first.to_string()], "the first event");
 }
@@ -61,15 +74,17 @@ async fn over_batches_as_within_one() {
     for words in ["One", "Two", "Three", "Four"] {
         stage.message(stage.ada, words).await;
     }
-    let twin = stage.db.twin().await;
-    let at_once = stage.db.run().await;
+    let Stage { db, world, .. } = stage;
+    drop(world);
+    let twin = db.twin().await;
+    let at_once = db.run().await;
     let mut one_by_one = twin.settings();
     one_by_one.batch_size = 1;
     let in_parts = twin.run_with(&one_by_one).await;
     assert_eq!((at_once.batches, in_parts.batches), (1, 4));
     assert_eq!((at_once.notifications, at_once.merged), (2, 6));
     assert_eq!((in_parts.notifications, in_parts.merged), (2, 6));
-    assert_eq!(stage.db.notifications().await, twin.notifications().await);
+    assert_eq!(db.notifications().await, twin.notifications().await);
 }
 
 /// Ten is one digit longer than nine.
@@ -83,7 +98,16 @@ async fn the_count_grows_beyond_a_digit() {
     stage.message(stage.ada, "Hi").await;
     stage.message(stage.ada, "Ho").await;
     stage.db.run().await;
-    insta::assert_snapshot!(stage.db.told().await, @"");
+    insta::assert_snapshot!(stage.db.told().await, @r#"
+    Bo: 11 unread in Budget
+      11 unread in **Budget**, the latest from **Ada**: Ho
+      /dashboard?tab=chat&thread=Budget
+      {"type": "thread_activity", "count": 11, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
+    Cy: 11 unread in Budget
+      11 unread in **Budget**, the latest from **Ada**: Ho
+      /dashboard?tab=chat&thread=Budget
+      {"type": "thread_activity", "count": 11, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
+    "#);
 }
 
 #[tokio::test]
@@ -132,25 +156,13 @@ async fn what_is_not_merged() {
         event.payload(json!({"mentioned_user_ids": [stage.bo], "preview": "@Bo"})).await;
     }
     stage.db.run().await;
-    insta::assert_snapshot!(stage.db.titles().await, @"");
-}
-
-/// The words speak of the last message, not of the last one written.
-#[tokio::test]
-async fn the_words_are_those_of_the_last_message() {
-    let mut stage = Stage::new().await;
-    let old = stage.message(stage.ada, "One").await;
-    stage.message(stage.ada, "Two").await;
-    // The first has to wait for another attempt.
-    stage
-        .db
-        .execute(format!("UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = {old}"))
-        .await;
-    stage.db.run().await;
-    stage.db.execute("UPDATE notification_processing SET next_attempt_at = now()").await;
-    stage.db.run().await;
-    let bodies = stage.db.texts(&format!("SELECT body FROM notifications WHERE user_id = '{}'", stage.bo)).await;
-    insta::assert_snapshot!(bodies.join("\n"), @"");
+    insta::assert_snapshot!(stage.db.titles().await, @"
+    Bo: 1 unread in Budget
+    Bo: 1 unread in Rent
+    Bo: Ada mentioned you in Budget
+    Bo: Ada mentioned you in Budget
+    Cy: 3 unread in Budget
+    ");
 }
 
 /// Four processes, the same readers: each message is counted once.
@@ -192,5 +204,9 @@ async fn over_concurrent_workers() {
         .await;
     let mut inboxes = inboxes;
     inboxes.sort();
-    insta::assert_snapshot!(inboxes.join("\n"), @"");
+    insta::assert_snapshot!(inboxes.join("\n"), @"
+    1 300 300 300 unread in Budget 300
+    1 300 300 300 unread in Hall 300
+    1 300 300 300 unread in Town 300
+    ");
 }

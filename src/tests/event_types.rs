@@ -59,7 +59,26 @@ async fn document_uploaded() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("document_uploaded");
     event.actor(stage.ada).project(stage.atlas).document(stage.report).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Gia by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+    Gia: Ada uploaded Report to Atlas
+      **Ada** uploaded **Report** to **Atlas**.
+      /project/workspace/Atlas?resourceId=Report
+      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+    Olga by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+    Olga: Ada uploaded Report to Atlas
+      **Ada** uploaded **Report** to **Atlas**.
+      /project/workspace/Atlas?resourceId=Report
+      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+    Owen by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+    Owen: Ada uploaded Report to Atlas
+      **Ada** uploaded **Report** to **Atlas**.
+      /project/workspace/Atlas?resourceId=Report
+      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+    "#);
 }
 
 #[tokio::test]
@@ -67,7 +86,32 @@ async fn document_uploaded_without_a_document() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("document_uploaded");
     event.actor(stage.olga).project(stage.atlas).payload(json!({"fileName": "plan.pdf"})).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Ada by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    Ada: Olga uploaded plan.pdf to Atlas
+      **Olga** uploaded **plan.pdf** to **Atlas**.
+      /project/workspace/Atlas
+      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    Gia by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    Gia: Olga uploaded plan.pdf to Atlas
+      **Olga** uploaded **plan.pdf** to **Atlas**.
+      /project/workspace/Atlas
+      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    Hal by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    Hal: Olga uploaded plan.pdf to Atlas
+      **Olga** uploaded **plan.pdf** to **Atlas**.
+      /project/workspace/Atlas
+      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    Owen by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    Owen: Olga uploaded plan.pdf to Atlas
+      **Olga** uploaded **plan.pdf** to **Atlas**.
+      /project/workspace/Atlas
+      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+    "#);
 }
 
 /// The owners of the document's organisation hear of it, not those of the project's.
@@ -80,7 +124,14 @@ async fn document_of_another_organisation() {
     let event = stage.world.event("document_uploaded");
     event.actor(stage.ada).project(stage.atlas).document(letter).await;
     stage.told().await;
-    insta::assert_snapshot!(stage.db.titles().await, @"");
+    insta::assert_snapshot!(stage.db.titles().await, @"
+    Gia by mail, aggregated: Ada uploaded Letter to Atlas (project Atlas Atlas)
+    Gia: Ada uploaded Letter to Atlas
+    Hal by mail, aggregated: Ada uploaded Letter to Atlas (project Atlas Atlas)
+    Hal: Ada uploaded Letter to Atlas
+    Zoe by mail, aggregated: Ada uploaded Letter to Atlas (project Atlas Atlas)
+    Zoe: Ada uploaded Letter to Atlas
+    ");
 }
 
 #[tokio::test]
@@ -95,7 +146,16 @@ async fn chat_message_sent() {
         "preview": "Look…",
     });
     event.actor(stage.ada).project(stage.atlas).thread(stage.budget).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo: Ada mentioned you in Budget · Atlas
+      Look, \@Bo\: \[the \*whole\* story\](https\://example.com)
+      /project/workspace/Atlas?tab=chat&thread=Budget
+      {"type": "mention", "sender_id": "Ada", "thread_id": "Budget", "project_id": "Atlas", "sender_name": "Ada", "thread_name": "Budget", "project_name": "Atlas"}
+    Cy: 1 unread in Budget · Atlas
+      1 unread in **Budget** · **Atlas**, the latest from **Ada**: Look…
+      /project/workspace/Atlas?tab=chat&thread=Budget
+      {"type": "thread_activity", "count": 1, "thread_id": "Budget", "project_id": "Atlas", "thread_name": "Budget", "project_name": "Atlas"}
+    "#);
 }
 
 #[tokio::test]
@@ -104,7 +164,10 @@ async fn thread_unread_stale() {
     let event = stage.world.event("thread_unread_stale");
     let payload = json!({"user_id": stage.bo, "unread_count": 3});
     event.project(stage.atlas).thread(stage.budget).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo by mail, aggregated: You have 3 unread messages in Budget · Atlas (project Atlas Atlas)
+      {"type": "thread_unread_stale", "link_url": "/project/workspace/Atlas?tab=chat&thread=Budget", "thread_id": "Budget", "project_id": "Atlas", "thread_name": "Budget", "project_name": "Atlas", "unread_count": 3}
+    "#);
 }
 
 #[tokio::test]
@@ -113,7 +176,12 @@ async fn meeting_invited() {
     let event = stage.world.event("meeting_invited");
     let payload = json!({"invited_user_id": stage.bo});
     event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo: Ada invited you to Kick-off · Atlas
+      **Ada** invited you to **Kick-off** · **Atlas**. When: {{meeting_time}}.
+      /project/workspace/Atlas?tab=meetings
+      {"type": "meeting_invitation", "meeting_id": "Kick-off", "project_id": "Atlas", "start_time": "2030-01-02T09:30:00Z", "organizer_id": "Ada", "project_name": "Atlas", "meeting_title": "Kick-off", "organizer_name": "Ada"}
+    "#);
 }
 
 #[tokio::test]
@@ -122,7 +190,12 @@ async fn meeting_invited_without_a_project() {
     let event = stage.world.event("meeting_invited");
     let payload = json!({"invited_user_id": stage.bo, "start_time": "2031-05-06T07:08:09Z"});
     event.actor(stage.ada).meeting(stage.kickoff).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo: Ada invited you to Kick-off
+      **Ada** invited you to **Kick-off**. When: {{meeting_time}}.
+      /dashboard?tab=meetings
+      {"type": "meeting_invitation", "meeting_id": "Kick-off", "project_id": null, "start_time": "2031-05-06T07:08:09Z", "organizer_id": "Ada", "project_name": null, "meeting_title": "Kick-off", "organizer_name": "Ada"}
+    "#);
 }
 
 #[tokio::test]
@@ -131,7 +204,16 @@ async fn meeting_updated() {
     let event = stage.world.event("meeting_updated");
     let payload = json!({"changes": {"timeChanged": true, "participantsChanged": false}});
     event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo: Ada changed the time of Kick-off · Atlas
+      **Ada** changed the time of **Kick-off** · **Atlas**. New time: {{meeting_time}}.
+      /project/workspace/Atlas?tab=meetings
+      {"type": "meeting_update", "changes": {"timeChanged": true, "participantsChanged": false}, "meeting_id": "Kick-off", "project_id": "Atlas", "start_time": "2030-01-02T09:30:00Z", "organizer_id": null, "project_name": "Atlas", "meeting_title": "Kick-off", "organizer_name": null}
+    Cy: Ada changed the time of Kick-off · Atlas
+      **Ada** changed the time of **Kick-off** · **Atlas**. New time: {{meeting_time}}.
+      /project/workspace/Atlas?tab=meetings
+      {"type": "meeting_update", "changes": {"timeChanged": true, "participantsChanged": false}, "meeting_id": "Kick-off", "project_id": "Atlas", "start_time": "2030-01-02T09:30:00Z", "organizer_id": null, "project_name": "Atlas", "meeting_title": "Kick-off", "organizer_name": null}
+    "#);
 }
 
 /// Nobody acts here: whoever set the clock is reminded as well.
@@ -141,7 +223,12 @@ async fn meeting_reminder() {
     let event = stage.world.event("meeting_reminder");
     let payload = json!({"user_id": stage.ada, "meeting_link": "https://meet.example/1"});
     event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Ada: Kick-off · Atlas starts in 30 minutes
+      **Kick-off** · **Atlas** starts in 30 minutes. When: {{meeting_time}}.
+      /project/workspace/Atlas?tab=meetings
+      {"type": "meeting_reminder", "meeting_id": "Kick-off", "project_id": "Atlas", "start_time": "2030-01-02T09:30:00Z", "meeting_link": "https://meet.example/1", "organizer_id": null, "project_name": "Atlas", "meeting_title": "Kick-off", "organizer_name": null, "reminder_minutes": 30}
+    "#);
 }
 
 #[tokio::test]
@@ -151,7 +238,14 @@ async fn resume_incomplete_nudge() {
         "user_id": stage.olga, "resume_type": "borrower", "completion_percent": 0, "nudge_tier": 1,
     });
     stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Olga by mail, immediate: Your borrower resume for Atlas is 0% complete (project Atlas Atlas)
+      {"type": "resume_incomplete_nudge", "user_id": "Olga", "link_url": "/project/workspace/Atlas", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "completion_percent": 0}
+    Olga: Your borrower resume for Atlas is 0% complete
+      Your borrower resume for **Atlas** is 0% complete. Pick up where you left off.
+      /project/workspace/Atlas
+      {"type": "resume_incomplete_nudge", "user_id": "Olga", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "completion_percent": 0}
+    "#);
 }
 
 #[tokio::test]
@@ -207,7 +301,20 @@ async fn a_muted_nudge_is_not_used_up() {
 async fn invite_accepted() {
     let mut stage = Stage::new().await;
     stage.world.event("invite_accepted").actor(stage.bo).org(stage.acme).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Olga by mail, immediate: Bo accepted the invitation to Acme
+      {"type": "invite_accepted", "org_id": "Acme", "link_url": "/team", "org_name": "Acme", "new_member_id": "Bo", "new_member_name": "Bo", "new_member_email": "bo@example.com"}
+    Olga: Bo accepted the invitation to Acme
+      **Bo** accepted the invitation to **Acme**.
+      /team
+      {"type": "invite_accepted", "org_id": "Acme", "org_name": "Acme", "new_member_id": "Bo", "new_member_name": "Bo", "new_member_email": "bo@example.com"}
+    Owen by mail, immediate: Bo accepted the invitation to Acme
+      {"type": "invite_accepted", "org_id": "Acme", "link_url": "/team", "org_name": "Acme", "new_member_id": "Bo", "new_member_name": "Bo", "new_member_email": "bo@example.com"}
+    Owen: Bo accepted the invitation to Acme
+      **Bo** accepted the invitation to **Acme**.
+      /team
+      {"type": "invite_accepted", "org_id": "Acme", "org_name": "Acme", "new_member_id": "Bo", "new_member_name": "Bo", "new_member_email": "bo@example.com"}
+    "#);
 }
 
 /// The organisation and the new member may stand in the payload; an owner who is the new member
@@ -218,7 +325,10 @@ async fn invite_accepted_by_an_owner() {
     let payload = json!({"org_id": stage.acme, "new_member_id": stage.olga});
     stage.world.event("invite_accepted").payload(payload).await;
     stage.told().await;
-    insta::assert_snapshot!(stage.db.titles().await, @"");
+    insta::assert_snapshot!(stage.db.titles().await, @"
+    Owen by mail, immediate: Olga accepted the invitation to Acme
+    Owen: Olga accepted the invitation to Acme
+    ");
 }
 
 #[tokio::test]
@@ -226,7 +336,14 @@ async fn project_access_granted() {
     let mut stage = Stage::new().await;
     let payload = json!({"affected_user_id": stage.bo, "project_id": stage.atlas});
     stage.world.event("project_access_granted").actor(stage.ada).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo by mail, immediate: Ada gave you view access to Atlas (project Atlas Atlas)
+      {"type": "project_access_granted", "actor_id": "Ada", "link_url": "/project/workspace/Atlas", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "view"}
+    Bo: Ada gave you view access to Atlas
+      **Ada** gave you **view** access to **Atlas**.
+      /project/workspace/Atlas
+      {"type": "project_access_granted", "actor_id": "Ada", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "view"}
+    "#);
 }
 
 #[tokio::test]
@@ -235,7 +352,14 @@ async fn project_access_changed() {
     let payload = json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
     let event = stage.world.event("project_access_changed");
     event.actor(stage.ada).project(stage.atlas).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo by mail, immediate: Ada changed your access to Atlas from view to edit (project Atlas Atlas)
+      {"type": "project_access_changed", "actor_id": "Ada", "link_url": "/project/workspace/Atlas", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "edit", "old_permission": "view"}
+    Bo: Ada changed your access to Atlas from view to edit
+      **Ada** changed your access to **Atlas** from **view** to **edit**.
+      /project/workspace/Atlas
+      {"type": "project_access_changed", "actor_id": "Ada", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "edit", "old_permission": "view"}
+    "#);
 }
 
 /// Only the step from view to edit is mailed.
@@ -246,7 +370,7 @@ async fn project_access_lowered() {
     let event = stage.world.event("project_access_changed");
     event.actor(stage.ada).project(stage.atlas).payload(payload).await;
     stage.told().await;
-    insta::assert_snapshot!(stage.db.titles().await, @"");
+    insta::assert_snapshot!(stage.db.titles().await, @"Bo: Ada changed your access to Atlas from edit to view");
 }
 
 #[tokio::test]
@@ -255,7 +379,12 @@ async fn project_access_revoked() {
     let payload = json!({"affected_user_id": stage.bo});
     let event = stage.world.event("project_access_revoked");
     event.actor(stage.ada).project(stage.atlas).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo: Ada removed your access to Atlas
+      **Ada** removed your access to **Atlas**.
+      /dashboard
+      {"type": "project_access_revoked", "actor_id": "Ada", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas"}
+    "#);
 }
 
 #[tokio::test]
@@ -264,7 +393,12 @@ async fn document_permission_granted() {
     let payload = json!({"affected_user_id": stage.bo, "resource_id": stage.report, "new_permission": "edit"});
     let event = stage.world.event("document_permission_granted");
     event.actor(stage.ada).project(stage.atlas).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo: Ada gave you edit access to Report · Atlas
+      **Ada** gave you **edit** access to **Report** · **Atlas**.
+      /project/workspace/Atlas?resourceId=Report
+      {"type": "document_permission_granted", "actor_id": "Ada", "actor_name": "Ada", "project_id": "Atlas", "resource_id": "Report", "project_name": "Atlas", "resource_name": "Report", "new_permission": "edit"}
+    "#);
 }
 
 #[tokio::test]
@@ -273,7 +407,12 @@ async fn document_permission_changed() {
     let payload = json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
     let event = stage.world.event("document_permission_changed");
     event.actor(stage.ada).project(stage.atlas).document(stage.report).payload(payload).await;
-    insta::assert_snapshot!(stage.told().await, @"");
+    insta::assert_snapshot!(stage.told().await, @r#"
+    Bo: Ada changed your access to Report · Atlas from view to edit
+      **Ada** changed your access to **Report** · **Atlas** from **view** to **edit**.
+      /project/workspace/Atlas?resourceId=Report
+      {"type": "document_permission_changed", "actor_id": "Ada", "actor_name": "Ada", "project_id": "Atlas", "resource_id": "Report", "project_name": "Atlas", "resource_name": "Report", "new_permission": "edit", "old_permission": "view"}
+    "#);
 }
 
 #[tokio::test]
@@ -309,7 +448,7 @@ async fn a_stranger_is_passed_over() {
 async fn a_required_key_is_named() {
     let mut stage = Stage::new().await;
     stage.world.event("meeting_invited").meeting(stage.kickoff).payload(json!({})).await;
-    insta::assert_snapshot!(stage.failure().await, @"");
+    insta::assert_snapshot!(stage.failure().await, @"invalid meeting_invited event: payload.invited_user_id is required");
 }
 
 #[tokio::test]
@@ -317,12 +456,12 @@ async fn a_mistyped_key_is_named() {
     let mut stage = Stage::new().await;
     let payload = json!({"user_id": stage.bo.to_string() + "0"});
     stage.world.event("thread_unread_stale").thread(stage.budget).payload(payload).await;
-    insta::assert_snapshot!(stage.failure().await, @"");
+    insta::assert_snapshot!(stage.failure().await, @"invalid thread_unread_stale event: payload.user_id must be a UUID");
 }
 
 #[tokio::test]
 async fn a_payload_that_is_no_object() {
     let mut stage = Stage::new().await;
     stage.world.event("meeting_reminder").meeting(stage.kickoff).payload(json!(["user_id"])).await;
-    insta::assert_snapshot!(stage.failure().await, @"");
+    insta::assert_snapshot!(stage.failure().await, @"invalid meeting_reminder event: payload.user_id is required");
 }

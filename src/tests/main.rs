@@ -2,5 +2,10 @@
 //! the server; what the tests have in common is in [`harness`].
 
 mod coalescing;
+mod doctor;
 mod event_types;
+mod explain;
+mod grants;
 mod harness;
+mod seed;
+mod upkeep;

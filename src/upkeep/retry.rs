@@ -18,8 +18,30 @@ pub struct Filter {
     pub event_ids: Option<Vec<i64>>,
     /// Events of these types.
     pub event_types: Option<Vec<String>>,
-    /// Events whose error has this in it, letter by letter.
+    /// Events whose error has this in it, letter by letter; `…` stands for anything.
     pub error: Option<String>,
+}
+
+impl Filter {
+    /// The error as a pattern of `LIKE`.
+    fn error_pattern(&self) -> Option<String> {
+        let mut pattern = String::from("%");
+        for letter in self.error.as_ref()?.chars() {
+            match letter {
+                '…' => pattern.push('%'),
+                '%' | '_' | '\\' => pattern.extend(['\\', letter]),
+                _ => pattern.push(letter),
+            }
+        }
+        pattern.push('%');
+        Some(pattern)
+    }
+}
+
+/// Whether part of an error would tell one from another.
+#[must_use]
+pub fn says_something(error: &str) -> bool {
+    error.chars().any(char::is_alphanumeric)
 }
 
 /// What was put back, or would be.
@@ -128,7 +150,7 @@ async fn batch(
         "src/upkeep/retry/retry.sql",
         filter.event_ids.as_deref(),
         filter.event_types.as_deref(),
-        filter.error.as_deref(),
+        filter.error_pattern(),
         after,
         BATCH,
     )
@@ -155,7 +177,7 @@ pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryRepo
         "src/upkeep/retry/preview.sql",
         filter.event_ids.as_deref(),
         filter.event_types.as_deref(),
-        filter.error.as_deref(),
+        filter.error_pattern(),
     )
     .fetch_all(Unnamed(&mut transaction))
     .await?;
@@ -177,7 +199,7 @@ async fn others(
         "src/upkeep/retry/others.sql",
         event_ids,
         filter.event_types.as_deref(),
-        filter.error.as_deref(),
+        filter.error_pattern(),
     )
     .fetch_all(Unnamed(connection))
     .await?;
@@ -194,5 +216,23 @@ impl RetryReport {
     fn add(&mut self, event_type: String, events: u64) {
         self.retried_count += events;
         *self.retried_count_by_type.entry(event_type).or_default() += events;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_taken_letter_by_letter_but_for_the_ellipsis() {
+        let filter = Filter {
+            error: Some(r"user … at 100% of C:\_tmp".to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(
+            filter.error_pattern().as_deref(),
+            Some(r"%user % at 100\% of C:\\\_tmp%")
+        );
+        assert_eq!(Filter::default().error_pattern(), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::handlers::EventType;
 /// Kinds of failure that are told apart; the others are counted.
 const MOST_FAILURES: i64 = 10;
 /// Completions of a window that are looked at.
-const MOST_COMPLETIONS: i64 = 500_000;
+const MOST_COMPLETIONS: i64 = 200_000;
 /// What holds vacuum back, at most.
 const MOST_HOLDERS: i64 = 5;
 
@@ -104,10 +104,8 @@ pub struct Failed {
 /// Failures whose errors differ in details only.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailureKind {
-    /// The error, `…` for what differs.
+    /// The error, `…` for what differs; `retry --error` finds them by it.
     pub error: String,
-    /// What `retry --error` finds them by.
-    pub retry_error: Option<String>,
     /// How many.
     pub count: u64,
     /// The types of the events.
@@ -280,7 +278,6 @@ async fn failed(connection: &mut PgConnection) -> Result<Failed, sqlx::Error> {
         kinds: rows
             .into_iter()
             .map(|row| FailureKind {
-                retry_error: retry_error(&row.error),
                 error: row.error,
                 count: row.events.unsigned_abs(),
                 event_types: row.event_types,
@@ -374,42 +371,4 @@ async fn tables(connection: &mut PgConnection) -> Result<Vec<Table>, sqlx::Error
             last_vacuum_age_seconds: row.last_vacuum_seconds,
         })
         .collect())
-}
-
-/// The longest part of an error that all failures of its kind have, letter by letter; none where
-/// that would find too much.
-fn retry_error(error: &str) -> Option<String> {
-    error
-        .split('…')
-        .map(|part| part.trim_matches([' ', ',', ';']))
-        .max_by_key(|part| part.chars().count())
-        .filter(|part| part.chars().count() >= 4)
-        .map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::retry_error;
-
-    #[test]
-    fn failures_are_found_again_by_what_their_errors_share() {
-        for (error, expected) in [
-            (
-                "invalid document_uploaded event: project_id is required",
-                "invalid document_uploaded event: project_id is required",
-            ),
-            (
-                "stuck: claimed by …, which never settled it",
-                "which never settled it",
-            ),
-            (
-                "database refused: 22P02: invalid input syntax for type uuid: …",
-                "database refused: 22P02: invalid input syntax for type uuid:",
-            ),
-        ] {
-            assert_eq!(retry_error(error).as_deref(), Some(expected));
-        }
-        assert_eq!(retry_error(""), None);
-        assert_eq!(retry_error("…: …"), None);
-    }
 }

@@ -60,7 +60,7 @@ impl<'s> TestDatabase<'s> {
         Self { server, name }
     }
 
-    /// A migrated database like this one, with the same content.
+    /// A database like this one, with the same content. Nobody may be connected to this one.
     pub(crate) async fn twin(&self) -> Self {
         Self::create(self.server, &format!("TEMPLATE {}", self.name)).await
     }

@@ -62,7 +62,7 @@ impl TestDatabase<'_> {
                    FROM notifications n
                  UNION ALL
                  SELECT concat_ws(E'\\n  ', m.user_id || ' by mail, ' || m.delivery_type || ': ' || m.subject
-                        || coalesce(' (' || concat_ws(' ', 'project', m.project_id, m.project_name) || ')', ''),
+                        || coalesce(' (project ' || nullif(concat_ws(' ', m.project_id, m.project_name), '') || ')', ''),
                         m.body_data)
                    FROM pending_emails m",
             )

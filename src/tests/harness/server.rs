@@ -40,7 +40,12 @@ impl Server {
     /// A server of a test's own, for tests that restart it or change what belongs to all of its
     /// databases. It ends with the value.
     pub(crate) fn start() -> Self {
-        let own = OwnServer::start();
+        Self::start_with("")
+    }
+
+    /// One with options as `postgres` takes them.
+    pub(crate) fn start_with(options: &str) -> Self {
+        let own = OwnServer::start(options);
         let url = format!(
             "postgres://postgres@localhost:5432/postgres?host={}",
             own.folder.path().display().to_string().replace('/', "%2F")
@@ -209,12 +214,14 @@ pub(crate) fn succeed(command: &mut Command) {
 #[derive(Debug)]
 struct OwnServer {
     folder: tempfile::TempDir,
+    options: String,
 }
 
 impl OwnServer {
-    fn start() -> Self {
+    fn start(options: &str) -> Self {
         let own = Self {
             folder: unprivileged_folder(),
+            options: options.to_owned(),
         };
         succeed(
             unprivileged(server_program("initdb"))
@@ -233,8 +240,9 @@ impl OwnServer {
     fn pg_ctl(&self, arguments: &[&str]) {
         let options = format!(
             "-k {} -c listen_addresses='' -c fsync=off -c max_connections=50 -c shared_buffers=32MB \
-             -c deadlock_timeout=200ms",
-            self.folder.path().display()
+             -c deadlock_timeout=200ms {}",
+            self.folder.path().display(),
+            self.options,
         );
         succeed(
             unprivileged(server_program("pg_ctl"))

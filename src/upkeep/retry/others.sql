@@ -1,5 +1,5 @@
 -- Of the events named ($1), where those stand that are not put back: all that are not failed, and
--- failed ones that the other filters ($2 types, $3 part of the error) pass over. Asked before
+-- failed ones that the other filters ($2 types, $3 a pattern of the error) pass over. Asked before
 -- anything is put back.
 SELECT named.id AS "event_id!",
        CASE WHEN np.event_id IS NOT NULL THEN np.processing_status::text
@@ -12,5 +12,5 @@ SELECT named.id AS "event_id!",
   LEFT JOIN notification_processing np ON np.event_id = named.id
  WHERE (np.processing_status = 'failed'
         AND ($2::text[] IS NULL OR e.event_type::text = ANY ($2))
-        AND ($3::text IS NULL OR strpos(np.error_message, $3) > 0)) IS NOT TRUE
+        AND ($3::text IS NULL OR np.error_message LIKE $3)) IS NOT TRUE
  ORDER BY named.id

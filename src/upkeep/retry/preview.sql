@@ -5,5 +5,5 @@ SELECT e.event_type::text AS "event_type!", count(*) AS "events!"
  WHERE np.processing_status = 'failed'
    AND ($1::bigint[] IS NULL OR np.event_id = ANY ($1))
    AND ($2::text[] IS NULL OR e.event_type::text = ANY ($2))
-   AND ($3::text IS NULL OR strpos(np.error_message, $3) > 0)
+   AND ($3::text IS NULL OR np.error_message LIKE $3)
  GROUP BY e.event_type

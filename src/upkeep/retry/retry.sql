@@ -1,5 +1,5 @@
 -- Puts failed events back into the queue, at most $5 of them after $4, by identifier. $1
--- identifiers, $2 types, $3 part of the error; NULL: any. The error stays until the next attempt
+-- identifiers, $2 types, $3 a pattern of the error; NULL: any. The error stays until the next attempt
 -- is settled: whoever looks sees why it is here again.
 WITH chosen AS MATERIALIZED (
     SELECT np.event_id, e.event_type::text AS event_type
@@ -8,7 +8,7 @@ WITH chosen AS MATERIALIZED (
      WHERE np.processing_status = 'failed' AND np.event_id > $4
        AND ($1::bigint[] IS NULL OR np.event_id = ANY ($1))
        AND ($2::text[] IS NULL OR e.event_type::text = ANY ($2))
-       AND ($3::text IS NULL OR strpos(np.error_message, $3) > 0)
+       AND ($3::text IS NULL OR np.error_message LIKE $3)
      ORDER BY np.event_id
      LIMIT $5
        FOR UPDATE OF np

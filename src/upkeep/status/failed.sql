@@ -1,12 +1,15 @@
 -- Failures by what their errors have in common, the most frequent first. Identifiers, times, quoted
--- values after a colon, long numbers and whoever held a claim are left out as '…'; the rest stands
--- letter by letter, so that retry finds it. An expired event counts as that, whatever its last
--- error was. $1: at most this many groups.
+-- values after a colon, long numbers (but for SQLSTATEs) and whoever held a claim are left out as
+-- '…'; the rest stands letter by letter, so that retry finds it. An expired event counts as that,
+-- whatever its last error was. $1: at most this many groups.
 WITH failure AS MATERIALIZED (
-    SELECT coalesce(left(np.error_message, 1000), '') AS message, e.event_type::text AS event_type,
+    SELECT coalesce(left(np.error_message, 1000), '') AS message, event_type.name AS event_type,
            count(*) AS events, max(coalesce(np.completed_at, np.created_at)) AS latest_at
       FROM notification_processing np
-      JOIN domain_events e ON e.id = np.event_id
+     -- Looked up one by one: the cost is that of the failures, however many events there are.
+     CROSS JOIN LATERAL (
+               SELECT e.event_type::text AS name FROM domain_events e WHERE e.id = np.event_id LIMIT 1
+           ) AS event_type
      WHERE np.processing_status = 'failed'
      GROUP BY 1, 2
 ),
@@ -20,7 +23,7 @@ kind AS MATERIALIZED (
                    '\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?', '…', 'g'),
                    'claimed by \S+,', 'claimed by …,', 'g'),
                    ': "[^"]*"', ': …', 'g'),
-                   '\m\d{6,}\M', '…', 'g'),
+                   '\m(?!\d{5}:)\d{4,}\M', '…', 'g'),
                    '\s{2,}|[^\S ]', '…', 'g'), 200) AS error
       FROM message
 )

@@ -1,0 +1,229 @@
+//! `scripts/grants.sql` gives a role exactly what the job needs.
+
+use std::process::Command;
+
+use notify_fan_out::seed::{Size, seed};
+use notify_fan_out::upkeep::doctor::{Verdict, examine};
+
+use crate::harness::{TestDatabase, database_at};
+
+const GRANTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/grants.sql");
+
+/// Runs the script with variables, as the superuser. What it says on errors.
+fn grants(db: &TestDatabase<'_>, variables: &[&str]) -> Result<(), String> {
+    let psql = std::path::Path::new(&std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh")).join("psql");
+    let mut command = Command::new(psql);
+    command.args(["-X", "-q", "-f", GRANTS]).arg(db.superuser_url()).current_dir("/");
+    for variable in variables {
+        command.args(["-v", variable]);
+    }
+    let output = command.output().expect("psql");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// A role of a test's own: roles belong to the server.
+fn role(db: &TestDatabase<'_>, kind: &str) -> (String, String, String) {
+    let name = format!("{kind}_{}", db.name());
+    let own = db.superuser_url().replacen("postgres://postgres@", &format!("postgres://{name}@"), 1);
+    (name.clone(), format!("role={name}"), own)
+}
+
+/// What a role may do, relation by relation; of columns those that are named.
+async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
+    let rights = db
+        .texts(&format!(
+            "SELECT concat_ws(' ', name, string_agg(privilege, ', ' ORDER BY privilege))
+               FROM (SELECT c.relname AS name, a.privilege_type AS privilege
+                       FROM pg_class c CROSS JOIN aclexplode(c.relacl) AS a
+                      WHERE a.grantee = '{role}'::regrole
+                     UNION ALL
+                     SELECT c.relname, x.privilege_type || ' (' || string_agg(a.attname, ', ' ORDER BY a.attname) || ')'
+                       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN aclexplode(a.attacl) AS x
+                      WHERE x.grantee = '{role}'::regrole
+                      GROUP BY c.relname, x.privilege_type
+                     UNION ALL
+                     SELECT p.proname || '()', a.privilege_type
+                       FROM pg_proc p CROSS JOIN aclexplode(p.proacl) AS a WHERE a.grantee = '{role}'::regrole
+                     UNION ALL
+                     SELECT 'schema ' || n.nspname, a.privilege_type
+                       FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) AS a WHERE a.grantee = '{role}'::regrole
+                    ) AS each
+              GROUP BY name ORDER BY name"
+        ))
+        .await;
+    rights.join("\n")
+}
+
+async fn problems(url: &str) -> Vec<String> {
+    let checks = examine(&database_at(url), None).await.expect("an examination");
+    let problems = checks.into_iter().filter(|check| check.verdict == Verdict::Problem);
+    problems.map(|check| format!("{}: {}", check.name, check.found)).collect()
+}
+
+#[tokio::test]
+async fn no_more_than_is_needed() {
+    let db = TestDatabase::new().await;
+    let (name, variable, _) = role(&db, "job");
+    grants(&db, &[&variable]).expect("granted");
+    let first = rights(&db, &name).await;
+    insta::assert_snapshot!(first, @"");
+    grants(&db, &[&variable]).expect("granted again");
+    assert_eq!(rights(&db, &name).await, first);
+    let attributes = db
+        .text(&format!(
+            "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication, rolcanlogin)
+               FROM pg_roles WHERE rolname = '{name}'"
+        ))
+        .await;
+    assert_eq!(attributes, "f f f f f t");
+}
+
+#[tokio::test]
+async fn no_right_is_without_use() {
+    let db = TestDatabase::new().await;
+    let (name, variable, url) = role(&db, "job");
+    grants(&db, &[&variable]).expect("granted");
+    assert_eq!(problems(&url).await, Vec::<String>::new());
+    let each = db
+        .texts(&format!(
+            "SELECT a.privilege_type || ' ON ' || CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END || c.relname
+               FROM pg_class c CROSS JOIN aclexplode(c.relacl) AS a WHERE a.grantee = '{name}'::regrole
+             UNION ALL
+             SELECT x.privilege_type || ' (' || a.attname || ') ON ' || c.relname
+               FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN aclexplode(a.attacl) AS x
+              WHERE x.grantee = '{name}'::regrole"
+        ))
+        .await;
+    assert!(each.len() > 40, "{each:?}");
+    // Something to call can_view with, so that it reads what it reads.
+    db.execute(
+        "INSERT INTO profiles VALUES ('00000000-0000-4000-8000-000000000001', 'a@example.com');
+         INSERT INTO resources VALUES ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000003', NULL, 'd')",
+    )
+    .await;
+    for right in each {
+        db.execute(format!("REVOKE {right} FROM {name}")).await;
+        assert_ne!(problems(&url).await, Vec::<String>::new(), "{right} is not needed, or doctor does not miss it");
+        db.execute(format!("GRANT {right} TO {name}")).await;
+    }
+    assert_eq!(problems(&url).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn deleting_takes_a_variable() {
+    let db = TestDatabase::new().await;
+    let (_, variable, url) = role(&db, "job");
+    grants(&db, &[&variable]).expect("granted");
+    seed(&database_at(&db.superuser_url()), Size::Small, false).await.expect("seeded");
+    db.run().await;
+    db.execute(
+        "UPDATE notification_processing SET completed_at = now() - interval '60 days';
+         UPDATE notifications SET read_at = now() - interval '60 days';
+         UPDATE pending_emails SET status = 'sent', processed_at = now() - interval '60 days'",
+    )
+    .await;
+    let prune = |arguments: &[&str]| {
+        let mut command = crate::harness::binary_at(&url);
+        command.args(["prune", "--older-than", "30d"]).args(arguments);
+        assert_cmd::Command::from_std(command).assert()
+    };
+    prune(&[]).code(1);
+    grants(&db, &[&variable, "prune=1"]).expect("granted");
+    prune(&[]).success();
+    assert_eq!(db.count("notifications").await + db.count("pending_emails").await, 0);
+    assert_eq!((db.count("notification_processing").await, db.count("domain_events").await), (0, 16));
+    prune(&["--events"]).code(1);
+    grants(&db, &[&variable, "prune=events"]).expect("granted");
+    prune(&["--events"]).success();
+    assert_eq!((db.count("domain_events").await, db.count("notification_pruned").await), (0, 0));
+    assert!(grants(&db, &[&variable, "prune=maybe"]).expect_err("refused").contains("prune must be 1 or events"));
+}
+
+#[tokio::test]
+async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
+    let db = TestDatabase::new().await;
+    let (reader, variable, url) = role(&db, "reader");
+    grants(&db, &[&variable, "readonly=1"]).expect("granted");
+    seed(&database_at(&db.superuser_url()), Size::Small, false).await.expect("seeded");
+    let dry_run = |url: &str| {
+        let mut command = crate::harness::binary_at(url);
+        command.args(["run", "--dry-run", "--format", "json"]);
+        assert_cmd::Command::from_std(command).assert().success().get_output().stdout.clone()
+    };
+    assert_eq!(String::from_utf8_lossy(&dry_run(&url)), String::from_utf8_lossy(&dry_run(&db.superuser_url())));
+    assert!(rights(&db, &reader).await.lines().all(|line| {
+        line.split_once(' ').is_some_and(|(name, rights)| {
+            rights.starts_with("SELECT") || rights == "EXECUTE" || name == "schema"
+        })
+    }));
+    let mut command = crate::harness::binary_at(&url);
+    command.arg("run");
+    assert_cmd::Command::from_std(command).assert().code(1);
+    for arguments in [&["status"][..], &["explain", "1"], &["doctor"], &["migrate", "--check"]] {
+        let mut command = crate::harness::binary_at(&url);
+        command.args(arguments);
+        assert_cmd::Command::from_std(command).assert().success();
+    }
+    assert_eq!(db.statuses().await, [("pending".to_owned(), 16)].into());
+}
+
+#[tokio::test]
+async fn tables_in_another_schema_with_sequences_and_row_level_security() {
+    let db = TestDatabase::empty().await;
+    let mut path = db.superuser_url();
+    path.push_str("&options=-c%20search_path%3Dapp");
+    db.execute(
+        "CREATE SCHEMA app;
+         CREATE TABLE app.domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL, payload jsonb,
+             created_at timestamptz NOT NULL DEFAULT now());
+         CREATE TABLE app.notifications (id bigserial PRIMARY KEY, user_id uuid NOT NULL, event_id bigint NOT NULL,
+             title text NOT NULL, body text, link_url text, read_at timestamptz, created_at timestamptz DEFAULT now());
+         CREATE TABLE app.profiles (id uuid PRIMARY KEY, email text NOT NULL, full_name text);
+         CREATE TABLE app.permissions (resource_id uuid, user_id uuid, permission text, PRIMARY KEY (resource_id, user_id));
+         ALTER TABLE app.notifications ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE app.profiles ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE app.permissions ENABLE ROW LEVEL SECURITY",
+    )
+    .await;
+    crate::harness::migrate(&database_at(&path)).await;
+    let (name, variable, url) = role(&db, "job");
+    // Its own search path does not lead there.
+    grants(&db, &[&variable]).expect("granted");
+    grants(&db, &[&variable]).expect("granted again");
+    assert_eq!(problems(&url).await, Vec::<String>::new());
+    let policies = db.texts("SELECT tablename || ': ' || policyname || ' ' || cmd FROM pg_policies ORDER BY 1").await;
+    assert_eq!(
+        policies,
+        [
+            format!("notifications: {name}_all ALL"),
+            format!("permissions: {name}_select SELECT"),
+            format!("profiles: {name}_select SELECT"),
+        ]
+    );
+    seed(&database_at(&path), Size::Small, false).await.expect("seeded");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (report, result) = notify_fan_out::fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
+    result.expect("a run");
+    assert_eq!((report.events, report.notifications, report.emails, report.failed), (16, 24, 12, 0));
+}
+
+#[tokio::test]
+async fn a_database_that_was_not_migrated_is_refused() {
+    let db = TestDatabase::empty().await;
+    let (name, variable, _) = role(&db, "job");
+    let error = grants(&db, &[&variable]).expect_err("refused");
+    assert!(error.contains("domain_events is not on the search path"), "{error}");
+    assert_eq!(db.count(&format!("pg_roles WHERE rolname = '{name}'")).await, 0);
+}
+
+#[tokio::test]
+async fn several_databases_of_a_server_at_once() {
+    let (one, other) = (TestDatabase::new().await, TestDatabase::new().await);
+    let (_, variable, _) = role(&one, "job");
+    std::thread::scope(|scope| {
+        let granted = [&one, &other].map(|db| scope.spawn(|| grants(db, &[&variable])));
+        for granted in granted {
+            granted.join().expect("no panic").expect("granted");
+        }
+    });
+}

@@ -1,0 +1,324 @@
+//! Where an event stands between its commit and its end: waiting, stuck, too old, unknown; and how
+//! a run ends.
+
+use std::time::Duration;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::harness::{TestDatabase, Worker, World};
+
+struct Stage {
+    db: TestDatabase<'static>,
+    world: World,
+    budget: Uuid,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let db = TestDatabase::new().await;
+        let mut world = db.world().await;
+        let readers = world.users(["Ada", "Bo"]).await;
+        let budget = world.thread("Budget", readers).await;
+        Self { db, world, budget }
+    }
+
+    async fn message(&mut self) -> i64 {
+        self.world.event("chat_message_sent").thread(self.budget).await
+    }
+
+    async fn messages(&mut self, count: usize) {
+        for _ in 0..count {
+            self.message().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_due() {
+    let stage = Stage::new().await;
+    assert!(stage.db.run().await.is_idle());
+    let run = stage.db.cli(&["run"]).success();
+    let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    assert!(output.lines().last().is_some_and(|line| line.starts_with("Job completed seconds=")), "{output}");
+}
+
+/// Claims are taken from workers that are gone: pending again, or failed where it was the last
+/// attempt. A younger claim is left alone.
+#[tokio::test]
+async fn stuck_claims() {
+    let mut stage = Stage::new().await;
+    stage.messages(4).await;
+    stage
+        .db
+        .execute(
+            "UPDATE notification_processing SET processing_status = 'processing', processor_id = 'gone',
+                    claim_token = 1, claimed_at = now() - interval '11 min' WHERE event_id <= 3;
+             UPDATE notification_processing SET retry_count = 4 WHERE event_id = 2;
+             UPDATE notification_processing SET claimed_at = now() - interval '9 min' WHERE event_id = 3;
+             -- An older job did not say when.
+             UPDATE notification_processing SET processing_status = 'processing', created_at = now() - interval '1 h'
+              WHERE event_id = 4",
+        )
+        .await;
+    let report = stage.db.run().await;
+    assert_eq!((report.rescued, report.failed, report.events), (2, 1, 2));
+    let mut states = Vec::new();
+    for event in 1..=4 {
+        states.push(stage.db.state(event).await);
+    }
+    insta::assert_snapshot!(states.join("\n"), @"
+    completed 1
+    failed 4 stuck: claimed by gone, which never settled it
+    processing 0
+    completed 0
+    ");
+}
+
+/// A worker that is writing is alive, however long it takes: nobody takes its claim.
+#[tokio::test]
+async fn a_slow_worker_is_not_stuck() {
+    let mut stage = Stage::new().await;
+    stage.message().await;
+    stage
+        .db
+        .execute(
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
+             CREATE TRIGGER wait BEFORE INSERT ON notifications FOR EACH ROW EXECUTE FUNCTION wait()",
+        )
+        .await;
+    let hold = stage.db.hold("SELECT pg_advisory_xact_lock(1)").await;
+    let mut impatient = stage.db.settings();
+    impatient.stuck_after = Duration::from_millis(1);
+    let (slow, ()) = tokio::join!(stage.db.run(), async {
+        stage.db.until_waiting(1).await;
+        assert!(stage.db.run_with(&impatient).await.is_idle());
+        hold.release().await;
+    });
+    assert_eq!((slow.events, slow.lost_claims), (1, 0));
+}
+
+/// The attempt is spent by the claim: an event that kills each worker is given up in the end.
+#[tokio::test]
+async fn an_event_that_kills_its_worker() {
+    let mut stage = Stage::new().await;
+    let event = stage.message().await;
+    let mut settings = stage.db.settings();
+    settings.max_attempts = 3;
+    for attempt in 1..=3 {
+        let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+        let mut command = stage.db.binary();
+        command.env("NOTIFY_FANOUT_MAX_ATTEMPTS", "3");
+        let worker = Worker::start(&mut command);
+        stage.db.until_waiting(1).await;
+        worker.kill();
+        stage
+            .db
+            .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out'")
+            .await;
+        hold.release().await;
+        assert!(stage.db.state(event).await.starts_with(&format!("processing {}", attempt - 1)));
+        stage.db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h'").await;
+    }
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.failed, report.events, report.rescued), (1, 0, 0));
+    assert!(stage.db.state(event).await.starts_with("failed 2 stuck"));
+}
+
+#[tokio::test]
+async fn too_old() {
+    let mut stage = Stage::new().await;
+    let old = stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(25).await;
+    let young = stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(23).await;
+    let report = stage.db.run().await;
+    assert_eq!((report.expired, report.events, report.failed), (1, 1, 0));
+    insta::assert_snapshot!(stage.db.state(old).await, @"failed 0 expired: pending for longer than the age limit");
+    assert_eq!(stage.db.state(young).await, "completed 0");
+
+    // By a stricter limit, the next ones are too old as well, and the exit code says so.
+    stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(2).await;
+    stage.db.cli(&["run", "--max-event-age-hours", "1"]).code(3);
+    assert_eq!(stage.db.statuses().await["failed"], 2);
+}
+
+/// A failed event that a person put back is as young as his wish.
+#[tokio::test]
+async fn too_old_but_wanted() {
+    let mut stage = Stage::new().await;
+    let old = stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(25).await;
+    stage.db.execute("UPDATE notification_processing SET retried_at = now()").await;
+    let report = stage.db.run().await;
+    assert_eq!((report.expired, report.events), (0, 1));
+    assert!(stage.db.state(old).await.starts_with("completed"));
+}
+
+/// A type without a handler waits, is named by each run, is in nobody's way, and expires.
+#[tokio::test]
+async fn an_unknown_type() {
+    let mut stage = Stage::new().await;
+    let unknown = stage.world.event("moon_landed").await;
+    for _ in 0..3 {
+        stage.world.event("sun_set").await;
+    }
+    stage.message().await;
+    let mut small = stage.db.settings();
+    small.batch_size = 2;
+    let report = stage.db.run_with(&small).await;
+    assert_eq!((report.events, report.failed, report.expired), (1, 0, 0));
+    assert_eq!(Vec::from_iter(&report.unhandled_types), ["moon_landed", "sun_set"]);
+    assert_eq!(stage.db.state(unknown).await, "pending 0");
+
+    // They cost no claim, and are still named.
+    let before = stage.db.text("SELECT max(claim_token) FROM notification_processing").await;
+    let report = stage.db.run().await;
+    assert!(report.is_idle());
+    assert_eq!(report.unhandled_types.len(), 2);
+    assert_eq!(stage.db.text("SELECT max(claim_token) FROM notification_processing").await, before);
+    let run = stage.db.cli(&["run"]).success();
+    let log = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(log.contains("moon_landed, sun_set"), "{log}");
+
+    // Their age limit is when they are due again.
+    stage
+        .db
+        .execute("UPDATE notification_processing SET occurred_at = now() - interval '25 h', next_attempt_at = now() - interval '1 h' WHERE event_id = 1")
+        .await;
+    let report = stage.db.run().await;
+    assert_eq!(report.expired, 1);
+    assert!(stage.db.state(unknown).await.starts_with("failed 0 expired"));
+    let report = stage.db.run().await;
+    assert_eq!(Vec::from_iter(&report.unhandled_types), ["sun_set"]);
+}
+
+/// A binary that has the handler finds what an older one has put aside.
+#[tokio::test]
+async fn an_unknown_type_becomes_known() {
+    let mut stage = Stage::new().await;
+    let event = stage.message().await;
+    // As an older binary would have left it.
+    stage
+        .db
+        .execute("UPDATE notification_processing SET unhandled_type = 'chat_message_sent', next_attempt_at = now() + interval '20 h'")
+        .await;
+    let report = stage.db.run().await;
+    assert_eq!(report.events, 1);
+    assert_eq!(stage.db.state(event).await, "completed 0");
+    assert_eq!(stage.db.count("notification_processing WHERE unhandled_type IS NOT NULL").await, 0);
+}
+
+/// The oldest first, as many as asked for.
+#[tokio::test]
+async fn limit() {
+    let mut stage = Stage::new().await;
+    stage.messages(7).await;
+    let mut settings = stage.db.settings();
+    settings.limit = Some(5);
+    settings.batch_size = 3;
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.events, report.batches, report.stopped_early), (5, 2, true));
+    let left = stage.db.texts("SELECT event_id FROM notification_processing WHERE processing_status = 'pending' ORDER BY 1").await;
+    assert_eq!(left, ["6", "7"]);
+}
+
+/// After its time a run claims nothing more.
+#[tokio::test]
+async fn the_time_is_up() {
+    let mut stage = Stage::new().await;
+    stage.messages(20).await;
+    let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let mut command = stage.db.binary();
+    command.args(["--batch-size", "5", "--max-runtime", "1ms"]);
+    // It may be late for the very first batch as well.
+    let worker = Worker::start(&mut command);
+    hold.release().await;
+    let ended = worker.end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    let statuses = stage.db.statuses().await;
+    assert!(statuses["pending"] >= 15 && !statuses.contains_key("processing"), "{statuses:?}");
+    assert!(ended.stdout.contains("More is due"), "{ended:?}");
+}
+
+/// SIGTERM and SIGINT: the batch in hand is finished, and nothing more is claimed.
+#[tokio::test]
+async fn asked_to_stop() {
+    for signal in ["TERM", "INT"] {
+        let mut stage = Stage::new().await;
+        stage.messages(30).await;
+        let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+        let worker = Worker::start(stage.db.binary().args(["--batch-size", "10", "--format", "json"]));
+        stage.db.until_waiting(1).await;
+        worker.signal(signal);
+        hold.release().await;
+        let ended = worker.end().await;
+        assert!(ended.status.success() && ended.after < Duration::from_secs(5), "{ended:?}");
+        let report = ended.report();
+        assert_eq!((&report["events"], &report["stopped_early"]), (&10.into(), &true.into()));
+        assert_eq!(
+            stage.db.statuses().await,
+            [("completed".to_owned(), 10), ("pending".to_owned(), 20)].into()
+        );
+    }
+}
+
+/// The second signal ends it at once; what it had in hand is whole after the rescue.
+#[tokio::test]
+async fn told_to_stop() {
+    let mut stage = Stage::new().await;
+    stage.messages(30).await;
+    let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let worker = Worker::start(stage.db.binary().args(["--batch-size", "10"]));
+    stage.db.until_waiting(1).await;
+    // Two of the same kind could arrive as one.
+    worker.signal("TERM");
+    worker.signal("INT");
+    let ended = worker.end().await;
+    assert!(matches!(ended.status.code(), Some(130 | 143)), "{ended:?}");
+    assert!(ended.after < Duration::from_secs(5), "{ended:?}");
+    hold.release().await;
+    stage.db.until("NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out')").await;
+    assert_eq!(stage.db.count("notifications").await, 0);
+    assert_eq!(stage.db.statuses().await["processing"], 10);
+
+    stage.db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE claimed_at IS NOT NULL").await;
+    let report = stage.db.run().await;
+    assert_eq!((report.rescued, report.events), (10, 30));
+    assert_eq!(stage.db.texts("SELECT coalesce_count FROM notifications").await, ["30", "30"]);
+}
+
+/// A failed run has a reason; a database that is not migrated has a remedy.
+#[tokio::test]
+async fn without_the_schema() {
+    let db = TestDatabase::empty().await;
+    let run = db.cli(&["run"]).code(1);
+    let log = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(log.contains("notify-fan-out migrate"), "{log}");
+}
+
+/// The wishes of people change between the claim and the write: the write decides.
+#[tokio::test]
+async fn muted_after_the_claim() {
+    let mut stage = Stage::new().await;
+    stage.message().await;
+    let bo = crate::harness::id("user", "Bo");
+    let mut hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let (report, ()) = tokio::join!(stage.db.run(), async {
+        stage.db.until_waiting(1).await;
+        hold.execute(&format!(
+            "INSERT INTO user_notification_preferences (user_id, scope_type, status) VALUES ('{bo}', 'global', 'muted')"
+        ))
+        .await;
+        hold.release().await;
+    });
+    assert_eq!((report.notifications, report.suppressed), (1, 1));
+}
+
+/// The latency that a run reports is the database's: from occurrence to completion.
+#[tokio::test]
+async fn latency() {
+    let mut stage = Stage::new().await;
+    stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(3).payload(json!({})).await;
+    let report = stage.db.run().await;
+    let [latency] = report.latencies[..] else { panic!("{report:?}") };
+    assert!((10_800.0..10_900.0).contains(&latency), "{latency}");
+}

@@ -1,0 +1,116 @@
+//! A committed event has a pending row beside it, however and by whomever it was inserted.
+
+use crate::harness::TestDatabase;
+
+const MISSING: &str = "domain_events e WHERE NOT EXISTS (
+    SELECT FROM notification_processing p
+     WHERE p.event_id = e.id AND p.processing_status = 'pending' AND p.occurred_at = e.occurred_at
+       AND p.next_attempt_at <= now() AND p.retry_count = 0)";
+
+#[tokio::test]
+async fn one_row() {
+    let db = TestDatabase::new().await;
+    db.execute("INSERT INTO domain_events (event_type) VALUES ('a')").await;
+    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (1, 0));
+}
+
+#[tokio::test]
+async fn thousands_at_once() {
+    let db = TestDatabase::new().await;
+    db.execute("INSERT INTO domain_events (event_type) SELECT 'a' FROM generate_series(1, 5000)").await;
+    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (5_000, 0));
+}
+
+#[tokio::test]
+async fn by_copy() {
+    let db = TestDatabase::new().await;
+    let mut connection = db.connect().await;
+    let mut copy = connection.copy_in_raw("COPY domain_events (event_type, occurred_at) FROM STDIN").await.expect("copy");
+    copy.send(b"a\t2026-01-01 00:00Z\n".repeat(3_000).as_slice()).await.expect("copy");
+    assert_eq!(copy.finish().await.expect("copy"), 3_000);
+    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (3_000, 0));
+}
+
+/// No row at all, one that is refused, and one that exists already.
+#[tokio::test]
+async fn no_row() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "INSERT INTO domain_events (event_type) SELECT 'a' WHERE false;
+         INSERT INTO domain_events (id, event_type) VALUES (7, 'a');
+         INSERT INTO domain_events (id, event_type) VALUES (7, 'b') ON CONFLICT DO NOTHING",
+    )
+    .await;
+    assert_eq!((db.count("notification_processing").await, db.count(MISSING).await), (1, 0));
+}
+
+/// What is rolled back was never there.
+#[tokio::test]
+async fn rolled_back() {
+    let db = TestDatabase::new().await;
+    db.execute("BEGIN; INSERT INTO domain_events (event_type) VALUES ('a'); ROLLBACK").await;
+    assert_eq!(db.count("notification_processing").await, 0);
+}
+
+/// The application's role may insert events and nothing else; its search path leads astray, and
+/// where it leads, something bears the names that the trigger speaks of.
+#[tokio::test]
+async fn by_a_role_without_rights_and_with_a_hostile_search_path() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "DO $$ BEGIN CREATE ROLE nfo_test_writer;
+         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+         CREATE SCHEMA evil AUTHORIZATION nfo_test_writer;
+         GRANT INSERT ON domain_events TO nfo_test_writer;
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO nfo_test_writer;
+         REVOKE ALL ON notification_processing FROM PUBLIC;
+         SET ROLE nfo_test_writer;
+         SET search_path = evil, public, pg_catalog;
+         CREATE TABLE evil.notification_processing (event_id bigint PRIMARY KEY, occurred_at timestamptz);
+         CREATE TEMP TABLE inserted (id bigint, occurred_at timestamptz);
+         CREATE TEMP TABLE notification_processing (event_id bigint PRIMARY KEY, occurred_at timestamptz);
+         CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
+         INSERT INTO public.domain_events (event_type) VALUES ('a');
+         INSERT INTO public.domain_events (event_type) SELECT 'a' FROM generate_series(1, 100)",
+    )
+    .await;
+    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (101, 0));
+    assert_eq!(db.count("evil.notification_processing").await, 0);
+}
+
+/// The function that has rights is of no use to anybody else.
+#[tokio::test]
+async fn is_called_by_nobody_else() {
+    let db = TestDatabase::new().await;
+    assert_eq!(
+        db.text("SELECT has_function_privilege('public', 'enqueue_domain_events()', 'EXECUTE')").await,
+        "false"
+    );
+}
+
+/// An event of another transaction is claimed once it is committed, in whatever order that comes.
+#[tokio::test]
+async fn late_commits() {
+    let db = TestDatabase::new().await;
+    let late = db.hold("INSERT INTO domain_events (event_type, meeting_id) VALUES ('meeting_updated', gen_random_uuid())").await;
+    db.execute("INSERT INTO domain_events (event_type, meeting_id) VALUES ('meeting_updated', gen_random_uuid())").await;
+    assert_eq!(db.run().await.events, 1);
+    late.release().await;
+    assert_eq!(db.run().await.events, 1);
+    assert!(db.run().await.is_idle());
+}
+
+/// For whoever looks with psql: what the next run would claim, oldest first.
+#[tokio::test]
+async fn the_inspection_function_lists_what_is_due() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "INSERT INTO domain_events (event_type) SELECT 'e' || n FROM generate_series(1, 5) n;
+         UPDATE notification_processing SET processing_status = 'completed' WHERE event_id = 1;
+         UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = 2;
+         UPDATE notification_processing SET next_attempt_at = now() - interval '1 h' WHERE event_id = 5",
+    )
+    .await;
+    assert_eq!(db.texts("SELECT event_type FROM get_pending_notification_events(2)").await, ["e5", "e3"]);
+    assert_eq!(db.texts("SELECT event_type FROM get_pending_notification_events()").await, ["e5", "e3", "e4"]);
+}

@@ -1,0 +1,147 @@
+//! Whether everything is set up for the job: a list of checks, each with what was found and, where
+//! something is amiss, what to do.
+//!
+//! It only reads, and tells neither secrets nor anything about people. A check that can't be
+//! carried out is itself a finding; only a database that goes away ends the examination.
+
+mod connection;
+mod machine;
+mod needs;
+mod objects;
+mod queue;
+mod rights;
+mod server;
+
+use std::path::Path;
+
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::db::migrate::pending;
+use crate::db::{Access, Database, Fault, Session, sqlstate};
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// The job works; something costs, misleads or is left to do.
+    Warn,
+    /// The job fails, or misses people.
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How serious the finding is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Ok, found: found.into(), advice: None }
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Warn, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    fn problem(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Problem, found: found.into(), advice: Some(advice.into()) }
+    }
+}
+
+/// What the checks give, or the error that kept them from it.
+type Findings = Result<Vec<Check>, sqlx::Error>;
+
+/// Examines the database, and what of this machine the job needs.
+pub async fn examine(database: &Database, metrics_file: Option<&Path>) -> Findings {
+    let mut session = database.connect().await?;
+    let place = database.describe();
+    let mut checks = within(&mut session, "connection", async |connection: &mut PgConnection| {
+        connection::check(connection, &place).await
+    })
+    .await?;
+    checks.extend(within(&mut session, "server", server::check).await?);
+    checks.push(connection::pooler(database, &mut session).await?);
+    checks.push(server::clock(&mut session).await?);
+    checks.push(migrations(&mut session).await?);
+    let objects = within(&mut session, "tables", objects::check).await?;
+    let are_there = objects.iter().all(|check| check.verdict == Verdict::Ok);
+    checks.extend(objects);
+    let mut rights = within(&mut session, "rights", rights::check).await?;
+    rights.extend(within(&mut session, "row level security", rights::row_level_security).await?);
+    if !are_there {
+        // To be allowed all of a part is no good news.
+        rights.retain(|check| check.verdict != Verdict::Ok);
+    }
+    checks.extend(rights);
+    // What follows reads the tables, and would only say once more that they are not there.
+    if are_there {
+        checks.extend(within(&mut session, "can_view", rights::can_view).await?);
+        checks.extend(within(&mut session, "trigger", queue::trigger).await?);
+        checks.extend(within(&mut session, "queue", queue::unqueued).await?);
+    }
+    checks.extend(within(&mut session, "indexes", objects::indexes).await?);
+    checks.extend(within(&mut session, "vacuum", server::vacuum).await?);
+    checks.extend(machine::metrics_file(metrics_file));
+    session.close().await?;
+    Ok(checks)
+}
+
+/// Carries checks out in a transaction that cannot write.
+async fn within<F>(session: &mut Session, name: &'static str, checks: F) -> Findings
+where
+    F: AsyncFnOnce(&mut PgConnection) -> Findings,
+{
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let found = checks(&mut transaction).await;
+    transaction.rollback().await?;
+    found.or_else(|error| Ok(vec![failed(name, error)?]))
+}
+
+/// A check that could not be carried out.
+fn failed(name: &'static str, error: sqlx::Error) -> Result<Check, sqlx::Error> {
+    if Fault::of(&error) == Fault::Unreachable {
+        return Err(error);
+    }
+    let advice = match sqlstate(&error).as_deref() {
+        Some("42501") => "give the role its rights: scripts/grants.sql",
+        Some("42P01" | "42703" | "42883") => "bring the schema up to date: notify-fan-out migrate",
+        _ => "see the server's log",
+    };
+    Ok(Check::problem(name, format!("could not be checked: {error}"), advice))
+}
+
+async fn migrations(session: &mut Session) -> Result<Check, sqlx::Error> {
+    use crate::db::migrate::MigrationFailed;
+    const NAME: &str = "migrations";
+    match pending(session).await {
+        Ok(missing) if missing.is_empty() => Ok(Check::ok(NAME, "all applied")),
+        Ok(missing) => Ok(Check::problem(
+            NAME,
+            format!("missing: {}", missing.join(", ")),
+            "apply them: notify-fan-out migrate",
+        )),
+        Err(MigrationFailed::Database(error)) => failed(NAME, error),
+        Err(error) => Ok(Check::problem(NAME, error.to_string(), "give the role its rights: scripts/grants.sql")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_finding_counts() {
+        assert!(Verdict::Ok < Verdict::Warn && Verdict::Warn < Verdict::Problem);
+    }
+}

@@ -1,0 +1,27 @@
+-- What is not there of relations ($1) and their columns ($2), pair by pair, and of the rest.
+SELECT needed.relation || coalesce(
+           (SELECT ' is in schema ' || string_agg(n.nspname, ', ' ORDER BY n.nspname)
+                   || ', which is not on the search path or not open to the role'
+              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relname = needed.relation AND c.relkind IN ('r', 'p', 'v', 'm', 'f')),
+           ' does not exist') AS "missing!"
+  FROM (SELECT DISTINCT relation FROM unnest($1::text[]) AS r (relation)) AS needed
+ WHERE to_regclass(needed.relation) IS NULL
+UNION ALL
+SELECT DISTINCT needed.relation || ' has no column ' || needed.name
+  FROM unnest($1::text[], $2::text[]) AS needed (relation, name)
+ WHERE to_regclass(needed.relation) IS NOT NULL
+   AND NOT EXISTS (SELECT FROM pg_attribute a
+                    WHERE a.attrelid = to_regclass(needed.relation) AND a.attname = needed.name
+                      AND a.attnum > 0 AND NOT a.attisdropped)
+UNION ALL
+SELECT 'the function can_view(uuid, uuid) does not exist, or not on the search path'
+ WHERE to_regprocedure('can_view(uuid, uuid)') IS NULL
+UNION ALL
+SELECT 'the function can_view(uuid, uuid) does not return a boolean'
+  FROM pg_proc
+ WHERE oid = to_regprocedure('can_view(uuid, uuid)') AND (prorettype <> 'boolean'::regtype OR proretset)
+UNION ALL
+SELECT 'the sequence notification_claim_token_seq does not exist'
+ WHERE to_regclass('notification_claim_token_seq') IS NULL
+ ORDER BY 1

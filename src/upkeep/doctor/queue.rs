@@ -1,0 +1,48 @@
+//! Whether events get into the queue.
+
+use sqlx::PgConnection;
+
+use super::{Check, Findings};
+use crate::db::Unnamed;
+
+/// The trigger that enqueues them.
+pub(super) async fn trigger(connection: &mut PgConnection) -> Findings {
+    const NAME: &str = "trigger";
+    let found = sqlx::query_file!("src/upkeep/doctor/trigger.sql")
+        .fetch_optional(Unnamed(connection))
+        .await?;
+    Ok(vec![match found {
+        None => Check::problem(
+            NAME,
+            "domain_events has no trigger notify_fan_out_enqueue: new events are not seen",
+            "notify-fan-out migrate makes it if its migration is missing; else restore it from \
+             migrations/0003_enqueue_trigger.sql; then migrate again, for the events in between",
+        ),
+        Some(row) if !row.fires => Check::problem(
+            NAME,
+            "notify_fan_out_enqueue is disabled: new events are not seen",
+            "ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue; then notify-fan-out \
+             migrate, for the events in between",
+        ),
+        Some(row) if !row.may_insert => Check::problem(
+            NAME,
+            "the owner of its function may not insert into notification_processing: the application's inserts fail",
+            "GRANT INSERT ON notification_processing to the owner of enqueue_domain_events()",
+        ),
+        Some(_) => Check::ok(NAME, "there and enabled"),
+    }])
+}
+
+/// Events that it did not catch.
+pub(super) async fn unqueued(connection: &mut PgConnection) -> Findings {
+    const NAME: &str = "queue";
+    let row = sqlx::query_file!("src/upkeep/doctor/unqueued.sql").fetch_one(Unnamed(connection)).await?;
+    let Some(first) = row.first else {
+        return Ok(vec![Check::ok(NAME, "each event of the last day is in it, or was")]);
+    };
+    Ok(vec![Check::problem(
+        NAME,
+        format!("{} events of the last day have no processing row, the first is {first}", row.events),
+        "notify-fan-out migrate enqueues them; was the trigger off, or session_replication_role 'replica'?",
+    )])
+}

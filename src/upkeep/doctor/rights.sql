@@ -1,0 +1,36 @@
+-- The rights that the role lacks: on columns of relations ($1 relation, $2 right, $3 column, entry
+-- by entry), on sequences and functions. What does not exist is told elsewhere.
+WITH needed AS (
+    SELECT r.relation, r.privilege, a.attname::text AS name,
+           has_column_privilege(a.attrelid, a.attnum, r.privilege) AS has_it
+      FROM unnest($1::text[], $2::text[], $3::text[]) AS r (relation, privilege, name)
+      JOIN pg_attribute a ON a.attrelid = to_regclass(r.relation) AND a.attname = r.name
+                         AND a.attnum > 0 AND NOT a.attisdropped
+),
+-- The fence's, and those behind bigserial; those of identity columns ask for no right.
+sequence AS MATERIALIZED (
+    SELECT c.oid
+      FROM pg_class c
+     WHERE c.oid = to_regclass('notification_claim_token_seq') AND c.relkind = 'S'
+    UNION
+    SELECT c.oid
+      FROM pg_attrdef def
+      JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = def.oid
+                      AND d.refclassid = 'pg_class'::regclass
+      JOIN pg_class c ON c.oid = d.refobjid AND c.relkind = 'S'
+     WHERE def.adrelid IN (to_regclass('notifications'), to_regclass('pending_emails'))
+)
+SELECT n.relation || ' (' || string_agg(n.name, ', ' ORDER BY n.name) FILTER (WHERE NOT n.has_it) || ')' AS "object!",
+       n.privilege AS "privilege!", n.privilege <> 'SELECT' AS "is_write!",
+       n.privilege <> 'SELECT' AND bool_or(n.has_it) AS "has_part!"
+  FROM needed n
+ GROUP BY n.relation, n.privilege
+HAVING NOT bool_and(n.has_it)
+UNION ALL
+SELECT 'sequence ' || s.oid::regclass, 'USAGE', true, false
+  FROM sequence s
+ WHERE NOT has_sequence_privilege(s.oid, 'USAGE')
+UNION ALL
+SELECT 'function can_view(uuid, uuid)', 'EXECUTE', false, false
+ WHERE NOT has_function_privilege(to_regprocedure('can_view(uuid, uuid)'), 'EXECUTE')
+ ORDER BY 1, 2
