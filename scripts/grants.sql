@@ -144,7 +144,10 @@ BEGIN
         EXECUTE format('GRANT %s ON %s TO %I', needed.privilege, relation, job);
 
         -- Where row level security is on, a right alone shows no row.
-        may_write := needed.privilege NOT LIKE 'SELECT%';
+        may_write := NOT reads_only AND (
+            needed.name IN ('notification_processing', 'notifications', 'pending_emails', 'notification_once',
+                'notification_pruned')
+            OR needed.name = 'domain_events' AND prune = 'events');
         IF NOT is_bypassing AND (SELECT relrowsecurity FROM pg_class WHERE oid = relation)
            AND NOT EXISTS (
                SELECT FROM pg_policy

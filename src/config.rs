@@ -52,20 +52,23 @@ pub struct RunFlags {
     /// Show what a run would do, in a transaction that cannot write
     #[arg(long)]
     pub dry_run: bool,
-    /// Events claimed at once [env: NOTIFY_FANOUT_BATCH_SIZE] [default: 500]
-    #[arg(long, value_name = "EVENTS", value_parser = parse_batch_size)]
+    /// Events claimed at once
+    #[arg(help = "Events claimed at once [env: NOTIFY_FANOUT_BATCH_SIZE] [default: 500]", long, value_name = "EVENTS", value_parser = parse_batch_size)]
     pub batch_size: Option<u32>,
-    /// Give up pending events older than this [env: NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS] [default: 24]
-    #[arg(long, value_name = "HOURS", value_parser = parse_hours)]
+    /// Give up pending events older than this
+    #[arg(help = "Give up pending events older than this [env: NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS] [default: 24]", long, value_name = "HOURS", value_parser = parse_hours)]
     pub max_event_age_hours: Option<Duration>,
     /// Stop after this many events [default: none]
     #[arg(long, value_name = "EVENTS")]
     pub limit: Option<u64>,
-    /// Claim nothing after this time, such as 55s or 5m [env: NOTIFY_FANOUT_MAX_RUNTIME] [default: 55s]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    /// Claim nothing after this time, such as 55s or 5m
+    #[arg(help = "Claim nothing after this time, such as 55s or 5m [env: NOTIFY_FANOUT_MAX_RUNTIME] [default: 55s]", long, value_name = "TIME", value_parser = parse_time)]
     pub max_runtime: Option<Duration>,
-    /// Refuse to run beside another instance [env: NOTIFY_FANOUT_ALONE] [default: share the work]
-    #[arg(long)]
+    /// Refuse to run beside another instance
+    #[arg(
+        help = "Refuse to run beside another instance [env: NOTIFY_FANOUT_ALONE] [default: share the work]",
+        long
+    )]
     pub alone: bool,
 }
 
@@ -132,9 +135,18 @@ impl Source<'_> {
     }
 
     /// How a run goes about its work.
-    pub fn settings(&self, flags: &RunFlags, processor_id: String) -> Result<Settings, InvalidConfig> {
+    pub fn settings(
+        &self,
+        flags: &RunFlags,
+        processor_id: String,
+    ) -> Result<Settings, InvalidConfig> {
         Ok(Settings {
-            batch_size: self.parsed("NOTIFY_FANOUT_BATCH_SIZE", flags.batch_size, 500, parse_batch_size)?,
+            batch_size: self.parsed(
+                "NOTIFY_FANOUT_BATCH_SIZE",
+                flags.batch_size,
+                500,
+                parse_batch_size,
+            )?,
             max_event_age: self.max_event_age(flags.max_event_age_hours)?,
             stuck_after: self.stuck_after()?,
             max_attempts: self.max_attempts()?,
@@ -151,13 +163,13 @@ impl Source<'_> {
 
     /// Age at which pending events are given up.
     pub fn max_event_age(&self, flag: Option<Duration>) -> Result<Duration, InvalidConfig> {
-        let day = Duration::from_secs(24 * 3600);
+        let day = Duration::from_hours(24);
         self.parsed("NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS", flag, day, parse_hours)
     }
 
     /// Age at which a claim counts as abandoned.
     pub fn stuck_after(&self) -> Result<Duration, InvalidConfig> {
-        let default = Duration::from_secs(600);
+        let default = Duration::from_mins(10);
         self.parsed("NOTIFY_FANOUT_STUCK_AFTER", None, default, parse_time)
     }
 
@@ -215,7 +227,9 @@ impl Source<'_> {
 pub fn parse_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time.is_zero() => Err("must be longer than nothing".to_owned()),
-        Ok(time) if time > Duration::from_secs(10 * 365 * 86_400) => Err("must be ten years at most".to_owned()),
+        Ok(time) if time > Duration::from_hours(10 * 365 * 24) => {
+            Err("must be ten years at most".to_owned())
+        }
         Ok(time) => Ok(time),
         Err(_) => Err("must be a time with its unit, such as 55s, 10m or 30d".to_owned()),
     }
@@ -226,8 +240,9 @@ fn parse_batch_size(text: &str) -> Result<u32, String> {
 }
 
 fn parse_hours(text: &str) -> Result<Duration, String> {
-    let hours = whole(text, 1, 87_600).map_err(|error| format!("the age in hours must be {error}"))?;
-    Ok(Duration::from_secs(u64::from(hours) * 3600))
+    let hours =
+        whole(text, 1, 87_600).map_err(|error| format!("the age in hours must be {error}"))?;
+    Ok(Duration::from_hours(u64::from(hours)))
 }
 
 fn whole(text: &str, least: u32, most: u32) -> Result<u32, String> {
@@ -256,9 +271,15 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn problem<T>(variable: &'static str, value: &str, read: impl Fn(&Source<'_>) -> Result<T, InvalidConfig>) -> String {
+    fn problem<T>(
+        variable: &'static str,
+        value: &str,
+        read: impl Fn(&Source<'_>) -> Result<T, InvalidConfig>,
+    ) -> String {
         let get = |name: &str| (name == variable).then(|| value.to_owned());
-        read(&Source(&get)).err().map_or_else(|| "accepted".to_owned(), |error| error.to_string())
+        read(&Source(&get))
+            .err()
+            .map_or_else(|| "accepted".to_owned(), |error| error.to_string())
     }
 
     #[test]
@@ -274,20 +295,27 @@ mod tests {
             @r#"NOTIFY_FANOUT_MAX_ATTEMPTS: attempts must be a whole number from 1 to 100; it is "many""#);
         insta::assert_snapshot!(problem("NOTIFY_FANOUT_DRY_RUN", "ture", |source| source.dry_run(&RunFlags::default())),
             @r#"NOTIFY_FANOUT_DRY_RUN: must be true or false; it is "ture""#);
-        insta::assert_snapshot!(problem("LOG_LEVEL", "LOUD", |source| source.log_level()),
+        insta::assert_snapshot!(problem("LOG_LEVEL", "LOUD", |source| source.log_level().map(drop)),
             @r#"LOG_LEVEL: must be DEBUG, INFO, WARN or ERROR; it is "LOUD""#);
     }
 
     #[test]
     fn an_error_never_repeats_the_url() {
-        let error = problem("DATABASE_URL", "mysql://me:hunter2@host/db", |source| source.database());
-        assert!(error.starts_with("DATABASE_URL: not a PostgreSQL URL"), "{error}");
+        let error = problem("DATABASE_URL", "mysql://me:hunter2@host/db", |source| {
+            source.database().map(drop)
+        });
+        assert!(
+            error.starts_with("DATABASE_URL: not a PostgreSQL URL"),
+            "{error}"
+        );
         assert!(!error.contains("hunter2"));
     }
 
     #[test]
     fn an_http_address_is_told_from_a_connection_string() {
-        let error = problem("SUPABASE_URL", "https://abc.supabase.co", |source| source.database());
+        let error = problem("SUPABASE_URL", "https://abc.supabase.co", |source| {
+            source.database().map(drop)
+        });
         assert!(error.contains("connection string"), "{error}");
     }
 
@@ -303,12 +331,19 @@ mod tests {
             _ => None,
         };
         let settings = Source(&get).settings(&flags, String::new()).expect("valid");
-        assert_eq!((settings.batch_size, settings.max_runtime.as_secs()), (7, 55));
+        assert_eq!(
+            (settings.batch_size, settings.max_runtime.as_secs()),
+            (7, 55)
+        );
     }
 
     #[test]
     fn misspelt_variables_are_found() {
-        let names = ["NOTIFY_FANOUT_BATCHSIZE", "NOTIFY_FANOUT_BATCH_SIZE", "PATH"];
+        let names = [
+            "NOTIFY_FANOUT_BATCHSIZE",
+            "NOTIFY_FANOUT_BATCH_SIZE",
+            "PATH",
+        ];
         let unknown = unknown_variables(names.into_iter().map(str::to_owned));
         assert_eq!(unknown, ["NOTIFY_FANOUT_BATCHSIZE"]);
     }

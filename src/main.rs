@@ -1,9 +1,10 @@
 //! Reads the environment, parses the command line, and turns the result into an exit code.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
-use notify_fan_out::cli::{Cli, ExitStatus, dispatch};
+use notify_fan_out::cli::{Cli, ExitStatus, Failure, dispatch};
 use notify_fan_out::config::{InvalidConfig, Source, unknown_variables};
 use notify_fan_out::telemetry;
 
@@ -27,7 +28,10 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitStatus::Config.into();
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the runtime can't be started: {error}");
@@ -36,6 +40,10 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(dispatch(cli, &source)) {
         Ok(status) => status.into(),
+        // Whoever reads the output, such as `head`, has seen enough.
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            ExitStatus::Success.into()
+        }
         Err(failure) => {
             eprintln!("error: {failure}");
             failure.status().into()
@@ -45,8 +53,13 @@ fn main() -> ExitCode {
 
 fn start_log(source: &Source<'_>) -> Result<(), InvalidConfig> {
     telemetry::init(source.log_level()?, source.log_format()?);
-    for name in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
-        tracing::warn!(variable = name, "nothing reads this variable; is it misspelt?");
+    for name in
+        unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+    {
+        tracing::warn!(
+            variable = name,
+            "nothing reads this variable; is it misspelt?"
+        );
     }
     Ok(())
 }

@@ -3,10 +3,10 @@
 use std::io::IsTerminal;
 
 use tracing::Level;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::Layer;
 
 use crate::config::LogFormat;
 
@@ -20,5 +20,7 @@ pub fn init(level: Level, format: LogFormat) {
         LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(own)).init();
+    // One filter for all, not one of the layer's: after `enabled!` has said no, as sqlx asks for
+    // every notice of the server, a layer's filter would swallow the next entry.
+    tracing_subscriber::registry().with(own).with(layer).init();
 }

@@ -45,7 +45,11 @@ impl Job {
     /// Waits for its end, which has to be a good one.
     pub(crate) fn wait(mut self) -> anyhow::Result<Used> {
         let ended = self.0.wait4()?;
-        ensure!(ended.status.success(), "the job failed ({}); its log is {LOG}", ended.status);
+        ensure!(
+            ended.status.success(),
+            "the job failed ({}); its log is {LOG}",
+            ended.status
+        );
         Ok(Used {
             cpu: ended.rusage.utime + ended.rusage.stime,
             peak_bytes: ended.rusage.maxrss,
@@ -55,11 +59,18 @@ impl Job {
 
 /// Runs so many jobs at once. The time is that from the start of the first to the exit of the
 /// last.
-pub(crate) fn run(url: &str, workers: u32, arguments: &[&str]) -> anyhow::Result<(Duration, Vec<Used>)> {
+pub(crate) fn run(
+    url: &str,
+    workers: u32,
+    arguments: &[&str],
+) -> anyhow::Result<(Duration, Vec<Used>)> {
     let started = Instant::now();
     let jobs: Vec<Job> = (0..workers)
         .map(|_| Job::start(url, arguments))
         .collect::<anyhow::Result<_>>()?;
-    let used = jobs.into_iter().map(Job::wait).collect::<anyhow::Result<_>>()?;
+    let used = jobs
+        .into_iter()
+        .map(Job::wait)
+        .collect::<anyhow::Result<_>>()?;
     Ok((started.elapsed(), used))
 }

@@ -25,12 +25,16 @@ pub(crate) struct Lab {
 impl Lab {
     /// Makes the database and builds the world in it.
     pub(crate) async fn build(options: Options) -> anyhow::Result<Self> {
-        let server = std::env::var("BENCH_DATABASE_URL")
-            .context("BENCH_DATABASE_URL is not set: call ./scripts/bench.sh, which starts a PostgreSQL")?;
+        let server = std::env::var("BENCH_DATABASE_URL").context(
+            "BENCH_DATABASE_URL is not set: call ./scripts/bench.sh, which starts a PostgreSQL",
+        )?;
         let connect: PgConnectOptions = server.parse().context("BENCH_DATABASE_URL")?;
         let connect = connect.disable_statement_logging();
         let mut outside = PgConnection::connect_with(&connect).await?;
-        for statement in ["DROP DATABASE IF EXISTS bench WITH (FORCE)", "CREATE DATABASE bench"] {
+        for statement in [
+            "DROP DATABASE IF EXISTS bench WITH (FORCE)",
+            "CREATE DATABASE bench",
+        ] {
             sqlx::raw_sql(statement).execute(&mut outside).await?;
         }
         sqlx::raw_sql(
@@ -63,7 +67,12 @@ impl Lab {
         }
         self.sql(include_str!("world.sql")).await?;
         self.sql(include_str!("events.sql")).await?;
-        self.sql("VACUUM (ANALYZE)").await
+        self.sql("VACUUM (ANALYZE)").await?;
+        for setting in self.options.settings.clone() {
+            self.sql(&format!("ALTER DATABASE bench SET {setting}"))
+                .await?;
+        }
+        Ok(())
     }
 
     /// A new connection, which has nothing cached.
@@ -95,16 +104,24 @@ impl Lab {
 
     /// A proxy in front of the server, and the URL of the database through it.
     pub(crate) fn proxy(&self) -> anyhow::Result<(Proxy, String)> {
-        let folder = self.connect.get_socket().context("the server has to listen on a Unix socket")?;
+        let folder = self
+            .connect
+            .get_socket()
+            .context("the server has to listen on a Unix socket")?;
         let proxy = Proxy::start(&folder.join(format!(".s.PGSQL.{}", self.connect.get_port())))?;
         // Asking for TLS first is connecting, and not what is counted.
-        let connect = self.connect.clone().socket(proxy.folder()).ssl_mode(PgSslMode::Disable);
+        let connect = self
+            .connect
+            .clone()
+            .socket(proxy.folder())
+            .ssl_mode(PgSslMode::Disable);
         Ok((proxy, connect.to_url_lossy().to_string()))
     }
 
     /// Transactions that the server has counted in the database.
     pub(crate) async fn commits(&mut self) -> anyhow::Result<i64> {
-        let count = sqlx::query_scalar("SELECT xact_commit FROM pg_stat_database WHERE datname = $1");
+        let count =
+            sqlx::query_scalar("SELECT xact_commit FROM pg_stat_database WHERE datname = $1");
         Ok(count.bind(DATABASE).fetch_one(&mut self.outside).await?)
     }
 

@@ -32,18 +32,42 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
             lab.expect_all_completed().await?;
             times[at].push(time.as_secs_f64());
             busy[at].push(used.iter().map(|used| used.cpu.as_secs_f64()).sum::<f64>());
-            peaks[at] = used.iter().map(|used| used.peak_bytes).chain([peaks[at]]).max().unwrap_or(0);
+            peaks[at] = used
+                .iter()
+                .map(|used| used.peak_bytes)
+                .chain([peaks[at]])
+                .max()
+                .unwrap_or(0);
         }
     }
     let events = f64::from(lab.options.events());
     let rate = |time: f64| format!("{:.0}", events / time);
-    let mut table = table(&["", "seconds", "× limit", "events/s", "client's CPU s", "peak MiB"]);
+    let mut table = table(&[
+        "",
+        "seconds",
+        "× limit",
+        "events/s",
+        "client's CPU s",
+        "peak MiB",
+    ]);
     let limit = Sample::of(limits.iter().copied());
-    table.add_row(["limit: bare inserts, one connection", &limit.show(2, "").to_string(), "1", &rate(limit.median), "", ""]);
+    table.add_row([
+        "limit: bare inserts, one connection",
+        &limit.show(2, "").to_string(),
+        "1",
+        &rate(limit.median),
+        "",
+        "",
+    ]);
     let mut results = Vec::new();
     for (at, &workers) in workers.iter().enumerate() {
         let time = Sample::of(times[at].iter().copied());
-        let ratio = Sample::of(times[at].iter().zip(&limits).map(|(time, limit)| time / limit));
+        let ratio = Sample::of(
+            times[at]
+                .iter()
+                .zip(&limits)
+                .map(|(time, limit)| time / limit),
+        );
         let cpu = Sample::of(busy[at].iter().copied());
         table.add_row([
             format!("{workers} × the job"),
@@ -61,7 +85,11 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     }
     Ok(Section {
         name: "load",
-        title: format!("The mixed load: {} events, median (min–max) of {} runs", lab.options.events(), limit.runs),
+        title: format!(
+            "The mixed load: {} events, median (min–max) of {} runs",
+            lab.options.events(),
+            limit.runs
+        ),
         table,
         notes: vec![format!(
             "Rows written: {} notifications, {} mails, {} processing rows. Each ratio is taken \
@@ -86,12 +114,14 @@ async fn warm_up(lab: &mut Lab) -> anyhow::Result<[i64; 3]> {
     Ok([
         lab.count("SELECT count(*) FROM notifications").await?,
         lab.count("SELECT count(*) FROM pending_emails").await?,
-        lab.count("SELECT count(*) FROM notification_processing").await?,
+        lab.count("SELECT count(*) FROM notification_processing")
+            .await?,
     ])
 }
 
 async fn limit(lab: &mut Lab) -> anyhow::Result<f64> {
-    lab.sql("TRUNCATE bare.notifications, bare.pending_emails, bare.notification_processing").await?;
+    lab.sql("TRUNCATE bare.notifications, bare.pending_emails, bare.notification_processing")
+        .await?;
     lab.sql("VACUUM profiles, domain_events").await?;
     lab.sql("CHECKPOINT").await?;
     let mut connection = lab.connect().await?;

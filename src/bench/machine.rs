@@ -32,16 +32,23 @@ pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
     add("cores", std::thread::available_parallelism()?.to_string());
     add("processor", proc_value("/proc/cpuinfo", "model name"));
     add("memory", proc_value("/proc/meminfo", "MemTotal"));
-    add("job", format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
-    let settings = sqlx::query("SELECT name, current_setting(name) AS value FROM unnest($1) AS name")
-        .bind(SETTINGS)
-        .fetch_all(&mut lab.db)
-        .await?;
+    add(
+        "job",
+        format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+    );
+    let settings =
+        sqlx::query("SELECT name, current_setting(name) AS value FROM unnest($1) AS name")
+            .bind(SETTINGS)
+            .fetch_all(&mut lab.db)
+            .await?;
     for setting in settings {
         add(setting.get("name"), setting.get("value"));
     }
     for (name, size) in lab.options.world.sizes() {
         add(name, size.to_string());
+    }
+    for setting in &lab.options.settings {
+        add("changed setting", setting.clone());
     }
     add("events", lab.options.events().to_string());
     Ok(Section {
@@ -60,5 +67,8 @@ fn proc_value(path: &str, key: &str) -> String {
         .lines()
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.trim() == key)
-        .map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
+        .map_or_else(
+            || "unknown".to_owned(),
+            |(_, value)| value.trim().to_owned(),
+        )
 }

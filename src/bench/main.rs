@@ -1,4 +1,4 @@
-//! The benchmark. `scripts/bench.sh` starts the PostgreSQL that it needs.
+//! The benchmark. `scripts/bench.sh` starts the database server that it needs.
 
 mod job;
 mod lab;

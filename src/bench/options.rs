@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Measures the job against what PostgreSQL itself needs for the same rows.
+/// Measures the job against what the database itself needs for the same rows.
 #[derive(Debug, Parser)]
-#[command(name = "scripts/bench.sh", after_help = "\
+#[command(
+    name = "scripts/bench.sh",
+    after_help = "\
 Examples:
   scripts/bench.sh                              everything (about an hour)
   scripts/bench.sh --quick                      everything at a small size, to see that it works
   scripts/bench.sh --only load,statements       where the time of the default load goes
-  scripts/bench.sh --only claim --history 1000000")]
+  scripts/bench.sh --only claim --history 1000000"
+)]
 pub(crate) struct Options {
     /// Measure only this
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
@@ -44,6 +47,9 @@ pub(crate) struct Options {
     /// Run the load once more and leave the plans of its statements, as carried out, in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) plans: Option<PathBuf>,
+    /// Change a setting of the database, such as `jit=off`, to see what it does
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
     #[command(flatten)]
     pub(crate) world: World,
     /// `cargo bench` says so

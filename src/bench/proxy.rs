@@ -92,7 +92,8 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
     thread::spawn(move || {
         let mut messages = Messages::default();
         let _ = pass(&mut from_server, &mut to_client, |bytes| {
-            down.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            down.received
+                .fetch_add(bytes.len() as u64, Ordering::Relaxed);
             messages.read(bytes, |kind, head| {
                 if kind == b'C' && head == b"COMMIT" {
                     down.commits.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +147,9 @@ impl Messages {
                 }
             } else {
                 let taken = self.left.min(bytes.len());
-                let seen = (HEADER + BODY_SEEN).saturating_sub(self.head.len()).min(taken);
+                let seen = (HEADER + BODY_SEEN)
+                    .saturating_sub(self.head.len())
+                    .min(taken);
                 self.head.extend_from_slice(&bytes[..seen]);
                 bytes = &bytes[taken..];
                 self.left -= taken;

@@ -29,7 +29,9 @@ impl Sample {
 
     /// `1.43 (1.40–1.51)`, with so many digits behind the point.
     pub(crate) fn show(&self, digits: usize, unit: &'static str) -> impl fmt::Display {
-        let Self { median, min, max, .. } = self;
+        let Self {
+            median, min, max, ..
+        } = self;
         format!("{median:.digits$}{unit} ({min:.digits$}–{max:.digits$})")
     }
 }

@@ -31,10 +31,14 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// One run by one worker with the server's bookkeeping on.
 pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     lab.restore().await?;
-    lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'all'").await?;
-    sqlx::raw_sql("SELECT pg_stat_statements_reset()").execute(&mut lab.outside).await?;
+    lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'all'")
+        .await?;
+    sqlx::raw_sql("SELECT pg_stat_statements_reset()")
+        .execute(&mut lab.outside)
+        .await?;
     let (time, _) = job::run(&lab.url, 1, &[])?;
-    lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'none'").await?;
+    lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'none'")
+        .await?;
     lab.expect_all_completed().await?;
     let statements: Vec<Statement> = sqlx::query_as(include_str!("statements.sql"))
         .bind("bench")
@@ -42,9 +46,23 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         .await?;
 
     let labels = labels()?;
-    let mut table = table(&["statement", "calls", "rows", "total ms", "mean ms", "plan ms", "WAL MiB", "buffer hits", "reads", "spilled"]);
+    let mut table = table(&[
+        "statement",
+        "calls",
+        "rows",
+        "total ms",
+        "mean ms",
+        "plan ms",
+        "WAL MiB",
+        "buffer hits",
+        "reads",
+        "spilled",
+    ]);
     let mut results = Vec::new();
-    for statement in statements.iter().filter(|statement| statement.exec_ms + statement.plan_ms >= 1.0) {
+    for statement in statements
+        .iter()
+        .filter(|statement| statement.exec_ms + statement.plan_ms >= 1.0)
+    {
         let total = statement.exec_ms + statement.plan_ms;
         let label = label(statement, &labels);
         table.add_row([
@@ -87,7 +105,8 @@ pub(crate) async fn plans(lab: &mut Lab, file: &Path) -> anyhow::Result<()> {
     lab.sql(include_str!("plans.sql")).await?;
     let before = std::fs::read(&log).with_context(|| log.clone())?.len();
     job::run(&lab.url, 1, &[])?;
-    lab.sql("ALTER DATABASE bench RESET session_preload_libraries").await?;
+    lab.sql("ALTER DATABASE bench RESET session_preload_libraries")
+        .await?;
     let plans = std::fs::read(&log)?;
     std::fs::write(file, &plans[before.min(plans.len())..])?;
     Ok(())
@@ -120,18 +139,28 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     };
     table.add_row(row("the load", load));
     table.add_row(row("nothing due", idle));
-    let more = |of: fn(&Traffic) -> u64, units: f64| per(of(&load) - of(&idle).min(of(&load)), units);
+    let more =
+        |of: fn(&Traffic) -> u64, units: f64| per(of(&load) - of(&idle).min(of(&load)), units);
     table.add_row([
         "more per batch of 500".to_owned(),
         format!("{:.2}", more(|traffic| traffic.round_trips, batches)),
         format!("{:.2}", more(|traffic| traffic.commits, batches)),
-        format!("{:.1}", more(|traffic| traffic.bytes_sent, batches * 1024.0)),
-        format!("{:.1}", more(|traffic| traffic.bytes_received, batches * 1024.0)),
+        format!(
+            "{:.1}",
+            more(|traffic| traffic.bytes_sent, batches * 1024.0)
+        ),
+        format!(
+            "{:.1}",
+            more(|traffic| traffic.bytes_received, batches * 1024.0)
+        ),
     ]);
     let commits = per(load.commits, events / 1000.0);
     Ok(Section {
         name: "round_trips",
-        title: format!("Round trips and commits: {} events, one worker", lab.options.events()),
+        title: format!(
+            "Round trips and commits: {} events, one worker",
+            lab.options.events()
+        ),
         table,
         notes: vec![format!(
             "Per 1,000 events: {commits:.2} commits. The server counted {server_commits} transactions.",
@@ -152,7 +181,11 @@ fn labels() -> anyhow::Result<Vec<(String, String)>> {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "sql") {
             let text = std::fs::read_to_string(&path)?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             labels.push((name, text.lines().next().unwrap_or_default().to_owned()));
         }
     }
@@ -165,9 +198,20 @@ fn label(statement: &Statement, labels: &[(String, String)]) -> String {
     let known = labels
         .iter()
         .find(|(_, line)| !line.is_empty() && statement.query.contains(line.as_str()));
-    let words = statement.query.split_whitespace().collect::<Vec<_>>().join(" ");
-    let label = known.map_or_else(|| words.chars().take(70).collect(), |(name, _)| name.clone());
-    if statement.toplevel { label } else { format!("· {label}") }
+    let words = statement
+        .query
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let label = known.map_or_else(
+        || words.chars().take(70).collect(),
+        |(name, _)| name.clone(),
+    );
+    if statement.toplevel {
+        label
+    } else {
+        format!("· {label}")
+    }
 }
 
 /// A count that is far from where floating point ends.

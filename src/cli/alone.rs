@@ -38,7 +38,10 @@ async fn lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         .execute(&mut *connection)
         .await?;
-    sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "acquired!""#, LOCK_KEY)
-        .fetch_one(Unnamed(connection))
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock($1) AS "acquired!""#,
+        LOCK_KEY
+    )
+    .fetch_one(Unnamed(connection))
+    .await
 }

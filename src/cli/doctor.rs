@@ -30,16 +30,28 @@ pub(super) async fn execute(
     let checks = examine(&database, metrics_file.as_deref())
         .await
         .map_err(|error| database_failure(&database, error))?;
-    let verdict = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
+    let verdict = checks
+        .iter()
+        .map(|check| check.verdict)
+        .max()
+        .unwrap_or(Verdict::Ok);
     match format {
         Format::Json => output::json(&json!({ "verdict": verdict, "checks": checks }))?,
         Format::Text => output::text(&in_words(&checks, Style::stdout()))?,
     }
-    Ok(if verdict == Verdict::Problem { ExitStatus::CheckFailed } else { ExitStatus::Success })
+    Ok(if verdict == Verdict::Problem {
+        ExitStatus::CheckFailed
+    } else {
+        ExitStatus::Success
+    })
 }
 
 fn in_words(checks: &[Check], style: Style) -> String {
-    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let width = checks
+        .iter()
+        .map(|check| check.name.len())
+        .max()
+        .unwrap_or(0);
     let mut words = String::new();
     for check in checks {
         let verdict = match check.verdict {
@@ -52,7 +64,12 @@ fn in_words(checks: &[Check], style: Style) -> String {
             let _ = writeln!(words, "{:9}{:<width$}  → {advice}", "", "");
         }
     }
-    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    let count = |verdict| {
+        checks
+            .iter()
+            .filter(|check| check.verdict == verdict)
+            .count()
+    };
     let _ = match (count(Verdict::Problem), count(Verdict::Warn)) {
         (0, 0) => writeln!(words, "\nAll is well."),
         (0, warnings) => writeln!(words, "\nThe job works. Warnings: {warnings}."),
@@ -66,18 +83,51 @@ mod tests {
     use super::*;
 
     fn check(name: &'static str, verdict: Verdict, found: &str, advice: Option<&str>) -> Check {
-        Check { name, verdict, found: found.to_owned(), advice: advice.map(str::to_owned) }
+        Check {
+            name,
+            verdict,
+            found: found.to_owned(),
+            advice: advice.map(str::to_owned),
+        }
     }
 
     #[test]
     fn findings_are_aligned_and_counted() {
         let checks = [
             check("server", Verdict::Ok, "PostgreSQL 15.14", None),
-            check("clock", Verdict::Warn, "this machine is 3.0 s behind the server", Some("set the clock")),
-            check("row level security", Verdict::Problem, "hides rows of profiles", Some("a policy")),
+            check(
+                "clock",
+                Verdict::Warn,
+                "this machine is 3.0 s behind the server",
+                Some("set the clock"),
+            ),
+            check(
+                "row level security",
+                Verdict::Problem,
+                "hides rows of profiles",
+                Some("a policy"),
+            ),
         ];
-        insta::assert_snapshot!(in_words(&checks, Style::plain()), @"");
-        insta::assert_snapshot!(in_words(&checks[..1], Style::plain()), @"");
-        insta::assert_snapshot!(in_words(&checks[..2], Style::plain()), @"");
+        insta::assert_snapshot!(in_words(&checks, Style::plain()), @r"
+        ok       server              PostgreSQL 15.14
+        warn     clock               this machine is 3.0 s behind the server
+                                     → set the clock
+        problem  row level security  hides rows of profiles
+                                     → a policy
+
+        Problems: 1. Warnings: 1.
+        ");
+        insta::assert_snapshot!(in_words(&checks[..1], Style::plain()), @r"
+        ok       server  PostgreSQL 15.14
+
+        All is well.
+        ");
+        insta::assert_snapshot!(in_words(&checks[..2], Style::plain()), @r"
+        ok       server  PostgreSQL 15.14
+        warn     clock   this machine is 3.0 s behind the server
+                         → set the clock
+
+        The job works. Warnings: 1.
+        ");
     }
 }

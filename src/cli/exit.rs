@@ -38,8 +38,9 @@ impl Failure {
     pub fn status(&self) -> ExitStatus {
         match self {
             Self::Config(_) | Self::Usage(_) => ExitStatus::Config,
-            Self::Database { error, .. } => of_database(error),
-            Self::Migration(MigrationFailed::Database(error)) => of_database(error),
+            Self::Database { error, .. } | Self::Migration(MigrationFailed::Database(error)) => {
+                of_database(error)
+            }
             Self::Migration(_) | Self::Refused(_) | Self::Output(_) => ExitStatus::Failure,
         }
     }

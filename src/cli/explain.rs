@@ -22,7 +22,7 @@ Examples:
 It reads only. What a settled event did is told by the rows that are there; what another would
 do, and who is passed over, by the rules, preferences and memberships as they are now.")]
 pub(super) struct Arguments {
-    /// The event: domain_events.id
+    /// The event, by its number
     event_id: i64,
     /// Only this person
     #[arg(long, value_name = "UUID")]
@@ -39,7 +39,9 @@ pub(super) async fn execute(
     let explanation = explain(&database, event_id, user)
         .await
         .map_err(|failed| run_failure(&database, failed))?
-        .ok_or_else(|| Failure::Refused(format!("there is no event {event_id} in domain_events")))?;
+        .ok_or_else(|| {
+            Failure::Refused(format!("there is no event {event_id} in domain_events"))
+        })?;
     match format {
         Format::Json => output::json(&explanation)?,
         Format::Text => output::text(&in_words(&explanation, user, Style::stdout()))?,
@@ -86,10 +88,19 @@ fn head(explanation: &Explanation, style: Style) -> String {
     let title = format!("event {}  {}", explanation.event_id, explanation.event_type);
     let mut words = style.bold(&title);
     words.push('\n');
-    let _ = writeln!(words, "  {:<9} {}", "occurred", time(explanation.occurred_at));
+    let _ = writeln!(
+        words,
+        "  {:<9} {}",
+        "occurred",
+        time(explanation.occurred_at)
+    );
     let status = match explanation.status.as_deref() {
         None => style.bad("no row in notification_processing; see notify-fan-out doctor"),
-        Some("completed") => format!("{} {}", style.good("completed"), time(explanation.completed_at)),
+        Some("completed") => format!(
+            "{} {}",
+            style.good("completed"),
+            time(explanation.completed_at)
+        ),
         Some("failed") => format!("{} {}", style.bad("failed"), time(explanation.completed_at)),
         Some("pending") => format!("pending, due {}", time(explanation.next_attempt_at)),
         Some(other) => other.to_owned(),
@@ -108,13 +119,21 @@ fn head(explanation: &Explanation, style: Style) -> String {
 }
 
 fn time(time: Option<DateTime<Utc>>) -> String {
-    time.map_or_else(|| "at an unknown time".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+    time.map_or_else(
+        || "at an unknown time".to_owned(),
+        |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
 }
 
 /// A title for each plan, its people below it, and for each what the channels do.
 fn candidates(words: &mut String, candidates: &[Candidate], style: Style) {
-    let lines: Vec<_> = candidates.iter().map(|candidate| channels(candidate)).collect();
-    let width = lines.iter().flatten().map(|line| line.outcome.chars().count()).max().unwrap_or(0);
+    let lines: Vec<_> = candidates.iter().map(channels).collect();
+    let width = lines
+        .iter()
+        .flatten()
+        .map(|line| line.outcome.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut title = &None;
     for (candidate, lines) in candidates.iter().zip(&lines) {
         if candidate.title != *title {
@@ -125,8 +144,17 @@ fn candidates(words: &mut String, candidates: &[Candidate], style: Style) {
         }
         let name = candidate.name.as_deref().unwrap_or_default();
         let _ = writeln!(words, "    {}  {name}", candidate.user_id);
-        for Line { channel, outcome, decided_by } in lines {
-            let _ = writeln!(words, "      {channel:<5}{outcome:<width$}  {}", style.dim(decided_by));
+        for Line {
+            channel,
+            outcome,
+            decided_by,
+        } in lines
+        {
+            let _ = writeln!(
+                words,
+                "      {channel:<5}{outcome:<width$}  {}",
+                style.dim(decided_by)
+            );
         }
     }
 }
@@ -139,7 +167,11 @@ struct Line<'a> {
 
 /// A line a channel; one for both where they say the same.
 fn channels(candidate: &Candidate) -> Vec<Line<'_>> {
-    let line = |channel, decision| Line { channel, outcome: outcome(channel, decision), decided_by: &decision.decided_by };
+    let line = |channel, decision| Line {
+        channel,
+        outcome: outcome(channel, decision),
+        decided_by: &decision.decided_by,
+    };
     let Candidate { in_app, email, .. } = candidate;
     if in_app.outcome == email.outcome && in_app.decided_by == email.decided_by {
         return vec![line("both", in_app)];

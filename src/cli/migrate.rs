@@ -64,9 +64,18 @@ fn in_words(report: &MigrateReport) -> String {
         let _ = writeln!(words, "index    {index}");
     }
     for (count, what) in [
-        (report.online.backfilled_pending, "events found without a processing row, pending now"),
-        (report.online.backfilled_expired, "events too old for it, recorded as failed (expired)"),
-        (report.online.backfilled_once, "nudges of an older job remembered"),
+        (
+            report.online.backfilled_pending,
+            "events found without a processing row, pending now",
+        ),
+        (
+            report.online.backfilled_expired,
+            "events too old for it, recorded as failed (expired)",
+        ),
+        (
+            report.online.backfilled_once,
+            "nudges of an older job remembered",
+        ),
     ] {
         if count > 0 {
             let _ = writeln!(words, "filled   {count} {what}");

@@ -1,16 +1,16 @@
 //! The commands: one file each. Only here is anything printed.
 
 mod alone;
+mod doctor;
 mod exit;
 mod explain;
 mod migrate;
 mod output;
+mod prune;
+mod retry;
 mod run;
 mod seed;
 mod signals;
-mod doctor;
-mod prune;
-mod retry;
 mod status;
 mod words;
 
@@ -47,7 +47,13 @@ pub struct Cli {
     #[command(flatten)]
     run: run::Arguments,
     /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     format: Format,
 }
 
@@ -118,16 +124,23 @@ pub enum Failure {
 
 /// Opens a connection.
 async fn connect(database: &Database) -> Result<Session, Failure> {
-    database.connect().await.map_err(|error| database_failure(database, error))
+    database
+        .connect()
+        .await
+        .map_err(|error| database_failure(database, error))
 }
 
 /// Says where an error came from, and what to do about those that have a known remedy.
 fn database_failure(database: &Database, error: sqlx::Error) -> Failure {
     let advice = match sqlstate(&error).as_deref() {
         Some("28000" | "28P01" | "3D000") => "; check user, password and database in DATABASE_URL",
-        Some("42P01" | "42703" | "42883") => "; is the schema up to date? Run: notify-fan-out migrate",
+        Some("42P01" | "42703" | "42883") => {
+            "; is the schema up to date? Run: notify-fan-out migrate"
+        }
         Some("42501") => "; the role lacks a right. See: notify-fan-out doctor, scripts/grants.sql",
-        Some("25006") => "; this server takes no writes (a standby?); a dry run works on it",
+        Some("25006" | "0A000") => {
+            "; this server takes no writes (a standby?); a dry run works on it"
+        }
         _ if Fault::of(&error) == Fault::Unreachable => "; is it running, and DATABASE_URL right?",
         _ => "",
     };

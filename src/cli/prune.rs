@@ -17,14 +17,17 @@ use crate::upkeep::prune::{Prune, PruneReport, Scope};
 #[command(after_help = "\
 Examples:
   notify-fan-out prune --older-than 30d --dry-run   count, and delete nothing
-  notify-fan-out prune --older-than 30d             read notifications, sent e-mails, processing rows
-  notify-fan-out prune --older-than 90d --events    and the events that nothing refers to any more
+  notify-fan-out prune --older-than 30d
+  notify-fan-out prune --older-than 90d --events    and events, once nothing refers to them
 
-Deleted are notifications read, e-mails sent and events completed longer ago than that; never what is
-unread, not sent, pending or failed. An event stays as long as a notification or an e-mail of it does,
-and is not processed again without its processing row: notification_pruned remembers it.
+Deleted are notifications that were read, e-mails that were sent, and processing
+rows of events that were completed longer ago than that; never what is unread, not
+sent, pending or failed. An event stays as long as one of its notifications or
+e-mails does. Without its processing row it is not processed again:
+notification_pruned remembers it.
 
-Every batch commits by itself. SIGTERM or Ctrl-C stops after the batch in hand; run again, it goes on.")]
+Every batch commits by itself. SIGTERM or Ctrl-C stops after the batch in hand; run
+it again to go on.")]
 pub(super) struct Arguments {
     /// Delete what was done longer ago than this, such as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -65,7 +68,9 @@ pub(super) async fn execute(
         .await;
     bar.finish_and_clear();
     // What went before an error is gone all the same.
-    print(prune.report(), scope, false, format)?;
+    if result.is_ok() || prune.report().has_deleted() {
+        print(prune.report(), scope, false, format)?;
+    }
     result.map_err(refused)?;
     Ok(ExitStatus::Success)
 }
@@ -155,7 +160,7 @@ mod tests {
             stopped_early: true,
         };
         let scope = Scope {
-            older_than: Duration::from_secs(30 * 86_400),
+            older_than: Duration::from_hours(30 * 24),
             events: true,
         };
         (report, scope)

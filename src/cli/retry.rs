@@ -23,8 +23,9 @@ Examples:
   notify-fan-out retry --type document_uploaded --error expired
   notify-fan-out status                             what failed, and why
 
-Filters narrow each other. Only failed events are put back: as if they had never been tried, their age
-counted from now. Their error stays readable until the next attempt is settled.")]
+Filters narrow each other. Only failed events are put back: as if they had never
+been tried, their age counted from now. Their error stays readable until the next
+attempt is settled.")]
 pub(super) struct Arguments {
     /// These events
     #[arg(value_name = "EVENT_ID")]
@@ -87,14 +88,16 @@ pub(super) async fn execute(
         let stop = signals::stop_on_signal()?;
         retry(&mut session, &filter, &stop).await
     };
-    match format {
-        Format::Json => output::json(&Document {
-            dry_run,
-            report: &report,
-        })?,
-        Format::Text => output::text(&in_words(&report, &filter, dry_run))?,
-    }
     // What was put back before an error is pending all the same.
+    if result.is_ok() || report.retried_count > 0 {
+        match format {
+            Format::Json => output::json(&Document {
+                dry_run,
+                report: &report,
+            })?,
+            Format::Text => output::text(&in_words(&report, &filter, dry_run))?,
+        }
+    }
     result.map_err(refused)?;
     Ok(ExitStatus::Success)
 }

@@ -3,12 +3,13 @@
 mod dry;
 mod summary;
 
+use std::io::IsTerminal;
 use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 
+use super::alone::Alone;
 use super::{ExitStatus, Failure, database_failure, output, signals};
 use crate::config::{Format, RunFlags, Source};
 use crate::db::Database;
@@ -46,19 +47,20 @@ pub(super) async fn execute(
     }
     let started = Instant::now();
     let guard = if alone {
-        match super::alone::Alone::acquire(&database).await.map_err(|error| database_failure(&database, error))? {
-            Some(guard) => Some(guard),
-            None => {
-                output::text("Another instance is running; nothing was done.")?;
-                return Ok(ExitStatus::NotAlone);
-            }
-        }
+        let acquired = Alone::acquire(&database).await;
+        let Some(guard) = acquired.map_err(|error| database_failure(&database, error))? else {
+            return not_alone(format);
+        };
+        Some(guard)
     } else {
         None
     };
     let stop = signals::stop_on_signal()?;
     let bar = progress_bar(format);
-    let (report, result) = run(&database, &settings, &stop, &mut |report| show(&bar, report)).await;
+    let (report, result) = run(&database, &settings, &stop, &mut |report| {
+        show(&bar, report);
+    })
+    .await;
     bar.finish_and_clear();
     drop(guard);
     let seconds = started.elapsed().as_secs_f64();
@@ -70,7 +72,10 @@ pub(super) async fn execute(
     }
     if !report.unhandled_types.is_empty() {
         let types: Vec<_> = report.unhandled_types.iter().map(String::as_str).collect();
-        tracing::warn!(types = types.join(", "), "events of these types wait for a binary that handles them");
+        tracing::warn!(
+            types = types.join(", "),
+            "events of these types wait for a binary that handles them"
+        );
     }
     summary::print(&report, seconds, &settings, format, source.log_format()?)?;
     result.map_err(|failed| run_failure(&database, failed))?;
@@ -81,10 +86,21 @@ pub(super) async fn execute(
     })
 }
 
+fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
+    match format {
+        Format::Json => output::json(&serde_json::json!({ "not_alone": true }))?,
+        Format::Text => output::text("Another instance is running; nothing was done.")?,
+    }
+    Ok(ExitStatus::NotAlone)
+}
+
 /// Host, process and a moment that tells apart processes of the same number.
 fn processor_id() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or(host);
+    let host = std::env::var("HOSTNAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or(host);
     let run: u32 = rand::random();
     format!("{}:{}:{run:08x}", host.trim(), std::process::id())
 }
@@ -97,7 +113,10 @@ pub(super) fn run_failure(database: &Database, failed: RunFailed) -> Failure {
 fn progress_bar(format: Format) -> ProgressBar {
     // The bar would tear the lines of a log that goes to the same terminal: it shows where the
     // log has been turned down.
-    if format == Format::Json || !std::io::stderr().is_terminal() || tracing::enabled!(tracing::Level::INFO) {
+    if format == Format::Json
+        || !std::io::stderr().is_terminal()
+        || tracing::enabled!(tracing::Level::INFO)
+    {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner();
@@ -108,14 +127,20 @@ fn progress_bar(format: Format) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, report: &FanOutReport) {
-    bar.set_message(format!("{} events, {} notifications", report.events, report.notifications));
+    bar.set_message(format!(
+        "{} events, {} notifications",
+        report.events, report.notifications
+    ));
     bar.tick();
 }
 
 /// What a reader of the summary may want to do next.
 fn hint(report: &FanOutReport, settings: &Settings) -> Option<String> {
     if report.failed + report.expired > 0 {
-        Some("Why: notify-fan-out status. Again, once mended: notify-fan-out retry --help".to_owned())
+        Some(
+            "Why: notify-fan-out status. Again, once mended: notify-fan-out retry --help"
+                .to_owned(),
+        )
     } else if report.retried > 0 {
         Some("What is retried comes back by itself; see notify-fan-out status".to_owned())
     } else if report.stopped_early && settings.limit.is_none() {

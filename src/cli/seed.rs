@@ -47,7 +47,9 @@ pub(super) async fn execute(
         return Ok(ExitStatus::Success);
     }
     let size = arguments.events.map_or(Size::Small, Size::Load);
-    let seeded = seed(&database, size, arguments.if_empty).await.map_err(failure)?;
+    let seeded = seed(&database, size, arguments.if_empty)
+        .await
+        .map_err(failure)?;
     match (format, seeded) {
         (Format::Json, seeded) => output::json(&json!({ "seeded": seeded }))?,
         (Format::Text, Some(seeded)) => output::text(&seeded_in_words(&seeded))?,
@@ -99,7 +101,13 @@ mod tests {
     use super::*;
 
     fn counts(counts: &[(&str, i64)]) -> Vec<Count> {
-        counts.iter().map(|&(name, rows)| Count { name: name.to_owned(), rows }).collect()
+        counts
+            .iter()
+            .map(|&(name, rows)| Count {
+                name: name.to_owned(),
+                rows,
+            })
+            .collect()
     }
 
     #[test]
@@ -108,7 +116,14 @@ mod tests {
             world: counts(&[("profiles", 9), ("orgs", 0)]),
             events: counts(&[("document_uploaded", 2), ("meeting_invited", 1)]),
         };
-        insta::assert_snapshot!(seeded_in_words(&seeded), @"");
+        insta::assert_snapshot!(seeded_in_words(&seeded), @r"
+        The world:
+               9  profiles
+        Events: 3
+               2  document_uploaded
+               1  meeting_invited
+        Next: notify-fan-out run --dry-run, then: notify-fan-out run
+        ");
     }
 
     #[test]
@@ -117,12 +132,21 @@ mod tests {
             world: counts(&[("profiles", 0)]),
             events: counts(&[("document_uploaded", 2)]),
         };
-        insta::assert_snapshot!(seeded_in_words(&seeded), @"");
+        insta::assert_snapshot!(seeded_in_words(&seeded), @r"
+        The world:
+           was there already
+        Events: 2
+               2  document_uploaded
+        Next: notify-fan-out run --dry-run, then: notify-fan-out run
+        ");
     }
 
     #[test]
     fn what_was_removed_is_counted() {
-        insta::assert_snapshot!(removed_in_words(&counts(&[("notifications", 20), ("orgs", 0)])), @"");
-        insta::assert_snapshot!(removed_in_words(&counts(&[("orgs", 0)])), @"");
+        insta::assert_snapshot!(removed_in_words(&counts(&[("notifications", 20), ("orgs", 0)])), @r"
+        Removed:
+              20  notifications
+        ");
+        insta::assert_snapshot!(removed_in_words(&counts(&[("orgs", 0)])), @"Nothing of the seed's was there.");
     }
 }

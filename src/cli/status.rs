@@ -32,8 +32,8 @@ Examples:
   notify-fan-out status --format json | jq .backlog.due_count
   watch -n 5 notify-fan-out status
 
-It reads one snapshot in a transaction that cannot write, works on a standby, and costs the same
-however long the history is: figures of the tables and everything older than a day are estimates.")]
+It reads one snapshot in a transaction that cannot write, and works on a standby.
+It costs the same however long the history is: the tables' figures are estimates.")]
 pub(super) struct Arguments {}
 
 pub(super) async fn execute(
@@ -198,7 +198,11 @@ impl Page {
             if kind.event_types.len() > MOST_TYPES {
                 let _ = write!(types, " and {} more", kind.event_types.len() - MOST_TYPES);
             }
-            let detail = format!("{types}; the latest {} ago", time(kind.latest_age_seconds));
+            let detail = format!(
+                "{types}, as event {}; the latest {} ago",
+                kind.example_event_id,
+                time(kind.latest_age_seconds)
+            );
             self.line("", &format!("{:>width$}  {}", "", style.dim(&detail)));
         }
         let hidden = failed.kinds_count.saturating_sub(failed.kinds.len() as u64);
@@ -536,6 +540,7 @@ mod tests {
                         error: "the mailer's connection to … was reset".to_owned(),
                         count: 1_005,
                         event_types: ["a", "b", "c", "d"].map(str::to_owned).into(),
+                        example_event_id: 1_042,
                         latest_at: DateTime::UNIX_EPOCH,
                         latest_age_seconds: 192.0,
                     },
@@ -543,6 +548,7 @@ mod tests {
                         error: String::new(),
                         count: 12,
                         event_types: vec!["document_uploaded".to_owned()],
+                        example_event_id: 1_042,
                         latest_at: DateTime::UNIX_EPOCH,
                         latest_age_seconds: 86_400.0,
                     },
@@ -598,9 +604,9 @@ mod tests {
                     → their worker is gone; the next notify-fan-out run takes them back
         Failed      1,017
                     1,005  the mailer's connection to … was reset
-                           a, b, c and 1 more; the latest 3m 12s ago
+                           a, b, c and 1 more, as event 1042; the latest 3m 12s ago
                        12  (no reason recorded)
-                           document_uploaded; the latest 1d ago
+                           document_uploaded, as event 1042; the latest 1d ago
                     … and 10 more kinds of errors
                     → once mended: notify-fan-out retry --error 'the mailer'\''s connection to … was reset'
         E-mails     31 wait to be sent (7 immediate, 24 aggregated), the oldest 5m 2s old

@@ -137,12 +137,12 @@ fn label(migration: &sqlx::migrate::Migration) -> String {
 }
 
 fn lost_a_lock(error: &MigrationFailed) -> bool {
-    let error = match error {
-        MigrationFailed::Migration(
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
-        ) => error,
-        MigrationFailed::Database(error) => error,
-        _ => return false,
+    let (MigrationFailed::Migration(
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+    )
+    | MigrationFailed::Database(error)) = error
+    else {
+        return false;
     };
     matches!(sqlstate(error).as_deref(), Some("55P03" | "40P01"))
 }

@@ -70,10 +70,10 @@ impl Database {
     /// Host and database, for messages; no user, no password.
     #[must_use]
     pub fn describe(&self) -> String {
-        let host = self
-            .options
-            .get_socket()
-            .map_or_else(|| self.options.get_host().to_owned(), |path| path.display().to_string());
+        let host = self.options.get_socket().map_or_else(
+            || self.options.get_host().to_owned(),
+            |path| path.display().to_string(),
+        );
         let database = self.options.get_database().unwrap_or_default();
         format!("{host}:{}/{database}", self.options.get_port())
     }
@@ -96,7 +96,10 @@ impl Session {
     ///
     /// Every statement of the service runs in one: behind a pooler in transaction mode nothing
     /// else is sure to reach the same server twice, and settings of a session don't last.
-    pub async fn begin(&mut self, access: Access) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    pub async fn begin(
+        &mut self,
+        access: Access,
+    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
         let mode = match access {
             Access::ReadWrite => "READ WRITE",
             Access::ReadOnly => "ISOLATION LEVEL REPEATABLE READ, READ ONLY",

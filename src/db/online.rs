@@ -8,6 +8,8 @@ use sqlx::AssertSqlSafe;
 use super::migrate::MigrationFailed;
 use super::{Access, Session, Unnamed, sqlstate};
 
+/// An index is asked for this often while another migration is in the way.
+const BUILD_TRIES: u32 = 20;
 /// Events looked at per statement of the back-fill.
 const BACKFILL_BATCH: i64 = 20_000;
 
@@ -86,7 +88,9 @@ pub(super) async fn complete(
         }
     }
     for table in ["notifications", "pending_emails"] {
-        report.indexes.extend(one_per_event_and_user(session, table).await?);
+        report
+            .indexes
+            .extend(one_per_event_and_user(session, table).await?);
     }
     backfill_events(session, max_event_age, &mut report).await?;
     report.backfilled_once = backfill_once(session).await?;
@@ -131,11 +135,7 @@ async fn one_per_event_and_user(
 
 /// Whether a valid unique index of ours, or one of the application's over the same two columns
 /// and all rows, is there.
-async fn is_walled(
-    session: &mut Session,
-    table: &str,
-    key: &str,
-) -> Result<bool, sqlx::Error> {
+async fn is_walled(session: &mut Session, table: &str, key: &str) -> Result<bool, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     sqlx::query_scalar(
         "SELECT EXISTS (
@@ -155,9 +155,46 @@ async fn is_walled(
     .await
 }
 
-/// Builds an index where there is none of its name. One that an interrupted build left invalid
-/// is dropped and built again.
+/// Builds an index where there is none of its name. Two migrations at the same time are in each
+/// other's way here: one of them is refused, and finds what the other has built.
 async fn build(
+    session: &mut Session,
+    name: &str,
+    definition: &str,
+) -> Result<bool, MigrationFailed> {
+    let mut tries = 1;
+    loop {
+        match try_build(session, name, definition).await {
+            Err(MigrationFailed::Index { source, .. })
+                if tries < BUILD_TRIES && is_in_anothers_way(&source) =>
+            {
+                tracing::info!(
+                    index = name,
+                    tries,
+                    "another migration is at it; trying again"
+                );
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Deadlock, lock not available, an index of that name made in the meantime, or gone.
+fn is_in_anothers_way(error: &sqlx::Error) -> bool {
+    match sqlstate(error).as_deref() {
+        Some("40P01" | "55P03" | "42P07" | "42704") => true,
+        // A name that both enter into the catalogue at once; not rows that are doubled.
+        Some("23505") => {
+            error.as_database_error().and_then(|error| error.table()) == Some("pg_class")
+        }
+        _ => false,
+    }
+}
+
+/// One that an interrupted build left invalid is dropped and built again.
+async fn try_build(
     session: &mut Session,
     name: &str,
     definition: &str,

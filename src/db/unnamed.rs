@@ -47,10 +47,7 @@ impl<'c> Executor<'c> for Unnamed<'c> {
         self.0.fetch_many(NotKept(query))
     }
 
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
     where
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
@@ -69,10 +66,7 @@ impl<'c> Executor<'c> for Unnamed<'c> {
         self.0.prepare_with(sql, parameters)
     }
 
-    fn describe<'e>(
-        self,
-        sql: SqlStr,
-    ) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, Error>>
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, Error>>
     where
         'c: 'e,
     {

@@ -1,7 +1,7 @@
 -- Claims due events, oldest first, in one statement that commits before any work is done.
 -- $1 at most this many, $2 who claims, $3 age limit in seconds, $4 the types with a handler.
 WITH due AS MATERIALIZED (
-    SELECT event_id, coalesce(retried_at, occurred_at, created_at)
+    SELECT event_id, coalesce(retried_at, occurred_at, created_at, now())
                      + make_interval(secs => $3) AS expires_at
       FROM notification_processing
      WHERE processing_status = 'pending' AND next_attempt_at <= now()
@@ -25,7 +25,7 @@ marked AS (
                WHEN 'claimed' THEN 'processing' WHEN 'expired' THEN 'failed' ELSE 'pending' END,
            -- The attempt is spent here, durably, whatever becomes of this process.
            retry_count = CASE WHEN j.verdict = 'claimed' AND np.claimed_at IS NOT NULL
-               THEN np.retry_count + 1 ELSE np.retry_count END,
+               THEN coalesce(np.retry_count, 0) + 1 ELSE coalesce(np.retry_count, 0) END,
            claimed_at = CASE WHEN j.verdict = 'claimed' THEN now() ELSE np.claimed_at END,
            processor_id = CASE WHEN j.verdict = 'claimed' THEN $2 ELSE np.processor_id END,
            claim_token = (SELECT value FROM token),

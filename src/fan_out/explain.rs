@@ -175,7 +175,12 @@ pub async fn explain(
         .into_iter()
         .map(|row| {
             let plan = &plans[usize::try_from(row.plan_no).unwrap_or_default()];
-            candidate(kind, plan, row, explanation.status.as_deref() == Some("completed"))
+            candidate(
+                kind,
+                plan,
+                row,
+                explanation.status.as_deref() == Some("completed"),
+            )
         })
         .collect();
     transaction.rollback().await?;
@@ -205,28 +210,28 @@ fn candidate(kind: EventType, plan: &Plan, mut row: Row, completed: bool) -> Can
 /// It was this event that told the person, once and for all: that is no reason against it.
 fn forget_own_once(plan: &Plan, row: &mut Row) {
     let muted = |rule: Option<i32>| rule.is_some_and(|rule| Rule(rule).status() == "muted");
+    let verdict = |has_message: bool, rule, verdict| match (has_message, muted(rule)) {
+        (false, _) => "none",
+        (true, true) => "muted",
+        (true, false) => verdict,
+    };
     if row.in_app == "told_once" {
-        row.in_app = match &plan.in_app {
-            InApp::None => "none",
-            _ if muted(row.in_app_rule) => "muted",
-            _ => "deliver",
-        }
-        .to_owned();
+        let has_message = !matches!(plan.in_app, InApp::None);
+        verdict(has_message, row.in_app_rule, "deliver").clone_into(&mut row.in_app);
     }
     if row.email == "told_once" {
-        row.email = match &plan.email {
-            None => "none",
-            Some(_) if muted(row.email_rule) => "muted",
-            Some(_) => "immediate",
-        }
-        .to_owned();
+        verdict(plan.email.is_some(), row.email_rule, "immediate").clone_into(&mut row.email);
     }
 }
 
 fn in_app(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
     let rule = row.in_app_rule.map(Rule);
     if let Some(id) = &row.notification_id {
-        let read = if row.is_read == Some(true) { "read" } else { "unread" };
+        let read = if row.is_read == Some(true) {
+            "read"
+        } else {
+            "unread"
+        };
         let outcome = match row.notification_count {
             Some(count) if count > 1 => format!("delivered, {read}, counts {count} events"),
             _ => format!("delivered, {read}"),
@@ -238,13 +243,20 @@ fn in_app(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
         };
     }
     // An unread one that began after this event has not been merged with it.
-    let unread = row.unread_id.clone().filter(|_| !completed || row.unread_is_later != Some(true));
+    let unread = row
+        .unread_id
+        .clone()
+        .filter(|_| !completed || row.unread_is_later != Some(true));
     let outcome = InAppOutcome::from_sql(&row.in_app, unread.is_some());
     let counted = row.unread_count.unwrap_or_default();
     ChannelDecision {
         outcome: match outcome {
-            InAppOutcome::Merged if completed => format!("merged into one that is unread, counts {counted} events"),
-            InAppOutcome::Merged => format!("merged into an unread one that counts {counted} events"),
+            InAppOutcome::Merged if completed => {
+                format!("merged into one that is unread, counts {counted} events")
+            }
+            InAppOutcome::Merged => {
+                format!("merged into an unread one that counts {counted} events")
+            }
             InAppOutcome::Delivered if completed => GONE.to_owned(),
             other => other.words().to_owned(),
         },
@@ -264,7 +276,10 @@ fn email(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
             _ => "immediate",
         };
         return ChannelDecision {
-            outcome: format!("{timing}, {}", row.email_status.as_deref().unwrap_or("queued")),
+            outcome: format!(
+                "{timing}, {}",
+                row.email_status.as_deref().unwrap_or("queued")
+            ),
             row_id: Some(id.clone()),
             decided_by: decided_then(kind, rule, "email"),
         };
@@ -272,7 +287,12 @@ fn email(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
     let outcome = EmailOutcome::from_sql(&row.email);
     let queued = matches!(outcome, EmailOutcome::Immediate | EmailOutcome::Aggregated);
     ChannelDecision {
-        outcome: if queued && completed { GONE } else { outcome.words() }.to_owned(),
+        outcome: if queued && completed {
+            GONE
+        } else {
+            outcome.words()
+        }
+        .to_owned(),
         row_id: None,
         decided_by: match outcome {
             EmailOutcome::None => "the event type".to_owned(),
@@ -290,10 +310,18 @@ fn decided_then(kind: EventType, rule: Option<Rule>, channel: &str) -> String {
     }
 }
 
-fn decided_by(kind: EventType, reason: Option<Reason>, rule: Option<Rule>, channel: &str) -> String {
+fn decided_by(
+    kind: EventType,
+    reason: Option<Reason>,
+    rule: Option<Rule>,
+    channel: &str,
+) -> String {
     match (reason, rule) {
         (None | Some(Reason::Muted), Some(rule)) => {
-            format!("preference {}", rule.words(kind.name(), alias(kind), channel))
+            format!(
+                "preference {}",
+                rule.words(kind.name(), alias(kind), channel)
+            )
         }
         (Some(reason), _) => reason.rule().to_owned(),
         (None, None) => "default of the event type".to_owned(),
@@ -303,8 +331,13 @@ fn decided_by(kind: EventType, reason: Option<Reason>, rule: Option<Rule>, chann
 fn audience(audience: &Audience) -> String {
     match audience {
         Audience::User(user_id) => format!("the person {user_id}"),
-        Audience::ProjectOwner { user_id, project_id } => {
-            format!("the person {user_id}, while an owner of the organisation of project {project_id}")
+        Audience::ProjectOwner {
+            user_id,
+            project_id,
+        } => {
+            format!(
+                "the person {user_id}, while an owner of the organisation of project {project_id}"
+            )
         }
         Audience::ThreadParticipants { thread_id, except } if except.is_empty() => {
             format!("the participants of thread {thread_id}")
@@ -312,16 +345,30 @@ fn audience(audience: &Audience) -> String {
         Audience::ThreadParticipants { thread_id, .. } => {
             format!("the participants of thread {thread_id} that are not mentioned")
         }
-        Audience::ThreadMentions { thread_id, user_ids } => {
-            format!("{} mentioned, as far as in thread {thread_id}", user_ids.len())
+        Audience::ThreadMentions {
+            thread_id,
+            user_ids,
+        } => {
+            format!(
+                "{} mentioned, as far as in thread {thread_id}",
+                user_ids.len()
+            )
         }
         Audience::MeetingParticipants { meeting_id } => {
             format!("the participants of meeting {meeting_id}")
         }
-        Audience::ProjectViewers { project_id, resource_id: None } => {
-            format!("those with a grant on project {project_id}, and the owners of its organisation")
+        Audience::ProjectViewers {
+            project_id,
+            resource_id: None,
+        } => {
+            format!(
+                "those with a grant on project {project_id}, and the owners of its organisation"
+            )
         }
-        Audience::ProjectViewers { project_id, resource_id: Some(resource_id) } => format!(
+        Audience::ProjectViewers {
+            project_id,
+            resource_id: Some(resource_id),
+        } => format!(
             "those with a grant on project {project_id}, and the owners of the document's \
              organisation, who may view document {resource_id}"
         ),

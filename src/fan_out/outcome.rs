@@ -189,6 +189,10 @@ impl Rule {
             _ => "*",
         };
         let channel = if self.0 / 10 % 10 == 1 { channel } else { "*" };
-        format!("{} / {event_type} / {channel} = {}", self.scope(), self.status())
+        format!(
+            "{} / {event_type} / {channel} = {}",
+            self.scope(),
+            self.status()
+        )
     }
 }

@@ -7,10 +7,10 @@ WITH due AS (
       FROM notification_processing
      WHERE processing_status = 'pending' AND next_attempt_at <= now()
     UNION ALL
-    SELECT event_id, next_attempt_at, retry_count + 1 >= $5
+    SELECT event_id, next_attempt_at, coalesce(retry_count, 0) + 1 >= $5
       FROM notification_processing
      WHERE processing_status = 'processing'
-       AND coalesce(claimed_at, created_at) < now() - make_interval(secs => $4)
+       AND coalesce(claimed_at, created_at, '-infinity') < now() - make_interval(secs => $4)
     UNION ALL
     SELECT event_id, now(), false
       FROM notification_processing
@@ -20,7 +20,7 @@ SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
        e.event_type::text AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
        e.thread_id, e.meeting_id, e.payload,
        CASE WHEN due.given_up THEN 'given_up'
-            WHEN coalesce(np.retried_at, np.occurred_at, np.created_at)
+            WHEN coalesce(np.retried_at, np.occurred_at, np.created_at, now())
                  + make_interval(secs => $2) <= now() THEN 'expired'
             WHEN e.event_type::text = ANY ($3) THEN 'claimed'
             ELSE 'unhandled' END AS "verdict!"

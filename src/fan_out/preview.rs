@@ -15,9 +15,9 @@ use super::resolve::{PlanRow, with_resolve};
 use super::run::RunFailed;
 use super::{Settings, handled_types};
 use crate::db::{Access, Database, Unnamed};
-use crate::domain::event::EventRow;
+use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Message, Plan};
-use crate::handlers::{EventType, Handler, Wanted};
+use crate::handlers::{EventType, Handler, Names, Wanted};
 
 const PREVIEW: &str = with_resolve!("preview.sql");
 
@@ -143,6 +143,8 @@ struct Due {
     row: EventRow,
 }
 
+type Parsed = Result<Box<dyn Handler>, InvalidEvent>;
+
 struct Planned {
     event: PreviewedEvent,
     plans: Vec<(EventType, Plan)>,
@@ -160,16 +162,30 @@ struct Decision {
 }
 
 impl Preview<'_> {
-    async fn batch(&mut self, connection: &mut PgConnection, mut due: Vec<Due>) -> Result<(), sqlx::Error> {
+    async fn batch(
+        &mut self,
+        connection: &mut PgConnection,
+        mut due: Vec<Due>,
+    ) -> Result<(), sqlx::Error> {
         // The real run settles the events of a batch in the order of their identifiers.
         due.sort_unstable_by_key(|due| due.event_id);
         let planned = self.plan(connection, due).await?;
         let rows: Vec<_> = planned
             .iter()
-            .flat_map(|event| event.plans.iter().map(move |(kind, plan)| (event, *kind, plan)))
+            .flat_map(|event| {
+                event
+                    .plans
+                    .iter()
+                    .map(move |(kind, plan)| (event, *kind, plan))
+            })
             .enumerate()
             .map(|(no, (event, kind, plan))| {
-                (event, kind, plan, PlanRow::new(no, event.event.event_id, kind, plan))
+                (
+                    event,
+                    kind,
+                    plan,
+                    PlanRow::new(no, event.event.event_id, kind, plan),
+                )
             })
             .collect();
         let parameter = Json(rows.iter().map(|(.., row)| row).collect::<Vec<_>>());
@@ -178,9 +194,13 @@ impl Preview<'_> {
             .fetch(Unnamed(connection));
         let mut told = 0;
         while let Some(decision) = decisions.try_next().await? {
-            let (event, kind, plan, _) = &rows[usize::try_from(decision.plan_no).unwrap_or_default()];
+            let (event, kind, plan, _) =
+                &rows[usize::try_from(decision.plan_no).unwrap_or_default()];
             // Events without a recipient are told of as well, in their place.
-            while planned.get(told).is_some_and(|next| next.event.event_id <= event.event.event_id) {
+            while planned
+                .get(told)
+                .is_some_and(|next| next.event.event_id <= event.event.event_id)
+            {
                 self.audit.event(&planned[told].event);
                 told += 1;
             }
@@ -192,7 +212,11 @@ impl Preview<'_> {
         Ok(())
     }
 
-    async fn plan(&mut self, connection: &mut PgConnection, due: Vec<Due>) -> Result<Vec<Planned>, sqlx::Error> {
+    async fn plan(
+        &mut self,
+        connection: &mut PgConnection,
+        due: Vec<Due>,
+    ) -> Result<Vec<Planned>, sqlx::Error> {
         let mut wanted = Wanted::default();
         let parsed: Vec<_> = due
             .into_iter()
@@ -224,8 +248,8 @@ impl Preview<'_> {
     fn judge(
         &mut self,
         due: &Due,
-        handler: Option<(EventType, Result<Box<dyn Handler>, crate::domain::event::InvalidEvent>)>,
-        names: &crate::handlers::Names,
+        handler: Option<(EventType, Parsed)>,
+        names: &Names,
     ) -> (Verdict, Vec<(EventType, Plan)>) {
         match handler {
             Some((kind, Ok(handler))) => {
@@ -240,20 +264,34 @@ impl Preview<'_> {
             None if due.verdict == "expired" => {
                 self.report.expired += 1;
                 let hours = self.settings.max_event_age.as_secs() / 3600;
-                (Verdict::Fail(format!("expired: pending for longer than {hours} h")), Vec::new())
+                (
+                    Verdict::Fail(format!("expired: pending for longer than {hours} h")),
+                    Vec::new(),
+                )
             }
             None if due.verdict == "given_up" => {
                 self.report.failed += 1;
-                (Verdict::Fail("stuck, and its attempts are spent".to_owned()), Vec::new())
+                (
+                    Verdict::Fail("stuck, and its attempts are spent".to_owned()),
+                    Vec::new(),
+                )
             }
             None => {
-                self.report.unhandled_types.insert(due.row.event_type.clone());
+                self.report
+                    .unhandled_types
+                    .insert(due.row.event_type.clone());
                 (Verdict::Wait, Vec::new())
             }
         }
     }
 
-    fn recipient(&mut self, event_id: i64, event_type: EventType, plan: &Plan, decision: &Decision) {
+    fn recipient(
+        &mut self,
+        event_id: i64,
+        event_type: EventType,
+        plan: &Plan,
+        decision: &Decision,
+    ) {
         let user_id = decision.user_id;
         let mut email = EmailOutcome::from_sql(&decision.email);
         let mut in_app = InAppOutcome::from_sql(&decision.in_app, false);
@@ -268,7 +306,11 @@ impl Preview<'_> {
         let mut count = None;
         if let (InApp::Coalesced { key, .. }, InAppOutcome::Delivered) = (&plan.in_app, in_app) {
             let unread = self.unread.entry((user_id, key.clone())).or_insert(0);
-            *unread = if *unread == 0 { decision.unread_count.unwrap_or(0) } else { *unread } + 1;
+            *unread = if *unread == 0 {
+                decision.unread_count.unwrap_or(0)
+            } else {
+                *unread
+            } + 1;
             if *unread > 1 {
                 in_app = InAppOutcome::Merged;
             }
@@ -276,8 +318,12 @@ impl Preview<'_> {
         }
         self.report.notifications += u64::from(in_app == InAppOutcome::Delivered);
         self.report.merged += u64::from(in_app == InAppOutcome::Merged);
-        self.report.emails += u64::from(matches!(email, EmailOutcome::Immediate | EmailOutcome::Aggregated));
-        let withheld = |reason: Option<Reason>| reason.is_some_and(|reason| reason != Reason::Actor);
+        self.report.emails += u64::from(matches!(
+            email,
+            EmailOutcome::Immediate | EmailOutcome::Aggregated
+        ));
+        let withheld =
+            |reason: Option<Reason>| reason.is_some_and(|reason| reason != Reason::Actor);
         self.report.suppressed += u64::from(withheld(in_app.reason()) || withheld(email.reason()));
         self.audit.recipient(&PreviewedRecipient {
             event_id,

@@ -40,6 +40,7 @@ impl FanOutReport {
     /// Whether there was nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.events + self.failed + self.retried + self.rescued + self.expired + self.lost_claims == 0
+        self.events + self.failed + self.retried + self.rescued + self.expired + self.lost_claims
+            == 0
     }
 }

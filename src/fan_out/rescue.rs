@@ -9,7 +9,7 @@ use crate::db::Unnamed;
 #[derive(Debug)]
 pub(super) struct Rescued {
     /// Stuck claims that are pending again.
-    pub(super) rescued: u64,
+    pub(super) put_back: u64,
     /// Stuck claims that had spent their last attempt, and failed.
     pub(super) given_up: u64,
     /// Event types that wait for a handler.
@@ -30,10 +30,13 @@ pub(super) async fn rescue(
     .fetch_one(Unnamed(connection))
     .await?;
     if row.woken > 0 {
-        tracing::info!(events = row.woken, "events of a type that has a handler now are pending again");
+        tracing::info!(
+            events = row.woken,
+            "events of a type that has a handler now are pending again"
+        );
     }
     Ok(Rescued {
-        rescued: row.rescued.unsigned_abs(),
+        put_back: row.rescued.unsigned_abs(),
         given_up: row.given_up.unsigned_abs(),
         unhandled: row.unhandled,
     })

@@ -5,14 +5,14 @@ WITH stuck AS MATERIALIZED (
     SELECT event_id
       FROM notification_processing
      WHERE processing_status = 'processing'
-       AND coalesce(claimed_at, created_at) < now() - make_interval(secs => $1)
+       AND coalesce(claimed_at, created_at, '-infinity') < now() - make_interval(secs => $1)
      ORDER BY event_id
        FOR UPDATE SKIP LOCKED
 ),
 rescued AS (
     UPDATE notification_processing np
-       SET processing_status = CASE WHEN np.retry_count + 1 >= $2 THEN 'failed' ELSE 'pending' END,
-           completed_at = CASE WHEN np.retry_count + 1 >= $2 THEN now() END,
+       SET processing_status = CASE WHEN coalesce(np.retry_count, 0) + 1 >= $2 THEN 'failed' ELSE 'pending' END,
+           completed_at = CASE WHEN coalesce(np.retry_count, 0) + 1 >= $2 THEN now() END,
            error_message = 'stuck: claimed by ' || coalesce(np.processor_id, 'an older job')
                || ', which never settled it',
            claim_token = NULL

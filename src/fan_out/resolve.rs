@@ -97,7 +97,10 @@ impl<'a> PlanRow<'a> {
                 self.audience = "user";
                 self.user_id = Some(*user_id);
             }
-            Audience::ProjectOwner { user_id, project_id } => {
+            Audience::ProjectOwner {
+                user_id,
+                project_id,
+            } => {
                 self.audience = "project_owner";
                 self.user_id = Some(*user_id);
                 self.project_id = Some(*project_id);
@@ -107,7 +110,10 @@ impl<'a> PlanRow<'a> {
                 self.thread_id = Some(*thread_id);
                 self.user_ids.clone_from(except);
             }
-            Audience::ThreadMentions { thread_id, user_ids } => {
+            Audience::ThreadMentions {
+                thread_id,
+                user_ids,
+            } => {
                 self.audience = "mentioned";
                 self.thread_id = Some(*thread_id);
                 self.user_ids.clone_from(user_ids);
@@ -116,7 +122,10 @@ impl<'a> PlanRow<'a> {
                 self.audience = "meeting";
                 self.meeting_id = Some(*meeting_id);
             }
-            Audience::ProjectViewers { project_id, resource_id } => {
+            Audience::ProjectViewers {
+                project_id,
+                resource_id,
+            } => {
                 self.audience = "project_viewers";
                 self.project_id = Some(*project_id);
                 self.resource_id = *resource_id;

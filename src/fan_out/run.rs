@@ -4,19 +4,20 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::claim::{Claim, ClaimedEvent, claim};
 use super::names::look_up;
 use super::report::FanOutReport;
 use super::rescue::rescue;
 use super::write::{EventError, Prepared, Resolution, write};
-use super::Settings;
 use crate::db::{Access, Database, Fault, Session, sqlstate};
 use crate::domain::backoff;
 use crate::domain::event::InvalidEvent;
 use crate::handlers::{EventType, Handler, Names, Wanted};
 
-/// The same batch is written this often when other transactions are in its way.
-const CONTENDED_TRIES: u32 = 4;
+/// The same batch is written this often where other transactions are in its way, or the connection
+/// is lost.
+const WRITE_TRIES: u32 = 4;
 /// A server that goes away, as for a restart, is waited for this long.
 const RECONNECT_FOR: Duration = Duration::from_secs(30);
 
@@ -89,7 +90,7 @@ impl Run<'_> {
             let claimed = match self.claim(first, left).await {
                 Ok(claimed) => claimed,
                 Err(error) if Fault::of(&error) == Fault::Unreachable && !first => {
-                    self.reconnect(error).await?;
+                    self.reconnect().await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -106,8 +107,12 @@ impl Run<'_> {
     /// How many events the next claim may take.
     fn left(&self) -> i64 {
         let batch = u64::from(self.settings.batch_size);
-        let done = self.report.events + self.report.failed + self.report.retried + self.report.lost_claims;
-        let left = self.settings.limit.map_or(batch, |limit| limit.saturating_sub(done));
+        let done =
+            self.report.events + self.report.failed + self.report.retried + self.report.lost_claims;
+        let left = self
+            .settings
+            .limit
+            .map_or(batch, |limit| limit.saturating_sub(done));
         left.min(batch).cast_signed()
     }
 
@@ -139,7 +144,10 @@ impl Run<'_> {
         let found = events.len() + expired.len() + unhandled.len();
         let parsed: Vec<_> = events.into_iter().map(Parsed::new).collect();
         let mut wanted = Wanted::default();
-        for handler in parsed.iter().filter_map(|event| event.handler.as_ref().ok()) {
+        for handler in parsed
+            .iter()
+            .filter_map(|event| event.handler.as_ref().ok())
+        {
             handler.wants(&mut wanted);
         }
         let names = if parsed.is_empty() {
@@ -150,7 +158,7 @@ impl Run<'_> {
         transaction.commit().await?;
 
         if let Some(rescued) = rescued {
-            self.report.rescued += rescued.rescued;
+            self.report.rescued += rescued.put_back;
             self.report.failed += rescued.given_up;
             self.report.unhandled_types.extend(rescued.unhandled);
         }
@@ -162,7 +170,10 @@ impl Run<'_> {
         if found == 0 {
             return Ok(None);
         }
-        let events = parsed.into_iter().map(|event| event.prepare(&names)).collect();
+        let events = parsed
+            .into_iter()
+            .map(|event| event.prepare(&names))
+            .collect();
         Ok(Some((token, events)))
     }
 
@@ -170,7 +181,11 @@ impl Run<'_> {
     /// alone; that one is charged, and the others go through.
     async fn settle(&mut self, token: i64, events: Vec<Prepared>) -> Result<(), RunFailed> {
         let started = Instant::now();
-        let before = (self.report.notifications, self.report.merged, self.report.emails);
+        let before = (
+            self.report.notifications,
+            self.report.merged,
+            self.report.emails,
+        );
         let (first, last, count) = (
             events.first().map(|event| event.event_id),
             events.last().map(|event| event.event_id),
@@ -184,7 +199,7 @@ impl Run<'_> {
             let Err(error) = self.write(token, &part).await else {
                 continue;
             };
-            if Fault::of(&error) == Fault::Unreachable {
+            if self.session.is_none() {
                 return Err(RunFailed::Unreachable(error));
             }
             if part.len() > 1 {
@@ -211,8 +226,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes a part of a batch, again where another transaction was in the way or the server
-    /// went for a moment: the fence tells whether an earlier try was committed after all.
+    /// Writes a part of a batch, again where another transaction was in the way or the connection
+    /// was lost: the fence tells whether an earlier try was committed after all.
+    ///
+    /// After an error there is a session, unless the database stays out of reach: a part that
+    /// loses the connection each time is at fault itself.
     async fn write(&mut self, token: i64, part: &[Prepared]) -> Result<(), sqlx::Error> {
         let mut tries = 1;
         loop {
@@ -227,26 +245,27 @@ impl Run<'_> {
                 }
                 Err(error) => error,
             };
-            match Fault::of(&error) {
-                Fault::Contended if tries < CONTENDED_TRIES => {
-                    tracing::debug!(sqlstate = sqlstate(&error), tries, "in another transaction's way; again");
-                    tokio::time::sleep(Duration::from_millis(20) * tries).await;
-                    tries += 1;
-                }
-                Fault::Unreachable => self.reconnect(error).await.map_err(|failed| match failed {
-                    RunFailed::Unreachable(error) | RunFailed::Database(error) => error,
-                })?,
-                _ => return Err(error),
+            let fault = Fault::of(&error);
+            let code = sqlstate(&error);
+            if fault == Fault::Unreachable {
+                self.reconnect().await?;
             }
+            if !matches!(fault, Fault::Contended | Fault::Unreachable) || tries >= WRITE_TRIES {
+                return Err(error);
+            }
+            tracing::debug!(sqlstate = code, tries, "writing the batch again");
+            tokio::time::sleep(Duration::from_millis(20) * tries).await;
+            tries += 1;
         }
     }
 
-    async fn reconnect(&mut self, mut error: sqlx::Error) -> Result<(), RunFailed> {
+    /// Opens another connection, waiting for a server that is away.
+    async fn reconnect(&mut self) -> Result<(), sqlx::Error> {
         self.session = None;
+        tracing::warn!("lost the connection; trying again");
         let since = Instant::now();
         let mut pause = Duration::from_millis(50);
-        tracing::warn!(sqlstate = sqlstate(&error), "lost the connection; trying again");
-        while since.elapsed() < RECONNECT_FOR {
+        loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
             match self.database.connect().await {
@@ -254,11 +273,15 @@ impl Run<'_> {
                     self.session = Some(session);
                     return Ok(());
                 }
-                Err(again) if Fault::of(&again) == Fault::Unreachable => error = again,
-                Err(refused) => return Err(refused.into()),
+                Err(error)
+                    if Fault::of(&error) != Fault::Unreachable
+                        || since.elapsed() >= RECONNECT_FOR =>
+                {
+                    return Err(error);
+                }
+                Err(_) => {}
             }
         }
-        Err(RunFailed::Unreachable(error))
     }
 
     /// What becomes of an event that the database would not take.
@@ -286,7 +309,10 @@ impl Run<'_> {
 
     fn add(&mut self, part: FanOutReport) {
         if part.lost_claims > 0 {
-            tracing::warn!(events = part.lost_claims, "claims were reset while in hand; nothing was written for them");
+            tracing::warn!(
+                events = part.lost_claims,
+                "claims were reset while in hand; nothing was written for them"
+            );
         }
         let report = &mut self.report;
         report.batches += part.batches;
@@ -312,7 +338,11 @@ struct Parsed {
 
 impl Parsed {
     fn new(event: ClaimedEvent) -> Self {
-        let ClaimedEvent { event_type, row, attempt } = event;
+        let ClaimedEvent {
+            event_type,
+            row,
+            attempt,
+        } = event;
         Self {
             event_id: row.id,
             event_type,

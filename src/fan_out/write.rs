@@ -64,7 +64,9 @@ impl EventError {
     fn log(&self) -> String {
         match self {
             Self::Invalid(invalid) => invalid.to_string(),
-            Self::Refused { gave_up, sqlstate, .. } => {
+            Self::Refused {
+                gave_up, sqlstate, ..
+            } => {
                 let refused = format!("database refused: SQLSTATE {sqlstate}");
                 if *gave_up {
                     format!("out of attempts: {refused}")
@@ -135,7 +137,10 @@ pub(super) async fn write(
         .enumerate()
         .map(|(no, (event, plan))| PlanRow::new(no, event.event_id, event.event_type, plan))
         .partition(PlanRow::is_coalesced);
-    let unsuccessful: Vec<_> = mine.iter().filter_map(|event| unsuccessful(event)).collect();
+    let unsuccessful: Vec<_> = mine
+        .iter()
+        .filter_map(|event| unsuccessful(event))
+        .collect();
 
     let written: Each = sqlx::query_as(WRITE_EACH)
         .bind(Json(&each))

@@ -45,7 +45,8 @@ settled AS (
            error_message = u.error
       FROM unnest($2::bigint[]) AS mine (event_id)
       LEFT JOIN unsuccessful u USING (event_id)
-     WHERE np.event_id = mine.event_id
+     -- The array keeps to the key's index, however small the table seems.
+     WHERE np.event_id = mine.event_id AND np.event_id = ANY ($2)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM told) AS notifications,

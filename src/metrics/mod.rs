@@ -1,4 +1,4 @@
-//! Metrics for the textfile collector of Prometheus' node_exporter.
+//! Metrics for the textfile collector of Prometheus' `node_exporter`.
 //!
 //! A job that lives for seconds can't be scraped. It leaves a file instead, in which each run
 //! finds the counters of the ones before it. Names follow Prometheus' conventions: base units,
@@ -36,7 +36,10 @@ pub async fn record(
 ) -> Result<(), MetricsFailed> {
     let backlog = backlog::read(database).await;
     if let Err(error) = &backlog {
-        tracing::warn!(sqlstate = crate::db::sqlstate(error), "the backlog could not be measured");
+        tracing::warn!(
+            sqlstate = crate::db::sqlstate(error),
+            "the backlog could not be measured"
+        );
     }
     let _lock = file::lock(path)?;
     let mut totals = Totals::from_text(&file::read(path)?);

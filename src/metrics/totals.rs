@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
 use prometheus_parse::{Scrape, Value};
 
 use super::backlog::Backlog;
@@ -12,28 +14,71 @@ use crate::fan_out::FanOutReport;
 type Key = (&'static str, Option<&'static str>);
 
 /// Upper bounds of the latency histogram, in seconds. A cron job's floor is its minute.
-const LATENCY_BOUNDS: [f64; 12] =
-    [0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 86_400.0];
+const LATENCY_BOUNDS: [f64; 12] = [
+    0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 86_400.0,
+];
 const LATENCY: &str = "notify_fan_out_event_latency_seconds";
 
 /// Every counter: name, label, its values, help.
 const COUNTERS: &[(&str, Option<&str>, &[&str], &str)] = &[
-    ("notify_fan_out_runs_total", Some("result"), &["success", "failure"], "Runs of the job."),
-    ("notify_fan_out_events_total", Some("outcome"), &["completed", "failed", "retried", "expired"], "Events settled, by outcome."),
-    ("notify_fan_out_notifications_total", None, &[], "Notifications created."),
-    ("notify_fan_out_notifications_merged_total", None, &[], "Deliveries merged into a notification that was still unread."),
+    (
+        "notify_fan_out_runs_total",
+        Some("result"),
+        &["success", "failure"],
+        "Runs of the job.",
+    ),
+    (
+        "notify_fan_out_events_total",
+        Some("outcome"),
+        &["completed", "failed", "retried", "expired"],
+        "Events settled, by outcome.",
+    ),
+    (
+        "notify_fan_out_notifications_total",
+        None,
+        &[],
+        "Notifications created.",
+    ),
+    (
+        "notify_fan_out_notifications_merged_total",
+        None,
+        &[],
+        "Deliveries merged into a notification that was still unread.",
+    ),
     ("notify_fan_out_emails_total", None, &[], "E-mails queued."),
-    ("notify_fan_out_suppressed_total", None, &[], "Recipients passed over because of a preference, a right, or because they had been told."),
-    ("notify_fan_out_rescued_total", None, &[], "Claims taken from workers that were gone."),
+    (
+        "notify_fan_out_suppressed_total",
+        None,
+        &[],
+        "Recipients passed over because of a preference, a right, or because they had been told.",
+    ),
+    (
+        "notify_fan_out_rescued_total",
+        None,
+        &[],
+        "Claims taken from workers that were gone.",
+    ),
 ];
 
 /// Every gauge: name, help.
 const GAUGES: &[(&str, &str)] = &[
     ("notify_fan_out_backlog_events", "Events that are pending."),
-    ("notify_fan_out_backlog_oldest_age_seconds", "Age of the oldest pending event."),
-    ("notify_fan_out_failed_events", "Events that failed and wait for a person."),
-    ("notify_fan_out_last_run_duration_seconds", "Duration of the last run."),
-    ("notify_fan_out_last_success_timestamp_seconds", "When a run last succeeded, in seconds since 1970."),
+    (
+        "notify_fan_out_backlog_oldest_age_seconds",
+        "Age of the oldest pending event.",
+    ),
+    (
+        "notify_fan_out_failed_events",
+        "Events that failed and wait for a person.",
+    ),
+    (
+        "notify_fan_out_last_run_duration_seconds",
+        "Duration of the last run.",
+    ),
+    (
+        "notify_fan_out_last_success_timestamp_seconds",
+        "When a run last succeeded, in seconds since 1970.",
+    ),
 ];
 
 /// All values of the file.
@@ -68,9 +113,12 @@ impl Totals {
                 Value::Histogram(buckets) if sample.metric == LATENCY => {
                     let mut below = 0;
                     for bucket in buckets {
-                        let place = LATENCY_BOUNDS.iter().position(|bound| *bound >= bucket.less_than);
+                        let place = LATENCY_BOUNDS
+                            .iter()
+                            .position(|bound| *bound >= bucket.less_than);
                         let count = whole(bucket.count);
-                        totals.latency_counts[place.unwrap_or(LATENCY_BOUNDS.len())] = count.saturating_sub(below);
+                        totals.latency_counts[place.unwrap_or(LATENCY_BOUNDS.len())] =
+                            count.saturating_sub(below);
                         below = count;
                     }
                 }
@@ -91,8 +139,14 @@ impl Totals {
             (events("failed"), report.failed),
             (events("retried"), report.retried),
             (events("expired"), report.expired),
-            (("notify_fan_out_notifications_total", None), report.notifications),
-            (("notify_fan_out_notifications_merged_total", None), report.merged),
+            (
+                ("notify_fan_out_notifications_total", None),
+                report.notifications,
+            ),
+            (
+                ("notify_fan_out_notifications_merged_total", None),
+                report.merged,
+            ),
             (("notify_fan_out_emails_total", None), report.emails),
             (("notify_fan_out_suppressed_total", None), report.suppressed),
             (("notify_fan_out_rescued_total", None), report.rescued),
@@ -110,7 +164,10 @@ impl Totals {
     /// Sets the gauges.
     pub(super) fn set_backlog(&mut self, backlog: &Backlog, succeeded: bool) {
         self.set("notify_fan_out_backlog_events", backlog.events);
-        self.set("notify_fan_out_backlog_oldest_age_seconds", backlog.oldest_age);
+        self.set(
+            "notify_fan_out_backlog_oldest_age_seconds",
+            backlog.oldest_age,
+        );
         self.set("notify_fan_out_failed_events", backlog.failed);
         if succeeded {
             self.set("notify_fan_out_last_success_timestamp_seconds", backlog.now);
@@ -127,7 +184,12 @@ impl Totals {
         for (name, label, values, help) in COUNTERS {
             let metric = |value: Option<&'static str>| {
                 let mut counter = Counter::default();
-                counter.set_value(self.values.get(&(*name, value)).copied().unwrap_or_default());
+                counter.set_value(
+                    self.values
+                        .get(&(*name, value))
+                        .copied()
+                        .unwrap_or_default(),
+                );
                 let mut metric = Metric::from_label(label_pair(*label, value));
                 metric.set_counter(counter);
                 metric
@@ -142,23 +204,36 @@ impl Totals {
             if let Some(value) = self.values.get(&(*name, None)) {
                 let mut gauge = Gauge::default();
                 gauge.set_value(*value);
-                families.push(family(name, help, MetricType::GAUGE, vec![Metric::from_gauge(gauge)]));
+                families.push(family(
+                    name,
+                    help,
+                    MetricType::GAUGE,
+                    vec![Metric::from_gauge(gauge)],
+                ));
             }
         }
         let help = "From an event's occurrence to its completion.";
-        families.push(family(LATENCY, help, MetricType::HISTOGRAM, vec![self.latency()]));
+        families.push(family(
+            LATENCY,
+            help,
+            MetricType::HISTOGRAM,
+            vec![self.latency()],
+        ));
         prometheus::TextEncoder::new().encode_to_string(&families)
     }
 
     fn latency(&self) -> Metric {
         let mut below = 0;
-        let buckets = LATENCY_BOUNDS.iter().zip(&self.latency_counts).map(|(bound, count)| {
-            below += count;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(below);
-            bucket
-        });
+        let buckets = LATENCY_BOUNDS
+            .iter()
+            .zip(&self.latency_counts)
+            .map(|(bound, count)| {
+                below += count;
+                let mut bucket = Bucket::default();
+                bucket.set_upper_bound(*bound);
+                bucket.set_cumulative_count(below);
+                bucket
+            });
         let mut histogram = Histogram::default();
         histogram.set_bucket(buckets.collect());
         histogram.set_sample_count(self.latency_counts.iter().sum());
@@ -234,11 +309,77 @@ mod tests {
     fn counters_survive_between_runs() {
         let mut first = Totals::default();
         first.add_run(&report(), 0.5, true);
-        first.set_backlog(&Backlog { events: 2.0, oldest_age: 7.5, failed: 1.0, now: 1_700_000_000.0 }, true);
-        let mut second = Totals::from_text(&first.to_text().expect("text"));
-        assert_eq!(first, second);
+        first.set_backlog(
+            &Backlog {
+                events: 2.0,
+                oldest_age: 7.5,
+                failed: 1.0,
+                now: 1_700_000_000.0,
+            },
+            true,
+        );
+        let text = first.to_text().expect("text");
+        let mut second = Totals::from_text(&text);
+        assert_eq!(second.to_text().expect("text"), text);
         second.add_run(&report(), 0.25, false);
         insta::assert_snapshot!(second.to_text().expect("text"), @r#"
+        # HELP notify_fan_out_runs_total Runs of the job.
+        # TYPE notify_fan_out_runs_total counter
+        notify_fan_out_runs_total{result="success"} 1
+        notify_fan_out_runs_total{result="failure"} 1
+        # HELP notify_fan_out_events_total Events settled, by outcome.
+        # TYPE notify_fan_out_events_total counter
+        notify_fan_out_events_total{outcome="completed"} 6
+        notify_fan_out_events_total{outcome="failed"} 2
+        notify_fan_out_events_total{outcome="retried"} 0
+        notify_fan_out_events_total{outcome="expired"} 0
+        # HELP notify_fan_out_notifications_total Notifications created.
+        # TYPE notify_fan_out_notifications_total counter
+        notify_fan_out_notifications_total 10
+        # HELP notify_fan_out_notifications_merged_total Deliveries merged into a notification that was still unread.
+        # TYPE notify_fan_out_notifications_merged_total counter
+        notify_fan_out_notifications_merged_total 0
+        # HELP notify_fan_out_emails_total E-mails queued.
+        # TYPE notify_fan_out_emails_total counter
+        notify_fan_out_emails_total 0
+        # HELP notify_fan_out_suppressed_total Recipients passed over because of a preference, a right, or because they had been told.
+        # TYPE notify_fan_out_suppressed_total counter
+        notify_fan_out_suppressed_total 0
+        # HELP notify_fan_out_rescued_total Claims taken from workers that were gone.
+        # TYPE notify_fan_out_rescued_total counter
+        notify_fan_out_rescued_total 0
+        # HELP notify_fan_out_backlog_events Events that are pending.
+        # TYPE notify_fan_out_backlog_events gauge
+        notify_fan_out_backlog_events 2
+        # HELP notify_fan_out_backlog_oldest_age_seconds Age of the oldest pending event.
+        # TYPE notify_fan_out_backlog_oldest_age_seconds gauge
+        notify_fan_out_backlog_oldest_age_seconds 7.5
+        # HELP notify_fan_out_failed_events Events that failed and wait for a person.
+        # TYPE notify_fan_out_failed_events gauge
+        notify_fan_out_failed_events 1
+        # HELP notify_fan_out_last_run_duration_seconds Duration of the last run.
+        # TYPE notify_fan_out_last_run_duration_seconds gauge
+        notify_fan_out_last_run_duration_seconds 0.25
+        # HELP notify_fan_out_last_success_timestamp_seconds When a run last succeeded, in seconds since 1970.
+        # TYPE notify_fan_out_last_success_timestamp_seconds gauge
+        notify_fan_out_last_success_timestamp_seconds 1700000000
+        # HELP notify_fan_out_event_latency_seconds From an event's occurrence to its completion.
+        # TYPE notify_fan_out_event_latency_seconds histogram
+        notify_fan_out_event_latency_seconds_bucket{le="0.1"} 0
+        notify_fan_out_event_latency_seconds_bucket{le="0.5"} 2
+        notify_fan_out_event_latency_seconds_bucket{le="1"} 2
+        notify_fan_out_event_latency_seconds_bucket{le="5"} 2
+        notify_fan_out_event_latency_seconds_bucket{le="15"} 2
+        notify_fan_out_event_latency_seconds_bucket{le="30"} 2
+        notify_fan_out_event_latency_seconds_bucket{le="60"} 4
+        notify_fan_out_event_latency_seconds_bucket{le="120"} 4
+        notify_fan_out_event_latency_seconds_bucket{le="300"} 4
+        notify_fan_out_event_latency_seconds_bucket{le="900"} 4
+        notify_fan_out_event_latency_seconds_bucket{le="3600"} 4
+        notify_fan_out_event_latency_seconds_bucket{le="86400"} 4
+        notify_fan_out_event_latency_seconds_bucket{le="+Inf"} 6
+        notify_fan_out_event_latency_seconds_sum 200118.4
+        notify_fan_out_event_latency_seconds_count 6
         "#);
     }
 

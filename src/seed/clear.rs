@@ -39,24 +39,47 @@ async fn remove(connection: &mut PgConnection) -> Result<Vec<Count>, sqlx::Error
         ("notification_once", "user_id BETWEEN $1 AND $2 OR"),
         ("notification_processing", ""),
     ] {
-        let rows = delete(connection, relation, &format!("{people} event_id = ANY ($3)"), &events).await?;
-        removed.push(Count { name: relation.to_owned(), rows });
+        let rows = delete(
+            connection,
+            relation,
+            &format!("{people} event_id = ANY ($3)"),
+            &events,
+        )
+        .await?;
+        removed.push(Count {
+            name: relation.to_owned(),
+            rows,
+        });
     }
     let rows = delete(connection, EVENTS.name, "id = ANY ($3)", &events).await?;
-    removed.push(Count { name: EVENTS.name.to_owned(), rows });
+    removed.push(Count {
+        name: EVENTS.name.to_owned(),
+        rows,
+    });
     for relation in WORLD.iter().rev() {
         // A view is the application's own affair: the seed has put nothing there.
         if !is_table(connection, relation.name).await? {
             continue;
         }
-        let rows = delete(connection, relation.name, &of_the_seed(relation.identifiers()), &[]).await?;
-        removed.push(Count { name: relation.name.to_owned(), rows });
+        let rows = delete(
+            connection,
+            relation.name,
+            &of_the_seed(relation.identifiers()),
+            &[],
+        )
+        .await?;
+        removed.push(Count {
+            name: relation.name.to_owned(),
+            rows,
+        });
     }
     Ok(removed)
 }
 
 fn of_the_seed(columns: impl Iterator<Item = &'static str>) -> String {
-    let each: Vec<_> = columns.map(|column| format!("{column} BETWEEN $1 AND $2")).collect();
+    let each: Vec<_> = columns
+        .map(|column| format!("{column} BETWEEN $1 AND $2"))
+        .collect();
     each.join(" OR ")
 }
 

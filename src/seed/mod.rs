@@ -49,20 +49,28 @@ pub enum SeedFailed {
     /// The application's tables are made otherwise.
     #[error("the test world can't be put into this database: {}", .0.join("; "))]
     Unsuitable(Vec<String>),
+    /// There are no tables yet.
+    #[error("this database has no schema yet; first run: notify-fan-out migrate")]
+    NotMigrated,
     /// The database refused a row.
     #[error("the database refused it, and nothing was changed: {0}")]
-    Refused(#[source] sqlx::Error),
+    Refused(String),
     /// Anything else.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
 impl SeedFailed {
-    /// Constraints and triggers of the application concern the data; the rest does not.
+    /// Constraints, types and triggers of the application concern the data; the rest does not.
     fn of(error: sqlx::Error) -> Self {
-        match crate::db::sqlstate(&error) {
-            Some(code) if ["22", "23", "42804", "P0001", "428C9"].iter().any(|class| code.starts_with(class)) => {
-                Self::Refused(error)
+        let concerns_data = |code: &str| {
+            ["22", "23", "42804", "428C9", "P0001"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        };
+        match error.as_database_error() {
+            Some(refusal) if refusal.code().is_some_and(|code| concerns_data(&code)) => {
+                Self::Refused(refusal.message().to_owned())
             }
             _ => Self::Database(error),
         }
@@ -77,6 +85,9 @@ pub async fn seed(
 ) -> Result<Option<Seeded>, SeedFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin(Access::ReadWrite).await?;
+    if !is_migrated(&mut transaction).await? {
+        return Err(SeedFailed::NotMigrated);
+    }
     if only_if_empty && has_events(&mut transaction).await? {
         return Ok(None);
     }
@@ -84,10 +95,20 @@ pub async fn seed(
     if !obstacles.is_empty() {
         return Err(SeedFailed::Unsuitable(obstacles));
     }
-    let seeded = insert(&mut transaction, size).await.map_err(SeedFailed::of)?;
+    let seeded = insert(&mut transaction, size)
+        .await
+        .map_err(SeedFailed::of)?;
     transaction.commit().await.map_err(SeedFailed::of)?;
     session.close().await?;
     Ok(Some(seeded))
+}
+
+async fn is_migrated(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT to_regclass('notification_processing') IS NOT NULL AS "is_migrated!""#
+    )
+    .fetch_one(Unnamed(connection))
+    .await
 }
 
 async fn has_events(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
@@ -99,8 +120,12 @@ async fn has_events(connection: &mut PgConnection) -> Result<bool, sqlx::Error> 
 async fn insert(connection: &mut PgConnection, size: Size) -> Result<Seeded, sqlx::Error> {
     let Size::Load(events) = size else {
         return Ok(Seeded {
-            world: sqlx::query_file_as!(Count, "seed/world.sql").fetch_all(Unnamed(connection)).await?,
-            events: sqlx::query_file_as!(Count, "seed/events.sql").fetch_all(Unnamed(connection)).await?,
+            world: sqlx::query_file_as!(Count, "seed/world.sql")
+                .fetch_all(Unnamed(connection))
+                .await?,
+            events: sqlx::query_file_as!(Count, "seed/events.sql")
+                .fetch_all(Unnamed(connection))
+                .await?,
         });
     };
     let number = i64::from(events);
@@ -115,7 +140,9 @@ async fn insert(connection: &mut PgConnection, size: Size) -> Result<Seeded, sql
     if events >= ANALYZE_FROM {
         // Whoever may not do this is only warned.
         let analyze = format!("ANALYZE {}", world::relations().join(", "));
-        sqlx::raw_sql(AssertSqlSafe(analyze)).execute(connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(analyze))
+            .execute(connection)
+            .await?;
     }
     Ok(seeded)
 }

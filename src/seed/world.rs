@@ -23,20 +23,60 @@ impl Relation {
 
 /// Parents first.
 pub(super) const WORLD: &[Relation] = &[
-    Relation { name: "profiles", columns: &["id", "email", "full_name"] },
-    Relation { name: "orgs", columns: &["id", "name"] },
-    Relation { name: "org_members", columns: &["org_id", "user_id", "role"] },
-    Relation { name: "projects", columns: &["id", "name", "owner_org_id"] },
-    Relation { name: "project_access_grants", columns: &["project_id", "user_id"] },
-    Relation { name: "resources", columns: &["id", "org_id", "project_id", "name"] },
-    Relation { name: "permissions", columns: &["resource_id", "user_id", "permission"] },
-    Relation { name: "chat_threads", columns: &["id", "project_id", "topic"] },
-    Relation { name: "chat_thread_participants", columns: &["thread_id", "user_id"] },
-    Relation { name: "meetings", columns: &["id", "title", "start_time", "project_id"] },
-    Relation { name: "meeting_participants", columns: &["meeting_id", "user_id"] },
+    Relation {
+        name: "profiles",
+        columns: &["id", "email", "full_name"],
+    },
+    Relation {
+        name: "orgs",
+        columns: &["id", "name"],
+    },
+    Relation {
+        name: "org_members",
+        columns: &["org_id", "user_id", "role"],
+    },
+    Relation {
+        name: "projects",
+        columns: &["id", "name", "owner_org_id"],
+    },
+    Relation {
+        name: "project_access_grants",
+        columns: &["project_id", "user_id"],
+    },
+    Relation {
+        name: "resources",
+        columns: &["id", "org_id", "project_id", "name"],
+    },
+    Relation {
+        name: "permissions",
+        columns: &["resource_id", "user_id", "permission"],
+    },
+    Relation {
+        name: "chat_threads",
+        columns: &["id", "project_id", "topic"],
+    },
+    Relation {
+        name: "chat_thread_participants",
+        columns: &["thread_id", "user_id"],
+    },
+    Relation {
+        name: "meetings",
+        columns: &["id", "title", "start_time", "project_id"],
+    },
+    Relation {
+        name: "meeting_participants",
+        columns: &["meeting_id", "user_id"],
+    },
     Relation {
         name: "user_notification_preferences",
-        columns: &["user_id", "scope_type", "scope_id", "event_type", "channel", "status"],
+        columns: &[
+            "user_id",
+            "scope_type",
+            "scope_id",
+            "event_type",
+            "channel",
+            "status",
+        ],
     },
 ];
 
@@ -44,7 +84,14 @@ pub(super) const WORLD: &[Relation] = &[
 pub(super) const EVENTS: Relation = Relation {
     name: "domain_events",
     columns: &[
-        "event_type", "actor_id", "project_id", "org_id", "resource_id", "thread_id", "meeting_id", "payload",
+        "event_type",
+        "actor_id",
+        "project_id",
+        "org_id",
+        "resource_id",
+        "thread_id",
+        "meeting_id",
+        "payload",
     ],
 };
 
@@ -60,7 +107,12 @@ fn all() -> impl Iterator<Item = &'static Relation> {
 /// What keeps the world out of the database, in words.
 pub(super) async fn obstacles(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let columns: Vec<_> = all()
-        .flat_map(|relation| relation.columns.iter().map(|column| format!("{}.{column}", relation.name)))
+        .flat_map(|relation| {
+            relation
+                .columns
+                .iter()
+                .map(|column| format!("{}.{column}", relation.name))
+        })
         .collect();
     sqlx::query_file_scalar!("seed/obstacles.sql", &relations(), &columns)
         .fetch_all(Unnamed(connection))

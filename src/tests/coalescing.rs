@@ -20,11 +20,22 @@ impl Stage {
         let mut world = db.world().await;
         let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
         let budget = world.thread("Budget", [ada, bo, cy]).await;
-        Self { db, world, ada, bo, cy, budget }
+        Self {
+            db,
+            world,
+            ada,
+            bo,
+            cy,
+            budget,
+        }
     }
 
     async fn message(&mut self, sender: Uuid, words: &str) -> i64 {
-        let event = self.world.event("chat_message_sent").actor(sender).thread(self.budget);
+        let event = self
+            .world
+            .event("chat_message_sent")
+            .actor(sender)
+            .thread(self.budget);
         event.payload(json!({"preview": words})).await
     }
 
@@ -64,7 +75,13 @@ async fn within_a_batch() {
       /dashboard?tab=chat&thread=Budget
       {"type": "thread_activity", "count": 2, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
     "#);
-    let events = stage.db.texts(&format!("SELECT event_id FROM notifications WHERE user_id = '{}'", stage.bo)).await;
+    let events = stage
+        .db
+        .texts(&format!(
+            "SELECT event_id FROM notifications WHERE user_id = '{}'",
+            stage.bo
+        ))
+        .await;
     assert_eq!(events, [first.to_string()], "the first event");
 }
 
@@ -118,12 +135,24 @@ async fn after_a_read_it_begins_anew() {
     stage.db.run().await;
     stage
         .db
-        .execute(format!("UPDATE notifications SET read_at = now() WHERE user_id = '{}'", stage.bo))
+        .execute(format!(
+            "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
+            stage.bo
+        ))
         .await;
     stage.message(stage.ada, "Three").await;
     stage.db.run().await;
-    assert_eq!(stage.inbox(stage.bo).await, ["unread 1 1 1 unread in Budget", "read 2 2 2 unread in Budget"]);
-    assert_eq!(stage.inbox(stage.cy).await, ["unread 3 3 3 unread in Budget"]);
+    assert_eq!(
+        stage.inbox(stage.bo).await,
+        [
+            "unread 1 1 1 unread in Budget",
+            "read 2 2 2 unread in Budget"
+        ]
+    );
+    assert_eq!(
+        stage.inbox(stage.cy).await,
+        ["unread 3 3 3 unread in Budget"]
+    );
 }
 
 /// Bo reads just while a worker wants to count another message: the message is not lost in what
@@ -134,14 +163,23 @@ async fn a_read_that_comes_between() {
     stage.message(stage.ada, "One").await;
     stage.db.run().await;
     stage.message(stage.ada, "Two").await;
-    let reading = format!("UPDATE notifications SET read_at = now() WHERE user_id = '{}'", stage.bo);
+    let reading = format!(
+        "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
+        stage.bo
+    );
     let hold = stage.db.hold(&reading).await;
     let (report, ()) = tokio::join!(stage.db.run(), async {
         stage.db.until_waiting(1).await;
         hold.release().await;
     });
     assert_eq!((report.notifications, report.merged), (1, 1));
-    assert_eq!(stage.inbox(stage.bo).await, ["unread 1 1 1 unread in Budget", "read 1 1 1 unread in Budget"]);
+    assert_eq!(
+        stage.inbox(stage.bo).await,
+        [
+            "unread 1 1 1 unread in Budget",
+            "read 1 1 1 unread in Budget"
+        ]
+    );
 }
 
 /// Threads and people are apart, and a mention is nobody's count.
@@ -150,10 +188,21 @@ async fn what_is_not_merged() {
     let mut stage = Stage::new().await;
     let rent = stage.world.thread("Rent", [stage.ada, stage.bo]).await;
     stage.message(stage.ada, "Hi").await;
-    stage.world.event("chat_message_sent").actor(stage.ada).thread(rent).await;
+    stage
+        .world
+        .event("chat_message_sent")
+        .actor(stage.ada)
+        .thread(rent)
+        .await;
     for _ in 0..2 {
-        let event = stage.world.event("chat_message_sent").actor(stage.ada).thread(stage.budget);
-        event.payload(json!({"mentioned_user_ids": [stage.bo], "preview": "@Bo"})).await;
+        let event = stage
+            .world
+            .event("chat_message_sent")
+            .actor(stage.ada)
+            .thread(stage.budget);
+        event
+            .payload(json!({"mentioned_user_ids": [stage.bo], "preview": "@Bo"}))
+            .await;
     }
     stage.db.run().await;
     insta::assert_snapshot!(stage.db.titles().await, @"
@@ -181,7 +230,14 @@ async fn over_concurrent_workers() {
         )
         .await;
     let workers: Vec<_> = (0..4)
-        .map(|_| Worker::start(stage.db.binary().args(["--batch-size", "20", "--format", "json"])))
+        .map(|_| {
+            Worker::start(
+                stage
+                    .db
+                    .binary()
+                    .args(["--batch-size", "20", "--format", "json"]),
+            )
+        })
         .collect();
     let (mut notifications, mut merged, mut busy) = (0, 0, 0);
     for worker in workers {
@@ -193,7 +249,10 @@ async fn over_concurrent_workers() {
         busy += u64::from(report["events"] != 0);
     }
     assert!(busy > 1, "one did it all");
-    assert_eq!((notifications, notifications + merged), (3 + 40 + 40, 300 * (3 + 40 + 40)));
+    assert_eq!(
+        (notifications, notifications + merged),
+        (3 + 40 + 40, 300 * (3 + 40 + 40))
+    );
     let inboxes = stage
         .db
         .texts(

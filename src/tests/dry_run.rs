@@ -17,26 +17,80 @@ async fn every_kind(world: &mut World) {
     let budget = world.thread("Budget", [ada, bo, cy]).await;
     let rent = world.thread("Rent", [ada, gia]).await;
     let kickoff = world.meeting("Kick-off", [ada, bo, cy]).await;
-    world.prefers(bo, "global / meeting_updated / * = muted", None).await;
-    world.prefers(gia, "project / document_uploaded / email = immediate", Some(atlas)).await;
-    world.prefers(olga, "global / * / in_app = muted", None).await;
-    world.prefers(olga, "global / invite_accepted / email = digest", None).await;
+    world
+        .prefers(bo, "global / meeting_updated / * = muted", None)
+        .await;
+    world
+        .prefers(
+            gia,
+            "project / document_uploaded / email = immediate",
+            Some(atlas),
+        )
+        .await;
+    world
+        .prefers(olga, "global / * / in_app = muted", None)
+        .await;
+    world
+        .prefers(olga, "global / invite_accepted / email = digest", None)
+        .await;
 
     for round in 0..3 {
-        world.event("document_uploaded").actor(ada).project(atlas).document(report).await;
+        world
+            .event("document_uploaded")
+            .actor(ada)
+            .project(atlas)
+            .document(report)
+            .await;
         let message = json!({"preview": format!("Message {round}"), "mentioned_user_ids": [if round == 1 { bo } else { gia }]});
-        world.event("chat_message_sent").actor(ada).project(atlas).thread(budget).payload(message).await;
-        world.event("chat_message_sent").actor(cy).thread(budget).await;
-        world.event("chat_message_sent").actor(gia).thread(rent).payload(json!({"preview": "Rent"})).await;
+        world
+            .event("chat_message_sent")
+            .actor(ada)
+            .project(atlas)
+            .thread(budget)
+            .payload(message)
+            .await;
+        world
+            .event("chat_message_sent")
+            .actor(cy)
+            .thread(budget)
+            .await;
+        world
+            .event("chat_message_sent")
+            .actor(gia)
+            .thread(rent)
+            .payload(json!({"preview": "Rent"}))
+            .await;
         let stale = json!({"user_id": bo, "unread_count": 2 + round});
-        world.event("thread_unread_stale").thread(budget).payload(stale).await;
-        world.event("meeting_invited").actor(ada).meeting(kickoff).payload(json!({"invited_user_id": bo})).await;
-        world.event("meeting_updated").actor(ada).meeting(kickoff).await;
-        world.event("meeting_reminder").meeting(kickoff).payload(json!({"user_id": ada})).await;
+        world
+            .event("thread_unread_stale")
+            .thread(budget)
+            .payload(stale)
+            .await;
+        world
+            .event("meeting_invited")
+            .actor(ada)
+            .meeting(kickoff)
+            .payload(json!({"invited_user_id": bo}))
+            .await;
+        world
+            .event("meeting_updated")
+            .actor(ada)
+            .meeting(kickoff)
+            .await;
+        world
+            .event("meeting_reminder")
+            .meeting(kickoff)
+            .payload(json!({"user_id": ada}))
+            .await;
         let nudge = json!({"user_id": ada, "resume_type": "project", "completion_percent": 5, "nudge_tier": round / 2});
-        world.event("resume_incomplete_nudge").project(atlas).payload(nudge).await;
+        world
+            .event("resume_incomplete_nudge")
+            .project(atlas)
+            .payload(nudge)
+            .await;
         world.event("invite_accepted").actor(bo).org(acme).await;
-        let change = json!({"affected_user_id": bo, "old_permission": "view", "new_permission": "edit"});
+        let change =
+            json!({"affected_user_id": bo, "old_permission": "view", "new_permission": "edit"});
         for event_type in [
             "project_access_granted",
             "project_access_changed",
@@ -44,18 +98,27 @@ async fn every_kind(world: &mut World) {
             "document_permission_granted",
             "document_permission_changed",
         ] {
-            let event = world.event(event_type).actor(ada).project(atlas).document(report);
+            let event = world
+                .event(event_type)
+                .actor(ada)
+                .project(atlas)
+                .document(report);
             event.payload(change.clone()).await;
         }
         world.event("meeting_invited").meeting(kickoff).await;
         world.event("moon_landed").await;
-        world.event("meeting_reminder").meeting(kickoff).payload(json!({"user_id": bo})).hours_ago(30).await;
+        world
+            .event("meeting_reminder")
+            .meeting(kickoff)
+            .payload(json!({"user_id": bo}))
+            .hours_ago(30)
+            .await;
     }
     // Some of it is there already, read or not, and somebody else's claim is stuck.
     world
         .execute(format!(
             "INSERT INTO notifications (user_id, event_id, title, body, payload, read_at, coalesce_key, coalesce_count)
-             SELECT '{cy}', min(id), '4 unread', '4 unread', '{{}}', NULL, 'thread_activity:{budget}', 4 FROM domain_events
+             SELECT '{cy}'::uuid, min(id), '4 unread', '4 unread', '{{}}'::jsonb, NULL::timestamptz, 'thread_activity:{budget}', 4 FROM domain_events
              UNION ALL
              SELECT '{ada}', min(id), '4 unread', '4 unread', '{{}}', now(), 'thread_activity:{rent}', 4 FROM domain_events
              UNION ALL
@@ -89,7 +152,11 @@ fn promised(lines: &[Value]) -> (Rows, Rows) {
                 "payload": line["payload"], "count": line["count"],
             });
             // Of what is merged, the last word counts.
-            let key = if line["count"].is_null() { event.to_string() } else { line["payload"]["thread_id"].to_string() };
+            let key = if line["count"].is_null() {
+                event.to_string()
+            } else {
+                line["payload"]["thread_id"].to_string()
+            };
             notifications.insert(format!("{user} {key}"), row);
         }
         if !line["subject"].is_null() {
@@ -107,14 +174,17 @@ async fn made(db: &TestDatabase<'_>, notifications_before: u64) -> (Rows, Rows) 
     let parse = |rows: Vec<String>| -> Rows {
         let rows = rows.into_iter().map(|row| {
             let row: Value = serde_json::from_str(&row).expect("JSON");
-            (row["key"].as_str().expect("a key").to_owned(), row["row"].clone())
+            (
+                row["key"].as_str().expect("a key").to_owned(),
+                row["row"].clone(),
+            )
         });
         rows.collect()
     };
     let notifications = db
         .texts(&format!(
             "SELECT jsonb_build_object(
-                'key', to_jsonb(user_id) || ' ' || CASE WHEN coalesce_key IS NULL THEN event_id::text
+                'key', '\"' || user_id || '\" ' || CASE WHEN coalesce_key IS NULL THEN event_id::text
                     ELSE '\"' || split_part(coalesce_key, ':', 2) || '\"' END,
                 'row', jsonb_build_object('title', title, 'body', body, 'link_url', link_url,
                     'payload', payload, 'count', coalesce_count))
@@ -123,7 +193,7 @@ async fn made(db: &TestDatabase<'_>, notifications_before: u64) -> (Rows, Rows) 
         .await;
     let emails = db
         .texts(
-            "SELECT jsonb_build_object('key', to_jsonb(user_id) || ' ' || event_id,
+            "SELECT jsonb_build_object('key', '\"' || user_id || '\" ' || event_id,
                 'row', jsonb_build_object('delivery_type', delivery_type, 'subject', subject, 'body_data', body_data))
                FROM pending_emails",
         )
@@ -150,7 +220,16 @@ async fn compare(batch_size: &str) {
     }
     assert_eq!(promised_notifications, made_notifications);
     assert_eq!(promised_emails, made_emails);
-    for count in ["events", "notifications", "merged", "emails", "suppressed", "failed", "expired", "unhandled_types"] {
+    for count in [
+        "events",
+        "notifications",
+        "merged",
+        "emails",
+        "suppressed",
+        "failed",
+        "expired",
+        "unhandled_types",
+    ] {
         assert_eq!(summary["would"][count], real[count], "{count}");
     }
 
@@ -164,7 +243,9 @@ async fn compare(batch_size: &str) {
         };
         fates.insert(event["event_id"].to_string(), fate.to_owned());
     }
-    let states = db.texts("SELECT event_id || ' ' || processing_status FROM notification_processing").await;
+    let states = db
+        .texts("SELECT event_id || ' ' || processing_status FROM notification_processing")
+        .await;
     let states: BTreeMap<_, _> = states
         .iter()
         .map(|state| state.split_once(' ').expect("two words"))
@@ -198,7 +279,7 @@ async fn writes_nothing() {
     let everything = "SELECT md5(string_agg(row::text, ',' ORDER BY row::text)) FROM (
         SELECT to_jsonb(n) FROM notifications n UNION ALL SELECT to_jsonb(m) FROM pending_emails m
         UNION ALL SELECT to_jsonb(p) FROM notification_processing p UNION ALL SELECT to_jsonb(o) FROM notification_once o
-        UNION ALL SELECT to_jsonb(s) FROM notification_claim_token_seq s) AS t (row)";
+        UNION ALL SELECT to_jsonb(last_value) FROM notification_claim_token_seq) AS t (row)";
     let before = db.text(everything).await;
     // Nobody could write now.
     let hold = db
@@ -246,7 +327,10 @@ async fn as_a_role_with_select_alone() {
     let mut command = binary_at(&Server::shared().url_as("nfo_test_reader", db.name()));
     command.args(arguments);
     let run = assert_cmd::Command::from_std(command).assert().success();
-    assert_eq!(lines(&run.get_output().stdout), lines(&expected.get_output().stdout));
+    assert_eq!(
+        lines(&run.get_output().stdout),
+        lines(&expected.get_output().stdout)
+    );
     let mut command = binary_at(&Server::shared().url_as("nfo_test_reader", db.name()));
     command.arg("run");
     assert_cmd::Command::from_std(command).assert().code(1);
@@ -259,19 +343,30 @@ async fn as_text() {
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
     let budget = world.thread("Budget", [ada, bo]).await;
-    world.event("chat_message_sent").actor(ada).thread(budget).await;
+    world
+        .event("chat_message_sent")
+        .actor(ada)
+        .thread(budget)
+        .await;
     world.event("chat_message_sent").await;
     world.event("moon_landed").await;
     let run = db.cli(&["run", "--dry-run"]).success();
     let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-    insta::assert_snapshot!(output.replace(&bo.to_string(), "BO").replace(&ada.to_string(), "ADA"), @"");
+    insta::assert_snapshot!(output.replace(&bo.to_string(), "BO").replace(&ada.to_string(), "ADA"), @"
+    event 1        chat_message_sent
+        ADA  app: his own act                mail: his own act
+        BO  app: delivered                  mail: none for this event  1 unread in Budget
+    event 2        chat_message_sent  would fail: invalid chat_message_sent event: thread_id is required
+    event 3        moon_landed  no handler: would wait
+    Dry run: nothing was written. A run would settle events=1 notifications=1 merged=0 emails=0 suppressed=0 failed=1 expired=0
+    ");
 }
 
 #[tokio::test]
 async fn nothing_is_due() {
     let db = TestDatabase::new().await;
     let run = db.cli(&["run", "--dry-run"]).success();
-    insta::assert_snapshot!(String::from_utf8_lossy(&run.get_output().stdout), @"");
+    insta::assert_snapshot!(String::from_utf8_lossy(&run.get_output().stdout), @"Nothing is due. (Dry run: nothing was written.)");
 }
 
 /// No more than asked for.
@@ -280,7 +375,47 @@ async fn limit() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     every_kind(&mut world).await;
-    let run = db.cli(&["run", "--dry-run", "--format", "json", "--limit", "7", "--batch-size", "3"]).success();
+    let run = db
+        .cli(&[
+            "run",
+            "--dry-run",
+            "--format",
+            "json",
+            "--limit",
+            "7",
+            "--batch-size",
+            "3",
+        ])
+        .success();
     let lines = lines(&run.get_output().stdout);
-    assert_eq!(lines.iter().filter(|line| line["kind"] == "event").count(), 7);
+    assert_eq!(
+        lines.iter().filter(|line| line["kind"] == "event").count(),
+        7
+    );
+}
+
+/// A hot standby takes no writes at all.
+#[tokio::test]
+async fn on_a_standby() {
+    let primary = Server::start();
+    let db = TestDatabase::on(&primary).await;
+    let mut world = db.world().await;
+    every_kind(&mut world).await;
+    let standby = primary.standby();
+    let here = binary_at(&standby.url(db.name()))
+        .args(["run", "--dry-run", "--format", "json"])
+        .output()
+        .expect("output");
+    assert!(here.status.success(), "{here:?}");
+    let there = db.cli(&["run", "--dry-run", "--format", "json"]).success();
+    assert_eq!(lines(&here.stdout), lines(&there.get_output().stdout));
+    let run = binary_at(&standby.url(db.name()))
+        .arg("run")
+        .output()
+        .expect("output");
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(
+        String::from_utf8_lossy(&run.stderr).contains("a standby?"),
+        "{run:?}"
+    );
 }

@@ -35,13 +35,28 @@ impl Stage {
         world.permission(report, hal, "none").await;
         let budget = world.thread("Budget", [ada, bo, cy]).await;
         let kickoff = world.meeting("Kick-off", [ada, bo, cy]).await;
-        Self { db, world, ada, bo, olga, gia, acme, atlas, report, budget, kickoff }
+        Self {
+            db,
+            world,
+            ada,
+            bo,
+            olga,
+            gia,
+            acme,
+            atlas,
+            report,
+            budget,
+            kickoff,
+        }
     }
 
     /// What the only event led to, which has to complete.
     async fn told(&self) -> String {
         self.db.run().await;
-        assert_eq!(self.db.statuses().await, [("completed".to_owned(), 1)].into());
+        assert_eq!(
+            self.db.statuses().await,
+            [("completed".to_owned(), 1)].into()
+        );
         self.db.told().await
     }
 
@@ -50,7 +65,9 @@ impl Stage {
         let report = self.db.run().await;
         assert_eq!((report.failed, report.events), (1, 0));
         assert_eq!(self.db.told().await, "");
-        self.db.text("SELECT error_message FROM notification_processing").await
+        self.db
+            .text("SELECT error_message FROM notification_processing")
+            .await
     }
 }
 
@@ -58,7 +75,11 @@ impl Stage {
 async fn document_uploaded() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("document_uploaded");
-    event.actor(stage.ada).project(stage.atlas).document(stage.report).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .document(stage.report)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Gia by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
       {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
@@ -85,7 +106,11 @@ async fn document_uploaded() {
 async fn document_uploaded_without_a_document() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("document_uploaded");
-    event.actor(stage.olga).project(stage.atlas).payload(json!({"fileName": "plan.pdf"})).await;
+    event
+        .actor(stage.olga)
+        .project(stage.atlas)
+        .payload(json!({"fileName": "plan.pdf"}))
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Ada by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
       {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
@@ -122,7 +147,11 @@ async fn document_of_another_organisation() {
     let zeta = stage.world.org("Zeta", [zoe]).await;
     let letter = stage.world.document("Letter", zeta, stage.atlas).await;
     let event = stage.world.event("document_uploaded");
-    event.actor(stage.ada).project(stage.atlas).document(letter).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .document(letter)
+        .await;
     stage.told().await;
     insta::assert_snapshot!(stage.db.titles().await, @"
     Gia by mail, aggregated: Ada uploaded Letter to Atlas (project Atlas Atlas)
@@ -145,7 +174,12 @@ async fn chat_message_sent() {
         "message_content": "Look, @Bo: the story",
         "preview": "Look…",
     });
-    event.actor(stage.ada).project(stage.atlas).thread(stage.budget).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .thread(stage.budget)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada mentioned you in Budget · Atlas
       Look, \@Bo\: \[the \*whole\* story\](https\://example.com)
@@ -163,7 +197,11 @@ async fn thread_unread_stale() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("thread_unread_stale");
     let payload = json!({"user_id": stage.bo, "unread_count": 3});
-    event.project(stage.atlas).thread(stage.budget).payload(payload).await;
+    event
+        .project(stage.atlas)
+        .thread(stage.budget)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo by mail, aggregated: You have 3 unread messages in Budget · Atlas (project Atlas Atlas)
       {"type": "thread_unread_stale", "link_url": "/project/workspace/Atlas?tab=chat&thread=Budget", "thread_id": "Budget", "project_id": "Atlas", "thread_name": "Budget", "project_name": "Atlas", "unread_count": 3}
@@ -175,7 +213,12 @@ async fn meeting_invited() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("meeting_invited");
     let payload = json!({"invited_user_id": stage.bo});
-    event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .meeting(stage.kickoff)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada invited you to Kick-off · Atlas
       **Ada** invited you to **Kick-off** · **Atlas**. When: {{meeting_time}}.
@@ -189,7 +232,11 @@ async fn meeting_invited_without_a_project() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("meeting_invited");
     let payload = json!({"invited_user_id": stage.bo, "start_time": "2031-05-06T07:08:09Z"});
-    event.actor(stage.ada).meeting(stage.kickoff).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .meeting(stage.kickoff)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada invited you to Kick-off
       **Ada** invited you to **Kick-off**. When: {{meeting_time}}.
@@ -203,7 +250,12 @@ async fn meeting_updated() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("meeting_updated");
     let payload = json!({"changes": {"timeChanged": true, "participantsChanged": false}});
-    event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .meeting(stage.kickoff)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada changed the time of Kick-off · Atlas
       **Ada** changed the time of **Kick-off** · **Atlas**. New time: {{meeting_time}}.
@@ -222,7 +274,12 @@ async fn meeting_reminder() {
     let mut stage = Stage::new().await;
     let event = stage.world.event("meeting_reminder");
     let payload = json!({"user_id": stage.ada, "meeting_link": "https://meet.example/1"});
-    event.actor(stage.ada).project(stage.atlas).meeting(stage.kickoff).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .meeting(stage.kickoff)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Ada: Kick-off · Atlas starts in 30 minutes
       **Kick-off** · **Atlas** starts in 30 minutes. When: {{meeting_time}}.
@@ -237,7 +294,12 @@ async fn resume_incomplete_nudge() {
     let payload = json!({
         "user_id": stage.olga, "resume_type": "borrower", "completion_percent": 0, "nudge_tier": 1,
     });
-    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    stage
+        .world
+        .event("resume_incomplete_nudge")
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Olga by mail, immediate: Your borrower resume for Atlas is 0% complete (project Atlas Atlas)
       {"type": "resume_incomplete_nudge", "user_id": "Olga", "link_url": "/project/workspace/Atlas", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "completion_percent": 0}
@@ -254,7 +316,12 @@ async fn nudges_are_for_owners_only() {
     let payload = json!({
         "user_id": stage.gia, "resume_type": "project", "completion_percent": 10, "nudge_tier": 1,
     });
-    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    stage
+        .world
+        .event("resume_incomplete_nudge")
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     assert_eq!(stage.told().await, "");
 }
 
@@ -263,19 +330,51 @@ async fn nudges_are_for_owners_only() {
 #[tokio::test]
 async fn nudges_are_sent_once_ever() {
     let mut stage = Stage::new().await;
-    let nudge = |resume: &str, tier: i32| {
-        json!({"user_id": stage.olga, "resume_type": resume, "completion_percent": 40, "nudge_tier": tier})
-    };
-    for payload in [nudge("project", 1), nudge("project", 1), nudge("project", 2), nudge("borrower", 1)] {
-        stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    let nudge = |resume: &str, tier: i32| json!({"user_id": stage.olga, "resume_type": resume, "completion_percent": 40, "nudge_tier": tier});
+    for payload in [
+        nudge("project", 1),
+        nudge("project", 1),
+        nudge("project", 2),
+        nudge("borrower", 1),
+    ] {
+        stage
+            .world
+            .event("resume_incomplete_nudge")
+            .project(stage.atlas)
+            .payload(payload)
+            .await;
     }
     let report = stage.db.run().await;
-    assert_eq!((report.events, report.notifications, report.emails, report.suppressed), (4, 3, 3, 1));
+    assert_eq!(
+        (
+            report.events,
+            report.notifications,
+            report.emails,
+            report.suppressed
+        ),
+        (4, 3, 3, 1)
+    );
 
-    stage.db.execute("DELETE FROM notifications; DELETE FROM pending_emails").await;
-    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(nudge("project", 2)).await;
+    stage
+        .db
+        .execute("DELETE FROM notifications; DELETE FROM pending_emails")
+        .await;
+    stage
+        .world
+        .event("resume_incomplete_nudge")
+        .project(stage.atlas)
+        .payload(nudge("project", 2))
+        .await;
     let report = stage.db.run().await;
-    assert_eq!((report.events, report.notifications, report.emails, report.suppressed), (1, 0, 0, 1));
+    assert_eq!(
+        (
+            report.events,
+            report.notifications,
+            report.emails,
+            report.suppressed
+        ),
+        (1, 0, 0, 1)
+    );
     assert_eq!(stage.db.told().await, "");
 }
 
@@ -283,16 +382,32 @@ async fn nudges_are_sent_once_ever() {
 #[tokio::test]
 async fn a_muted_nudge_is_not_used_up() {
     let mut stage = Stage::new().await;
-    stage.world.prefers(stage.olga, "global / * / * = muted", None).await;
+    stage
+        .world
+        .prefers(stage.olga, "global / * / * = muted", None)
+        .await;
     let payload = json!({
         "user_id": stage.olga, "resume_type": "project", "completion_percent": 40, "nudge_tier": 1,
     });
-    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload.clone()).await;
+    stage
+        .world
+        .event("resume_incomplete_nudge")
+        .project(stage.atlas)
+        .payload(payload.clone())
+        .await;
     stage.db.run().await;
     assert_eq!(stage.db.told().await, "");
 
-    stage.db.execute("DELETE FROM user_notification_preferences").await;
-    stage.world.event("resume_incomplete_nudge").project(stage.atlas).payload(payload).await;
+    stage
+        .db
+        .execute("DELETE FROM user_notification_preferences")
+        .await;
+    stage
+        .world
+        .event("resume_incomplete_nudge")
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     let report = stage.db.run().await;
     assert_eq!((report.notifications, report.emails), (1, 1));
 }
@@ -300,7 +415,12 @@ async fn a_muted_nudge_is_not_used_up() {
 #[tokio::test]
 async fn invite_accepted() {
     let mut stage = Stage::new().await;
-    stage.world.event("invite_accepted").actor(stage.bo).org(stage.acme).await;
+    stage
+        .world
+        .event("invite_accepted")
+        .actor(stage.bo)
+        .org(stage.acme)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Olga by mail, immediate: Bo accepted the invitation to Acme
       {"type": "invite_accepted", "org_id": "Acme", "link_url": "/team", "org_name": "Acme", "new_member_id": "Bo", "new_member_name": "Bo", "new_member_email": "bo@example.com"}
@@ -335,7 +455,12 @@ async fn invite_accepted_by_an_owner() {
 async fn project_access_granted() {
     let mut stage = Stage::new().await;
     let payload = json!({"affected_user_id": stage.bo, "project_id": stage.atlas});
-    stage.world.event("project_access_granted").actor(stage.ada).payload(payload).await;
+    stage
+        .world
+        .event("project_access_granted")
+        .actor(stage.ada)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo by mail, immediate: Ada gave you view access to Atlas (project Atlas Atlas)
       {"type": "project_access_granted", "actor_id": "Ada", "link_url": "/project/workspace/Atlas", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "view"}
@@ -349,9 +474,14 @@ async fn project_access_granted() {
 #[tokio::test]
 async fn project_access_changed() {
     let mut stage = Stage::new().await;
-    let payload = json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
+    let payload =
+        json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
     let event = stage.world.event("project_access_changed");
-    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo by mail, immediate: Ada changed your access to Atlas from view to edit (project Atlas Atlas)
       {"type": "project_access_changed", "actor_id": "Ada", "link_url": "/project/workspace/Atlas", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "edit", "old_permission": "view"}
@@ -366,9 +496,14 @@ async fn project_access_changed() {
 #[tokio::test]
 async fn project_access_lowered() {
     let mut stage = Stage::new().await;
-    let payload = json!({"affected_user_id": stage.bo, "old_permission": "edit", "new_permission": "view"});
+    let payload =
+        json!({"affected_user_id": stage.bo, "old_permission": "edit", "new_permission": "view"});
     let event = stage.world.event("project_access_changed");
-    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     stage.told().await;
     insta::assert_snapshot!(stage.db.titles().await, @"Bo: Ada changed your access to Atlas from edit to view");
 }
@@ -378,7 +513,11 @@ async fn project_access_revoked() {
     let mut stage = Stage::new().await;
     let payload = json!({"affected_user_id": stage.bo});
     let event = stage.world.event("project_access_revoked");
-    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada removed your access to Atlas
       **Ada** removed your access to **Atlas**.
@@ -392,7 +531,11 @@ async fn document_permission_granted() {
     let mut stage = Stage::new().await;
     let payload = json!({"affected_user_id": stage.bo, "resource_id": stage.report, "new_permission": "edit"});
     let event = stage.world.event("document_permission_granted");
-    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada gave you edit access to Report · Atlas
       **Ada** gave you **edit** access to **Report** · **Atlas**.
@@ -404,9 +547,15 @@ async fn document_permission_granted() {
 #[tokio::test]
 async fn document_permission_changed() {
     let mut stage = Stage::new().await;
-    let payload = json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
+    let payload =
+        json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
     let event = stage.world.event("document_permission_changed");
-    event.actor(stage.ada).project(stage.atlas).document(stage.report).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .document(stage.report)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada changed your access to Report · Atlas from view to edit
       **Ada** changed your access to **Report** · **Atlas** from **view** to **edit**.
@@ -418,9 +567,15 @@ async fn document_permission_changed() {
 #[tokio::test]
 async fn document_permission_lowered() {
     let mut stage = Stage::new().await;
-    let payload = json!({"affected_user_id": stage.bo, "old_permission": "edit", "new_permission": "view"});
+    let payload =
+        json!({"affected_user_id": stage.bo, "old_permission": "edit", "new_permission": "view"});
     let event = stage.world.event("document_permission_changed");
-    event.actor(stage.ada).project(stage.atlas).document(stage.report).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .document(stage.report)
+        .payload(payload)
+        .await;
     assert_eq!(stage.told().await, "");
 }
 
@@ -430,7 +585,11 @@ async fn nobody_hears_of_his_own_act() {
     let mut stage = Stage::new().await;
     let payload = json!({"affected_user_id": stage.bo});
     let event = stage.world.event("project_access_granted");
-    event.actor(stage.bo).project(stage.atlas).payload(payload).await;
+    event
+        .actor(stage.bo)
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     assert_eq!(stage.told().await, "");
 }
 
@@ -440,14 +599,23 @@ async fn a_stranger_is_passed_over() {
     let mut stage = Stage::new().await;
     let payload = json!({"affected_user_id": Uuid::nil()});
     let event = stage.world.event("project_access_granted");
-    event.actor(stage.ada).project(stage.atlas).payload(payload).await;
+    event
+        .actor(stage.ada)
+        .project(stage.atlas)
+        .payload(payload)
+        .await;
     assert_eq!(stage.told().await, "");
 }
 
 #[tokio::test]
 async fn a_required_key_is_named() {
     let mut stage = Stage::new().await;
-    stage.world.event("meeting_invited").meeting(stage.kickoff).payload(json!({})).await;
+    stage
+        .world
+        .event("meeting_invited")
+        .meeting(stage.kickoff)
+        .payload(json!({}))
+        .await;
     insta::assert_snapshot!(stage.failure().await, @"invalid meeting_invited event: payload.invited_user_id is required");
 }
 
@@ -455,13 +623,23 @@ async fn a_required_key_is_named() {
 async fn a_mistyped_key_is_named() {
     let mut stage = Stage::new().await;
     let payload = json!({"user_id": stage.bo.to_string() + "0"});
-    stage.world.event("thread_unread_stale").thread(stage.budget).payload(payload).await;
+    stage
+        .world
+        .event("thread_unread_stale")
+        .thread(stage.budget)
+        .payload(payload)
+        .await;
     insta::assert_snapshot!(stage.failure().await, @"invalid thread_unread_stale event: payload.user_id must be a UUID");
 }
 
 #[tokio::test]
 async fn a_payload_that_is_no_object() {
     let mut stage = Stage::new().await;
-    stage.world.event("meeting_reminder").meeting(stage.kickoff).payload(json!(["user_id"])).await;
+    stage
+        .world
+        .event("meeting_reminder")
+        .meeting(stage.kickoff)
+        .payload(json!(["user_id"]))
+        .await;
     insta::assert_snapshot!(stage.failure().await, @"invalid meeting_reminder event: payload.user_id is required");
 }

@@ -24,7 +24,9 @@ async fn populate(world: &mut World, events: i32) {
     world.permission(report, people[12], "none").await;
     for (no, participants) in people[20..].chunks(10).enumerate() {
         let thread = world.thread(&format!("Thread {no}"), participants).await;
-        world.prefers(participants[0], "thread / * / * = muted", Some(thread)).await;
+        world
+            .prefers(participants[0], "thread / * / * = muted", Some(thread))
+            .await;
         world.meeting(&format!("Meeting {no}"), participants).await;
     }
     world
@@ -54,7 +56,10 @@ async fn populate(world: &mut World, events: i32) {
 async fn undisturbed(db: &TestDatabase<'static>) -> TestDatabase<'static> {
     let twin = db.twin().await;
     let report = twin.run().await;
-    assert_eq!(twin.statuses().await.into_keys().collect::<Vec<_>>(), ["completed"]);
+    assert_eq!(
+        twin.statuses().await.into_keys().collect::<Vec<_>>(),
+        ["completed"]
+    );
     assert!(report.merged > 0 && report.suppressed > 0 && report.emails > 0);
     twin
 }
@@ -75,7 +80,9 @@ async fn shared_among(workers: usize) {
     let db = stage(5_000).await;
     let twin = undisturbed(&db).await;
     let arguments = ["--batch-size", "100", "--format", "json"];
-    let workers: Vec<_> = (0..workers).map(|_| Worker::start(db.binary().args(arguments))).collect();
+    let workers: Vec<_> = (0..workers)
+        .map(|_| Worker::start(db.binary().args(arguments)))
+        .collect();
     let (mut events, mut busy) = (0, 0);
     for worker in workers {
         let ended = worker.end().await;
@@ -84,7 +91,10 @@ async fn shared_among(workers: usize) {
         let of_one = report["events"].as_u64().expect("a number");
         events += of_one;
         busy += u64::from(of_one > 0);
-        assert_eq!((&report["retried"], &report["lost_claims"]), (&0.into(), &0.into()));
+        assert_eq!(
+            (&report["retried"], &report["lost_claims"]),
+            (&0.into(), &0.into())
+        );
     }
     assert_eq!(events, 5_000);
     assert!(busy > 1, "one did it all");
@@ -109,12 +119,19 @@ async fn killed_at_random_instants() {
     let twin = undisturbed(&db).await;
     let mut random = StdRng::seed_from_u64(rand::random());
     let (mut kills_at_work, mut rounds) = (0, 0);
-    while db.count("notification_processing WHERE processing_status <> 'completed'").await > 0 && rounds < 60 {
+    while db
+        .count("notification_processing WHERE processing_status <> 'completed'")
+        .await
+        > 0
+        && rounds < 60
+    {
         rounds += 1;
         let workers: Vec<_> = (0..2)
             .map(|_| {
                 let mut command = db.binary();
-                command.env("NOTIFY_FANOUT_MAX_ATTEMPTS", "100").args(["--batch-size", "40"]);
+                command
+                    .env("NOTIFY_FANOUT_MAX_ATTEMPTS", "100")
+                    .args(["--batch-size", "40"]);
                 Worker::start(&mut command)
             })
             .collect();
@@ -127,18 +144,22 @@ async fn killed_at_random_instants() {
             .await;
         // Time passes: what they had claimed is stuck.
         let stuck = "UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'";
-        kills_at_work += u64::from(db.count("notification_processing WHERE processing_status = 'processing'").await > 0);
+        kills_at_work += u64::from(
+            db.count("notification_processing WHERE processing_status = 'processing'")
+                .await
+                > 0,
+        );
         db.execute(stuck).await;
     }
-    assert!(kills_at_work > 3, "{kills_at_work} of {rounds} were killed at work");
+    assert!(
+        kills_at_work > 3,
+        "{kills_at_work} of {rounds} were killed at work"
+    );
     let mut settings = db.settings();
     settings.max_attempts = 100;
     db.run_with(&settings).await;
     assert_same(&db, &twin).await;
 }
-
-/// Locked, nobody can write what needs the table; reading goes on.
-const LOCK: &str = "LOCK TABLE notifications IN SHARE MODE";
 
 /// A claim that is reset while its worker lives: the worker writes nothing for it, and the rest of
 /// its batch as ever.
@@ -151,52 +172,72 @@ async fn a_claim_reset_under_a_live_worker() {
     let kickoff = world.meeting("Kick-off", [ada, bo]).await;
     let mut events = Vec::new();
     for _ in 0..4 {
-        events.push(world.event("chat_message_sent").actor(ada).thread(budget).await);
-        events.push(world.event("meeting_updated").actor(ada).meeting(kickoff).await);
+        events.push(
+            world
+                .event("chat_message_sent")
+                .actor(ada)
+                .thread(budget)
+                .await,
+        );
+        events.push(
+            world
+                .event("meeting_updated")
+                .actor(ada)
+                .meeting(kickoff)
+                .await,
+        );
     }
-    let hold = db.hold(LOCK).await;
-    let (report, ()) = tokio::join!(db.run(), async {
-        db.until_waiting(1).await;
-        // Two are pending again, but not due; two belong to another; four are still its own.
-        db.execute(format!(
-            "UPDATE notification_processing
-                SET processing_status = 'pending', claim_token = NULL, next_attempt_at = now() + interval '1 h'
-              WHERE event_id IN ({}, {});
-             UPDATE notification_processing SET claim_token = nextval('notification_claim_token_seq')
-              WHERE event_id IN ({}, {})",
-            events[0], events[1], events[2], events[3],
-        ))
+    let worker = db.stopped_after_its_claim().await;
+    // Two are pending again, but not due; two belong to another; four are still its own.
+    db.execute(format!(
+        "UPDATE notification_processing
+            SET processing_status = 'pending', claim_token = NULL, next_attempt_at = now() + interval '1 h'
+          WHERE event_id IN ({}, {});
+         UPDATE notification_processing SET claim_token = nextval('notification_claim_token_seq')
+          WHERE event_id IN ({}, {})",
+        events[0], events[1], events[2], events[3],
+    ))
+    .await;
+    worker.signal("CONT");
+    let report = worker.end().await.report();
+    let counts =
+        ["lost_claims", "events", "notifications", "merged"].map(|count| report[count].clone());
+    assert_eq!(counts, [4, 4, 3, 1]);
+    let told = db
+        .texts("SELECT DISTINCT event_id FROM notifications ORDER BY 1")
         .await;
-        hold.release().await;
-    });
-    assert_eq!((report.lost_claims, report.events, report.notifications, report.merged), (4, 4, 3, 1));
-    let told = db.texts("SELECT DISTINCT event_id FROM notifications ORDER BY 1").await;
-    assert_eq!(told, [events[4], events[5], events[7]].map(|event| event.to_string()));
-    let states = db.texts("SELECT processing_status FROM notification_processing ORDER BY event_id").await;
-    assert_eq!(states.join(" "), "pending pending processing processing completed completed completed completed");
+    assert_eq!(
+        told,
+        [events[4], events[5], events[7]].map(|event| event.to_string())
+    );
+    let states = db
+        .texts("SELECT processing_status FROM notification_processing ORDER BY event_id")
+        .await;
+    assert_eq!(
+        states.join(" "),
+        "pending pending processing processing completed completed completed completed"
+    );
 }
 
-/// Two workers meet over the same events, because the second thinks the first one dead.
+/// A worker is out of breath for so long that another one takes its events and tells of them. When
+/// it goes on, it writes nothing.
 #[tokio::test]
 async fn a_worker_that_was_taken_for_dead() {
     let db = stage(200).await;
     let twin = undisturbed(&db).await;
-    let hold = db.hold(LOCK).await;
+    let worker = db.stopped_after_its_claim().await;
     let mut impatient = db.settings();
     impatient.stuck_after = Duration::from_millis(1);
-    let (first, second, ()) = tokio::join!(
-        db.run(),
-        async {
-            db.until_waiting(1).await;
-            db.run_with(&impatient).await
-        },
-        async {
-            db.until_waiting(2).await;
-            hold.release().await;
-        }
-    );
-    assert_eq!((first.events, first.lost_claims), (0, 200));
+    let second = db.run_with(&impatient).await;
     assert_eq!((second.events, second.rescued), (200, 200));
+    worker.signal("CONT");
+    let ended = worker.end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    let first = ended.report();
+    assert_eq!(
+        (&first["events"], &first["lost_claims"]),
+        (&0.into(), &200.into())
+    );
     assert_same(&db, &twin).await;
 }
 
@@ -205,14 +246,17 @@ async fn a_worker_that_was_taken_for_dead() {
 async fn a_connection_that_breaks() {
     let db = stage(200).await;
     let twin = undisturbed(&db).await;
-    let hold = db.hold(LOCK).await;
+    let hold = db.hold("LOCK TABLE notifications IN SHARE MODE").await;
     let (report, ()) = tokio::join!(db.run(), async {
         db.until_waiting(1).await;
         db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out'")
             .await;
         hold.release().await;
     });
-    assert_eq!((report.events, report.lost_claims, report.retried), (200, 0, 0));
+    assert_eq!(
+        (report.events, report.lost_claims, report.retried),
+        (200, 0, 0)
+    );
     assert_same(&db, &twin).await;
 }
 
@@ -238,7 +282,10 @@ async fn an_answer_that_is_lost() {
     // Stopped, it can't hear the answer; killed, it never will.
     worker.signal("STOP");
     hold.release().await;
-    db.until("(SELECT count(*) FROM notification_processing WHERE processing_status = 'completed') = 50").await;
+    db.until(
+        "(SELECT count(*) FROM notification_processing WHERE processing_status = 'completed') = 50",
+    )
+    .await;
     worker.kill();
     let mut impatient = db.settings();
     impatient.stuck_after = Duration::from_millis(1);

@@ -21,7 +21,13 @@ impl Stage {
         let bo = world.user("Bo").await;
         let acme = world.org("Acme", []).await;
         let atlas = world.project("Atlas", acme).await;
-        let mut stage = Self { db, world, bo, atlas, events: Vec::new() };
+        let mut stage = Self {
+            db,
+            world,
+            bo,
+            atlas,
+            events: Vec::new(),
+        };
         for _ in 0..events {
             let event = stage.granted_to(bo).await;
             stage.events.push(event);
@@ -30,7 +36,10 @@ impl Stage {
     }
 
     async fn granted_to(&mut self, user: Uuid) -> i64 {
-        let event = self.world.event("project_access_granted").project(self.atlas);
+        let event = self
+            .world
+            .event("project_access_granted")
+            .project(self.atlas);
         event.payload(json!({"affected_user_id": user})).await
     }
 
@@ -59,9 +68,16 @@ impl Stage {
                 .await,
             others
         );
-        let told = format!("SELECT count(*) || ' ' || count(*) FILTER (WHERE event_id = {offender}) FROM");
-        assert_eq!(self.db.text(&format!("{told} notifications")).await, format!("{others} 0"));
-        assert_eq!(self.db.text(&format!("{told} pending_emails")).await, format!("{others} 0"));
+        let told =
+            format!("SELECT count(*) || ' ' || count(*) FILTER (WHERE event_id = {offender}) FROM");
+        assert_eq!(
+            self.db.text(&format!("{told} notifications")).await,
+            format!("{others} 0")
+        );
+        assert_eq!(
+            self.db.text(&format!("{told} pending_emails")).await,
+            format!("{others} 0")
+        );
     }
 
     /// Whatever waits for another attempt is due.
@@ -76,7 +92,9 @@ async fn a_payload_that_does_not_parse() {
     let offender = stage.events[17];
     stage
         .world
-        .execute(format!("UPDATE domain_events SET payload = '{{\"affected_user_id\": 7}}' WHERE id = {offender}"))
+        .execute(format!(
+            "UPDATE domain_events SET payload = '{{\"affected_user_id\": 7}}' WHERE id = {offender}"
+        ))
         .await;
     let report = stage.db.run().await;
     assert_eq!((report.events, report.failed, report.batches), (39, 1, 1));
@@ -91,11 +109,19 @@ async fn a_payload_that_does_not_parse() {
 async fn a_row_that_the_database_refuses() {
     let stage = Stage::new(40).await;
     let offender = stage.events[17];
-    stage.answers(offender, "RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'").await;
+    stage
+        .answers(
+            offender,
+            "RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'",
+        )
+        .await;
     let run = stage.db.cli(&["run"]).code(3);
     let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-    assert!(output.contains("events=39") && output.contains("failed=1"), "{output}");
-    insta::assert_snapshot!(stage.db.state(offender).await, @"failed 0 database refused: 23514: not this one");
+    assert!(
+        output.contains("events=39") && output.contains("failed=1"),
+        "{output}"
+    );
+    insta::assert_snapshot!(stage.db.state(offender).await, @"failed 0 database refused: SQLSTATE 23514: not this one");
     stage.assert_others_are_fine(offender).await;
     assert!(stage.db.run().await.is_idle());
 }
@@ -127,7 +153,10 @@ async fn an_error_that_does_not_pass() {
     let mut states = Vec::new();
     for attempt in 1..=5 {
         let report = stage.db.run().await;
-        assert_eq!((report.retried, report.failed), if attempt < 5 { (1, 0) } else { (0, 1) });
+        assert_eq!(
+            (report.retried, report.failed),
+            if attempt < 5 { (1, 0) } else { (0, 1) }
+        );
         let minutes = stage
             .db
             .text(&format!(
@@ -142,11 +171,11 @@ async fn an_error_that_does_not_pass() {
         stage.time_passes().await;
     }
     insta::assert_snapshot!(states.join("\n"), @"
-    pending 0 database refused: P0001: not now: in 1 min
-    pending 1 database refused: P0001: not now: in 2 min
-    pending 2 database refused: P0001: not now: in 4 min
-    pending 3 database refused: P0001: not now: in 8 min
-    failed 4 gave up after 5 attempts: P0001: not now: over
+    pending 0 database refused: SQLSTATE P0001: not now: in 1 min
+    pending 1 database refused: SQLSTATE P0001: not now: in 2 min
+    pending 2 database refused: SQLSTATE P0001: not now: in 4 min
+    pending 3 database refused: SQLSTATE P0001: not now: in 8 min
+    failed 4 out of attempts: database refused: SQLSTATE P0001: not now: over
     ");
     stage.assert_others_are_fine(offender).await;
     assert!(stage.db.run().await.is_idle());
@@ -162,7 +191,10 @@ async fn an_error_that_passes() {
         assert_eq!(stage.db.count("notifications").await, 9);
         stage.time_passes().await;
     }
-    stage.db.execute("DROP TRIGGER answer ON notifications").await;
+    stage
+        .db
+        .execute("DROP TRIGGER answer ON notifications")
+        .await;
     stage.db.run().await;
     assert_eq!(stage.db.count("notifications").await, 10);
     // The error that has passed is forgotten.
@@ -174,12 +206,24 @@ async fn an_error_that_passes() {
 async fn serialization_failures() {
     for sqlstate in ["40001", "40P01", "55P03"] {
         let stage = Stage::new(10).await;
-        let answer = format!("IF nextval('answers') <= 3 THEN RAISE EXCEPTION 'again' USING ERRCODE = '{sqlstate}'; END IF");
+        let answer = format!(
+            "IF nextval('answers') <= 3 THEN RAISE EXCEPTION 'again' USING ERRCODE = '{sqlstate}'; END IF"
+        );
         stage.answers(stage.events[3], &answer).await;
         let report = stage.db.run().await;
-        assert_eq!((report.events, report.retried, report.failed, report.batches), (10, 0, 0, 1), "{sqlstate}");
+        assert_eq!(
+            (report.events, report.retried, report.failed, report.batches),
+            (10, 0, 0, 1),
+            "{sqlstate}"
+        );
         assert_eq!(stage.db.count("notifications").await, 10);
-        assert_eq!(stage.db.count("notification_processing WHERE retry_count > 0").await, 0);
+        assert_eq!(
+            stage
+                .db
+                .count("notification_processing WHERE retry_count > 0")
+                .await,
+            0
+        );
     }
 }
 
@@ -187,11 +231,16 @@ async fn serialization_failures() {
 #[tokio::test]
 async fn serialization_failures_without_end() {
     let stage = Stage::new(6).await;
-    stage.answers(stage.events[3], "RAISE EXCEPTION 'again' USING ERRCODE = '40001'").await;
+    stage
+        .answers(
+            stage.events[3],
+            "RAISE EXCEPTION 'again' USING ERRCODE = '40001'",
+        )
+        .await;
     let report = stage.db.run().await;
     assert_eq!((report.events, report.retried, report.failed), (5, 1, 0));
     stage.assert_others_are_fine(stage.events[3]).await;
-    insta::assert_snapshot!(stage.db.state(stage.events[3]).await, @"pending 0 database refused: 40001: again");
+    insta::assert_snapshot!(stage.db.state(stage.events[3]).await, @"pending 0 database refused: SQLSTATE 40001: again");
 }
 
 /// A real deadlock, which the worker loses: it writes the batch again.
@@ -200,7 +249,10 @@ async fn a_deadlock() {
     let stage = Stage::new(5).await;
     // Having locked its events, the worker asks for lock 1 and then for lock 2.
     stage
-        .answers(stage.events[2], "PERFORM pg_advisory_xact_lock(1), pg_advisory_xact_lock(2)")
+        .answers(
+            stage.events[2],
+            "PERFORM pg_advisory_xact_lock(1), pg_advisory_xact_lock(2)",
+        )
         .await;
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(stage.db.text(deadlocks).await, "0");
@@ -223,7 +275,10 @@ async fn a_deadlock() {
     });
     assert_eq!((report.events, report.retried, report.failed), (5, 0, 0));
     assert_eq!(stage.db.count("notifications").await, 5);
-    stage.db.until("(SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()) = 1").await;
+    stage
+        .db
+        .until("(SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()) = 1")
+        .await;
 }
 
 /// Bo is gone before the worker looks who is concerned.
@@ -232,14 +287,29 @@ async fn a_person_deleted_after_the_claim() {
     let mut stage = Stage::new(3).await;
     let cy = stage.world.user("Cy").await;
     stage.granted_to(cy).await;
-    let mut hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let mut hold = stage
+        .db
+        .hold("LOCK TABLE notifications IN SHARE MODE")
+        .await;
     let (report, ()) = tokio::join!(stage.db.run(), async {
         stage.db.until_waiting(1).await;
-        hold.execute("DELETE FROM profiles WHERE full_name = 'Bo'").await;
+        hold.execute("DELETE FROM profiles WHERE full_name = 'Bo'")
+            .await;
         hold.release().await;
     });
-    assert_eq!((report.events, report.notifications, report.failed, report.retried), (4, 1, 0, 0));
-    assert_eq!(stage.db.statuses().await, [("completed".to_owned(), 4)].into());
+    assert_eq!(
+        (
+            report.events,
+            report.notifications,
+            report.failed,
+            report.retried
+        ),
+        (4, 1, 0, 0)
+    );
+    assert_eq!(
+        stage.db.statuses().await,
+        [("completed".to_owned(), 4)].into()
+    );
     insta::assert_snapshot!(stage.db.titles().await, @"
     Cy by mail, immediate: Someone gave you view access to Atlas (project Atlas Atlas)
     Cy: Someone gave you view access to Atlas
@@ -252,37 +322,58 @@ async fn a_person_deleted_while_being_told() {
     let mut stage = Stage::new(3).await;
     let cy = stage.world.user("Cy").await;
     stage.granted_to(cy).await;
-    stage.answers(stage.events[0], "PERFORM pg_advisory_xact_lock_shared(1)").await;
+    stage
+        .answers(stage.events[0], "PERFORM pg_advisory_xact_lock_shared(1)")
+        .await;
     let mut hold = stage.db.hold("SELECT pg_advisory_xact_lock(1)").await;
     let (report, ()) = tokio::join!(stage.db.run(), async {
         stage.db.until_waiting(1).await;
-        hold.execute("DELETE FROM profiles WHERE full_name = 'Bo'").await;
+        hold.execute("DELETE FROM profiles WHERE full_name = 'Bo'")
+            .await;
         hold.release().await;
     });
-    assert_eq!((report.events, report.notifications, report.failed, report.retried), (4, 1, 0, 0));
+    assert_eq!(
+        (
+            report.events,
+            report.notifications,
+            report.failed,
+            report.retried
+        ),
+        (4, 1, 0, 0)
+    );
     assert_eq!(stage.db.count("notifications").await, 1);
-    assert_eq!(stage.db.statuses().await, [("completed".to_owned(), 4)].into());
+    assert_eq!(
+        stage.db.statuses().await,
+        [("completed".to_owned(), 4)].into()
+    );
 }
 
 /// The event itself is deleted, and its processing row with it.
 #[tokio::test]
 async fn an_event_deleted_after_the_claim() {
     let stage = Stage::new(3).await;
-    let gone = stage.events[1];
-    let mut hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
-    let (report, ()) = tokio::join!(stage.db.run(), async {
-        stage.db.until_waiting(1).await;
-        hold.execute(&format!("DELETE FROM domain_events WHERE id = {gone}")).await;
-        hold.release().await;
-    });
-    assert_eq!((report.events, report.lost_claims, report.notifications), (2, 1, 2));
+    let worker = stage.db.stopped_after_its_claim().await;
+    stage
+        .db
+        .execute(format!(
+            "DELETE FROM domain_events WHERE id = {}",
+            stage.events[1]
+        ))
+        .await;
+    worker.signal("CONT");
+    let report = worker.end().await.report();
+    let counts = ["events", "lost_claims", "notifications"].map(|count| report[count].clone());
+    assert_eq!(counts, [2, 1, 2]);
 }
 
 /// A lock that nobody lets go of for long: the run gives up, and the batch comes back by rescue.
 #[tokio::test]
 async fn a_table_that_stays_locked() {
     let stage = Stage::new(1).await;
-    let hold = stage.db.hold("LOCK TABLE pending_emails IN SHARE MODE").await;
+    let hold = stage
+        .db
+        .hold("LOCK TABLE pending_emails IN SHARE MODE")
+        .await;
     let mut hasty = stage.db.binary();
     // No statement outlives a claim.
     hasty.env("NOTIFY_FANOUT_STUCK_AFTER", "1s");
@@ -290,9 +381,15 @@ async fn a_table_that_stays_locked() {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert_eq!(stage.db.state(stage.events[0]).await, "processing 0");
     hold.release().await;
-    stage.db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h'").await;
+    stage
+        .db
+        .execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h'")
+        .await;
     let report = stage.db.run().await;
-    assert_eq!((report.rescued, report.events, report.notifications), (1, 1, 1));
+    assert_eq!(
+        (report.rescued, report.events, report.notifications),
+        (1, 1, 1)
+    );
 }
 
 /// An application's function that fails for one document only.
@@ -301,7 +398,11 @@ async fn a_rule_of_the_application_that_fails() {
     let mut stage = Stage::new(6).await;
     let acme = stage.world.org("Zeta", [stage.bo]).await;
     let report = stage.world.document("Report", acme, stage.atlas).await;
-    let event = stage.world.event("document_uploaded").project(stage.atlas).document(report);
+    let event = stage
+        .world
+        .event("document_uploaded")
+        .project(stage.atlas)
+        .document(report);
     let offender = event.await;
     stage.events.push(offender);
     stage
@@ -314,5 +415,5 @@ async fn a_rule_of_the_application_that_fails() {
     let run = stage.db.run().await;
     assert_eq!((run.events, run.retried), (6, 1));
     stage.assert_others_are_fine(offender).await;
-    insta::assert_snapshot!(stage.db.state(offender).await, @"pending 0 database refused: P0001: no idea");
+    insta::assert_snapshot!(stage.db.state(offender).await, @"pending 0 database refused: SQLSTATE P0001: no idea");
 }

@@ -5,26 +5,39 @@ use std::process::Command;
 use notify_fan_out::seed::{Size, seed};
 use notify_fan_out::upkeep::doctor::{Verdict, examine};
 
-use crate::harness::{TestDatabase, database_at};
+use crate::harness::{Server, TestDatabase, database_at};
 
 const GRANTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/grants.sql");
 
 /// Runs the script with variables, as the superuser. What it says on errors.
 fn grants(db: &TestDatabase<'_>, variables: &[&str]) -> Result<(), String> {
-    let psql = std::path::Path::new(&std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh")).join("psql");
-    let mut command = Command::new(psql);
-    command.args(["-X", "-q", "-f", GRANTS]).arg(db.superuser_url()).current_dir("/");
+    grants_as(&db.superuser_url(), variables)
+}
+
+fn grants_as(url: &str, variables: &[&str]) -> Result<(), String> {
+    let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
+    let mut command = Command::new(std::path::Path::new(&programs).join("psql"));
+    command
+        .args(["-X", "-q", "-f", GRANTS])
+        .arg(url)
+        .current_dir("/");
     for variable in variables {
         command.args(["-v", variable]);
     }
     let output = command.output().expect("psql");
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }
 
 /// A role of a test's own: roles belong to the server.
 fn role(db: &TestDatabase<'_>, kind: &str) -> (String, String, String) {
     let name = format!("{kind}_{}", db.name());
-    let own = db.superuser_url().replacen("postgres://postgres@", &format!("postgres://{name}@"), 1);
+    let own =
+        db.superuser_url()
+            .replacen("postgres://postgres@", &format!("postgres://{name}@"), 1);
     (name.clone(), format!("role={name}"), own)
 }
 
@@ -55,9 +68,15 @@ async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
 }
 
 async fn problems(url: &str) -> Vec<String> {
-    let checks = examine(&database_at(url), None).await.expect("an examination");
-    let problems = checks.into_iter().filter(|check| check.verdict == Verdict::Problem);
-    problems.map(|check| format!("{}: {}", check.name, check.found)).collect()
+    let checks = examine(&database_at(url), None)
+        .await
+        .expect("an examination");
+    let problems = checks
+        .into_iter()
+        .filter(|check| check.verdict == Verdict::Problem);
+    problems
+        .map(|check| format!("{}: {}", check.name, check.found))
+        .collect()
 }
 
 #[tokio::test]
@@ -66,7 +85,31 @@ async fn no_more_than_is_needed() {
     let (name, variable, _) = role(&db, "job");
     grants(&db, &[&variable]).expect("granted");
     let first = rights(&db, &name).await;
-    insta::assert_snapshot!(first, @"");
+    insta::assert_snapshot!(first, @r"
+    can_view() EXECUTE
+    chat_thread_participants SELECT
+    chat_threads SELECT
+    domain_events SELECT
+    get_pending_notification_events() EXECUTE
+    meeting_participants SELECT
+    meetings SELECT
+    notification_claim_token_seq USAGE
+    notification_once INSERT (event_id, once_key, user_id), SELECT
+    notification_processing SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
+    notification_pruned SELECT
+    notifications INSERT (body, coalesce_count, coalesce_key, event_id, link_url, payload, title, user_id), SELECT, UPDATE (body, coalesce_count, link_url, payload, title, updated_at)
+    notify_fan_out_migrations SELECT
+    org_members SELECT
+    orgs SELECT
+    pending_emails INSERT (body_data, delivery_type, event_id, event_type, project_id, project_name, subject, user_id), SELECT
+    permissions SELECT
+    profiles SELECT (email, full_name, id)
+    project_access_grants SELECT
+    projects SELECT
+    resources SELECT
+    schema public USAGE
+    user_notification_preferences SELECT
+    ");
     grants(&db, &[&variable]).expect("granted again");
     assert_eq!(rights(&db, &name).await, first);
     let attributes = db
@@ -103,7 +146,11 @@ async fn no_right_is_without_use() {
     .await;
     for right in each {
         db.execute(format!("REVOKE {right} FROM {name}")).await;
-        assert_ne!(problems(&url).await, Vec::<String>::new(), "{right} is not needed, or doctor does not miss it");
+        assert_ne!(
+            problems(&url).await,
+            Vec::<String>::new(),
+            "{right} is not needed, or doctor does not miss it"
+        );
         db.execute(format!("GRANT {right} TO {name}")).await;
     }
     assert_eq!(problems(&url).await, Vec::<String>::new());
@@ -114,7 +161,9 @@ async fn deleting_takes_a_variable() {
     let db = TestDatabase::new().await;
     let (_, variable, url) = role(&db, "job");
     grants(&db, &[&variable]).expect("granted");
-    seed(&database_at(&db.superuser_url()), Size::Small, false).await.expect("seeded");
+    seed(&database_at(&db.superuser_url()), Size::Small, false)
+        .await
+        .expect("seeded");
     db.run().await;
     db.execute(
         "UPDATE notification_processing SET completed_at = now() - interval '60 days';
@@ -124,19 +173,40 @@ async fn deleting_takes_a_variable() {
     .await;
     let prune = |arguments: &[&str]| {
         let mut command = crate::harness::binary_at(&url);
-        command.args(["prune", "--older-than", "30d"]).args(arguments);
+        command
+            .args(["prune", "--older-than", "30d"])
+            .args(arguments);
         assert_cmd::Command::from_std(command).assert()
     };
     prune(&[]).code(1);
     grants(&db, &[&variable, "prune=1"]).expect("granted");
     prune(&[]).success();
-    assert_eq!(db.count("notifications").await + db.count("pending_emails").await, 0);
-    assert_eq!((db.count("notification_processing").await, db.count("domain_events").await), (0, 16));
+    assert_eq!(
+        db.count("notifications").await + db.count("pending_emails").await,
+        0
+    );
+    assert_eq!(
+        (
+            db.count("notification_processing").await,
+            db.count("domain_events").await
+        ),
+        (0, 16)
+    );
     prune(&["--events"]).code(1);
     grants(&db, &[&variable, "prune=events"]).expect("granted");
     prune(&["--events"]).success();
-    assert_eq!((db.count("domain_events").await, db.count("notification_pruned").await), (0, 0));
-    assert!(grants(&db, &[&variable, "prune=maybe"]).expect_err("refused").contains("prune must be 1 or events"));
+    assert_eq!(
+        (
+            db.count("domain_events").await,
+            db.count("notification_pruned").await
+        ),
+        (0, 0)
+    );
+    assert!(
+        grants(&db, &[&variable, "prune=maybe"])
+            .expect_err("refused")
+            .contains("prune must be 1 or events")
+    );
 }
 
 #[tokio::test]
@@ -144,13 +214,23 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
     let db = TestDatabase::new().await;
     let (reader, variable, url) = role(&db, "reader");
     grants(&db, &[&variable, "readonly=1"]).expect("granted");
-    seed(&database_at(&db.superuser_url()), Size::Small, false).await.expect("seeded");
+    seed(&database_at(&db.superuser_url()), Size::Small, false)
+        .await
+        .expect("seeded");
     let dry_run = |url: &str| {
         let mut command = crate::harness::binary_at(url);
         command.args(["run", "--dry-run", "--format", "json"]);
-        assert_cmd::Command::from_std(command).assert().success().get_output().stdout.clone()
+        assert_cmd::Command::from_std(command)
+            .assert()
+            .success()
+            .get_output()
+            .stdout
+            .clone()
     };
-    assert_eq!(String::from_utf8_lossy(&dry_run(&url)), String::from_utf8_lossy(&dry_run(&db.superuser_url())));
+    assert_eq!(
+        String::from_utf8_lossy(&dry_run(&url)),
+        String::from_utf8_lossy(&dry_run(&db.superuser_url()))
+    );
     assert!(rights(&db, &reader).await.lines().all(|line| {
         line.split_once(' ').is_some_and(|(name, rights)| {
             rights.starts_with("SELECT") || rights == "EXECUTE" || name == "schema"
@@ -159,7 +239,12 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
     let mut command = crate::harness::binary_at(&url);
     command.arg("run");
     assert_cmd::Command::from_std(command).assert().code(1);
-    for arguments in [&["status"][..], &["explain", "1"], &["doctor"], &["migrate", "--check"]] {
+    for arguments in [
+        &["status"][..],
+        &["explain", "1"],
+        &["doctor"],
+        &["migrate", "--check"],
+    ] {
         let mut command = crate::harness::binary_at(&url);
         command.args(arguments);
         assert_cmd::Command::from_std(command).assert().success();
@@ -191,7 +276,9 @@ async fn tables_in_another_schema_with_sequences_and_row_level_security() {
     grants(&db, &[&variable]).expect("granted");
     grants(&db, &[&variable]).expect("granted again");
     assert_eq!(problems(&url).await, Vec::<String>::new());
-    let policies = db.texts("SELECT tablename || ': ' || policyname || ' ' || cmd FROM pg_policies ORDER BY 1").await;
+    let policies = db
+        .texts("SELECT tablename || ': ' || policyname || ' ' || cmd FROM pg_policies ORDER BY 1")
+        .await;
     assert_eq!(
         policies,
         [
@@ -200,11 +287,22 @@ async fn tables_in_another_schema_with_sequences_and_row_level_security() {
             format!("profiles: {name}_select SELECT"),
         ]
     );
-    seed(&database_at(&path), Size::Small, false).await.expect("seeded");
+    seed(&database_at(&path), Size::Small, false)
+        .await
+        .expect("seeded");
     let stop = tokio_util::sync::CancellationToken::new();
-    let (report, result) = notify_fan_out::fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
+    let (report, result) =
+        notify_fan_out::fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
     result.expect("a run");
-    assert_eq!((report.events, report.notifications, report.emails, report.failed), (16, 24, 12, 0));
+    assert_eq!(
+        (
+            report.events,
+            report.notifications,
+            report.emails,
+            report.failed
+        ),
+        (16, 24, 12, 0)
+    );
 }
 
 #[tokio::test]
@@ -212,8 +310,15 @@ async fn a_database_that_was_not_migrated_is_refused() {
     let db = TestDatabase::empty().await;
     let (name, variable, _) = role(&db, "job");
     let error = grants(&db, &[&variable]).expect_err("refused");
-    assert!(error.contains("domain_events is not on the search path"), "{error}");
-    assert_eq!(db.count(&format!("pg_roles WHERE rolname = '{name}'")).await, 0);
+    assert!(
+        error.contains("domain_events is not on the search path"),
+        "{error}"
+    );
+    assert_eq!(
+        db.count(&format!("pg_roles WHERE rolname = '{name}'"))
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -226,4 +331,46 @@ async fn several_databases_of_a_server_at_once() {
             granted.join().expect("no panic").expect("granted");
         }
     });
+}
+
+#[tokio::test]
+async fn an_owner_without_superuser_where_people_reach_the_database_themselves() {
+    let server = Server::start();
+    let db = TestDatabase::empty_on(&server).await;
+    db.execute(
+        "CREATE ROLE authenticated; CREATE ROLE service_role; CREATE ROLE owner LOGIN CREATEROLE;
+         GRANT ALL ON SCHEMA public TO owner",
+    )
+    .await;
+    let owner = server.url_as("owner", db.name());
+    crate::harness::migrate(&database_at(&owner)).await;
+    let (name, variable, url) = role(&db, "job");
+    grants_as(&owner, &[&variable]).expect("granted");
+    grants_as(&owner, &[&variable]).expect("granted again");
+    assert_eq!(problems(&url).await, Vec::<String>::new());
+    let policies = db
+        .texts(&format!(
+            "SELECT tablename || ' ' || cmd FROM pg_policies WHERE '{name}' = ANY (roles) ORDER BY 1"
+        ))
+        .await;
+    assert_eq!(
+        policies,
+        ["notifications ALL", "user_notification_preferences SELECT"]
+    );
+    seed(&database_at(&owner), Size::Small, false)
+        .await
+        .expect("seeded");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (report, result) =
+        notify_fan_out::fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
+    result.expect("a run");
+    assert_eq!(
+        (
+            report.events,
+            report.notifications,
+            report.emails,
+            report.failed
+        ),
+        (16, 24, 12, 0)
+    );
 }

@@ -24,7 +24,10 @@ impl Stage {
     }
 
     async fn message(&mut self) -> i64 {
-        self.world.event("chat_message_sent").thread(self.budget).await
+        self.world
+            .event("chat_message_sent")
+            .thread(self.budget)
+            .await
     }
 
     async fn messages(&mut self, count: usize) {
@@ -40,7 +43,13 @@ async fn nothing_is_due() {
     assert!(stage.db.run().await.is_idle());
     let run = stage.db.cli(&["run"]).success();
     let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-    assert!(output.lines().last().is_some_and(|line| line.starts_with("Job completed seconds=")), "{output}");
+    assert!(
+        output
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with("Job completed seconds=")),
+        "{output}"
+    );
 }
 
 /// Claims are taken from workers that are gone: pending again, or failed where it was the last
@@ -107,7 +116,10 @@ async fn an_event_that_kills_its_worker() {
     let mut settings = stage.db.settings();
     settings.max_attempts = 3;
     for attempt in 1..=3 {
-        let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+        let hold = stage
+            .db
+            .hold("LOCK TABLE notifications IN SHARE MODE")
+            .await;
         let mut command = stage.db.binary();
         command.env("NOTIFY_FANOUT_MAX_ATTEMPTS", "3");
         let worker = Worker::start(&mut command);
@@ -118,8 +130,17 @@ async fn an_event_that_kills_its_worker() {
             .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out'")
             .await;
         hold.release().await;
-        assert!(stage.db.state(event).await.starts_with(&format!("processing {}", attempt - 1)));
-        stage.db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h'").await;
+        assert!(
+            stage
+                .db
+                .state(event)
+                .await
+                .starts_with(&format!("processing {}", attempt - 1))
+        );
+        stage
+            .db
+            .execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h'")
+            .await;
     }
     let report = stage.db.run_with(&settings).await;
     assert_eq!((report.failed, report.events, report.rescued), (1, 0, 0));
@@ -129,15 +150,30 @@ async fn an_event_that_kills_its_worker() {
 #[tokio::test]
 async fn too_old() {
     let mut stage = Stage::new().await;
-    let old = stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(25).await;
-    let young = stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(23).await;
+    let old = stage
+        .world
+        .event("chat_message_sent")
+        .thread(stage.budget)
+        .hours_ago(25)
+        .await;
+    let young = stage
+        .world
+        .event("chat_message_sent")
+        .thread(stage.budget)
+        .hours_ago(23)
+        .await;
     let report = stage.db.run().await;
     assert_eq!((report.expired, report.events, report.failed), (1, 1, 0));
     insta::assert_snapshot!(stage.db.state(old).await, @"failed 0 expired: pending for longer than the age limit");
     assert_eq!(stage.db.state(young).await, "completed 0");
 
     // By a stricter limit, the next ones are too old as well, and the exit code says so.
-    stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(2).await;
+    stage
+        .world
+        .event("chat_message_sent")
+        .thread(stage.budget)
+        .hours_ago(2)
+        .await;
     stage.db.cli(&["run", "--max-event-age-hours", "1"]).code(3);
     assert_eq!(stage.db.statuses().await["failed"], 2);
 }
@@ -146,8 +182,16 @@ async fn too_old() {
 #[tokio::test]
 async fn too_old_but_wanted() {
     let mut stage = Stage::new().await;
-    let old = stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(25).await;
-    stage.db.execute("UPDATE notification_processing SET retried_at = now()").await;
+    let old = stage
+        .world
+        .event("chat_message_sent")
+        .thread(stage.budget)
+        .hours_ago(25)
+        .await;
+    stage
+        .db
+        .execute("UPDATE notification_processing SET retried_at = now()")
+        .await;
     let report = stage.db.run().await;
     assert_eq!((report.expired, report.events), (0, 1));
     assert!(stage.db.state(old).await.starts_with("completed"));
@@ -166,15 +210,27 @@ async fn an_unknown_type() {
     small.batch_size = 2;
     let report = stage.db.run_with(&small).await;
     assert_eq!((report.events, report.failed, report.expired), (1, 0, 0));
-    assert_eq!(Vec::from_iter(&report.unhandled_types), ["moon_landed", "sun_set"]);
+    assert_eq!(
+        Vec::from_iter(&report.unhandled_types),
+        ["moon_landed", "sun_set"]
+    );
     assert_eq!(stage.db.state(unknown).await, "pending 0");
 
     // They cost no claim, and are still named.
-    let before = stage.db.text("SELECT max(claim_token) FROM notification_processing").await;
+    let before = stage
+        .db
+        .text("SELECT max(claim_token) FROM notification_processing")
+        .await;
     let report = stage.db.run().await;
     assert!(report.is_idle());
     assert_eq!(report.unhandled_types.len(), 2);
-    assert_eq!(stage.db.text("SELECT max(claim_token) FROM notification_processing").await, before);
+    assert_eq!(
+        stage
+            .db
+            .text("SELECT max(claim_token) FROM notification_processing")
+            .await,
+        before
+    );
     let run = stage.db.cli(&["run"]).success();
     let log = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
     assert!(log.contains("moon_landed, sun_set"), "{log}");
@@ -186,7 +242,13 @@ async fn an_unknown_type() {
         .await;
     let report = stage.db.run().await;
     assert_eq!(report.expired, 1);
-    assert!(stage.db.state(unknown).await.starts_with("failed 0 expired"));
+    assert!(
+        stage
+            .db
+            .state(unknown)
+            .await
+            .starts_with("failed 0 expired")
+    );
     let report = stage.db.run().await;
     assert_eq!(Vec::from_iter(&report.unhandled_types), ["sun_set"]);
 }
@@ -204,7 +266,13 @@ async fn an_unknown_type_becomes_known() {
     let report = stage.db.run().await;
     assert_eq!(report.events, 1);
     assert_eq!(stage.db.state(event).await, "completed 0");
-    assert_eq!(stage.db.count("notification_processing WHERE unhandled_type IS NOT NULL").await, 0);
+    assert_eq!(
+        stage
+            .db
+            .count("notification_processing WHERE unhandled_type IS NOT NULL")
+            .await,
+        0
+    );
 }
 
 /// The oldest first, as many as asked for.
@@ -216,7 +284,10 @@ async fn limit() {
     settings.limit = Some(5);
     settings.batch_size = 3;
     let report = stage.db.run_with(&settings).await;
-    assert_eq!((report.events, report.batches, report.stopped_early), (5, 2, true));
+    assert_eq!(
+        (report.events, report.batches, report.stopped_early),
+        (5, 2, true)
+    );
     let left = stage.db.texts("SELECT event_id FROM notification_processing WHERE processing_status = 'pending' ORDER BY 1").await;
     assert_eq!(left, ["6", "7"]);
 }
@@ -226,7 +297,10 @@ async fn limit() {
 async fn the_time_is_up() {
     let mut stage = Stage::new().await;
     stage.messages(20).await;
-    let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let hold = stage
+        .db
+        .hold("LOCK TABLE notifications IN SHARE MODE")
+        .await;
     let mut command = stage.db.binary();
     command.args(["--batch-size", "5", "--max-runtime", "1ms"]);
     // It may be late for the very first batch as well.
@@ -235,7 +309,10 @@ async fn the_time_is_up() {
     let ended = worker.end().await;
     assert!(ended.status.success(), "{ended:?}");
     let statuses = stage.db.statuses().await;
-    assert!(statuses["pending"] >= 15 && !statuses.contains_key("processing"), "{statuses:?}");
+    assert!(
+        statuses["pending"] >= 15 && !statuses.contains_key("processing"),
+        "{statuses:?}"
+    );
     assert!(ended.stdout.contains("More is due"), "{ended:?}");
 }
 
@@ -245,15 +322,30 @@ async fn asked_to_stop() {
     for signal in ["TERM", "INT"] {
         let mut stage = Stage::new().await;
         stage.messages(30).await;
-        let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
-        let worker = Worker::start(stage.db.binary().args(["--batch-size", "10", "--format", "json"]));
+        let hold = stage
+            .db
+            .hold("LOCK TABLE notifications IN SHARE MODE")
+            .await;
+        let worker =
+            Worker::start(
+                stage
+                    .db
+                    .binary()
+                    .args(["--batch-size", "10", "--format", "json"]),
+            );
         stage.db.until_waiting(1).await;
         worker.signal(signal);
         hold.release().await;
         let ended = worker.end().await;
-        assert!(ended.status.success() && ended.after < Duration::from_secs(5), "{ended:?}");
+        assert!(
+            ended.status.success() && ended.after < Duration::from_secs(5),
+            "{ended:?}"
+        );
         let report = ended.report();
-        assert_eq!((&report["events"], &report["stopped_early"]), (&10.into(), &true.into()));
+        assert_eq!(
+            (&report["events"], &report["stopped_early"]),
+            (&10.into(), &true.into())
+        );
         assert_eq!(
             stage.db.statuses().await,
             [("completed".to_owned(), 10), ("pending".to_owned(), 20)].into()
@@ -266,7 +358,10 @@ async fn asked_to_stop() {
 async fn told_to_stop() {
     let mut stage = Stage::new().await;
     stage.messages(30).await;
-    let hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let hold = stage
+        .db
+        .hold("LOCK TABLE notifications IN SHARE MODE")
+        .await;
     let worker = Worker::start(stage.db.binary().args(["--batch-size", "10"]));
     stage.db.until_waiting(1).await;
     // Two of the same kind could arrive as one.
@@ -283,7 +378,13 @@ async fn told_to_stop() {
     stage.db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE claimed_at IS NOT NULL").await;
     let report = stage.db.run().await;
     assert_eq!((report.rescued, report.events), (10, 30));
-    assert_eq!(stage.db.texts("SELECT coalesce_count FROM notifications").await, ["30", "30"]);
+    assert_eq!(
+        stage
+            .db
+            .texts("SELECT coalesce_count FROM notifications")
+            .await,
+        ["30", "30"]
+    );
 }
 
 /// A failed run has a reason; a database that is not migrated has a remedy.
@@ -301,7 +402,10 @@ async fn muted_after_the_claim() {
     let mut stage = Stage::new().await;
     stage.message().await;
     let bo = crate::harness::id("user", "Bo");
-    let mut hold = stage.db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let mut hold = stage
+        .db
+        .hold("LOCK TABLE notifications IN SHARE MODE")
+        .await;
     let (report, ()) = tokio::join!(stage.db.run(), async {
         stage.db.until_waiting(1).await;
         hold.execute(&format!(
@@ -317,8 +421,35 @@ async fn muted_after_the_claim() {
 #[tokio::test]
 async fn latency() {
     let mut stage = Stage::new().await;
-    stage.world.event("chat_message_sent").thread(stage.budget).hours_ago(3).payload(json!({})).await;
+    stage
+        .world
+        .event("chat_message_sent")
+        .thread(stage.budget)
+        .hours_ago(3)
+        .payload(json!({}))
+        .await;
     let report = stage.db.run().await;
-    let [latency] = report.latencies[..] else { panic!("{report:?}") };
+    let [latency] = report.latencies[..] else {
+        panic!("{report:?}")
+    };
     assert!((10_800.0..10_900.0).contains(&latency), "{latency}");
+}
+
+/// What the application's functions say to the client does not swallow what the job has to say.
+#[tokio::test]
+async fn notices_of_the_application() {
+    let mut stage = Stage::new().await;
+    stage.messages(3).await;
+    stage
+        .db
+        .execute(
+            "CREATE FUNCTION talk() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE WARNING 'secret of %', NEW.user_id; RETURN NEW; END $$;
+             CREATE TRIGGER talk BEFORE INSERT ON notifications FOR EACH ROW EXECUTE FUNCTION talk()",
+        )
+        .await;
+    let run = stage.db.cli(&["run", "--batch-size", "1"]).success();
+    let log = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert_eq!(log.matches("batch settled").count(), 3, "{log}");
+    assert!(!log.contains("secret"), "{log}");
 }

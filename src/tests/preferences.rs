@@ -28,7 +28,13 @@ impl Stage {
         let atlas = world.project("Atlas", acme).await;
         world.grant(atlas, [ada, bo]).await;
         let budget = world.thread("Budget", [ada, bo]).await;
-        Self { db, world, bo, atlas, budget }
+        Self {
+            db,
+            world,
+            bo,
+            atlas,
+            budget,
+        }
     }
 
     /// What Bo prefers. The scope is Atlas or Budget; "of another" says that it is not.
@@ -51,10 +57,27 @@ impl Stage {
         let (atlas, budget, world) = (self.atlas, self.budget, &mut self.world);
         let bo = json!({"user_id": self.bo, "affected_user_id": self.bo});
         world.event("document_uploaded").project(atlas).await;
-        world.event("project_access_granted").project(atlas).payload(bo.clone()).await;
-        world.event("project_access_revoked").project(atlas).payload(bo.clone()).await;
-        world.event("chat_message_sent").project(atlas).thread(budget).await;
-        world.event("thread_unread_stale").project(atlas).thread(budget).payload(bo).await;
+        world
+            .event("project_access_granted")
+            .project(atlas)
+            .payload(bo.clone())
+            .await;
+        world
+            .event("project_access_revoked")
+            .project(atlas)
+            .payload(bo.clone())
+            .await;
+        world
+            .event("chat_message_sent")
+            .project(atlas)
+            .thread(budget)
+            .await;
+        world
+            .event("thread_unread_stale")
+            .project(atlas)
+            .thread(budget)
+            .payload(bo)
+            .await;
     }
 
     /// What Bo hears of: `event type: app, mail`.
@@ -292,28 +315,56 @@ async fn who_said_both_is_not_bothered() {
 async fn a_scope_that_the_event_lacks() {
     let mut stage = Stage::new().await;
     stage.prefers("project / * / * = muted").await;
-    stage.world.event("chat_message_sent").thread(stage.budget).await;
-    stage.world.event("chat_message_sent").thread(stage.budget).project(stage.atlas).await;
+    stage
+        .world
+        .event("chat_message_sent")
+        .thread(stage.budget)
+        .await;
+    stage
+        .world
+        .event("chat_message_sent")
+        .thread(stage.budget)
+        .project(stage.atlas)
+        .await;
     let report = stage.db.run().await;
     // Ada hears of both in one.
-    assert_eq!((report.notifications, report.merged, report.suppressed), (2, 1, 1));
+    assert_eq!(
+        (report.notifications, report.merged, report.suppressed),
+        (2, 1, 1)
+    );
 }
 
 /// A mention obeys the same rules.
 #[tokio::test]
 async fn a_mention_in_a_muted_thread() {
     let mut stage = Stage::new().await;
-    stage.prefers("thread / chat_message_sent / in_app = muted").await;
+    stage
+        .prefers("thread / chat_message_sent / in_app = muted")
+        .await;
     let event = stage.world.event("chat_message_sent").thread(stage.budget);
-    event.payload(json!({"mentioned_user_ids": [stage.bo]})).await;
+    event
+        .payload(json!({"mentioned_user_ids": [stage.bo]}))
+        .await;
     stage.db.run().await;
     insta::assert_snapshot!(stage.db.titles().await, @"Ada: 1 unread in Budget");
 }
 
 // --- every rule against every other ----------------------------------------------------------
 
-const SCOPES: [&str; 5] = ["global", "project", "thread", "another project", "another thread"];
-const TYPES: [&str; 5] = ["*", "chat_message_sent", "chat_message", "thread_unread_stale", "document_uploaded"];
+const SCOPES: [&str; 5] = [
+    "global",
+    "project",
+    "thread",
+    "another project",
+    "another thread",
+];
+const TYPES: [&str; 5] = [
+    "*",
+    "chat_message_sent",
+    "chat_message",
+    "thread_unread_stale",
+    "document_uploaded",
+];
 const CHANNELS: [&str; 3] = ["*", "in_app", "email"];
 const STATUSES: [&str; 3] = ["muted", "digest", "immediate"];
 
@@ -341,7 +392,12 @@ fn decide(
         for event_type in &types {
             for channel in [channel, "*"] {
                 for status in STATUSES {
-                    let rule = Rule { scope, event_type, channel, status };
+                    let rule = Rule {
+                        scope,
+                        event_type,
+                        channel,
+                        status,
+                    };
                     if rules.contains(&rule) {
                         return Some(status);
                     }
@@ -357,7 +413,12 @@ fn every_rule() -> Vec<Rule> {
     for scope in SCOPES {
         for event_type in TYPES {
             for channel in CHANNELS {
-                rules.extend(STATUSES.map(|status| Rule { scope, event_type, channel, status }));
+                rules.extend(STATUSES.map(|status| Rule {
+                    scope,
+                    event_type,
+                    channel,
+                    status,
+                }));
             }
         }
     }
@@ -395,7 +456,9 @@ async fn any_set_of_rules_is_decided_as_the_model_decides_it() {
     assert!(preferences.len() > 1_000);
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let people = world.crowd(i32::try_from(preferences.len()).expect("not so many")).await;
+    let people = world
+        .crowd(i32::try_from(preferences.len()).expect("not so many"))
+        .await;
     let acme = world.org("Acme", []).await;
     let atlas = world.project("Atlas", acme).await;
     world.grant(atlas, &people).await;
@@ -430,7 +493,11 @@ async fn any_set_of_rules_is_decided_as_the_model_decides_it() {
         .await;
     let preferences = kept(preferences);
 
-    world.event("chat_message_sent").project(atlas).thread(budget).await;
+    world
+        .event("chat_message_sent")
+        .project(atlas)
+        .thread(budget)
+        .await;
     world.event("document_uploaded").project(atlas).await;
     world
         .execute(format!(
@@ -461,9 +528,24 @@ async fn any_set_of_rules_is_decided_as_the_model_decides_it() {
         .collect();
     for (person, rules) in people.iter().zip(&preferences) {
         for (event_type, scopes, in_app, mail) in [
-            ("chat_message_sent", &["thread", "project", "global"][..], true, None),
-            ("thread_unread_stale", &["thread", "project", "global"], false, Some("aggregated")),
-            ("document_uploaded", &["project", "global"], true, Some("aggregated")),
+            (
+                "chat_message_sent",
+                &["thread", "project", "global"][..],
+                true,
+                None,
+            ),
+            (
+                "thread_unread_stale",
+                &["thread", "project", "global"],
+                false,
+                Some("aggregated"),
+            ),
+            (
+                "document_uploaded",
+                &["project", "global"],
+                true,
+                Some("aggregated"),
+            ),
             ("project_access_revoked", &["global"], true, None),
         ] {
             let app = in_app && decide(rules, event_type, scopes, "in_app") != Some("muted");
@@ -483,7 +565,13 @@ async fn any_set_of_rules_is_decided_as_the_model_decides_it() {
 
 /// The sets without the rules that the table's key refused.
 fn kept(preferences: Vec<Vec<Rule>>) -> Vec<Vec<Rule>> {
-    let same = |one: &Rule, other: &Rule| Rule { status: "", ..*one } == Rule { status: "", ..*other };
+    let same = |one: &Rule, other: &Rule| {
+        Rule { status: "", ..*one }
+            == Rule {
+                status: "",
+                ..*other
+            }
+    };
     preferences
         .into_iter()
         .map(|rules| {

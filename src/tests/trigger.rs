@@ -10,25 +10,41 @@ const MISSING: &str = "domain_events e WHERE NOT EXISTS (
 #[tokio::test]
 async fn one_row() {
     let db = TestDatabase::new().await;
-    db.execute("INSERT INTO domain_events (event_type) VALUES ('a')").await;
-    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (1, 0));
+    db.execute("INSERT INTO domain_events (event_type) VALUES ('a')")
+        .await;
+    assert_eq!(
+        (db.count("domain_events").await, db.count(MISSING).await),
+        (1, 0)
+    );
 }
 
 #[tokio::test]
 async fn thousands_at_once() {
     let db = TestDatabase::new().await;
-    db.execute("INSERT INTO domain_events (event_type) SELECT 'a' FROM generate_series(1, 5000)").await;
-    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (5_000, 0));
+    db.execute("INSERT INTO domain_events (event_type) SELECT 'a' FROM generate_series(1, 5000)")
+        .await;
+    assert_eq!(
+        (db.count("domain_events").await, db.count(MISSING).await),
+        (5_000, 0)
+    );
 }
 
 #[tokio::test]
 async fn by_copy() {
     let db = TestDatabase::new().await;
     let mut connection = db.connect().await;
-    let mut copy = connection.copy_in_raw("COPY domain_events (event_type, occurred_at) FROM STDIN").await.expect("copy");
-    copy.send(b"a\t2026-01-01 00:00Z\n".repeat(3_000).as_slice()).await.expect("copy");
+    let mut copy = connection
+        .copy_in_raw("COPY domain_events (event_type, occurred_at) FROM STDIN")
+        .await
+        .expect("copy");
+    copy.send(b"a\t2026-01-01 00:00Z\n".repeat(3_000).as_slice())
+        .await
+        .expect("copy");
     assert_eq!(copy.finish().await.expect("copy"), 3_000);
-    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (3_000, 0));
+    assert_eq!(
+        (db.count("domain_events").await, db.count(MISSING).await),
+        (3_000, 0)
+    );
 }
 
 /// No row at all, one that is refused, and one that exists already.
@@ -41,14 +57,21 @@ async fn no_row() {
          INSERT INTO domain_events (id, event_type) VALUES (7, 'b') ON CONFLICT DO NOTHING",
     )
     .await;
-    assert_eq!((db.count("notification_processing").await, db.count(MISSING).await), (1, 0));
+    assert_eq!(
+        (
+            db.count("notification_processing").await,
+            db.count(MISSING).await
+        ),
+        (1, 0)
+    );
 }
 
 /// What is rolled back was never there.
 #[tokio::test]
 async fn rolled_back() {
     let db = TestDatabase::new().await;
-    db.execute("BEGIN; INSERT INTO domain_events (event_type) VALUES ('a'); ROLLBACK").await;
+    db.execute("BEGIN; INSERT INTO domain_events (event_type) VALUES ('a'); ROLLBACK")
+        .await;
     assert_eq!(db.count("notification_processing").await, 0);
 }
 
@@ -74,7 +97,10 @@ async fn by_a_role_without_rights_and_with_a_hostile_search_path() {
          INSERT INTO public.domain_events (event_type) SELECT 'a' FROM generate_series(1, 100)",
     )
     .await;
-    assert_eq!((db.count("domain_events").await, db.count(MISSING).await), (101, 0));
+    assert_eq!(
+        (db.count("domain_events").await, db.count(MISSING).await),
+        (101, 0)
+    );
     assert_eq!(db.count("evil.notification_processing").await, 0);
 }
 
@@ -83,7 +109,8 @@ async fn by_a_role_without_rights_and_with_a_hostile_search_path() {
 async fn is_called_by_nobody_else() {
     let db = TestDatabase::new().await;
     assert_eq!(
-        db.text("SELECT has_function_privilege('public', 'enqueue_domain_events()', 'EXECUTE')").await,
+        db.text("SELECT has_function_privilege('public', 'enqueue_domain_events()', 'EXECUTE')")
+            .await,
         "false"
     );
 }
@@ -111,6 +138,14 @@ async fn the_inspection_function_lists_what_is_due() {
          UPDATE notification_processing SET next_attempt_at = now() - interval '1 h' WHERE event_id = 5",
     )
     .await;
-    assert_eq!(db.texts("SELECT event_type FROM get_pending_notification_events(2)").await, ["e5", "e3"]);
-    assert_eq!(db.texts("SELECT event_type FROM get_pending_notification_events()").await, ["e5", "e3", "e4"]);
+    assert_eq!(
+        db.texts("SELECT event_type FROM get_pending_notification_events(2)")
+            .await,
+        ["e5", "e3"]
+    );
+    assert_eq!(
+        db.texts("SELECT event_type FROM get_pending_notification_events()")
+            .await,
+        ["e5", "e3", "e4"]
+    );
 }

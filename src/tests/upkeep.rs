@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::harness::{TestDatabase, Worker, World, binary_at, database_at};
 
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
+const MONTH: Duration = Duration::from_hours(30 * 24);
 
 struct Stage {
     db: TestDatabase<'static>,
@@ -26,17 +26,28 @@ impl Stage {
         let [ada, bo] = world.users(["Ada", "Bo"]).await;
         let org = world.org("Works", [ada]).await;
         let atlas = world.project("Atlas", org).await;
-        Self { db, world, bo, atlas }
+        Self {
+            db,
+            world,
+            bo,
+            atlas,
+        }
     }
 
     async fn granted(&mut self) -> i64 {
-        let event = self.world.event("project_access_granted").project(self.atlas);
+        let event = self
+            .world
+            .event("project_access_granted")
+            .project(self.atlas);
         event.payload(json!({"affected_user_id": self.bo})).await
     }
 
     /// An event that fails for good: it does not say whom it concerns.
     async fn invalid(&mut self) -> i64 {
-        self.world.event("project_access_granted").project(self.atlas).await
+        self.world
+            .event("project_access_granted")
+            .project(self.atlas)
+            .await
     }
 
     /// Whatever happened, happened so many days ago.
@@ -75,20 +86,40 @@ impl Stage {
 
 /// Prunes as the superuser: deleting is not among the rights of the job's role.
 async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
-    let mut session = database_at(&db.superuser_url()).connect().await.expect("a connection");
-    let scope = Scope { older_than: MONTH, events };
-    let foretold = Prune::new(&mut session, scope).await.expect("a start").preview(&mut session).await;
+    let mut session = database_at(&db.superuser_url())
+        .connect()
+        .await
+        .expect("a connection");
+    let scope = Scope {
+        older_than: MONTH,
+        events,
+    };
+    let foretold = Prune::new(&mut session, scope)
+        .await
+        .expect("a start")
+        .preview(&mut session)
+        .await;
     let mut prune = Prune::new(&mut session, scope).await.expect("a start");
-    let done = prune.execute(&mut session, &CancellationToken::new(), &mut |_| {}).await;
+    let done = prune
+        .execute(&mut session, &CancellationToken::new(), &mut |_| {})
+        .await;
     done.expect("pruned");
     let report = prune.report().clone();
-    let foretold = PruneReport { older_than: report.older_than, ..foretold.expect("a preview") };
+    let foretold = PruneReport {
+        older_than: report.older_than,
+        ..foretold.expect("a preview")
+    };
     assert_eq!(foretold, report, "the dry run told the truth");
     report
 }
 
 fn counts(report: &PruneReport) -> [u64; 4] {
-    [report.notifications_count, report.emails_count, report.processing_rows_count, report.events_count]
+    [
+        report.notifications_count,
+        report.emails_count,
+        report.processing_rows_count,
+        report.events_count,
+    ]
 }
 
 fn json_of(assert: &assert_cmd::assert::Assert) -> Value {
@@ -114,26 +145,58 @@ async fn pruned_events_are_not_processed_again() {
 
     assert_eq!(counts(&prune(&stage.db, false).await), [2, 2, 3, 0]);
     let left = stage.left().await;
-    assert_eq!(left, [
-        format!("{first} event"),
-        format!("{} event notification mail", first + 1),
-        format!("{failed} event failed"),
-        format!("{last} event"),
-        format!("{pending} event pending"),
-    ]);
-    let marks = stage.db.texts("SELECT event_ids FROM notification_pruned ORDER BY 1").await;
-    assert_eq!(marks, [format!("[{first},{})", first + 2), format!("[{last},{})", last + 1)]);
+    assert_eq!(
+        left,
+        [
+            format!("{first} event"),
+            format!("{} event notification mail", first + 1),
+            format!("{failed} event failed"),
+            format!("{last} event"),
+            format!("{pending} event pending"),
+        ]
+    );
+    let marks = stage
+        .db
+        .texts("SELECT event_ids FROM notification_pruned ORDER BY 1")
+        .await;
+    assert_eq!(
+        marks,
+        [
+            format!("[{first},{})", first + 2),
+            format!("[{last},{})", last + 1)
+        ]
+    );
 
     // The back-fill looks for events without a row. These are not to be told of again; one that
     // was never seen, inserted while the trigger was off, is.
-    stage.db.execute("ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue").await;
+    stage
+        .db
+        .execute("ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue")
+        .await;
     let unseen = stage.granted().await;
-    stage.db.execute("ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue").await;
+    stage
+        .db
+        .execute("ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue")
+        .await;
     let report = stage.db.migrate().await;
-    assert_eq!((report.online.backfilled_pending, report.online.backfilled_expired), (1, 0));
+    assert_eq!(
+        (
+            report.online.backfilled_pending,
+            report.online.backfilled_expired
+        ),
+        (1, 0)
+    );
     assert_eq!(stage.db.run().await.notifications, 2);
     assert_eq!(stage.db.state(unseen).await, "completed 0");
-    assert_eq!(stage.db.count(&format!("notifications WHERE event_id IN ({first}, {last})")).await, 0);
+    assert_eq!(
+        stage
+            .db
+            .count(&format!(
+                "notifications WHERE event_id IN ({first}, {last})"
+            ))
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -148,18 +211,31 @@ async fn an_event_goes_when_nothing_refers_to_it() {
     for event in [done, unread, unsent] {
         stage.read_and_sent(event).await;
     }
-    stage.db.execute(format!("UPDATE notifications SET read_at = NULL WHERE event_id = {unread}")).await;
-    stage.db.execute(format!("UPDATE pending_emails SET status = 'failed' WHERE event_id = {unsent}")).await;
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notifications SET read_at = NULL WHERE event_id = {unread}"
+        ))
+        .await;
+    stage
+        .db
+        .execute(format!(
+            "UPDATE pending_emails SET status = 'failed' WHERE event_id = {unsent}"
+        ))
+        .await;
     stage.days_pass(31).await;
     stage.read_and_sent(read_lately).await;
 
     assert_eq!(counts(&prune(&stage.db, true).await), [2, 2, 4, 1]);
-    assert_eq!(stage.left().await, [
-        format!("{unread} event notification"),
-        format!("{unsent} event mail"),
-        format!("{read_lately} event notification mail"),
-        format!("{failed} event failed"),
-    ]);
+    assert_eq!(
+        stage.left().await,
+        [
+            format!("{unread} event notification"),
+            format!("{unsent} event mail"),
+            format!("{read_lately} event notification mail"),
+            format!("{failed} event failed"),
+        ]
+    );
 
     // Later they go as well, and the mark with them.
     for event in [unread, unsent] {
@@ -179,11 +255,17 @@ async fn what_was_told_of_an_event_that_may_be_retried_stays() {
     stage.read_and_sent(event).await;
     stage.days_pass(31).await;
     // As an older job may have left it: told, and then failed.
-    stage.db.execute("UPDATE notification_processing SET processing_status = 'failed'").await;
+    stage
+        .db
+        .execute("UPDATE notification_processing SET processing_status = 'failed'")
+        .await;
     assert_eq!(counts(&prune(&stage.db, true).await), [0, 0, 0, 0]);
     stage.db.cli(&["retry", "--all"]).success();
     let report = stage.db.run().await;
-    assert_eq!((report.events, report.notifications, report.emails), (1, 0, 0));
+    assert_eq!(
+        (report.events, report.notifications, report.emails),
+        (1, 0, 0)
+    );
 }
 
 #[tokio::test]
@@ -215,8 +297,14 @@ async fn history(db: &TestDatabase<'_>, events: u32) {
 async fn prune_stops_between_batches_and_goes_on() {
     let db = TestDatabase::new().await;
     history(&db, 12_000).await;
-    let mut session = database_at(&db.superuser_url()).connect().await.expect("a connection");
-    let scope = Scope { older_than: MONTH, events: true };
+    let mut session = database_at(&db.superuser_url())
+        .connect()
+        .await
+        .expect("a connection");
+    let scope = Scope {
+        older_than: MONTH,
+        events: true,
+    };
     let stop = CancellationToken::new();
     let mut stopped = Prune::new(&mut session, scope).await.expect("a start");
     stopped
@@ -231,7 +319,10 @@ async fn prune_stops_between_batches_and_goes_on() {
     assert_eq!(counts(stopped.report()), [0, 0, 5_000, 0]);
     assert_eq!(db.count("notification_processing").await, 7_000);
     assert_eq!(counts(&prune(&db, true).await), [0, 0, 7_000, 12_000]);
-    assert_eq!(db.count("domain_events").await + db.count("notification_pruned").await, 0);
+    assert_eq!(
+        db.count("domain_events").await + db.count("notification_pruned").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -240,7 +331,14 @@ async fn two_prunes_at_once_share_the_work() {
     history(&db, 20_000).await;
     let start = || {
         let mut command = binary_at(&db.superuser_url());
-        command.args(["prune", "--older-than", "30d", "--events", "--format", "json"]);
+        command.args([
+            "prune",
+            "--older-than",
+            "30d",
+            "--events",
+            "--format",
+            "json",
+        ]);
         Worker::start(&mut command)
     };
     let (one, two) = (start(), start());
@@ -255,7 +353,10 @@ async fn two_prunes_at_once_share_the_work() {
     assert_eq!(rows, 20_000);
     assert_eq!(events + db.count("domain_events").await, 20_000);
     prune(&db, true).await;
-    assert_eq!(db.count("domain_events").await + db.count("notification_pruned").await, 0);
+    assert_eq!(
+        db.count("domain_events").await + db.count("notification_pruned").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -263,7 +364,17 @@ async fn a_prune_without_an_age_is_refused() {
     let db = TestDatabase::new().await;
     db.cli(&["prune"]).code(2);
     db.cli(&["prune", "--older-than", "30"]).code(2);
-    let dry = db.cli(&["prune", "--older-than", "30d", "--events", "--dry-run", "--format", "json"]).success();
+    let dry = db
+        .cli(&[
+            "prune",
+            "--older-than",
+            "30d",
+            "--events",
+            "--dry-run",
+            "--format",
+            "json",
+        ])
+        .success();
     assert_eq!(json_of(&dry)["dry_run"], json!(true));
 }
 
@@ -289,10 +400,18 @@ async fn a_retried_event_starts_afresh() {
                FROM notification_processing",
         )
         .await;
-    assert_eq!(row, "pending 0 t t invalid project_access_granted event: payload.affected_user_id is required");
+    assert_eq!(
+        row,
+        "pending 0 t t invalid project_access_granted event: payload.affected_user_id is required"
+    );
 
     let bo = stage.bo;
-    stage.db.execute(format!("UPDATE domain_events SET payload = '{{\"affected_user_id\": \"{bo}\"}}'")).await;
+    stage
+        .db
+        .execute(format!(
+            "UPDATE domain_events SET payload = '{{\"affected_user_id\": \"{bo}\"}}'"
+        ))
+        .await;
     assert_eq!(stage.db.run().await.notifications, 1);
     assert_eq!(stage.db.state(event).await, "completed 0");
 }
@@ -305,7 +424,10 @@ async fn retry_asks_which() {
     assert!(error.contains("which failed events?"), "{error}");
     db.cli(&["retry", "--dry-run"]).code(2);
     db.cli(&["retry", "--error", " "]).code(2);
-    assert_eq!(text_of(&db.cli(&["retry", "--all"]).success()), "No failed event matches; nothing was put back.\n");
+    assert_eq!(
+        text_of(&db.cli(&["retry", "--all"]).success()),
+        "No failed event matches; nothing was put back.\n"
+    );
 }
 
 #[tokio::test]
@@ -326,14 +448,39 @@ async fn filters_narrow_each_other() {
     };
     assert_eq!(would(&["--all"]), 2_499);
     assert_eq!(would(&["--type", "invite_accepted"]), 1_250);
-    assert_eq!(would(&["--all", "--type", "invite_accepted", "--type", "meeting_updated"]), 2_499);
+    assert_eq!(
+        would(&[
+            "--all",
+            "--type",
+            "invite_accepted",
+            "--type",
+            "meeting_updated"
+        ]),
+        2_499
+    );
     assert_eq!(would(&["--error", "disk … is 100% full, says C:\\"]), 500);
     assert_eq!(would(&["--error", "1_0%"]), 0);
-    assert_eq!(would(&["--error", "C:\\", "--type", "meeting_updated"]), 250);
+    assert_eq!(
+        would(&["--error", "C:\\", "--type", "meeting_updated"]),
+        250
+    );
     assert_eq!(would(&["--error", "disk 7 ", "7", "8"]), 1);
     assert_eq!(db.statuses().await["failed"], 2_499);
 
-    let some = db.cli(&["retry", "1", "2", "3", "4", "9999", "--type", "invite_accepted", "--format", "json"]).success();
+    let some = db
+        .cli(&[
+            "retry",
+            "1",
+            "2",
+            "3",
+            "4",
+            "9999",
+            "--type",
+            "invite_accepted",
+            "--format",
+            "json",
+        ])
+        .success();
     assert_eq!(
         json_of(&some),
         json!({
@@ -347,8 +494,14 @@ async fn filters_narrow_each_other() {
         })
     );
     // More than one batch.
-    assert_eq!(json_of(&db.cli(&["retry", "--all", "--format", "json"]).success())["retried_count"], 2_497);
-    assert_eq!(db.statuses().await, [("completed".to_owned(), 1), ("pending".to_owned(), 2_499)].into());
+    assert_eq!(
+        json_of(&db.cli(&["retry", "--all", "--format", "json"]).success())["retried_count"],
+        2_497
+    );
+    assert_eq!(
+        db.statuses().await,
+        [("completed".to_owned(), 1), ("pending".to_owned(), 2_499)].into()
+    );
 }
 
 #[tokio::test]
@@ -383,25 +536,52 @@ async fn status_tells_what_waits_and_why() {
     let status = json_of(&stage.db.cli(&["status", "--format", "json"]).success());
     let backlog = &status["backlog"];
     assert_eq!(
-        [&backlog["due_count"], &backlog["scheduled_count"], &backlog["retrying_count"], &backlog["without_handler_count"]],
+        [
+            &backlog["due_count"],
+            &backlog["scheduled_count"],
+            &backlog["retrying_count"],
+            &backlog["without_handler_count"]
+        ],
         [&json!(1), &json!(1), &json!(1), &json!(1)]
     );
     assert_eq!(backlog["without_handler"][0]["event_type"], "invoice_paid");
     let age = backlog["oldest_age_seconds"].as_f64().expect("an age");
     assert!((7_200.0..7_300.0).contains(&age), "{age}");
-    assert_eq!([&status["processing"]["count"], &status["processing"]["stuck_count"]], [&json!(2), &json!(1)]);
+    assert_eq!(
+        [
+            &status["processing"]["count"],
+            &status["processing"]["stuck_count"]
+        ],
+        [&json!(2), &json!(1)]
+    );
     assert_eq!(status["failed"]["count"], 3);
     let kinds: Vec<_> = (0..2)
         .map(|no| &status["failed"]["kinds"][no])
-        .map(|kind| format!("{} {} {}", kind["count"], kind["error"], kind["event_types"]))
+        .map(|kind| {
+            format!(
+                "{} {} {}",
+                kind["count"], kind["error"], kind["event_types"]
+            )
+        })
         .collect();
-    assert_eq!(kinds, [
-        r#"2 "invalid project_access_granted event: payload.affected_user_id is required" ["project_access_granted"]"#,
-        r#"1 "expired: pending for longer than the age limit" ["meeting_updated"]"#,
-    ]);
+    assert_eq!(
+        kinds,
+        [
+            r#"2 "invalid project_access_granted event: payload.affected_user_id is required" ["project_access_granted"]"#,
+            r#"1 "expired: pending for longer than the age limit" ["meeting_updated"]"#,
+        ]
+    );
     assert_eq!(status["pending_emails"]["immediate_count"], 3);
-    assert_eq!([&status["last_hour"]["completed_count"], &status["last_day"]["completed_count"]], [&json!(3), &json!(3)]);
-    let latency = status["last_hour"]["latency_p99_seconds"].as_f64().expect("a latency");
+    assert_eq!(
+        [
+            &status["last_hour"]["completed_count"],
+            &status["last_day"]["completed_count"]
+        ],
+        [&json!(3), &json!(3)]
+    );
+    let latency = status["last_hour"]["latency_p99_seconds"]
+        .as_f64()
+        .expect("a latency");
     assert!((0.0..60.0).contains(&latency), "{latency}");
     assert_eq!(status["tables"].as_array().map(Vec::len), Some(4));
 
@@ -429,9 +609,16 @@ async fn failures_that_differ_in_details_are_one_kind_and_found_by_it() {
     )
     .await;
     let status = json_of(&db.cli(&["status", "--format", "json"]).success());
-    let mut kinds: Vec<_> = status["failed"]["kinds"].as_array().expect("kinds").iter().collect();
+    let mut kinds: Vec<_> = status["failed"]["kinds"]
+        .as_array()
+        .expect("kinds")
+        .iter()
+        .collect();
     kinds.sort_by_key(|kind| kind["error"].as_str());
-    let words: Vec<_> = kinds.iter().map(|kind| format!("{} {}", kind["count"], kind["error"])).collect();
+    let words: Vec<_> = kinds
+        .iter()
+        .map(|kind| format!("{} {}", kind["count"], kind["error"]))
+        .collect();
     insta::assert_snapshot!(words.join("\n"), @r#"
     10 ""
     10 "database refused: 22P02: invalid input syntax for type uuid: …"
@@ -440,7 +627,10 @@ async fn failures_that_differ_in_details_are_one_kind_and_found_by_it() {
     "#);
     for kind in &kinds[1..] {
         let error = kind["error"].as_str().expect("text");
-        let found = json_of(&db.cli(&["retry", "--error", error, "--dry-run", "--format", "json"]).success());
+        let found = json_of(
+            &db.cli(&["retry", "--error", error, "--dry-run", "--format", "json"])
+                .success(),
+        );
         assert_eq!(found["retried_count"], 10, "{error}");
     }
 }
@@ -448,25 +638,63 @@ async fn failures_that_differ_in_details_are_one_kind_and_found_by_it() {
 #[tokio::test]
 async fn status_names_what_holds_vacuum_back_and_writes_nothing() {
     let stage = Stage::new().await;
-    let hold = stage.db.hold("INSERT INTO profiles (id, email) VALUES (gen_random_uuid(), 'x')").await;
+    let hold = stage
+        .db
+        .hold("INSERT INTO profiles (id, email) VALUES (gen_random_uuid(), 'x')")
+        .await;
     let status = |url: &str| {
         let mut command = binary_at(url);
         command.args(["status", "--format", "json"]);
         json_of(&assert_cmd::Command::from_std(command).assert().success())
     };
     // Other databases have no part in it.
-    let held = status(&stage.db.superuser_url());
-    assert_eq!(held["vacuum"]["held_back_by"].as_array().map(Vec::len), Some(1), "{held}");
-    assert_eq!(held["vacuum"]["held_back_by"][0]["kind"], "session");
+    let seen = status(&stage.db.superuser_url());
+    assert_eq!(
+        seen["vacuum"]["held_back_by"].as_array().map(Vec::len),
+        Some(1),
+        "{seen}"
+    );
+    assert_eq!(seen["vacuum"]["held_back_by"][0]["kind"], "session");
     // The job's role may not look into the superuser's sessions, and says so.
     if stage.db.url() != stage.db.superuser_url() {
         let blind = status(&stage.db.url());
         assert_eq!(blind["vacuum"]["held_back_by"], json!([]));
-        assert!(blind["vacuum"]["hidden_sessions_count"].as_u64() >= Some(1), "{blind}");
+        assert!(
+            blind["vacuum"]["hidden_sessions_count"].as_u64() >= Some(1),
+            "{blind}"
+        );
     }
     drop(hold);
-    stage.db.execute(format!("ALTER DATABASE {} SET default_transaction_read_only = on", stage.db.name())).await;
+    stage
+        .db
+        .execute(format!(
+            "ALTER DATABASE {} SET default_transaction_read_only = on",
+            stage.db.name()
+        ))
+        .await;
     stage.db.cli(&["status"]).success();
     stage.db.cli(&["retry", "--all", "--dry-run"]).success();
-    stage.db.cli(&["prune", "--older-than", "1d", "--events", "--dry-run"]).success();
+    stage
+        .db
+        .cli(&["prune", "--older-than", "1d", "--events", "--dry-run"])
+        .success();
+}
+
+#[tokio::test]
+async fn an_error_is_not_dressed_up_as_a_result() {
+    let mut stage = Stage::new().await;
+    let event = stage.invalid().await;
+    stage.db.run().await;
+    stage.days_pass(31).await;
+    stage
+        .db
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$no$$; END';
+             CREATE TRIGGER refuse BEFORE UPDATE OR DELETE ON notification_processing
+                FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let failed = stage.db.cli(&["retry", &event.to_string()]).code(1);
+    assert_eq!(text_of(&failed), "");
+    assert!(stage.db.state(event).await.starts_with("failed"));
 }

@@ -47,15 +47,30 @@ pub struct Check {
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Ok, found: found.into(), advice: None }
+        Self {
+            name,
+            verdict: Verdict::Ok,
+            found: found.into(),
+            advice: None,
+        }
     }
 
     fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Warn, found: found.into(), advice: Some(advice.into()) }
+        Self {
+            name,
+            verdict: Verdict::Warn,
+            found: found.into(),
+            advice: Some(advice.into()),
+        }
     }
 
     fn problem(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Problem, found: found.into(), advice: Some(advice.into()) }
+        Self {
+            name,
+            verdict: Verdict::Problem,
+            found: found.into(),
+            advice: Some(advice.into()),
+        }
     }
 }
 
@@ -66,9 +81,11 @@ type Findings = Result<Vec<Check>, sqlx::Error>;
 pub async fn examine(database: &Database, metrics_file: Option<&Path>) -> Findings {
     let mut session = database.connect().await?;
     let place = database.describe();
-    let mut checks = within(&mut session, "connection", async |connection: &mut PgConnection| {
-        connection::check(connection, &place).await
-    })
+    let mut checks = within(
+        &mut session,
+        "connection",
+        async |connection: &mut PgConnection| connection::check(connection, &place).await,
+    )
     .await?;
     checks.extend(within(&mut session, "server", server::check).await?);
     checks.push(connection::pooler(database, &mut session).await?);
@@ -78,7 +95,14 @@ pub async fn examine(database: &Database, metrics_file: Option<&Path>) -> Findin
     let are_there = objects.iter().all(|check| check.verdict == Verdict::Ok);
     checks.extend(objects);
     let mut rights = within(&mut session, "rights", rights::check).await?;
-    rights.extend(within(&mut session, "row level security", rights::row_level_security).await?);
+    rights.extend(
+        within(
+            &mut session,
+            "row level security",
+            rights::row_level_security,
+        )
+        .await?,
+    );
     if !are_there {
         // To be allowed all of a part is no good news.
         rights.retain(|check| check.verdict != Verdict::Ok);
@@ -118,7 +142,18 @@ fn failed(name: &'static str, error: sqlx::Error) -> Result<Check, sqlx::Error> 
         Some("42P01" | "42703" | "42883") => "bring the schema up to date: notify-fan-out migrate",
         _ => "see the server's log",
     };
-    Ok(Check::problem(name, format!("could not be checked: {error}"), advice))
+    Ok(Check::problem(
+        name,
+        format!("could not be checked: {}", said(&error)),
+        advice,
+    ))
+}
+
+/// What the database said, without its detail, which may quote rows.
+fn said(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 async fn migrations(session: &mut Session) -> Result<Check, sqlx::Error> {
@@ -132,7 +167,11 @@ async fn migrations(session: &mut Session) -> Result<Check, sqlx::Error> {
             "apply them: notify-fan-out migrate",
         )),
         Err(MigrationFailed::Database(error)) => failed(NAME, error),
-        Err(error) => Ok(Check::problem(NAME, error.to_string(), "give the role its rights: scripts/grants.sql")),
+        Err(error) => Ok(Check::problem(
+            NAME,
+            error.to_string(),
+            "give the role its rights: scripts/grants.sql",
+        )),
     }
 }
 

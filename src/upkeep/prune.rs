@@ -48,6 +48,18 @@ pub struct PruneReport {
     pub stopped_early: bool,
 }
 
+impl PruneReport {
+    /// Whether anything was deleted.
+    #[must_use]
+    pub fn has_deleted(&self) -> bool {
+        self.notifications_count
+            + self.emails_count
+            + self.processing_rows_count
+            + self.events_count
+            > 0
+    }
+}
+
 /// One prune under way: what is old was settled at its start.
 #[derive(Debug)]
 pub struct Prune {

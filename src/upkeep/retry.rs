@@ -113,7 +113,10 @@ pub async fn retry(
     filter: &Filter,
     stop: &CancellationToken,
 ) -> (RetryReport, Result<(), sqlx::Error>) {
-    let mut report = RetryReport::default();
+    let mut report = RetryReport {
+        stopped_early: true,
+        ..RetryReport::default()
+    };
     let result = until_done(session, filter, stop, &mut report).await;
     (report, result)
 }
@@ -130,11 +133,11 @@ async fn until_done(
     let mut last = Some(i64::MIN);
     while let Some(after) = last {
         if stop.is_cancelled() {
-            report.stopped_early = true;
             return Ok(());
         }
         last = batch(session, filter, after, report).await?;
     }
+    report.stopped_early = false;
     Ok(())
 }
 

@@ -110,6 +110,8 @@ pub struct FailureKind {
     pub count: u64,
     /// The types of the events.
     pub event_types: Vec<String>,
+    /// One of the events, to look into.
+    pub example_event_id: i64,
     /// When the latest failed.
     pub latest_at: DateTime<Utc>,
     /// How long ago that is.
@@ -151,7 +153,7 @@ pub struct Window {
 pub struct Vacuum {
     /// What reaches back furthest first.
     pub held_back_by: Vec<Holder>,
-    /// Sessions that the role may not look into; any of them may hold vacuum back as well.
+    /// Sessions of this database that the role may not look into; any of them may hold vacuum back as well.
     pub hidden_sessions_count: u64,
 }
 
@@ -281,6 +283,7 @@ async fn failed(connection: &mut PgConnection) -> Result<Failed, sqlx::Error> {
                 error: row.error,
                 count: row.events.unsigned_abs(),
                 event_types: row.event_types,
+                example_event_id: row.event_id,
                 latest_at: row.latest_at,
                 latest_age_seconds: row.latest_seconds,
             })
@@ -331,7 +334,8 @@ async fn vacuum(connection: &mut PgConnection) -> Result<Vacuum, sqlx::Error> {
         .fetch_all(Unnamed(&mut *connection))
         .await?;
     let hidden = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "hidden!" FROM pg_stat_activity WHERE query = '<insufficient privilege>'"#
+        r#"SELECT count(*) AS "hidden!" FROM pg_stat_activity
+            WHERE query = '<insufficient privilege>' AND datname = current_database()"#
     )
     .fetch_one(Unnamed(connection))
     .await?;

@@ -24,12 +24,20 @@ pub(super) async fn execute(
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (report, written) = match format {
         Format::Json => {
-            let mut lines = JsonLines { out: &mut out, result: Ok(()) };
+            let mut lines = JsonLines {
+                out: &mut out,
+                result: Ok(()),
+            };
             let report = preview(database, settings, &mut lines).await;
             (report, lines.result)
         }
         Format::Text => {
-            let mut listing = Listing { out: &mut out, result: Ok(()), style: Style::stdout(), shown: 0 };
+            let mut listing = Listing {
+                out: &mut out,
+                result: Ok(()),
+                style: Style::stdout(),
+                shown: 0,
+            };
             let report = preview(database, settings, &mut listing).await;
             listing.end_event();
             (report, listing.result)
@@ -140,7 +148,11 @@ impl<W: Write> Listing<'_, W> {
     fn end_event(&mut self) {
         if self.shown > MOST_SHOWN {
             let more = self.shown - MOST_SHOWN;
-            self.line(&self.style.dim(&format!("    … and {more} more; --format json lists all")));
+            self.line(
+                &self
+                    .style
+                    .dim(&format!("    … and {more} more; --format json lists all")),
+            );
         }
         self.shown = 0;
     }
@@ -153,8 +165,16 @@ impl<W: Write> Audit for Listing<'_, W> {
         let style = self.style;
         let line = match &event.verdict {
             Verdict::Complete => style.bold(&head),
-            Verdict::Fail(error) => format!("{}  {}", style.bold(&head), style.bad(&format!("would fail: {error}"))),
-            Verdict::Wait => format!("{}  {}", style.bold(&head), style.warn("no handler: would wait")),
+            Verdict::Fail(error) => format!(
+                "{}  {}",
+                style.bold(&head),
+                style.bad(&format!("would fail: {error}"))
+            ),
+            Verdict::Wait => format!(
+                "{}  {}",
+                style.bold(&head),
+                style.warn("no handler: would wait")
+            ),
         };
         self.line(&line);
     }
@@ -166,16 +186,25 @@ impl<W: Write> Audit for Listing<'_, W> {
         }
         let style = self.style;
         let words = format!(
-            "    {}  app: {:<26} mail: {:<20}",
+            "    {}  app: {:<28}  mail: {:<28}",
             recipient.user_id,
             recipient.in_app.words(),
             recipient.email.words(),
         );
-        let told = matches!(recipient.in_app, InAppOutcome::Delivered | InAppOutcome::Merged);
-        let title = recipient.message().filter(|_| told).map(|message| message.title);
-        let line = match title {
-            Some(title) => format!("{words} {title}"),
-            None => style.dim(words.trim_end()),
+        let told = matches!(
+            recipient.in_app,
+            InAppOutcome::Delivered | InAppOutcome::Merged
+        );
+        let mailed = matches!(
+            recipient.email,
+            EmailOutcome::Immediate | EmailOutcome::Aggregated
+        );
+        let title = recipient.message().filter(|_| told);
+        let subject = recipient.plan.email.as_ref().filter(|_| mailed);
+        let line = match (title, subject) {
+            (Some(message), _) => format!("{words}  {}", message.title),
+            (None, Some(email)) => format!("{words}  {}", email.subject),
+            (None, None) => style.dim(words.trim_end()),
         };
         self.line(&line);
     }

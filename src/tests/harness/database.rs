@@ -107,13 +107,14 @@ impl<'s> TestDatabase<'s> {
     }
 
     /// What tests run with if they don't care.
+    #[expect(clippy::unused_self, reason = "it reads like the others")]
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             batch_size: 500,
-            max_event_age: Duration::from_secs(24 * 3600),
-            stuck_after: Duration::from_secs(600),
+            max_event_age: Duration::from_hours(24),
+            stuck_after: Duration::from_mins(10),
             max_attempts: 5,
-            max_runtime: Duration::from_secs(120),
+            max_runtime: Duration::from_mins(2),
             limit: None,
             processor_id: "test".to_owned(),
         }
@@ -132,7 +133,10 @@ impl<'s> TestDatabase<'s> {
     }
 
     /// Runs the job in this process, come what may.
-    pub(crate) async fn try_run_with(&self, settings: &Settings) -> (FanOutReport, Result<(), RunFailed>) {
+    pub(crate) async fn try_run_with(
+        &self,
+        settings: &Settings,
+    ) -> (FanOutReport, Result<(), RunFailed>) {
         let stop = CancellationToken::new();
         fan_out::run(&self.database(), settings, &stop, &mut |_| {}).await
     }
@@ -146,7 +150,9 @@ impl<'s> TestDatabase<'s> {
     pub(crate) fn cli(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
         let mut command = self.binary();
         command.args(arguments);
-        assert_cmd::Command::from_std(command).timeout(2 * PATIENCE).assert()
+        assert_cmd::Command::from_std(command)
+            .timeout(2 * PATIENCE)
+            .assert()
     }
 
     /// Runs statements as the superuser.
@@ -243,12 +249,16 @@ impl Drop for TestDatabase<'_> {
         // A runtime of its own: this one can't be waited for from within.
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
                 let drop = async {
                     let url = server.url("postgres");
                     let mut admin = <PgConnection as sqlx::Connection>::connect(&url).await?;
                     let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-                    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await
+                    sqlx::raw_sql(AssertSqlSafe(statement))
+                        .execute(&mut admin)
+                        .await
                 };
                 // The next process tidies up what could not be dropped.
                 let _ = runtime.map(|runtime| runtime.block_on(drop));
@@ -259,7 +269,7 @@ impl Drop for TestDatabase<'_> {
 
 /// A database by its URL.
 pub(crate) fn database_at(url: &str) -> Database {
-    Database::new(&SecretString::from(url.to_owned()), Duration::from_secs(60)).expect("a URL")
+    Database::new(&SecretString::from(url.to_owned()), Duration::from_mins(1)).expect("a URL")
 }
 
 /// The real binary, with a database, nothing else in its environment, and no `.env` near.
@@ -275,7 +285,7 @@ pub(crate) fn binary_at(url: &str) -> Command {
 /// Migrates with the library's own function.
 pub(crate) async fn migrate(database: &Database) -> MigrateReport {
     let mut session = database.connect().await.expect("a connection");
-    let day = Duration::from_secs(24 * 3600);
+    let day = Duration::from_hours(24);
     let report = notify_fan_out::db::migrate::migrate(&mut session, day).await;
     session.close().await.expect("goodbye");
     report.unwrap_or_else(|error| panic!("{error}"))

@@ -25,8 +25,7 @@ mod template;
 mod world;
 
 pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
-pub(crate) use hold::Hold;
 pub(crate) use pooler::Pooler;
-pub(crate) use process::{Ended, Worker};
-pub(crate) use server::{JOB_ROLE, Server};
-pub(crate) use world::{EventBuilder, World, id};
+pub(crate) use process::Worker;
+pub(crate) use server::Server;
+pub(crate) use world::{World, id};

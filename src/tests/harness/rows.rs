@@ -40,7 +40,9 @@ impl TestDatabase<'_> {
     async fn rows(&self, query: &str) -> Vec<Value> {
         let sorted = format!("SELECT r.v::text COLLATE \"C\" FROM ({query}) AS r (v) ORDER BY 1");
         let rows = self.texts(&sorted).await;
-        rows.iter().map(|row| serde_json::from_str(row).expect("JSON")).collect()
+        rows.iter()
+            .map(|row| serde_json::from_str(row).expect("JSON"))
+            .collect()
     }
 
     /// Who was told what, to read. A line a person and channel, details below it:

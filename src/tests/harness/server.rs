@@ -31,7 +31,8 @@ impl Server {
     /// The server that all tests share.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: std::sync::LazyLock<Server> = std::sync::LazyLock::new(|| {
-            let url = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| panic!("TEST_DATABASE_URL {HINT}"));
+            let url = std::env::var("TEST_DATABASE_URL")
+                .unwrap_or_else(|_| panic!("TEST_DATABASE_URL {HINT}"));
             Server::at(&url, None)
         });
         &SHARED
@@ -45,7 +46,10 @@ impl Server {
 
     /// One with options as `postgres` takes them.
     pub(crate) fn start_with(options: &str) -> Self {
-        let own = OwnServer::start(options);
+        Self::of(OwnServer::start(options))
+    }
+
+    fn of(own: OwnServer) -> Self {
         let url = format!(
             "postgres://postgres@localhost:5432/postgres?host={}",
             own.folder.path().display().to_string().replace('/', "%2F")
@@ -85,7 +89,10 @@ impl Server {
             .find_map(|pair| pair.strip_prefix("host="))
             .expect("a server that listens on a socket")
             .replace("%2F", "/");
-        let port = self.host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let port = self
+            .host
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok());
         (socket, port.unwrap_or(5432))
     }
 
@@ -101,7 +108,11 @@ impl Server {
     pub(super) async fn new_name(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         self.tidy().await;
-        format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "test_{}_{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        )
     }
 
     /// Once per server: drops what test processes that were killed left behind. Each that lives
@@ -140,6 +151,29 @@ impl Server {
         }
         // The lock ends with the process.
         std::mem::forget(admin);
+    }
+
+    /// A standby that has all that is committed here by now and takes no writes.
+    pub(crate) fn standby(&self) -> Self {
+        let folder = unprivileged_folder();
+        succeed(
+            unprivileged(server_program("pg_basebackup"))
+                .args([
+                    "--write-recovery-conf",
+                    "--checkpoint=fast",
+                    "--no-sync",
+                    "-d",
+                ])
+                .arg(self.url("postgres"))
+                .arg("-D")
+                .arg(folder.path().join("data")),
+        );
+        let own = OwnServer {
+            folder,
+            options: String::new(),
+        };
+        own.pg_ctl(&["start"]);
+        Self::of(own)
     }
 
     /// Stops and starts it again, as an administrator would, and waits until it is there.
@@ -227,7 +261,16 @@ impl OwnServer {
             unprivileged(server_program("initdb"))
                 .arg("-D")
                 .arg(own.data())
-                .args(["-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "--no-sync"]),
+                .args([
+                    "-U",
+                    "postgres",
+                    "-E",
+                    "UTF8",
+                    "--locale=C",
+                    "-A",
+                    "trust",
+                    "--no-sync",
+                ]),
         );
         own.pg_ctl(&["start"]);
         own

@@ -12,7 +12,9 @@ pub(crate) fn id(kind: &str, name: &str) -> Uuid {
     // FNV-1a: any spread will do.
     let hash = |seed: u64| {
         let bytes = kind.bytes().chain([0]).chain(name.bytes());
-        bytes.fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+        bytes.fold(seed, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        })
     };
     let [high, low] = [0xcbf2_9ce4_8422_2325, 0x9e37_79b9_7f4a_7c15].map(hash);
     uuid::Builder::from_random_bytes(Uuid::from_u64_pair(high, low).into_bytes()).into_uuid()
@@ -88,13 +90,15 @@ impl World {
 
     /// Members of an organisation: `owner` or `member`.
     pub(crate) async fn members(&mut self, org: Uuid, role: &str, users: impl AsRef<[Uuid]>) {
-        sqlx::query("INSERT INTO org_members (org_id, user_id, role) SELECT $1, unnest($2::uuid[]), $3")
-            .bind(org)
-            .bind(users.as_ref())
-            .bind(role)
-            .execute(&mut self.connection)
-            .await
-            .expect("members");
+        sqlx::query(
+            "INSERT INTO org_members (org_id, user_id, role) SELECT $1, unnest($2::uuid[]), $3",
+        )
+        .bind(org)
+        .bind(users.as_ref())
+        .bind(role)
+        .execute(&mut self.connection)
+        .await
+        .expect("members");
     }
 
     /// A project of an organisation.
@@ -112,12 +116,14 @@ impl World {
 
     /// Access to a project.
     pub(crate) async fn grant(&mut self, project: Uuid, users: impl AsRef<[Uuid]>) {
-        sqlx::query("INSERT INTO project_access_grants (project_id, user_id) SELECT $1, unnest($2::uuid[])")
-            .bind(project)
-            .bind(users.as_ref())
-            .execute(&mut self.connection)
-            .await
-            .expect("grants");
+        sqlx::query(
+            "INSERT INTO project_access_grants (project_id, user_id) SELECT $1, unnest($2::uuid[])",
+        )
+        .bind(project)
+        .bind(users.as_ref())
+        .execute(&mut self.connection)
+        .await
+        .expect("grants");
     }
 
     /// A document of an organisation in one of its projects.
@@ -136,13 +142,15 @@ impl World {
 
     /// What a person may do with a document: `view`, `edit` or `none`.
     pub(crate) async fn permission(&mut self, document: Uuid, user: Uuid, permission: &str) {
-        sqlx::query("INSERT INTO permissions (resource_id, user_id, permission) VALUES ($1, $2, $3)")
-            .bind(document)
-            .bind(user)
-            .bind(permission)
-            .execute(&mut self.connection)
-            .await
-            .expect("a permission");
+        sqlx::query(
+            "INSERT INTO permissions (resource_id, user_id, permission) VALUES ($1, $2, $3)",
+        )
+        .bind(document)
+        .bind(user)
+        .bind(permission)
+        .execute(&mut self.connection)
+        .await
+        .expect("a permission");
     }
 
     /// A chat thread with its participants.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-use super::{Check, Findings, failed};
+use super::{Check, Findings, failed, said};
 use crate::db::{Access, Database, Session, Unnamed};
 
 /// Whose turn it is. Servers handed out last-in-first-out show in the change from one connection
@@ -17,13 +17,18 @@ pub(super) async fn check(connection: &mut PgConnection, place: &str) -> Finding
         .fetch_one(Unnamed(connection))
         .await?;
     let power = match (row.is_superuser, row.bypasses_rls) {
-        (true, _) => ", a superuser (scripts/grants.sql makes a role that may do just what is needed)",
+        (true, _) => {
+            ", a superuser (scripts/grants.sql makes a role that may do just what is needed)"
+        }
         (false, true) => ", which row level security does not concern",
         _ => "",
     };
     let found = format!("{place} as {}{power}", row.role);
     let check = match (row.is_local, row.has_tls) {
-        (true, _) => Check::ok("connection", format!("{found}; on the same machine or its pooler")),
+        (true, _) => Check::ok(
+            "connection",
+            format!("{found}; the server sees a local connection"),
+        ),
         (false, true) => Check::ok("connection", format!("{found}; TLS")),
         (false, false) => Check::warn(
             "connection",
@@ -41,21 +46,31 @@ pub(super) async fn check(connection: &mut PgConnection, place: &str) -> Finding
 /// own for the session, they keep one process each, and never the same. A pooler in transaction
 /// mode either hands both the same idle server, or one of them several. Nothing is left behind:
 /// no state of a session is touched.
-pub(super) async fn pooler(database: &Database, session: &mut Session) -> Result<Check, sqlx::Error> {
+pub(super) async fn pooler(
+    database: &Database,
+    session: &mut Session,
+) -> Result<Check, sqlx::Error> {
     const NAME: &str = "pooler";
     let mut other = match database.connect().await {
         Ok(other) => other,
         Err(error) => {
             return Ok(Check::warn(
                 NAME,
-                format!("can't be told: a second connection is refused: {error}"),
+                format!(
+                    "can't be told: a second connection is refused: {}",
+                    said(&error)
+                ),
                 "one connection is enough for a run; --alone and the metrics file take a second",
             ));
         }
     };
     let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
     for is_ours in TURNS {
-        let (session, seen) = if is_ours { (&mut *session, &mut ours) } else { (&mut other, &mut theirs) };
+        let (session, seen) = if is_ours {
+            (&mut *session, &mut ours)
+        } else {
+            (&mut other, &mut theirs)
+        };
         match process(session).await {
             Ok(pid) => seen.insert(pid),
             Err(error) => return failed(NAME, error),

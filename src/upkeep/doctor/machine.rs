@@ -12,7 +12,10 @@ pub(super) fn metrics_file(path: Option<&Path>) -> Option<Check> {
     const NAME: &str = "metrics file";
     let path = path?;
     Some(match probe(path) {
-        Ok(()) => Check::ok(NAME, format!("{} can be written by this user", path.display())),
+        Ok(()) => Check::ok(
+            NAME,
+            format!("{} can be written by this user", path.display()),
+        ),
         Err(error) => Check::problem(
             NAME,
             format!("{}: {error}", path.display()),
@@ -25,7 +28,10 @@ pub(super) fn metrics_file(path: Option<&Path>) -> Option<Check> {
 /// Does what a run does, beside the file: the file itself is replaced, not written.
 fn probe(path: &Path) -> io::Result<()> {
     if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, not a file"));
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "is a folder, not a file",
+        ));
     }
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(format!(".doctor-{}", std::process::id()));
@@ -56,7 +62,10 @@ mod tests {
     fn a_folder_that_is_missing_or_in_the_way_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         for path in [folder.path().join("no/job.prom"), folder.path().to_owned()] {
-            assert_eq!(metrics_file(Some(&path)).expect("a check").verdict, Verdict::Problem);
+            assert_eq!(
+                metrics_file(Some(&path)).expect("a check").verdict,
+                Verdict::Problem
+            );
         }
     }
 }

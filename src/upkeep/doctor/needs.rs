@@ -10,7 +10,12 @@ pub(super) struct Need {
 }
 
 const fn read(relation: &'static str, reads: &'static [&'static str]) -> Need {
-    Need { relation, reads, inserts: &[], updates: &[] }
+    Need {
+        relation,
+        reads,
+        inserts: &[],
+        updates: &[],
+    }
 }
 
 /// All of it. `scripts/grants.sql` gives the rights to the same.
@@ -27,41 +32,111 @@ pub(super) const NEEDS: &[Need] = &[
     read("meeting_participants", &["meeting_id", "user_id"]),
     read(
         "user_notification_preferences",
-        &["user_id", "scope_type", "scope_id", "event_type", "channel", "status"],
+        &[
+            "user_id",
+            "scope_type",
+            "scope_id",
+            "event_type",
+            "channel",
+            "status",
+        ],
     ),
     read(
         "domain_events",
         &[
-            "id", "event_type", "actor_id", "project_id", "org_id", "resource_id", "thread_id", "meeting_id",
-            "payload", "occurred_at",
+            "id",
+            "event_type",
+            "actor_id",
+            "project_id",
+            "org_id",
+            "resource_id",
+            "thread_id",
+            "meeting_id",
+            "payload",
+            "occurred_at",
         ],
     ),
     Need {
         relation: "notification_processing",
         reads: &[
-            "event_id", "processing_status", "processor_id", "claimed_at", "completed_at", "retry_count",
-            "error_message", "created_at", "occurred_at", "next_attempt_at", "claim_token", "retried_at",
+            "event_id",
+            "processing_status",
+            "processor_id",
+            "claimed_at",
+            "completed_at",
+            "retry_count",
+            "error_message",
+            "created_at",
+            "occurred_at",
+            "next_attempt_at",
+            "claim_token",
+            "retried_at",
             "unhandled_type",
         ],
         inserts: &[],
         updates: &[
-            "processing_status", "processor_id", "claimed_at", "completed_at", "retry_count", "error_message",
-            "next_attempt_at", "claim_token", "retried_at", "unhandled_type",
+            "processing_status",
+            "processor_id",
+            "claimed_at",
+            "completed_at",
+            "retry_count",
+            "error_message",
+            "next_attempt_at",
+            "claim_token",
+            "retried_at",
+            "unhandled_type",
         ],
     },
     Need {
         relation: "notifications",
-        reads: &["id", "user_id", "event_id", "title", "body", "read_at", "coalesce_key", "coalesce_count"],
-        inserts: &[
-            "user_id", "event_id", "title", "body", "link_url", "payload", "coalesce_key", "coalesce_count",
+        reads: &[
+            "id",
+            "user_id",
+            "event_id",
+            "title",
+            "body",
+            "read_at",
+            "coalesce_key",
+            "coalesce_count",
         ],
-        updates: &["title", "body", "link_url", "payload", "coalesce_count", "updated_at"],
+        inserts: &[
+            "user_id",
+            "event_id",
+            "title",
+            "body",
+            "link_url",
+            "payload",
+            "coalesce_key",
+            "coalesce_count",
+        ],
+        updates: &[
+            "title",
+            "body",
+            "link_url",
+            "payload",
+            "coalesce_count",
+            "updated_at",
+        ],
     },
     Need {
         relation: "pending_emails",
-        reads: &["id", "user_id", "event_id", "delivery_type", "status", "created_at", "processed_at"],
+        reads: &[
+            "id",
+            "user_id",
+            "event_id",
+            "delivery_type",
+            "status",
+            "created_at",
+            "processed_at",
+        ],
         inserts: &[
-            "user_id", "event_id", "event_type", "delivery_type", "project_id", "project_name", "subject",
+            "user_id",
+            "event_id",
+            "event_type",
+            "delivery_type",
+            "project_id",
+            "project_name",
+            "subject",
             "body_data",
         ],
         updates: &[],
@@ -83,19 +158,29 @@ pub(super) fn relations() -> Vec<String> {
 /// How many rights to write there are, by relation and kind.
 pub(super) fn writes() -> usize {
     let is_needed = |columns: &[&str]| usize::from(!columns.is_empty());
-    NEEDS.iter().map(|need| is_needed(need.inserts) + is_needed(need.updates)).sum()
+    NEEDS
+        .iter()
+        .map(|need| is_needed(need.inserts) + is_needed(need.updates))
+        .sum()
 }
 
 /// Relation, right and column: one entry in each of three lists for each right that is needed.
 pub(super) fn rights() -> (Vec<String>, Vec<String>, Vec<String>) {
     let each = NEEDS.iter().flat_map(|need| {
-        [("SELECT", need.reads), ("INSERT", need.inserts), ("UPDATE", need.updates)]
-            .into_iter()
-            .flat_map(move |(right, columns)| {
-                columns
-                    .iter()
-                    .map(move |column| (need.relation.to_owned(), (right.to_owned(), (*column).to_owned())))
+        [
+            ("SELECT", need.reads),
+            ("INSERT", need.inserts),
+            ("UPDATE", need.updates),
+        ]
+        .into_iter()
+        .flat_map(move |(right, columns)| {
+            columns.iter().map(move |column| {
+                (
+                    need.relation.to_owned(),
+                    (right.to_owned(), (*column).to_owned()),
+                )
             })
+        })
     });
     let (relations, rest): (Vec<_>, Vec<(_, _)>) = each.unzip();
     let (rights, columns) = rest.into_iter().unzip();

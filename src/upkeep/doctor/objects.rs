@@ -13,7 +13,10 @@ pub(super) async fn check(connection: &mut PgConnection) -> Findings {
         .fetch_all(Unnamed(connection))
         .await?;
     Ok(vec![if missing.is_empty() {
-        Check::ok("tables", "every table, column and function that is used is there")
+        Check::ok(
+            "tables",
+            "every table, column and function that is used is there",
+        )
     } else {
         Check::problem(
             "tables",
@@ -33,18 +36,34 @@ pub(super) async fn indexes(connection: &mut PgConnection) -> Findings {
     let mut checks = vec![if lacking.is_empty() {
         Check::ok("indexes", "all there and valid")
     } else {
-        Check::problem("indexes", lacking.join(", "), "build them, beside the running application: notify-fan-out migrate")
+        Check::problem(
+            "indexes",
+            lacking.join(", "),
+            "build them, beside the running application: notify-fan-out migrate",
+        )
     }];
     let idle = sqlx::query_file!("src/upkeep/doctor/idle_indexes.sql", &names)
         .fetch_all(Unnamed(connection))
         .await?;
     if !idle.is_empty() {
-        let found: Vec<_> = idle.iter().map(|index| format!("{} ({} scans)", index.name, index.scans)).collect();
-        let drops: Vec<_> = idle.iter().map(|index| format!("DROP INDEX CONCURRENTLY {};", index.name)).collect();
+        let found: Vec<_> = idle
+            .iter()
+            .map(|index| format!("{} ({} scans)", index.name, index.scans))
+            .collect();
+        let drops: Vec<_> = idle
+            .iter()
+            .map(|index| format!("DROP INDEX CONCURRENTLY {};", index.name))
+            .collect();
         checks.push(Check::warn(
             "other indexes",
-            format!("notification_processing has indexes that the job does not use: {}", found.join(", ")),
-            format!("each costs every change of an event's status; if nothing else uses them: {}", drops.join(" ")),
+            format!(
+                "notification_processing has indexes that the job does not use: {}",
+                found.join(", ")
+            ),
+            format!(
+                "each costs every change of an event's status; if nothing else uses them: {}",
+                drops.join(" ")
+            ),
         ));
     }
     Ok(checks)

@@ -36,13 +36,21 @@ pub(super) async fn trigger(connection: &mut PgConnection) -> Findings {
 /// Events that it did not catch.
 pub(super) async fn unqueued(connection: &mut PgConnection) -> Findings {
     const NAME: &str = "queue";
-    let row = sqlx::query_file!("src/upkeep/doctor/unqueued.sql").fetch_one(Unnamed(connection)).await?;
+    let row = sqlx::query_file!("src/upkeep/doctor/unqueued.sql")
+        .fetch_one(Unnamed(connection))
+        .await?;
     let Some(first) = row.first else {
-        return Ok(vec![Check::ok(NAME, "each event of the last day is in it, or was")]);
+        return Ok(vec![Check::ok(
+            NAME,
+            "each event of the last day is in it, or was",
+        )]);
     };
     Ok(vec![Check::problem(
         NAME,
-        format!("{} events of the last day have no processing row, the first is {first}", row.events),
+        format!(
+            "{} events of the last day have no processing row, the first is {first}",
+            row.events
+        ),
         "notify-fan-out migrate enqueues them; was the trigger off, or session_replication_role 'replica'?",
     )])
 }

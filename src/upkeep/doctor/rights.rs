@@ -2,25 +2,43 @@
 
 use sqlx::PgConnection;
 
-use super::{Check, Findings, needs};
+use super::{Check, Findings, needs, said};
 use crate::db::{Fault, Unnamed, sqlstate};
 
 /// The rights that the statements need, one by one.
 pub(super) async fn check(connection: &mut PgConnection) -> Findings {
     let (relations, rights, columns) = needs::rights();
-    let lacking = sqlx::query_file!("src/upkeep/doctor/rights.sql", &relations, &rights, &columns)
-        .fetch_all(Unnamed(&mut *connection))
-        .await?;
+    let lacking = sqlx::query_file!(
+        "src/upkeep/doctor/rights.sql",
+        &relations,
+        &rights,
+        &columns
+    )
+    .fetch_all(Unnamed(&mut *connection))
+    .await?;
     let own = sqlx::query_file!("src/upkeep/doctor/role.sql")
         .fetch_one(Unnamed(connection))
         .await?;
-    let prune = if own.may_prune { "; prune too" } else { "; not to prune (grants.sql -v prune=1)" };
+    let prune = if own.may_prune {
+        "; prune too"
+    } else {
+        "; not to prune (grants.sql -v prune=1)"
+    };
     if lacking.is_empty() {
-        return Ok(vec![Check::ok("rights", format!("all that run, retry, explain and status need{prune}"))]);
+        return Ok(vec![Check::ok(
+            "rights",
+            format!("all that run, retry, explain and status need{prune}"),
+        )]);
     }
-    let found: Vec<_> = lacking.iter().map(|right| format!("no {} on {}", right.privilege, right.object)).collect();
+    let found: Vec<_> = lacking
+        .iter()
+        .map(|right| format!("no {} on {}", right.privilege, right.object))
+        .collect();
     let reads_all = lacking.iter().all(|right| right.is_write);
-    let writes_lacking = lacking.iter().filter(|right| right.privilege != "USAGE" && !right.has_part).count();
+    let writes_lacking = lacking
+        .iter()
+        .filter(|right| right.privilege != "USAGE" && !right.has_part)
+        .count();
     Ok(vec![if reads_all && writes_lacking == needs::writes() {
         Check::warn(
             "rights",
@@ -31,7 +49,10 @@ pub(super) async fn check(connection: &mut PgConnection) -> Findings {
         Check::problem(
             "rights",
             found.join("; "),
-            format!("as the tables' owner: psql -d DATABASE -v role='{}' -f scripts/grants.sql", own.role),
+            format!(
+                "as the tables' owner: psql -d DATABASE -v role='{}' -f scripts/grants.sql",
+                own.role
+            ),
         )
     }])
 }
@@ -42,9 +63,21 @@ pub(super) async fn row_level_security(connection: &mut PgConnection) -> Finding
     let rows = sqlx::query_file!("src/upkeep/doctor/policies.sql", &needs::relations())
         .fetch_all(Unnamed(connection))
         .await?;
-    let hidden: Vec<_> = rows.iter().filter(|row| row.hides_rows).map(|row| row.relation.as_str()).collect();
-    let refused: Vec<_> = rows.iter().filter(|row| row.refuses_rows).map(|row| row.relation.as_str()).collect();
-    let opaque: Vec<_> = rows.iter().filter(|row| row.is_opaque).map(|row| row.relation.as_str()).collect();
+    let hidden: Vec<_> = rows
+        .iter()
+        .filter(|row| row.hides_rows)
+        .map(|row| row.relation.as_str())
+        .collect();
+    let refused: Vec<_> = rows
+        .iter()
+        .filter(|row| row.refuses_rows)
+        .map(|row| row.relation.as_str())
+        .collect();
+    let opaque: Vec<_> = rows
+        .iter()
+        .filter(|row| row.is_opaque)
+        .map(|row| row.relation.as_str())
+        .collect();
     let mut checks = Vec::new();
     if !hidden.is_empty() {
         checks.push(Check::problem(
@@ -57,23 +90,32 @@ pub(super) async fn row_level_security(connection: &mut PgConnection) -> Finding
     if !refused.is_empty() {
         checks.push(Check::problem(
             NAME,
-            format!("refuses rows that the role writes to {}", refused.join(", ")),
+            format!(
+                "refuses rows that the role writes to {}",
+                refused.join(", ")
+            ),
             "a policy for the role, WITH CHECK (true): scripts/grants.sql makes it",
         ));
     }
     if !opaque.is_empty() {
         checks.push(Check::warn(
             NAME,
-            format!("can't be judged behind views that have their caller's rights: {}", opaque.join(", ")),
+            format!(
+                "can't be judged behind views that have their caller's rights: {}",
+                opaque.join(", ")
+            ),
             "see that their tables show the role all rows",
         ));
     }
     if checks.is_empty() {
         let active = rows.iter().filter(|row| row.is_active).count();
-        checks.push(Check::ok(NAME, match active {
-            0 => "does not concern the role".to_owned(),
-            _ => format!("policies show the role all rows of the {active} tables that have it"),
-        }));
+        checks.push(Check::ok(
+            NAME,
+            match active {
+                0 => "does not concern the role".to_owned(),
+                _ => format!("policies show the role all rows of the {active} tables that have it"),
+            },
+        ));
     }
     Ok(checks)
 }
@@ -95,10 +137,14 @@ pub(super) async fn can_view(connection: &mut PgConnection) -> Findings {
             ),
             Some("42501") => Check::problem(
                 NAME,
-                format!("fails: {error}"),
+                format!("fails: {}", said(&error)),
                 "it reads with the rights of its caller: grant the role what it reads, or make it SECURITY DEFINER",
             ),
-            _ => Check::problem(NAME, format!("fails: {error}"), "document_uploaded events fail for as long"),
+            _ => Check::problem(
+                NAME,
+                format!("fails: {}", said(&error)),
+                "document_uploaded events fail for as long",
+            ),
         },
     }])
 }

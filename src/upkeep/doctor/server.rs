@@ -20,7 +20,9 @@ const MANY: i32 = 1_000_000;
 
 /// Its version, and whether it takes writes.
 pub(super) async fn check(connection: &mut PgConnection) -> Findings {
-    let row = sqlx::query_file!("src/upkeep/doctor/server.sql").fetch_one(Unnamed(connection)).await?;
+    let row = sqlx::query_file!("src/upkeep/doctor/server.sql")
+        .fetch_one(Unnamed(connection))
+        .await?;
     let mut checks = vec![version(row.version_number / 10_000, &row.version)];
     if row.is_standby {
         checks.push(Check::problem(
@@ -40,7 +42,10 @@ fn version(major: i32, version: &str) -> Check {
             format!("PostgreSQL {OLDEST} or newer is needed"),
         );
     }
-    Check::ok("server", format!("PostgreSQL {version} (needed: {OLDEST} or newer; tested: {TESTED})"))
+    Check::ok(
+        "server",
+        format!("PostgreSQL {version} (needed: {OLDEST} or newer; tested: {TESTED})"),
+    )
 }
 
 /// How far this machine's clock is from the server's, which alone decides.
@@ -50,9 +55,11 @@ pub(super) async fn clock(session: &mut Session) -> Result<Check, sqlx::Error> {
     // Of several, the one that was answered fastest is the most exact.
     for _ in 0..3 {
         let before = unix_now();
-        let answer = sqlx::query_scalar!(r#"SELECT extract(epoch FROM clock_timestamp())::float8 AS "now!""#)
-            .fetch_one(Unnamed(&mut transaction))
-            .await;
+        let answer = sqlx::query_scalar!(
+            r#"SELECT extract(epoch FROM clock_timestamp())::float8 AS "now!""#
+        )
+        .fetch_one(Unnamed(&mut transaction))
+        .await;
         let server = match answer {
             Ok(server) => server,
             Err(error) => return failed("clock", error),
@@ -68,12 +75,18 @@ pub(super) async fn clock(session: &mut Session) -> Result<Check, sqlx::Error> {
 }
 
 fn unix_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }
 
 fn skew(ahead: f64) -> Check {
     let direction = if ahead < 0.0 { "behind" } else { "ahead of" };
-    let found = format!("this machine is {:.1} s {direction} the server", ahead.abs());
+    let found = format!(
+        "this machine is {:.1} s {direction} the server",
+        ahead.abs()
+    );
     if ahead.abs() > CLOCK_SKEW {
         Check::warn(
             "clock",
@@ -105,10 +118,13 @@ pub(super) async fn vacuum(connection: &mut PgConnection) -> Findings {
         .await?;
     let long: Vec<_> = holders
         .iter()
-        .filter(|holder| holder.since_seconds.map_or(holder.xids > MANY, |seconds| seconds > LONG))
+        .filter(|holder| is_old(holder.since_seconds, holder.xids))
         .map(|holder| {
             let kind = holder.kind.replace('_', " ");
-            let pid = holder.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+            let pid = holder
+                .pid
+                .map(|pid| format!(", process {pid}"))
+                .unwrap_or_default();
             let age = holder.since_seconds.map_or_else(
                 || format!("{} transactions back", holder.xids),
                 |seconds| format!("{:.0} min old", seconds / 60.0),
@@ -129,6 +145,11 @@ pub(super) async fn vacuum(connection: &mut PgConnection) -> Findings {
     Ok(checks)
 }
 
+/// Slots have no age in seconds.
+fn is_old(since_seconds: Option<f64>, xids: i32) -> bool {
+    since_seconds.map_or(xids > MANY, |seconds| seconds > LONG)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,10 +163,19 @@ mod tests {
     }
 
     #[test]
+    fn transactions_are_old_by_time_and_slots_by_number() {
+        assert!(is_old(Some(901.0), 1) && !is_old(Some(899.0), i32::MAX));
+        assert!(is_old(None, 1_000_001) && !is_old(None, 1_000_000));
+    }
+
+    #[test]
     fn clocks_are_compared_in_both_directions() {
         assert_eq!(skew(0.04).verdict, Verdict::Ok);
         insta::assert_snapshot!(skew(-2.5).found, @"this machine is 2.5 s behind the server");
         insta::assert_snapshot!(skew(90.0).found, @"this machine is 90.0 s ahead of the server");
-        assert_eq!((skew(-2.5).verdict, skew(90.0).verdict), (Verdict::Warn, Verdict::Warn));
+        assert_eq!(
+            (skew(-2.5).verdict, skew(90.0).verdict),
+            (Verdict::Warn, Verdict::Warn)
+        );
     }
 }

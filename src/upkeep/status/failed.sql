@@ -4,7 +4,8 @@
 -- whatever its last error was. $1: at most this many groups.
 WITH failure AS MATERIALIZED (
     SELECT coalesce(left(np.error_message, 1000), '') AS message, event_type.name AS event_type,
-           count(*) AS events, max(coalesce(np.completed_at, np.created_at)) AS latest_at
+           count(*) AS events, max(np.event_id) AS event_id,
+           max(coalesce(np.completed_at, np.created_at)) AS latest_at
       FROM notification_processing np
      -- Looked up one by one: the cost is that of the failures, however many events there are.
      CROSS JOIN LATERAL (
@@ -28,7 +29,7 @@ kind AS MATERIALIZED (
       FROM message
 )
 SELECT kind.error AS "error!", sum(failure.events)::bigint AS "events!",
-       array_agg(DISTINCT failure.event_type) AS "event_types!",
+       array_agg(DISTINCT failure.event_type) AS "event_types!", max(failure.event_id) AS "event_id!",
        max(failure.latest_at) AS "latest_at!",
        greatest(extract(epoch FROM now() - max(failure.latest_at)), 0)::float8 AS "latest_seconds!",
        (sum(sum(failure.events)) OVER ())::bigint AS "all_events!", count(*) OVER () AS "kinds!"

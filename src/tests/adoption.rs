@@ -1,0 +1,570 @@
+//! Databases that were in service before the job: each way in which they differ, and that nothing
+//! of theirs is rewritten.
+
+use std::collections::BTreeSet;
+
+use notify_fan_out::db::migrate::MigrateReport;
+use serde_json::json;
+
+use crate::harness::{TestDatabase, id};
+
+/// The application's own tables, which look much the same everywhere.
+const APPLICATION: &str = "
+    CREATE TABLE profiles (id uuid PRIMARY KEY, email text, full_name text, avatar text);
+    CREATE TABLE orgs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, plan text);
+    CREATE TABLE org_members (org_id uuid REFERENCES orgs, user_id uuid, role varchar(20), PRIMARY KEY (org_id, user_id));
+    CREATE TABLE projects (id uuid PRIMARY KEY, name text NOT NULL, owner_org_id uuid REFERENCES orgs);
+    CREATE TABLE project_access_grants (id serial PRIMARY KEY, project_id uuid, user_id uuid, UNIQUE (project_id, user_id));
+    CREATE TABLE resources (id uuid PRIMARY KEY, org_id uuid, project_id uuid, name text);
+    CREATE TABLE permissions (resource_id uuid, user_id uuid, permission text);
+    CREATE TABLE chat_threads (id uuid PRIMARY KEY, project_id uuid, topic text);
+    CREATE TABLE chat_thread_participants (thread_id uuid, user_id uuid, last_read_at timestamptz);
+    CREATE TABLE meetings (id uuid PRIMARY KEY, title text, start_time timestamptz, project_id uuid);
+    CREATE TABLE meeting_participants (meeting_id uuid, user_id uuid);
+    CREATE TABLE user_notification_preferences (id serial, user_id uuid, scope_type text, scope_id uuid,
+        event_type text, channel text, status text, UNIQUE (user_id, scope_type, scope_id, event_type, channel));
+    CREATE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean LANGUAGE plpgsql AS
+        $$ BEGIN RETURN true; END $$;";
+
+/// The events and what an older job made of them.
+const OLDER_JOB: &str = "
+    CREATE TABLE domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL, actor_id uuid,
+        project_id uuid, org_id uuid, resource_id uuid, thread_id uuid, meeting_id uuid, payload jsonb,
+        occurred_at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE notification_processing (event_id bigint PRIMARY KEY REFERENCES domain_events ON DELETE CASCADE,
+        processing_status text NOT NULL DEFAULT 'pending', processor_id text, claimed_at timestamptz,
+        completed_at timestamptz, retry_count int DEFAULT 0, error_message text, created_at timestamptz DEFAULT now());
+    CREATE TABLE notifications (id bigserial PRIMARY KEY, user_id uuid NOT NULL, event_id bigint REFERENCES domain_events ON DELETE CASCADE,
+        title text NOT NULL, body text, link_url text, payload jsonb DEFAULT '{}', read_at timestamptz, created_at timestamptz DEFAULT now());
+    CREATE TABLE pending_emails (id bigserial PRIMARY KEY, user_id uuid, event_id bigint, event_type text,
+        delivery_type text, project_id uuid, project_name text, subject text, body_data jsonb,
+        status text DEFAULT 'pending', created_at timestamptz DEFAULT now(), processed_at timestamptz,
+        UNIQUE (event_id, user_id));";
+
+/// Where each row of theirs lies, and who wrote it when.
+async fn places(db: &TestDatabase<'_>) -> BTreeSet<String> {
+    let tables = db
+        .texts(
+            "SELECT format('%s %I.%I', relfilenode, nspname, relname)
+               FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+              WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema')",
+        )
+        .await;
+    let mut places = BTreeSet::new();
+    for table in tables {
+        let (file, name) = table.split_once(' ').expect("two words");
+        let rows = db
+            .texts(&format!(
+                "SELECT concat_ws(' ', '{name}', '{file}', ctid, xmin) FROM {name}"
+            ))
+            .await;
+        places.extend(rows);
+    }
+    places
+}
+
+/// Migrates a database that was made so; twice, which must do nothing more.
+async fn adopt(made: &str) -> (TestDatabase<'static>, MigrateReport) {
+    let db = TestDatabase::empty().await;
+    db.execute(made).await;
+    let before = places(&db).await;
+    let report = db.migrate().await;
+    let after = places(&db).await;
+    let gone: Vec<_> = before.difference(&after).collect();
+    assert!(gone.is_empty(), "rewritten: {gone:#?}");
+    assert_eq!(db.migrate().await, MigrateReport::default());
+    assert_eq!(places(&db).await, after);
+    (db, report)
+}
+
+/// The job works: a message is counted, an access is told and mailed.
+async fn works(db: &TestDatabase<'_>) {
+    let mut world = db.world().await;
+    let [ada, bo] = world.users(["Ada", "Bo"]).await;
+    works_for(db, [ada, bo]).await;
+}
+
+async fn works_for(db: &TestDatabase<'_>, [ada, bo]: [uuid::Uuid; 2]) {
+    let mut world = db.world().await;
+    let acme = world.org("Acme", [ada]).await;
+    let atlas = world.project("Atlas", acme).await;
+    let report = world.document("Report", acme, atlas).await;
+    let budget = world.thread("Budget", [ada, bo]).await;
+    for _ in 0..2 {
+        world
+            .event("chat_message_sent")
+            .actor(ada)
+            .thread(budget)
+            .await;
+    }
+    let granted = json!({"affected_user_id": bo});
+    world
+        .event("project_access_granted")
+        .actor(ada)
+        .project(atlas)
+        .payload(granted)
+        .await;
+    world
+        .event("document_uploaded")
+        .actor(bo)
+        .project(atlas)
+        .document(report)
+        .await;
+    let done = db.run().await;
+    assert_eq!((done.events, done.failed, done.retried), (4, 0, 0));
+    let titles = db
+        .texts("SELECT title FROM notifications WHERE title NOT LIKE 'Old%' ORDER BY title")
+        .await;
+    assert_eq!(
+        titles,
+        [
+            "2 unread in Budget",
+            "Ada gave you view access to Atlas",
+            "Bo uploaded Report to Atlas"
+        ]
+    );
+    assert_eq!(
+        db.count("pending_emails WHERE subject NOT LIKE 'Old%'")
+            .await,
+        2
+    );
+    assert!(db.run().await.is_idle());
+    db.cli(&["run", "--dry-run"]).success();
+}
+
+/// On an empty database everything is made, and the job runs out of the box.
+#[tokio::test]
+async fn an_empty_database() {
+    let (db, report) = adopt("").await;
+    assert!(!report.applied.is_empty() && !report.online.indexes.is_empty());
+    works(&db).await;
+}
+
+#[tokio::test]
+async fn an_application_without_events() {
+    let (db, _) = adopt(APPLICATION).await;
+    works(&db).await;
+}
+
+#[tokio::test]
+async fn an_older_job_with_the_same_tables() {
+    let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
+    works(&db).await;
+}
+
+/// Without `occurred_at` the time of creation tells which events are too old to tell of now.
+#[tokio::test]
+async fn events_with_created_at_and_no_occurred_at() {
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}
+         CREATE TABLE domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL, actor_id uuid,
+            project_id uuid, resource_id uuid, thread_id uuid, meeting_id uuid, payload jsonb,
+            created_at timestamptz NOT NULL DEFAULT now());
+         INSERT INTO meetings VALUES ('{0}', 'Old', now(), NULL);
+         INSERT INTO domain_events (event_type, meeting_id, created_at)
+         SELECT 'meeting_updated', '{0}', now() - n * interval '10 h' FROM generate_series(0, 4) AS n",
+        id("meeting", "Old")
+    ))
+    .await;
+    assert_eq!(
+        (
+            report.online.backfilled_pending,
+            report.online.backfilled_expired
+        ),
+        (3, 2)
+    );
+    let done = db.run().await;
+    assert_eq!((done.events, done.expired), (3, 0));
+    let longest = done.latencies.iter().copied().fold(0.0, f64::max);
+    assert!((71_900.0..72_100.0).contains(&longest), "{longest}");
+    assert_eq!(db.statuses().await["failed"], 2);
+    works(&db).await;
+}
+
+/// An older application goes on inserting without naming the new columns, and a payload may be
+/// NULL.
+#[tokio::test]
+async fn events_without_org_id_and_with_null_payloads() {
+    let (db, _) = adopt(&format!(
+        "{APPLICATION}
+         CREATE TABLE domain_events (id serial PRIMARY KEY, event_type varchar(50) NOT NULL, actor_id uuid,
+            project_id uuid, resource_id uuid, thread_id uuid, meeting_id uuid, payload jsonb,
+            created_at timestamptz DEFAULT now());"
+    ))
+    .await;
+    works(&db).await;
+    let [ada, bo] = ["Ada", "Bo"].map(|name| id("user", name));
+    db.execute(format!(
+        "INSERT INTO domain_events (event_type, actor_id, thread_id, payload)
+         VALUES ('chat_message_sent', '{ada}', '{0}', NULL), ('chat_message_sent', '{ada}', '{0}', 'null');
+         INSERT INTO domain_events (event_type, payload) VALUES ('meeting_reminder', NULL);
+         INSERT INTO domain_events (event_type, actor_id, payload) VALUES ('invite_accepted', '{bo}', '{{\"org_id\": \"{1}\"}}')",
+        id("thread", "Budget"),
+        id("org", "Acme"),
+    ))
+    .await;
+    let done = db.run().await;
+    assert_eq!(
+        (done.events, done.merged, done.notifications, done.failed),
+        (3, 2, 1, 1)
+    );
+}
+
+/// People are those of another schema; a person without a profile is passed over.
+#[tokio::test]
+async fn people_refer_to_auth_users() {
+    let (db, _) = adopt(&format!(
+        "{APPLICATION}
+         CREATE SCHEMA auth; CREATE TABLE auth.users (id uuid PRIMARY KEY);
+         CREATE FUNCTION auth.same() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO auth.users VALUES (NEW.id); RETURN NEW; END $$;
+         CREATE TRIGGER same BEFORE INSERT ON profiles FOR EACH ROW EXECUTE FUNCTION auth.same();
+         ALTER TABLE profiles ADD FOREIGN KEY (id) REFERENCES auth.users ON DELETE CASCADE;
+         {OLDER_JOB}
+         ALTER TABLE domain_events ADD FOREIGN KEY (actor_id) REFERENCES auth.users;
+         ALTER TABLE notifications ADD FOREIGN KEY (user_id) REFERENCES auth.users ON DELETE CASCADE;
+         ALTER TABLE pending_emails ADD FOREIGN KEY (user_id) REFERENCES auth.users ON DELETE CASCADE;
+         INSERT INTO auth.users VALUES ('{}')",
+        uuid::Uuid::nil()
+    ))
+    .await;
+    works(&db).await;
+    let mut world = db.world().await;
+    for person in [uuid::Uuid::nil(), uuid::Uuid::max()] {
+        world
+            .event("project_access_revoked")
+            .payload(json!({"affected_user_id": person}))
+            .await;
+    }
+    let done = db.run().await;
+    assert_eq!((done.events, done.notifications, done.failed), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn notifications_without_a_payload() {
+    let (db, _) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         ALTER TABLE notifications DROP COLUMN payload;
+         INSERT INTO domain_events (event_type) VALUES ('old');
+         INSERT INTO notification_processing (event_id, processing_status) VALUES (1, 'completed');
+         INSERT INTO notifications (user_id, event_id, title) VALUES (gen_random_uuid(), 1, 'Old one')"
+    ))
+    .await;
+    works(&db).await;
+}
+
+/// Rows that an older job doubled stay; from then on there is a wall.
+#[tokio::test]
+async fn doubled_notifications_and_mails() {
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         ALTER TABLE pending_emails DROP CONSTRAINT pending_emails_event_id_user_id_key;
+         INSERT INTO domain_events (event_type) VALUES ('old');
+         INSERT INTO notification_processing (event_id, processing_status) VALUES (1, 'completed');
+         INSERT INTO notifications (user_id, event_id, title) SELECT '{0}', 1, 'Old ' || n FROM generate_series(1, 3) AS n;
+         INSERT INTO pending_emails (user_id, event_id, subject) SELECT '{0}', 1, 'Old ' || n FROM generate_series(1, 3) AS n",
+        uuid::Uuid::nil()
+    ))
+    .await;
+    for index in [
+        "notifications_event_user_key",
+        "notifications_event_user_idx",
+        "pending_emails_event_user_key",
+    ] {
+        assert!(
+            report.online.indexes.iter().any(|built| built == index),
+            "{index} in {report:?}"
+        );
+    }
+    works(&db).await;
+    assert_eq!(db.count("notifications WHERE title LIKE 'Old%'").await, 3);
+    let again = "INSERT INTO notifications (user_id, event_id, title) SELECT user_id, event_id, title FROM notifications WHERE title NOT LIKE 'Old%'";
+    let mut connection = db.connect().await;
+    let refused = sqlx::raw_sql(again)
+        .execute(&mut connection)
+        .await
+        .expect_err("doubled");
+    assert!(
+        refused.to_string().contains("notifications_event_user_key"),
+        "{refused}"
+    );
+}
+
+/// An event that an older job has told half of is not told again to those who know.
+#[tokio::test]
+async fn an_event_that_was_half_told() {
+    let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
+    let mut world = db.world().await;
+    let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
+    let kickoff = world.meeting("Kick-off", [ada, bo, cy]).await;
+    let event = world
+        .event("meeting_updated")
+        .actor(ada)
+        .meeting(kickoff)
+        .await;
+    world
+        .execute(format!("INSERT INTO notifications (user_id, event_id, title) VALUES ('{bo}', {event}, 'Told before')"))
+        .await;
+    let done = db.run().await;
+    assert_eq!(
+        (done.events, done.notifications, done.suppressed),
+        (1, 1, 1)
+    );
+}
+
+/// Indexes of their own, also under our names; row level security that is on, with rules; tables
+/// in a publication.
+#[tokio::test]
+async fn other_indexes_row_level_security_and_a_publication() {
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         CREATE UNIQUE INDEX one_each ON notifications (user_id, event_id);
+         CREATE INDEX ON notifications (created_at);
+         CREATE INDEX redundant ON notification_processing (event_id);
+         CREATE INDEX by_status ON notification_processing (processing_status);
+         ALTER TABLE notifications ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY own ON notifications FOR SELECT USING (user_id::text = current_setting('me', true));
+         CREATE PUBLICATION everything FOR ALL TABLES"
+    ))
+    .await;
+    // Theirs does.
+    assert!(
+        !report
+            .online
+            .indexes
+            .iter()
+            .any(|built| built == "notifications_event_user_key"),
+        "{report:?}"
+    );
+    works(&db).await;
+    assert_eq!(
+        db.texts("SELECT policyname FROM pg_policies WHERE policyname = 'own'")
+            .await,
+        ["own"]
+    );
+    assert_eq!(
+        db.count("pg_class WHERE relname IN ('redundant', 'by_status', 'one_each')")
+            .await,
+        3
+    );
+}
+
+/// What an older job left at each status: what it has settled stays so, what it has not is settled
+/// now, and what it never saw as well.
+#[tokio::test]
+async fn processing_rows_in_every_status() {
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         CREATE INDEX redundant ON notification_processing (event_id);
+         INSERT INTO meetings VALUES ('{0}', 'Old', now(), NULL);
+         INSERT INTO domain_events (event_type, meeting_id, occurred_at)
+         SELECT 'meeting_updated', '{0}', now() - interval '1 h' FROM generate_series(1, 6);
+         INSERT INTO notification_processing (event_id, processing_status, processor_id, claimed_at, completed_at, retry_count, error_message)
+         VALUES (1, 'pending', NULL, NULL, NULL, 0, NULL), (2, 'processing', 'older', now() - interval '1 h', NULL, 2, NULL),
+                (3, 'processing', NULL, NULL, NULL, NULL, NULL), (4, 'completed', 'older', now(), now(), 0, NULL),
+                (5, 'failed', 'older', now(), NULL, 3, 'boom');
+         UPDATE notification_processing SET created_at = now() - interval '1 h'",
+        id("meeting", "Old")
+    ))
+    .await;
+    assert_eq!(report.online.backfilled_pending, 1);
+    let done = db.run().await;
+    assert_eq!((done.events, done.rescued), (4, 2));
+    let states = db.texts("SELECT concat_ws(' ', event_id, processing_status, error_message) FROM notification_processing ORDER BY event_id").await;
+    insta::assert_snapshot!(states.join("\n"), @"
+    1 completed
+    2 completed
+    3 completed
+    4 completed
+    5 failed boom
+    6 completed
+    ");
+    works(&db).await;
+}
+
+/// The nudges that an older job sent are not sent again.
+#[tokio::test]
+async fn nudges_that_were_sent() {
+    let [olga, atlas] = [id("user", "Olga"), id("project", "Atlas")];
+    let nudge = |tier: i32| json!({"user_id": olga, "resume_type": "project", "completion_percent": 10, "nudge_tier": tier});
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         INSERT INTO domain_events (event_type, project_id, payload) VALUES
+            ('resume_incomplete_nudge', '{atlas}', '{0}'), ('resume_incomplete_nudge', '{atlas}', '{0}');
+         INSERT INTO notification_processing (event_id, processing_status) VALUES (1, 'completed'), (2, 'completed');
+         INSERT INTO notifications (user_id, event_id, title) VALUES ('{olga}', 1, 'Old'), ('{olga}', 2, 'Old')",
+        nudge(1),
+    ))
+    .await;
+    assert_eq!(report.online.backfilled_once, 1);
+    let mut world = db.world().await;
+    let olga = world.user("Olga").await;
+    let acme = world.org("Acme", [olga]).await;
+    let atlas = world.project("Atlas", acme).await;
+    for tier in [1, 2] {
+        world
+            .event("resume_incomplete_nudge")
+            .project(atlas)
+            .payload(nudge(tier))
+            .await;
+    }
+    let done = db.run().await;
+    assert_eq!(
+        (done.events, done.notifications, done.suppressed),
+        (2, 1, 1)
+    );
+}
+
+/// Triggers and functions of the application insert one event at a time or thousands at once, as a
+/// role that has no right on the service's tables.
+#[tokio::test]
+async fn triggers_and_functions_of_the_application() {
+    let (db, _) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         DO $$ BEGIN CREATE ROLE nfo_test_app; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+         CREATE TABLE messages (id serial, thread_id uuid, author_id uuid);
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+            INSERT INTO domain_events (event_type, actor_id, thread_id) VALUES ('chat_message_sent', NEW.author_id, NEW.thread_id);
+            RETURN NEW;
+         END $$;
+         CREATE TRIGGER tell AFTER INSERT ON messages FOR EACH ROW EXECUTE FUNCTION tell();
+         CREATE FUNCTION remind_all() RETURNS void LANGUAGE sql AS $$
+            INSERT INTO domain_events (event_type, thread_id, payload)
+            SELECT 'thread_unread_stale', thread_id, jsonb_build_object('user_id', user_id)
+              FROM chat_thread_participants, generate_series(1, 1000) $$;
+         GRANT SELECT ON chat_thread_participants TO nfo_test_app;
+         GRANT INSERT ON messages, domain_events TO nfo_test_app;
+         GRANT USAGE ON messages_id_seq, domain_events_id_seq TO nfo_test_app"
+    ))
+    .await;
+    let mut world = db.world().await;
+    let [ada, bo] = world.users(["Ada", "Bo"]).await;
+    let budget = world.thread("Budget", [ada, bo]).await;
+    world
+        .execute(format!(
+            "SET ROLE nfo_test_app;
+             INSERT INTO messages (thread_id, author_id) SELECT '{budget}', '{ada}' FROM generate_series(1, 5);
+             SELECT remind_all();
+             RESET ROLE"
+        ))
+        .await;
+    let done = db.run().await;
+    assert_eq!((done.events, done.merged, done.emails), (2_005, 4, 2_000));
+    assert_eq!(
+        db.titles().await.lines().next(),
+        Some("Ada by mail, aggregated: You have 1 unread message in Budget")
+    );
+}
+
+/// Tables of the application may be views, over tables of other names and even such that repeat
+/// people.
+#[tokio::test]
+async fn views_instead_of_tables() {
+    let (db, _) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         ALTER TABLE profiles RENAME TO people;
+         CREATE VIEW profiles AS SELECT id, email, full_name FROM people;
+         ALTER TABLE chat_thread_participants RENAME TO seats;
+         CREATE VIEW chat_thread_participants AS SELECT thread_id, user_id, last_read_at FROM seats UNION ALL SELECT * FROM seats;
+         CREATE RULE seat AS ON INSERT TO chat_thread_participants DO INSTEAD
+            INSERT INTO seats (thread_id, user_id) VALUES (NEW.thread_id, NEW.user_id);
+         ALTER TABLE org_members RENAME TO staff;
+         CREATE VIEW org_members AS SELECT * FROM staff"
+    ))
+    .await;
+    works(&db).await;
+}
+
+#[tokio::test]
+async fn profiles_is_a_view_where_nothing_else_is() {
+    let (db, _) = adopt(
+        "CREATE TABLE people (id uuid PRIMARY KEY, email text, full_name text);
+         CREATE VIEW profiles AS SELECT * FROM people",
+    )
+    .await;
+    works(&db).await;
+}
+
+/// The application has a schema of its own, first or second on the search path: the service's
+/// tables stand beside its events, and nothing is shadowed.
+#[tokio::test]
+async fn a_schema_of_its_own() {
+    for path in ["app, public", "public, app", "\"$user\", extensions, app"] {
+        let db = TestDatabase::empty().await;
+        db.execute(format!(
+            "ALTER DATABASE {} SET search_path = {path}; CREATE SCHEMA app; CREATE SCHEMA extensions;
+             GRANT USAGE ON SCHEMA app TO PUBLIC",
+            db.name()
+        ))
+        .await;
+        db.execute(format!("SET search_path = app; {APPLICATION}{OLDER_JOB} DROP TABLE pending_emails, notification_processing")).await;
+        let before = places(&db).await;
+        db.migrate().await;
+        assert_eq!(db.migrate().await, MigrateReport::default(), "{path}");
+        assert!(places(&db).await.is_superset(&before));
+        let tables = db.texts("SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'app') AND tablename <> 'notify_fan_out_migrations'").await;
+        assert!(tables.is_empty(), "{path}: tables in {tables:?}");
+        works(&db).await;
+    }
+}
+
+/// A migration that was killed in the middle is taken up again.
+#[tokio::test]
+async fn an_interrupted_migration() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "DROP INDEX notification_processing_due_idx; DROP INDEX notifications_event_user_key;
+         INSERT INTO domain_events (event_type) VALUES ('old');
+         DELETE FROM notification_processing;
+         -- As an interrupted concurrent build leaves it.
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'notifications_coalesce_key'::regclass",
+    )
+    .await;
+    let report = db.migrate().await;
+    let mut indexes = report.online.indexes;
+    indexes.sort();
+    assert_eq!(
+        indexes,
+        [
+            "notification_processing_due_idx",
+            "notifications_coalesce_key",
+            "notifications_event_user_key"
+        ]
+    );
+    assert_eq!(
+        (report.applied.len(), report.online.backfilled_pending),
+        (0, 1)
+    );
+    works(&db).await;
+}
+
+/// Two that migrate at the same time do it once.
+#[tokio::test]
+async fn two_migrations_at_once() {
+    let db = TestDatabase::empty().await;
+    db.execute(format!("{APPLICATION}{OLDER_JOB}")).await;
+    let (one, other) = tokio::join!(db.migrate(), db.migrate());
+    let applied = |report: &MigrateReport| report.applied.len();
+    assert!(applied(&one) == 0 || applied(&other) == 0 || applied(&one) == applied(&other));
+    assert_eq!(db.migrate().await, MigrateReport::default());
+    works(&db).await;
+}
+
+/// Writers go on while it migrates, and it goes on in spite of a long reader.
+#[tokio::test]
+async fn beside_a_running_application() {
+    let db = TestDatabase::empty().await;
+    db.execute(format!("{APPLICATION}{OLDER_JOB}")).await;
+    // In the way of the catalogue changes for a moment.
+    let hold = db
+        .hold("SELECT FROM domain_events; INSERT INTO domain_events (event_type) VALUES ('old')")
+        .await;
+    let (report, ()) = tokio::join!(db.migrate(), async {
+        db.until_waiting(1).await;
+        hold.release().await;
+    });
+    assert!(!report.applied.is_empty());
+    assert_eq!(report.online.backfilled_pending, 1);
+    works(&db).await;
+}
