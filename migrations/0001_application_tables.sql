@@ -1,18 +1,6 @@
 -- The application's side. A database that already runs has these, as tables or views, and keeps
 -- them as they are; an empty one gets the least that the job needs to run out of the box.
 
--- Everything of the service lives beside domain_events, wherever on the search path that is.
--- Without this, IF NOT EXISTS would look only into the first schema of the path and shadow the
--- application's tables with empty ones.
-SELECT set_config(
-    'search_path',
-    concat_ws(', ',
-        (SELECT quote_ident(n.nspname)
-           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-          WHERE c.oid = to_regclass('domain_events')),
-        nullif(current_setting('search_path'), '')),
-    true);
-
 DO $$
 BEGIN
     IF to_regclass('profiles') IS NULL THEN

@@ -6,7 +6,9 @@ DO $$
 DECLARE
     me text := CASE WHEN to_regprocedure('auth.uid()') IS NOT NULL
         THEN '(SELECT auth.uid())'
-        ELSE $sub$(SELECT nullif(current_setting('request.jwt.claim.sub', true), '')::uuid)$sub$ END;
+        ELSE $sub$(SELECT coalesce(
+            nullif(current_setting('request.jwt.claim.sub', true), ''),
+            nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid)$sub$ END;
     guarded boolean := (
         SELECT count(*) = 2 FROM pg_roles WHERE rolname IN ('authenticated', 'service_role'));
     target regclass;

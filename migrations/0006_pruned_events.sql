@@ -1,15 +1,6 @@
 -- Events whose processing row was pruned while they themselves stay. Without this mark an event
 -- without a row would look as if it had never been processed, and be notified of again.
 
-SELECT set_config(
-    'search_path',
-    concat_ws(', ',
-        (SELECT quote_ident(n.nspname)
-           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-          WHERE c.oid = to_regclass('domain_events')),
-        nullif(current_setting('search_path'), '')),
-    true);
-
 CREATE TABLE IF NOT EXISTS notification_pruned (
     event_ids int8range PRIMARY KEY CHECK (NOT isempty(event_ids)),
     completed_at timestamptz NOT NULL,

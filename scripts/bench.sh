@@ -5,6 +5,7 @@
 # Usage: scripts/bench.sh [OPTION…]
 #        scripts/bench.sh --quick                   small and fast: shows that it works
 #        scripts/bench.sh --only load,statements    where the time of the default load goes
+#        scripts/bench.sh --only writer             what the trigger costs those who write events
 #
 # All options: scripts/bench.sh --help
 set -euo pipefail

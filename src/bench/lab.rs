@@ -1,14 +1,13 @@
 //! The throw-away database that everything is measured on.
 
 use anyhow::Context;
+use notify_fan_out::config::{RunFlags, Source};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::job;
 use super::options::Options;
 use super::proxy::Proxy;
-
-const DATABASE: &str = "bench";
 
 /// A database with the world in it, and a connection to it.
 #[derive(Debug)]
@@ -19,12 +18,19 @@ pub(crate) struct Lab {
     pub(crate) outside: PgConnection,
     /// Where the jobs find it.
     pub(crate) url: String,
+    name: String,
     connect: PgConnectOptions,
+}
+
+/// How many events the job claims at once where nobody says otherwise.
+pub(crate) fn batch_size() -> anyhow::Result<u32> {
+    let defaults = Source(&|_| None).settings(&RunFlags::default(), String::new())?;
+    Ok(defaults.batch_size)
 }
 
 impl Lab {
     /// Makes the database and builds the world in it.
-    pub(crate) async fn build(options: Options) -> anyhow::Result<Self> {
+    pub(crate) async fn build(options: Options, name: String) -> anyhow::Result<Self> {
         let server = std::env::var("BENCH_DATABASE_URL").context(
             "BENCH_DATABASE_URL is not set: call ./scripts/bench.sh, which starts a PostgreSQL",
         )?;
@@ -32,19 +38,17 @@ impl Lab {
         let connect = connect.disable_statement_logging();
         let mut outside = PgConnection::connect_with(&connect).await?;
         for statement in [
-            "DROP DATABASE IF EXISTS bench WITH (FORCE)",
-            "CREATE DATABASE bench",
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
+            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+            &format!("CREATE DATABASE {name}"),
+            &format!("ALTER DATABASE {name} SET pg_stat_statements.track = 'none'"),
+            &format!("ALTER DATABASE {name} SET pg_stat_statements.track_planning = on"),
         ] {
-            sqlx::raw_sql(statement).execute(&mut outside).await?;
+            sqlx::raw_sql(AssertSqlSafe(statement))
+                .execute(&mut outside)
+                .await?;
         }
-        sqlx::raw_sql(
-            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
-             ALTER DATABASE bench SET pg_stat_statements.track = 'none';
-             ALTER DATABASE bench SET pg_stat_statements.track_planning = on",
-        )
-        .execute(&mut outside)
-        .await?;
-        let connect = connect.database(DATABASE);
+        let connect = connect.database(&name);
         let url = connect.to_url_lossy().to_string();
         job::run(&url, 1, &["migrate"]).context("migrate")?;
         let db = PgConnection::connect_with(&connect).await?;
@@ -53,6 +57,7 @@ impl Lab {
             db,
             outside,
             url,
+            name,
             connect,
         };
         lab.build_world().await?;
@@ -67,9 +72,11 @@ impl Lab {
         }
         self.sql(include_str!("world.sql")).await?;
         self.sql(include_str!("events.sql")).await?;
+        self.sql("CREATE UNLOGGED TABLE bench.events AS SELECT * FROM domain_events ORDER BY id")
+            .await?;
         self.sql("VACUUM (ANALYZE)").await?;
         for setting in self.options.settings.clone() {
-            self.sql(&format!("ALTER DATABASE bench SET {setting}"))
+            self.sql(&format!("ALTER DATABASE {} SET {setting}", self.name))
                 .await?;
         }
         Ok(())
@@ -122,7 +129,7 @@ impl Lab {
     pub(crate) async fn commits(&mut self) -> anyhow::Result<i64> {
         let count =
             sqlx::query_scalar("SELECT xact_commit FROM pg_stat_database WHERE datname = $1");
-        Ok(count.bind(DATABASE).fetch_one(&mut self.outside).await?)
+        Ok(count.bind(&self.name).fetch_one(&mut self.outside).await?)
     }
 
     /// The jobs must have done it all.

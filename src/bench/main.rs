@@ -1,5 +1,6 @@
 //! The benchmark. `scripts/bench.sh` starts the database server that it needs.
 
+mod history;
 mod job;
 mod lab;
 mod load;
@@ -9,10 +10,12 @@ mod proxy;
 mod sample;
 mod section;
 mod statements;
+mod writer;
 
 use clap::Parser;
 use serde_json::{Map, Value};
 
+use history::Histories;
 use lab::Lab;
 use options::{Measurement, Options};
 use section::Section;
@@ -22,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let json = options.json.clone();
     eprintln!("building the world …");
-    let mut lab = Lab::build(options).await?;
+    let mut lab = Lab::build(options, "bench".to_owned()).await?;
     let mut results = Map::new();
     let mut add = |section: Section| {
         section.print();
@@ -35,6 +38,20 @@ async fn main() -> anyhow::Result<()> {
     if lab.options.measures(Measurement::Statements) {
         add(statements::round_trips(&mut lab).await?);
         add(statements::measure(&mut lab).await?);
+    }
+    if lab.options.measures(Measurement::Writer) {
+        add(writer::measure(&mut lab).await?);
+    }
+    let claim = lab.options.measures(Measurement::Claim);
+    let idle = lab.options.measures(Measurement::Idle);
+    if claim || idle {
+        let mut histories = Histories::build(&lab.options).await?;
+        if claim {
+            add(histories.claims().await?);
+        }
+        if idle {
+            add(histories.idle().await?);
+        }
     }
     if let Some(path) = lab.options.plans.clone() {
         statements::plans(&mut lab, &path).await?;

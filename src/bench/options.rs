@@ -1,20 +1,20 @@
 //! What is measured, and at what size.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
 /// Measures the job against what the database itself needs for the same rows.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "scripts/bench.sh",
+    bin_name = "scripts/bench.sh",
     after_help = "\
 Examples:
-  scripts/bench.sh                              everything (about an hour)
+  scripts/bench.sh                              everything, in a few minutes
   scripts/bench.sh --quick                      everything at a small size, to see that it works
   scripts/bench.sh --only load,statements       where the time of the default load goes
-  scripts/bench.sh --only claim --history 1000000"
+  scripts/bench.sh --only claim,idle --history 100000,10000000"
 )]
 pub(crate) struct Options {
     /// Measure only this
@@ -35,15 +35,9 @@ pub(crate) struct Options {
     /// Events of the load [default: 20000]
     #[arg(long)]
     events: Option<u32>,
-    /// Completed events behind the claim [default: 10000000]
-    #[arg(long)]
-    history: Option<u32>,
-    /// People who hear of the one large event [default: 1000000]
-    #[arg(long)]
-    audience: Option<u32>,
-    /// How long the soak lasts, such as 10m [default: 10m]
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
-    soak: Option<Duration>,
+    /// Completed events behind the claim and the idle run, besides none [default: 1000000]
+    #[arg(long, value_delimiter = ',')]
+    history: Vec<u32>,
     /// Run the load once more and leave the plans of its statements, as carried out, in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) plans: Option<PathBuf>,
@@ -58,7 +52,7 @@ pub(crate) struct Options {
 }
 
 /// The size of the world around the events.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct World {
     #[arg(long, default_value_t = 20_000)]
     users: u32,
@@ -93,6 +87,12 @@ pub(crate) enum Measurement {
     Load,
     /// Time, round trips and commits per statement of the load
     Statements,
+    /// Inserting events with and without the trigger
+    Writer,
+    /// One claim with and without completed events behind it
+    Claim,
+    /// A run with nothing due
+    Idle,
 }
 
 impl Options {
@@ -102,6 +102,18 @@ impl Options {
 
     pub(crate) fn runs(&self) -> u32 {
         self.size(self.runs, 5, 2).max(1)
+    }
+
+    /// The sizes of history, none at all first.
+    pub(crate) fn history(&self) -> Vec<u32> {
+        let mut sizes = match self.history.as_slice() {
+            [] => vec![self.size(None, 1_000_000, 20_000)],
+            given => given.to_vec(),
+        };
+        sizes.push(0);
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
     }
 
     pub(crate) fn events(&self) -> u32 {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::job;
-use super::lab::Lab;
+use super::lab::{Lab, batch_size};
 use super::proxy::Traffic;
 use super::section::{Section, table};
 
@@ -125,7 +125,8 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     let idle = proxy.take();
 
     let events = f64::from(lab.options.events());
-    let batches = events / 500.0;
+    let batch_size = batch_size()?;
+    let batches = f64::from(lab.options.events().div_ceil(batch_size));
     let per = |traffic: u64, units: f64| small(traffic.cast_signed()) / units;
     let mut table = table(&["", "round trips", "commits", "KiB sent", "KiB received"]);
     let row = |name: &str, traffic: Traffic| {
@@ -142,7 +143,7 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     let more =
         |of: fn(&Traffic) -> u64, units: f64| per(of(&load) - of(&idle).min(of(&load)), units);
     table.add_row([
-        "more per batch of 500".to_owned(),
+        format!("more per batch of {batch_size}"),
         format!("{:.2}", more(|traffic| traffic.round_trips, batches)),
         format!("{:.2}", more(|traffic| traffic.commits, batches)),
         format!(

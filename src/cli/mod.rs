@@ -102,7 +102,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// The database, and where it was sought.
-    #[error("{place}: {error}{advice}")]
+    #[error("{place}: {}{advice}", words(error))]
     Database {
         /// Host, port and database.
         place: String,
@@ -128,6 +128,13 @@ async fn connect(database: &Database) -> Result<Session, Failure> {
         .connect()
         .await
         .map_err(|error| database_failure(database, error))
+}
+
+/// What the database said, without the place in its own sources that the driver appends.
+fn words(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned())
 }
 
 /// Says where an error came from, and what to do about those that have a known remedy.

@@ -77,7 +77,8 @@ pub(super) async fn execute(
             "events of these types wait for a binary that handles them"
         );
     }
-    summary::print(&report, seconds, &settings, format, source.log_format()?)?;
+    let log = source.log_format()?;
+    summary::print(&report, seconds, result.is_err(), &settings, format, log)?;
     result.map_err(|failed| run_failure(&database, failed))?;
     Ok(if report.failed + report.expired > 0 {
         ExitStatus::EventsFailed

@@ -10,6 +10,8 @@ pub enum Fault {
     Unreachable,
     /// Another transaction was in the way; the same work done again may well succeed.
     Contended,
+    /// Another transaction was in the way for as long as was waited for it.
+    Blocked,
     /// The database refuses a row: an event's own fault, for good.
     Refused,
     /// Anything else: rights, schema, resources, an error raised by a function of the
@@ -37,9 +39,11 @@ impl Fault {
 
 fn of_code(code: &str) -> Fault {
     match code {
-        // Deadlock, serialization failure, lock not available; and the two refusals that a
-        // transaction on the same rows can bring about between our reading and our writing.
-        "40001" | "40P01" | "55P03" | "23503" | "23505" => Fault::Contended,
+        // Deadlock, serialization failure; and the two refusals that a transaction on the same
+        // rows can bring about between our reading and our writing.
+        "40001" | "40P01" | "23503" | "23505" => Fault::Contended,
+        // Lock not available.
+        "55P03" => Fault::Blocked,
         // Connection exceptions, operator intervention but for cancelled statements, too many
         // connections; authentication that a server restart or a pooler refuses for a while.
         "57P01" | "57P02" | "57P03" | "53300" | "25P03" => Fault::Unreachable,

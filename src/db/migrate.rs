@@ -24,6 +24,18 @@ const LOCK_TRIES: u32 = 10;
 /// Key of the advisory lock that keeps two migrations apart; any constant does.
 const LOCK_KEY: i64 = 0x006e_6f74_6966_7901;
 
+/// Everything of the service lives beside `domain_events`, wherever on the search path that is.
+/// Without this, what is created would go into the first schema of the path, and shadow tables of
+/// the application that stand in another.
+const BESIDE_THE_EVENTS: &str = "SELECT set_config(
+    'search_path',
+    concat_ws(', ',
+        (SELECT quote_ident(n.nspname)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.oid = to_regclass('domain_events')),
+        nullif(current_setting('search_path'), '')),
+    true)";
+
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("./migrations");
     migrator.dangerous_set_table_name(TABLE);
@@ -115,7 +127,8 @@ async fn apply(session: &mut Session) -> Result<Vec<String>, MigrationFailed> {
     let mut transaction = session.connection.begin().await?;
     let settings = format!(
         "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; \
-         SET LOCAL client_min_messages = warning; SELECT pg_advisory_xact_lock({LOCK_KEY})",
+         SET LOCAL client_min_messages = warning; {BESIDE_THE_EVENTS}; \
+         SELECT pg_advisory_xact_lock({LOCK_KEY})",
         LOCK_TIMEOUT.as_millis()
     );
     sqlx::raw_sql(AssertSqlSafe(settings))

@@ -18,7 +18,7 @@ pub use unnamed::Unnamed;
 /// How long to wait for a connection before the database counts as out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a transaction waits for another's lock. Ours are held for milliseconds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a transaction may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Session {
         access: Access,
     ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
         let mode = match access {
-            Access::ReadWrite => "READ WRITE",
+            Access::ReadWrite => "ISOLATION LEVEL READ COMMITTED, READ WRITE",
             Access::ReadOnly => "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
         };
         // Compiling a plan costs more than any of these statements runs.

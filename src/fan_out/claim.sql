@@ -30,10 +30,10 @@ marked AS (
            processor_id = CASE WHEN j.verdict = 'claimed' THEN $2 ELSE np.processor_id END,
            claim_token = (SELECT value FROM token),
            completed_at = CASE WHEN j.verdict = 'expired' THEN now() END,
-           error_message = CASE WHEN j.verdict = 'expired'
-               THEN 'expired: pending for longer than the age limit'
-                    || coalesce('; last error: ' || np.error_message, '')
-               ELSE np.error_message END,
+           error_message = CASE
+               WHEN j.verdict <> 'expired' OR np.error_message LIKE 'expired: %' THEN np.error_message
+               ELSE 'expired: pending for longer than the age limit'
+                    || coalesce('; last error: ' || np.error_message, '') END,
            -- An unhandled one is due again when it expires; until then it costs no claim.
            next_attempt_at = CASE WHEN j.verdict = 'unhandled' THEN j.expires_at
                ELSE np.next_attempt_at END,

@@ -134,7 +134,6 @@ decision AS MATERIALIZED (
                 ELSE p.email END AS email
       FROM candidate c
       JOIN plan p USING (plan_no)
-      LEFT JOIN profiles person ON person.id = c.user_id
       LEFT JOIN viewable ON viewable.user_id = c.user_id AND viewable.resource_id = p.resource_id
       LEFT JOIN preference ON preference.plan_no = c.plan_no AND preference.user_id = c.user_id
       LEFT JOIN notified ON notified.event_id = p.event_id AND notified.user_id = c.user_id
@@ -142,7 +141,8 @@ decision AS MATERIALIZED (
       LEFT JOIN first_of_its_kind once ON once.plan_no = c.plan_no AND once.user_id = c.user_id
      CROSS JOIN LATERAL (SELECT CASE
                WHEN c.user_id = p.actor_id THEN 'actor'
-               WHEN person.id IS NULL THEN 'unknown_person'
+               WHEN NOT EXISTS (SELECT FROM profiles person WHERE person.id = c.user_id)
+                    THEN 'unknown_person'
                WHEN NOT c.belongs THEN 'not_a_member'
                WHEN p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
                     AND viewable.allowed IS NOT TRUE THEN 'may_not_view'

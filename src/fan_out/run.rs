@@ -79,11 +79,12 @@ impl Run<'_> {
         stop: &CancellationToken,
         progress: &mut dyn FnMut(&FanOutReport),
     ) -> Result<(), RunFailed> {
-        let started = Instant::now();
+        let (started, max_runtime) = (Instant::now(), self.settings.max_runtime);
+        let is_over = || stop.is_cancelled() || started.elapsed() >= max_runtime;
         let mut first = true;
         loop {
             let left = self.left();
-            if left == 0 || stop.is_cancelled() || started.elapsed() >= self.settings.max_runtime {
+            if left == 0 || is_over() {
                 self.report.stopped_early = true;
                 return Ok(());
             }
@@ -99,7 +100,7 @@ impl Run<'_> {
             let Some((token, events)) = claimed else {
                 return Ok(());
             };
-            self.settle(token, events).await?;
+            self.settle(token, events, &is_over).await?;
             progress(&self.report);
         }
     }
@@ -179,7 +180,15 @@ impl Run<'_> {
 
     /// Writes a batch. Where the database refuses it, it is halved until the offender stands
     /// alone; that one is charged, and the others go through.
-    async fn settle(&mut self, token: i64, events: Vec<Prepared>) -> Result<(), RunFailed> {
+    ///
+    /// Where it is a lock that nobody lets go of, each half waits anew: past the run's time, or
+    /// once it is told to stop, the rest is left for a later run to rescue.
+    async fn settle(
+        &mut self,
+        token: i64,
+        events: Vec<Prepared>,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), RunFailed> {
         let started = Instant::now();
         let before = (
             self.report.notifications,
@@ -196,18 +205,21 @@ impl Run<'_> {
             if part.is_empty() {
                 continue;
             }
-            let Err(error) = self.write(token, &part).await else {
+            let Err(error) = self.write(token, &part, is_over).await else {
                 continue;
             };
             if self.session.is_none() {
                 return Err(RunFailed::Unreachable(error));
+            }
+            if Fault::of(&error) == Fault::Blocked && is_over() {
+                return Err(error.into());
             }
             if part.len() > 1 {
                 let later = part.split_off(part.len() / 2);
                 parts.extend([later, part]);
             } else {
                 part[0].resolution = self.charge(&part[0], &error);
-                self.write(token, &part).await?;
+                self.write(token, &part, is_over).await?;
             }
         }
         if count > 0 {
@@ -231,7 +243,12 @@ impl Run<'_> {
     ///
     /// After an error there is a session, unless the database stays out of reach: a part that
     /// loses the connection each time is at fault itself.
-    async fn write(&mut self, token: i64, part: &[Prepared]) -> Result<(), sqlx::Error> {
+    async fn write(
+        &mut self,
+        token: i64,
+        part: &[Prepared],
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), sqlx::Error> {
         let mut tries = 1;
         loop {
             let Some(session) = &mut self.session else {
@@ -250,7 +267,12 @@ impl Run<'_> {
             if fault == Fault::Unreachable {
                 self.reconnect().await?;
             }
-            if !matches!(fault, Fault::Contended | Fault::Unreachable) || tries >= WRITE_TRIES {
+            let again = match fault {
+                Fault::Contended | Fault::Unreachable => true,
+                Fault::Blocked => !is_over(),
+                Fault::Refused | Fault::Other => false,
+            };
+            if !again || tries >= WRITE_TRIES {
                 return Err(error);
             }
             tracing::debug!(sqlstate = code, tries, "writing the batch again");
@@ -293,7 +315,7 @@ impl Run<'_> {
         let permanent = match Fault::of(error) {
             Fault::Refused => true,
             Fault::Contended => code.starts_with("23"),
-            Fault::Unreachable | Fault::Other => false,
+            Fault::Unreachable | Fault::Blocked | Fault::Other => false,
         };
         let spent = event.attempt >= self.settings.max_attempts;
         Resolution::Unsuccessful {

@@ -243,6 +243,20 @@ async fn serialization_failures_without_end() {
     insta::assert_snapshot!(stage.db.state(stage.events[3]).await, @"pending 0 database refused: SQLSTATE 40001: again");
 }
 
+/// An event over which the server ends the connection each time: it, too, waits alone.
+#[tokio::test]
+async fn an_event_that_breaks_the_connection() {
+    let stage = Stage::new(10).await;
+    let offender = stage.events[3];
+    stage
+        .answers(offender, "PERFORM pg_terminate_backend(pg_backend_pid())")
+        .await;
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.retried, report.failed), (9, 1, 0));
+    stage.assert_others_are_fine(offender).await;
+    insta::assert_snapshot!(stage.db.state(offender).await, @"pending 0 database refused: SQLSTATE 57P01: terminating connection due to administrator command");
+}
+
 /// A real deadlock, which the worker loses: it writes the batch again.
 #[tokio::test]
 async fn a_deadlock() {
@@ -273,7 +287,9 @@ async fn a_deadlock() {
         });
         second.release().await;
     });
+    // The whole batch again, as it was: nobody is to blame.
     assert_eq!((report.events, report.retried, report.failed), (5, 0, 0));
+    assert_eq!(report.batches, 1);
     assert_eq!(stage.db.count("notifications").await, 5);
     stage
         .db

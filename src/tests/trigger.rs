@@ -113,6 +113,12 @@ async fn is_called_by_nobody_else() {
             .await,
         "false"
     );
+    // It runs with its owner's rights, so it looks for names in no place that another could fill.
+    let pinned = "SELECT prosecdef || ' ' || proconfig[1] FROM pg_proc WHERE proname = 'enqueue_domain_events'";
+    assert_eq!(
+        db.text(pinned).await,
+        "true search_path=pg_catalog, pg_temp"
+    );
 }
 
 /// An event of another transaction is claimed once it is committed, in whatever order that comes.

@@ -4,11 +4,12 @@ use super::{Settings, hint, output};
 use crate::config::{Format, LogFormat};
 use crate::fan_out::FanOutReport;
 
-/// Prints what the run did: one line, `Job completed` and the counts; JSON on request. A log in
-/// JSON gets the same as an entry of its own.
+/// Prints what the run did: one line, `Job completed` and the counts, or `Job stopped` where it
+/// failed; JSON on request. A log in JSON gets the same as an entry of its own.
 pub(super) fn print(
     report: &FanOutReport,
     seconds: f64,
+    failed: bool,
     settings: &Settings,
     format: Format,
     log: LogFormat,
@@ -25,21 +26,26 @@ pub(super) fn print(
             retried = report.retried,
             rescued = report.rescued,
             expired = report.expired,
-            "Job completed",
+            "Job {}",
+            ending(failed),
         );
     }
     match format {
-        Format::Json => output::json(&Document { seconds, report }),
+        Format::Json => output::json(&Document {
+            seconds,
+            completed: !failed,
+            report,
+        }),
         Format::Text => {
             let mut lines = String::new();
-            if report.is_idle() {
+            if report.is_idle() && !failed {
                 lines.push_str("Nothing is due.\n");
             }
             if let Some(note) = hint(report, settings) {
                 lines.push_str(&note);
                 lines.push('\n');
             }
-            lines.push_str(&line(report, seconds));
+            lines.push_str(&line(report, seconds, failed));
             output::text(&lines)
         }
     }
@@ -48,13 +54,19 @@ pub(super) fn print(
 #[derive(serde::Serialize)]
 struct Document<'a> {
     seconds: f64,
+    completed: bool,
     #[serde(flatten)]
     report: &'a FanOutReport,
 }
 
-fn line(report: &FanOutReport, seconds: f64) -> String {
+fn ending(failed: bool) -> &'static str {
+    if failed { "stopped" } else { "completed" }
+}
+
+fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
+    let ending = ending(failed);
     format!(
-        "Job completed seconds={seconds:.3} events={} notifications={} merged={} emails={} \
+        "Job {ending} seconds={seconds:.3} events={} notifications={} merged={} emails={} \
          suppressed={} failed={} retried={} rescued={} expired={}",
         report.events,
         report.notifications,
@@ -83,6 +95,6 @@ mod tests {
             failed: 1,
             ..FanOutReport::default()
         };
-        insta::assert_snapshot!(line(&report, 0.4126), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 suppressed=5 failed=1 retried=0 rescued=0 expired=0");
+        insta::assert_snapshot!(line(&report, 0.4126, false), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 suppressed=5 failed=1 retried=0 rescued=0 expired=0");
     }
 }
