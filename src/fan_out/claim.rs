@@ -2,10 +2,11 @@
 
 use sqlx::PgConnection;
 
+use super::understand::understand;
 use super::{Settings, handled_types};
 use crate::db::Unnamed;
-use crate::domain::event::EventRow;
-use crate::handlers::EventType;
+use crate::domain::event::{EventRow, InvalidEvent};
+use crate::handlers::{EventType, Handler};
 
 /// Events that are ours until somebody resets the claim.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Claim {
     pub(super) events: Vec<ClaimedEvent>,
     /// Events that were too old.
     pub(super) expired: Vec<i64>,
+    /// Events whose row in `domain_events` is gone, or hidden from this role.
+    pub(super) gone: Vec<i64>,
     /// The types of events that no handler knows.
     pub(super) unhandled: Vec<String>,
 }
@@ -23,10 +26,21 @@ pub(super) struct Claim {
 /// One event with the attempt that it has just spent.
 #[derive(Debug)]
 pub(super) struct ClaimedEvent {
+    pub(super) event_id: i64,
     pub(super) event_type: EventType,
-    pub(super) row: EventRow,
     /// 1 for the first.
     pub(super) attempt: u32,
+    pub(super) handler: Result<Box<dyn Handler>, InvalidEvent>,
+}
+
+impl Claim {
+    /// Whether nothing at all was due.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+            && self.expired.is_empty()
+            && self.gone.is_empty()
+            && self.unhandled.is_empty()
+    }
 }
 
 /// Claims up to `at_most` due events, oldest first, passing over what others hold.
@@ -48,10 +62,8 @@ pub(super) async fn claim(
     for row in rows {
         claim.token = row.token;
         match (row.verdict.as_str(), EventType::from_name(&row.event_type)) {
-            ("claimed", Some(event_type)) => claim.events.push(ClaimedEvent {
-                event_type,
-                attempt: row.attempt.unsigned_abs(),
-                row: EventRow {
+            ("claimed", Some(event_type)) => {
+                let event = EventRow {
                     id: row.event_id,
                     event_type: row.event_type,
                     actor_id: row.actor_id,
@@ -60,10 +72,17 @@ pub(super) async fn claim(
                     resource_id: row.resource_id,
                     thread_id: row.thread_id,
                     meeting_id: row.meeting_id,
-                    payload: row.payload,
-                },
-            }),
+                    payload: None,
+                };
+                claim.events.push(ClaimedEvent {
+                    event_id: row.event_id,
+                    event_type,
+                    attempt: row.attempt.unsigned_abs(),
+                    handler: understand(event_type, event, row.payload.as_deref()),
+                });
+            }
             ("expired", _) => claim.expired.push(row.event_id),
+            ("gone", _) => claim.gone.push(row.event_id),
             _ => claim.unhandled.push(row.event_type),
         }
     }

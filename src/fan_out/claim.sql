@@ -1,7 +1,8 @@
 -- Claims due events, oldest first, in one statement that commits before any work is done.
 -- $1 at most this many, $2 who claims, $3 age limit in seconds, $4 the types with a handler.
 WITH due AS MATERIALIZED (
-    SELECT event_id, coalesce(retried_at, occurred_at, created_at, now())
+    -- What is said to occur in the future is as young as can be.
+    SELECT event_id, least(coalesce(retried_at, occurred_at, created_at, now()), now())
                      + make_interval(secs => $3) AS expires_at
       FROM notification_processing
      WHERE processing_status = 'pending' AND next_attempt_at <= now()
@@ -12,25 +13,28 @@ WITH due AS MATERIALIZED (
 token AS MATERIALIZED (SELECT nextval('notification_claim_token_seq') AS value),
 judged AS MATERIALIZED (
     SELECT due.event_id, due.expires_at, e.event_type::text AS event_type, e.actor_id,
-           e.project_id, e.org_id, e.resource_id, e.thread_id, e.meeting_id, e.payload,
-           CASE WHEN due.expires_at <= now() THEN 'expired'
+           e.project_id, e.org_id, e.resource_id, e.thread_id, e.meeting_id,
+           e.payload::text AS payload,
+           CASE WHEN e.id IS NULL THEN 'gone'
+                WHEN due.expires_at <= now() THEN 'expired'
                 WHEN e.event_type::text = ANY ($4) THEN 'claimed'
                 ELSE 'unhandled' END AS verdict
       FROM due
-      JOIN domain_events e ON e.id = due.event_id
+      LEFT JOIN domain_events e ON e.id = due.event_id
 ),
 marked AS (
     UPDATE notification_processing np
        SET processing_status = CASE j.verdict
-               WHEN 'claimed' THEN 'processing' WHEN 'expired' THEN 'failed' ELSE 'pending' END,
+               WHEN 'claimed' THEN 'processing' WHEN 'unhandled' THEN 'pending' ELSE 'failed' END,
            -- The attempt is spent here, durably, whatever becomes of this process.
            retry_count = CASE WHEN j.verdict = 'claimed' AND np.claimed_at IS NOT NULL
                THEN coalesce(np.retry_count, 0) + 1 ELSE coalesce(np.retry_count, 0) END,
            claimed_at = CASE WHEN j.verdict = 'claimed' THEN now() ELSE np.claimed_at END,
            processor_id = CASE WHEN j.verdict = 'claimed' THEN $2 ELSE np.processor_id END,
            claim_token = (SELECT value FROM token),
-           completed_at = CASE WHEN j.verdict = 'expired' THEN now() END,
+           completed_at = CASE WHEN j.verdict IN ('expired', 'gone') THEN now() END,
            error_message = CASE
+               WHEN j.verdict = 'gone' THEN 'the event is gone, or hidden from the job''s role'
                WHEN j.verdict <> 'expired' OR np.error_message LIKE 'expired: %' THEN np.error_message
                ELSE 'expired: pending for longer than the age limit'
                     || coalesce('; last error: ' || np.error_message, '') END,
@@ -44,7 +48,7 @@ marked AS (
     -- join the two again row by row.
     RETURNING j.*, np.retry_count + 1 AS attempt
 )
-SELECT event_id AS "event_id!", event_type AS "event_type!", actor_id, project_id, org_id,
+SELECT event_id AS "event_id!", coalesce(event_type, '') AS "event_type!", actor_id, project_id, org_id,
        resource_id, thread_id, meeting_id, payload, verdict AS "verdict!", attempt AS "attempt!",
        (SELECT value FROM token) AS "token!"
   FROM marked

@@ -9,6 +9,7 @@ use super::names::look_up;
 use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
 use super::resolve::{PlanRow, alias, with_resolve};
 use super::run::RunFailed;
+use super::understand::understand;
 use crate::db::{Access, Database, Unnamed};
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, InApp, Plan};
@@ -136,13 +137,13 @@ pub async fn explain(
         resource_id: row.resource_id,
         thread_id: row.thread_id,
         meeting_id: row.meeting_id,
-        payload: row.payload,
+        payload: None,
     };
     let Some(kind) = EventType::from_name(&event.event_type) else {
         explanation.problem = Some("no handler for this type in this version".to_owned());
         return Ok(Some(explanation));
     };
-    let handler = match kind.parse(&event) {
+    let handler = match understand(kind, event, row.payload.as_deref()) {
         Ok(handler) => handler,
         Err(invalid) => {
             explanation.problem = Some(invalid.to_string());

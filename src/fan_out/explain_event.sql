@@ -1,7 +1,9 @@
 -- One event and where it stands. $1: the event.
 SELECT e.event_type::text AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
-       e.thread_id, e.meeting_id, e.payload,
-       coalesce(np.occurred_at, e.occurred_at) AS occurred_at,
+       e.thread_id, e.meeting_id, e.payload::text AS payload,
+       -- What no calendar of the client holds is left out.
+       CASE WHEN coalesce(np.occurred_at, e.occurred_at) BETWEEN '0001-01-01' AND '9999-12-31'
+            THEN coalesce(np.occurred_at, e.occurred_at) END AS occurred_at,
        np.processing_status::text AS "status?", np.retry_count AS "retry_count?",
        np.next_attempt_at AS "next_attempt_at?", np.completed_at AS "completed_at?",
        np.processor_id AS "processor_id?", np.error_message AS "error_message?"

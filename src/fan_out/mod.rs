@@ -1,9 +1,9 @@
 //! The first stage: from committed events to notifications and queued mails.
 //!
-//! Two short transactions a batch. The first claims events, spends an attempt of each and reads
-//! the names their messages speak of. The second proves that the claim still holds, writes what
-//! the handlers planned and settles the events: all of it or nothing. Whatever kills the process
-//! in between costs the events an attempt and a wait for rescue, never a notification.
+//! Two short transactions a batch. The first claims events and spends an attempt of each. The
+//! second proves that the claim still holds, writes what the handlers plan and settles the events:
+//! all of it or nothing. Whatever kills the process in between costs the events an attempt and a
+//! wait for rescue, never a notification.
 
 mod claim;
 mod explain;
@@ -14,6 +14,7 @@ mod report;
 mod rescue;
 mod resolve;
 mod run;
+mod understand;
 mod write;
 
 pub use explain::{Candidate, ChannelDecision, Explanation, explain};

@@ -5,4 +5,5 @@ UNION ALL SELECT 'project', id, name, NULL, NULL FROM projects WHERE id = ANY ($
 UNION ALL SELECT 'org', id, name, NULL, NULL FROM orgs WHERE id = ANY ($3)
 UNION ALL SELECT 'resource', id, name, NULL, NULL FROM resources WHERE id = ANY ($4)
 UNION ALL SELECT 'thread', id, topic, NULL, NULL FROM chat_threads WHERE id = ANY ($5)
-UNION ALL SELECT 'meeting', id, title, NULL, start_time FROM meetings WHERE id = ANY ($6)
+UNION ALL SELECT 'meeting', id, title, NULL,
+       CASE WHEN start_time BETWEEN '0001-01-01' AND '9999-12-31' THEN start_time END FROM meetings WHERE id = ANY ($6)

@@ -17,16 +17,17 @@ WITH due AS (
      WHERE processing_status = 'pending' AND unhandled_type = ANY ($3) AND next_attempt_at > now()
 )
 SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
-       e.event_type::text AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
-       e.thread_id, e.meeting_id, e.payload,
+       coalesce(e.event_type::text, '') AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
+       e.thread_id, e.meeting_id, e.payload::text AS payload,
        CASE WHEN due.given_up THEN 'given_up'
+            WHEN e.id IS NULL THEN 'gone'
             WHEN coalesce(np.retried_at, np.occurred_at, np.created_at, now())
-                 + make_interval(secs => $2) <= now() THEN 'expired'
+                 <= now() - make_interval(secs => $2) THEN 'expired'
             WHEN e.event_type::text = ANY ($3) THEN 'claimed'
             ELSE 'unhandled' END AS "verdict!"
   FROM due
   JOIN notification_processing np USING (event_id)
-  JOIN domain_events e ON e.id = due.event_id
+  LEFT JOIN domain_events e ON e.id = due.event_id
  WHERE $6::timestamptz IS NULL OR (due.next_attempt_at, due.event_id) > ($6, $7::bigint)
  ORDER BY due.next_attempt_at, due.event_id
  LIMIT $1

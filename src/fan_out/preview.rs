@@ -13,11 +13,12 @@ use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
 use super::report::FanOutReport;
 use super::resolve::{PlanRow, with_resolve};
 use super::run::RunFailed;
+use super::understand::understand;
 use super::{Settings, handled_types};
-use crate::db::{Access, Database, Unnamed};
+use crate::db::{Access, Database, Fault, Unnamed, sqlstate};
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Message, Plan};
-use crate::handlers::{EventType, Handler, Names, Wanted};
+use crate::handlers::{EventType, Handler, Wanted};
 
 const PREVIEW: &str = with_resolve!("preview.sql");
 
@@ -104,7 +105,6 @@ pub async fn preview(
     let mut session = database.connect().await?;
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let mut preview = Preview {
-        settings,
         audit,
         report: FanOutReport::default(),
         unread: HashMap::new(),
@@ -127,7 +127,6 @@ pub async fn preview(
 }
 
 struct Preview<'a> {
-    settings: &'a Settings,
     audit: &'a mut dyn Audit,
     report: FanOutReport,
     /// What earlier batches of this dry run would have left unread, with its count.
@@ -136,19 +135,26 @@ struct Preview<'a> {
     told_once: HashSet<(Uuid, String)>,
 }
 
+/// An event that a run would meet.
 struct Due {
     event_id: i64,
     next_attempt_at: DateTime<Utc>,
-    verdict: String,
-    row: EventRow,
+    event_type: String,
+    fate: Fate,
 }
 
-type Parsed = Result<Box<dyn Handler>, InvalidEvent>;
-
-struct Planned {
-    event: PreviewedEvent,
-    plans: Vec<(EventType, Plan)>,
+/// What a run would make of it, before anybody is asked for.
+enum Fate {
+    Planned(EventType, Box<dyn Handler>),
+    Invalid(InvalidEvent),
+    Expired,
+    GivenUp,
+    Gone,
+    Unhandled,
 }
+
+/// The plans of one event, by its place among those due.
+type Planned = (usize, EventType, Plan);
 
 #[derive(sqlx::FromRow)]
 struct Decision {
@@ -162,6 +168,7 @@ struct Decision {
 }
 
 impl Preview<'_> {
+    /// Tells of a batch; where the database refuses it, of its halves, as a run would.
     async fn batch(
         &mut self,
         connection: &mut PgConnection,
@@ -169,120 +176,120 @@ impl Preview<'_> {
     ) -> Result<(), sqlx::Error> {
         // The real run settles the events of a batch in the order of their identifiers.
         due.sort_unstable_by_key(|due| due.event_id);
-        let planned = self.plan(connection, due).await?;
-        let rows: Vec<_> = planned
-            .iter()
-            .flat_map(|event| {
-                event
-                    .plans
-                    .iter()
-                    .map(move |(kind, plan)| (event, *kind, plan))
-            })
-            .enumerate()
-            .map(|(no, (event, kind, plan))| {
-                (
-                    event,
-                    kind,
-                    plan,
-                    PlanRow::new(no, event.event.event_id, kind, plan),
-                )
-            })
-            .collect();
-        let parameter = Json(rows.iter().map(|(.., row)| row).collect::<Vec<_>>());
-        let mut decisions = sqlx::query_as::<_, Decision>(PREVIEW)
-            .bind(parameter)
-            .fetch(Unnamed(connection));
-        let mut told = 0;
-        while let Some(decision) = decisions.try_next().await? {
-            let (event, kind, plan, _) =
-                &rows[usize::try_from(decision.plan_no).unwrap_or_default()];
-            // Events without a recipient are told of as well, in their place.
-            while planned
-                .get(told)
-                .is_some_and(|next| next.event.event_id <= event.event.event_id)
-            {
-                self.audit.event(&planned[told].event);
-                told += 1;
+        let mut parts = vec![due];
+        while let Some(mut part) = parts.pop() {
+            sqlx::raw_sql("SAVEPOINT part")
+                .execute(&mut *connection)
+                .await?;
+            let Err(error) = self.part(connection, &part).await else {
+                sqlx::raw_sql("RELEASE part")
+                    .execute(&mut *connection)
+                    .await?;
+                continue;
+            };
+            if Fault::of(&error) == Fault::Unreachable {
+                return Err(error);
             }
-            self.recipient(event.event.event_id, *kind, plan, &decision);
-        }
-        for event in &planned[told..] {
-            self.audit.event(&event.event);
+            sqlx::raw_sql("ROLLBACK TO part")
+                .execute(&mut *connection)
+                .await?;
+            if part.len() > 1 {
+                let later = part.split_off(part.len() / 2);
+                parts.extend([later, part]);
+            } else {
+                self.refused(&part[0], &error);
+            }
         }
         Ok(())
     }
 
-    async fn plan(
+    async fn part(
         &mut self,
         connection: &mut PgConnection,
-        due: Vec<Due>,
-    ) -> Result<Vec<Planned>, sqlx::Error> {
-        let mut wanted = Wanted::default();
-        let parsed: Vec<_> = due
-            .into_iter()
-            .map(|due| {
-                let handler = EventType::from_name(&due.row.event_type)
-                    .filter(|_| due.verdict == "claimed")
-                    .map(|kind| (kind, kind.parse(&due.row)));
-                if let Some((_, Ok(handler))) = &handler {
-                    handler.wants(&mut wanted);
-                }
-                (due, handler)
-            })
+        due: &[Due],
+    ) -> Result<(), sqlx::Error> {
+        let planned = plan(connection, due).await?;
+        let rows: Vec<_> = planned
+            .iter()
+            .enumerate()
+            .map(|(no, (place, kind, plan))| PlanRow::new(no, due[*place].event_id, *kind, plan))
             .collect();
-        let names = look_up(connection, &wanted).await?;
-        Ok(parsed
-            .into_iter()
-            .map(|(due, handler)| {
-                let (verdict, plans) = self.judge(&due, handler, &names);
-                let event = PreviewedEvent {
-                    event_id: due.event_id,
-                    event_type: due.row.event_type,
-                    verdict,
-                };
-                Planned { event, plans }
-            })
-            .collect())
+        let mut decisions = sqlx::query_as::<_, Decision>(PREVIEW)
+            .bind(Json(&rows))
+            .fetch(Unnamed(connection));
+        // The statement sorts its result: what it refuses, it refuses before the first row.
+        let mut told = 0;
+        while let Some(decision) = decisions.try_next().await? {
+            let no = usize::try_from(decision.plan_no).unwrap_or_default();
+            let (place, kind, plan) = &planned[no];
+            // Events without a recipient are told of as well, in their place.
+            while told <= *place {
+                self.event(&due[told]);
+                told += 1;
+            }
+            self.recipient(due[*place].event_id, *kind, plan, &decision);
+        }
+        for due in &due[told..] {
+            self.event(due);
+        }
+        Ok(())
     }
 
-    fn judge(
-        &mut self,
-        due: &Due,
-        handler: Option<(EventType, Parsed)>,
-        names: &Names,
-    ) -> (Verdict, Vec<(EventType, Plan)>) {
-        match handler {
-            Some((kind, Ok(handler))) => {
-                self.report.events += 1;
-                let plans = handler.plan(names).into_iter().map(|plan| (kind, plan));
-                (Verdict::Complete, plans.collect())
+    /// Tells of an event, and counts it.
+    fn event(&mut self, due: &Due) {
+        let report = &mut self.report;
+        let verdict = match &due.fate {
+            Fate::Planned(..) => {
+                report.events += 1;
+                Verdict::Complete
             }
-            Some((_, Err(invalid))) => {
-                self.report.failed += 1;
-                (Verdict::Fail(invalid.to_string()), Vec::new())
+            Fate::Invalid(invalid) => {
+                report.failed += 1;
+                Verdict::Fail(invalid.to_string())
             }
-            None if due.verdict == "expired" => {
-                self.report.expired += 1;
-                let hours = self.settings.max_event_age.as_secs() / 3600;
-                (
-                    Verdict::Fail(format!("expired: pending for longer than {hours} h")),
-                    Vec::new(),
-                )
+            Fate::Expired => {
+                report.expired += 1;
+                Verdict::Fail("expired: pending for longer than the age limit".to_owned())
             }
-            None if due.verdict == "given_up" => {
-                self.report.failed += 1;
-                (
-                    Verdict::Fail("stuck, and its attempts are spent".to_owned()),
-                    Vec::new(),
-                )
+            Fate::GivenUp => {
+                report.failed += 1;
+                Verdict::Fail("stuck, and its attempts are spent".to_owned())
             }
-            None => {
-                self.report
-                    .unhandled_types
-                    .insert(due.row.event_type.clone());
-                (Verdict::Wait, Vec::new())
+            Fate::Gone => {
+                report.failed += 1;
+                Verdict::Fail("the event is gone, or hidden from the job's role".to_owned())
             }
-        }
+            Fate::Unhandled => {
+                report.unhandled_types.insert(due.event_type.clone());
+                Verdict::Wait
+            }
+        };
+        self.tell(due, verdict);
+    }
+
+    fn refused(&mut self, due: &Due, error: &sqlx::Error) {
+        let code = sqlstate(error).unwrap_or_else(|| "no SQLSTATE".to_owned());
+        let message = error
+            .as_database_error()
+            .map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        let count = if Fault::of(error) == Fault::Refused {
+            &mut self.report.failed
+        } else {
+            &mut self.report.retried
+        };
+        *count += 1;
+        self.tell(
+            due,
+            Verdict::Fail(format!("database refused: {code}: {message}")),
+        );
+    }
+
+    fn tell(&mut self, due: &Due, verdict: Verdict) {
+        self.audit.event(&PreviewedEvent {
+            event_id: due.event_id,
+            event_type: due.event_type.clone(),
+            verdict,
+        });
     }
 
     fn recipient(
@@ -339,6 +346,27 @@ impl Preview<'_> {
     }
 }
 
+async fn plan(connection: &mut PgConnection, due: &[Due]) -> Result<Vec<Planned>, sqlx::Error> {
+    let handlers = due
+        .iter()
+        .enumerate()
+        .filter_map(|(place, due)| match &due.fate {
+            Fate::Planned(kind, handler) => Some((place, *kind, handler)),
+            _ => None,
+        });
+    let mut wanted = Wanted::default();
+    for (_, _, handler) in handlers.clone() {
+        handler.wants(&mut wanted);
+    }
+    let names = look_up(connection, &wanted).await?;
+    Ok(handlers
+        .flat_map(|(place, kind, handler)| {
+            let plans = handler.plan(&names).into_iter();
+            plans.map(move |plan| (place, kind, plan))
+        })
+        .collect())
+}
+
 async fn peek(
     connection: &mut PgConnection,
     settings: &Settings,
@@ -357,21 +385,37 @@ async fn peek(
     )
     .fetch_all(Unnamed(connection))
     .await?;
-    let due = rows.into_iter().map(|row| Due {
-        event_id: row.event_id,
-        next_attempt_at: row.next_attempt_at,
-        verdict: row.verdict,
-        row: EventRow {
-            id: row.event_id,
-            event_type: row.event_type,
-            actor_id: row.actor_id,
-            project_id: row.project_id,
-            org_id: row.org_id,
-            resource_id: row.resource_id,
-            thread_id: row.thread_id,
-            meeting_id: row.meeting_id,
-            payload: row.payload,
-        },
+    let due = rows.into_iter().map(|row| {
+        let event_type = row.event_type.clone();
+        let fate = match (row.verdict.as_str(), EventType::from_name(&event_type)) {
+            ("claimed", Some(kind)) => {
+                let event = EventRow {
+                    id: row.event_id,
+                    event_type: row.event_type,
+                    actor_id: row.actor_id,
+                    project_id: row.project_id,
+                    org_id: row.org_id,
+                    resource_id: row.resource_id,
+                    thread_id: row.thread_id,
+                    meeting_id: row.meeting_id,
+                    payload: None,
+                };
+                match understand(kind, event, row.payload.as_deref()) {
+                    Ok(handler) => Fate::Planned(kind, handler),
+                    Err(invalid) => Fate::Invalid(invalid),
+                }
+            }
+            ("expired", _) => Fate::Expired,
+            ("given_up", _) => Fate::GivenUp,
+            ("gone", _) => Fate::Gone,
+            _ => Fate::Unhandled,
+        };
+        Due {
+            event_id: row.event_id,
+            next_attempt_at: row.next_attempt_at,
+            event_type,
+            fate,
+        }
     });
     Ok(due.collect())
 }

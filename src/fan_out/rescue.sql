@@ -13,8 +13,10 @@ rescued AS (
     UPDATE notification_processing np
        SET processing_status = CASE WHEN coalesce(np.retry_count, 0) + 1 >= $2 THEN 'failed' ELSE 'pending' END,
            completed_at = CASE WHEN coalesce(np.retry_count, 0) + 1 >= $2 THEN now() END,
-           error_message = 'stuck: claimed by ' || coalesce(np.processor_id, 'an older job')
-               || ', which never settled it',
+           error_message = CASE WHEN np.error_message LIKE 'stuck: %' THEN np.error_message
+               ELSE 'stuck: claimed by ' || coalesce(np.processor_id, 'an older job')
+                    || ', which never settled it'
+                    || coalesce('; last error: ' || np.error_message, '') END,
            claim_token = NULL
       FROM stuck
      WHERE np.event_id = stuck.event_id

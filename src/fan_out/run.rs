@@ -1,23 +1,23 @@
 //! One run: rescue what is stuck, then batch after batch until nothing is due.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::claim::{Claim, ClaimedEvent, claim};
-use super::names::look_up;
 use super::report::FanOutReport;
 use super::rescue::rescue;
-use super::write::{EventError, Prepared, Resolution, write};
+use super::write::{charge, write};
 use crate::db::{Access, Database, Fault, Session, sqlstate};
 use crate::domain::backoff;
-use crate::domain::event::InvalidEvent;
-use crate::handlers::{EventType, Handler, Names, Wanted};
 
 /// The same batch is written this often where other transactions are in its way, or the connection
 /// is lost.
 const WRITE_TRIES: u32 = 4;
+/// A server that is silent for this long after its own time limit is gone.
+const SILENCE: Duration = Duration::from_secs(15);
 /// A server that goes away, as for a restart, is waited for this long.
 const RECONNECT_FOR: Duration = Duration::from_secs(30);
 
@@ -88,19 +88,22 @@ impl Run<'_> {
                 self.report.stopped_early = true;
                 return Ok(());
             }
-            let claimed = match self.claim(first, left).await {
-                Ok(claimed) => claimed,
-                Err(error) if Fault::of(&error) == Fault::Unreachable && !first => {
-                    self.reconnect().await?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
+            let claim = match self.claim(first, left).await {
+                Ok(claim) => claim,
+                Err(error) => match Fault::of(&error) {
+                    Fault::Unreachable if !first => {
+                        self.reconnect(stop).await?;
+                        continue;
+                    }
+                    Fault::Contended => continue,
+                    _ => return Err(error.into()),
+                },
             };
             first = false;
-            let Some((token, events)) = claimed else {
+            if claim.is_empty() {
                 return Ok(());
-            };
-            self.settle(token, events, &is_over).await?;
+            }
+            self.settle(claim, stop, &is_over).await?;
             progress(&self.report);
         }
     }
@@ -108,8 +111,11 @@ impl Run<'_> {
     /// How many events the next claim may take.
     fn left(&self) -> i64 {
         let batch = u64::from(self.settings.batch_size);
-        let done =
-            self.report.events + self.report.failed + self.report.retried + self.report.lost_claims;
+        let done = self.report.events
+            + self.report.failed
+            + self.report.retried
+            + self.report.expired
+            + self.report.lost_claims;
         let left = self
             .settings
             .limit
@@ -117,65 +123,43 @@ impl Run<'_> {
         left.min(batch).cast_signed()
     }
 
-    /// Claims the next batch and plans it; `None`: nothing was due. The first claim follows the
-    /// rescue, in one transaction.
-    async fn claim(
-        &mut self,
-        first: bool,
-        at_most: i64,
-    ) -> Result<Option<(i64, Vec<Prepared>)>, sqlx::Error> {
-        if self.session.is_none() {
-            self.session = Some(self.database.connect().await?);
-        }
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed);
+    /// Claims the next batch. The first claim follows the rescue, in one transaction.
+    async fn claim(&mut self, first: bool, at_most: i64) -> Result<Claim, sqlx::Error> {
+        let session = match &mut self.session {
+            Some(session) => session,
+            none => none.insert(self.database.connect().await?),
         };
-        let mut transaction = session.begin(Access::ReadWrite).await?;
-        let rescued = if first {
-            Some(rescue(&mut transaction, self.settings).await?)
-        } else {
-            None
-        };
-        let Claim {
-            token,
-            events,
-            expired,
-            unhandled,
-        } = claim(&mut transaction, self.settings, at_most).await?;
-        let found = events.len() + expired.len() + unhandled.len();
-        let parsed: Vec<_> = events.into_iter().map(Parsed::new).collect();
-        let mut wanted = Wanted::default();
-        for handler in parsed
-            .iter()
-            .filter_map(|event| event.handler.as_ref().ok())
-        {
-            handler.wants(&mut wanted);
-        }
-        let names = if parsed.is_empty() {
-            Names::default()
-        } else {
-            look_up(&mut transaction, &wanted).await?
-        };
-        transaction.commit().await?;
+        let settings = self.settings;
+        let (rescued, claim) = within(settings, async {
+            let mut transaction = session.begin(Access::ReadWrite).await?;
+            let rescued = if first {
+                Some(rescue(&mut transaction, settings).await?)
+            } else {
+                None
+            };
+            let claim = claim(&mut transaction, settings, at_most).await?;
+            transaction.commit().await?;
+            Ok((rescued, claim))
+        })
+        .await?;
 
         if let Some(rescued) = rescued {
             self.report.rescued += rescued.put_back;
             self.report.failed += rescued.given_up;
             self.report.unhandled_types.extend(rescued.unhandled);
         }
-        for event_id in &expired {
+        for event_id in &claim.expired {
             tracing::warn!(event_id, "expired: pending for longer than the age limit");
         }
-        self.report.expired += expired.len() as u64;
-        self.report.unhandled_types.extend(unhandled);
-        if found == 0 {
-            return Ok(None);
+        for event_id in &claim.gone {
+            tracing::warn!(event_id, "the event is gone, or hidden from the job's role");
         }
-        let events = parsed
-            .into_iter()
-            .map(|event| event.prepare(&names))
-            .collect();
-        Ok(Some((token, events)))
+        self.report.expired += claim.expired.len() as u64;
+        self.report.failed += claim.gone.len() as u64;
+        self.report
+            .unhandled_types
+            .extend(claim.unhandled.iter().cloned());
+        Ok(claim)
     }
 
     /// Writes a batch. Where the database refuses it, it is halved until the offender stands
@@ -185,8 +169,8 @@ impl Run<'_> {
     /// once it is told to stop, the rest is left for a later run to rescue.
     async fn settle(
         &mut self,
-        token: i64,
-        events: Vec<Prepared>,
+        claim: Claim,
+        stop: &CancellationToken,
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), RunFailed> {
         let started = Instant::now();
@@ -195,6 +179,7 @@ impl Run<'_> {
             self.report.merged,
             self.report.emails,
         );
+        let Claim { token, events, .. } = claim;
         let (first, last, count) = (
             events.first().map(|event| event.event_id),
             events.last().map(|event| event.event_id),
@@ -205,7 +190,7 @@ impl Run<'_> {
             if part.is_empty() {
                 continue;
             }
-            let Err(error) = self.write(token, &part, is_over).await else {
+            let Err(error) = self.write(token, &part, stop, is_over).await else {
                 continue;
             };
             if self.session.is_none() {
@@ -218,8 +203,7 @@ impl Run<'_> {
                 let later = part.split_off(part.len() / 2);
                 parts.extend([later, part]);
             } else {
-                part[0].resolution = self.charge(&part[0], &error);
-                self.write(token, &part, is_over).await?;
+                self.charge(token, &part[0], &error, stop).await?;
             }
         }
         if count > 0 {
@@ -246,7 +230,8 @@ impl Run<'_> {
     async fn write(
         &mut self,
         token: i64,
-        part: &[Prepared],
+        part: &[ClaimedEvent],
+        stop: &CancellationToken,
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), sqlx::Error> {
         let mut tries = 1;
@@ -255,7 +240,7 @@ impl Run<'_> {
                 self.session = Some(self.database.connect().await?);
                 continue;
             };
-            let error = match write(session, token, part).await {
+            let error = match within(self.settings, write(session, token, part)).await {
                 Ok(report) => {
                     self.add(report);
                     return Ok(());
@@ -265,7 +250,7 @@ impl Run<'_> {
             let fault = Fault::of(&error);
             let code = sqlstate(&error);
             if fault == Fault::Unreachable {
-                self.reconnect().await?;
+                self.reconnect(stop).await?;
             }
             let again = match fault {
                 Fault::Contended | Fault::Unreachable => true,
@@ -282,7 +267,7 @@ impl Run<'_> {
     }
 
     /// Opens another connection, waiting for a server that is away.
-    async fn reconnect(&mut self) -> Result<(), sqlx::Error> {
+    async fn reconnect(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         self.session = None;
         tracing::warn!("lost the connection; trying again");
         let since = Instant::now();
@@ -297,7 +282,8 @@ impl Run<'_> {
                 }
                 Err(error)
                     if Fault::of(&error) != Fault::Unreachable
-                        || since.elapsed() >= RECONNECT_FOR =>
+                        || since.elapsed() >= RECONNECT_FOR
+                        || stop.is_cancelled() =>
                 {
                     return Err(error);
                 }
@@ -306,27 +292,52 @@ impl Run<'_> {
         }
     }
 
-    /// What becomes of an event that the database would not take.
-    fn charge(&self, event: &Prepared, error: &sqlx::Error) -> Resolution {
-        let code = sqlstate(error).unwrap_or_else(|| "no SQLSTATE".to_owned());
-        let what = error
-            .as_database_error()
-            .map_or_else(|| error.to_string(), |error| error.message().to_owned());
-        let permanent = match Fault::of(error) {
-            Fault::Refused => true,
-            Fault::Contended => code.starts_with("23"),
-            Fault::Unreachable | Fault::Blocked | Fault::Other => false,
+    /// Charges an event that the database would not take. Where not even that can be written, it
+    /// is left to the rescue, and the run goes on with the others.
+    async fn charge(
+        &mut self,
+        token: i64,
+        event: &ClaimedEvent,
+        error: &sqlx::Error,
+        stop: &CancellationToken,
+    ) -> Result<(), RunFailed> {
+        let refusal = Refusal::of(error, event.attempt, self.settings.max_attempts);
+        let retry_after = refusal
+            .is_retried
+            .then(|| backoff::delay(event.attempt, rand::random()).as_secs_f64());
+        tracing::warn!(
+            event_id = event.event_id,
+            event_type = event.event_type.name(),
+            attempt = event.attempt,
+            retry_after_seconds = retry_after,
+            // The database's words may repeat a value of the row: they are for its table only.
+            "{}",
+            refusal.for_log,
+        );
+        let Some(session) = &mut self.session else {
+            return Ok(());
         };
-        let spent = event.attempt >= self.settings.max_attempts;
-        Resolution::Unsuccessful {
-            error: EventError::Refused {
-                gave_up: spent && !permanent,
-                sqlstate: code,
-                message: what,
-            },
-            retry_after: (!permanent && !spent)
-                .then(|| backoff::delay(event.attempt, rand::random()).as_secs_f64()),
+        let text = &refusal.for_table;
+        let charged = within(
+            self.settings,
+            charge(session, token, event.event_id, text, retry_after),
+        )
+        .await;
+        match charged {
+            Ok(()) if refusal.is_retried => self.report.retried += 1,
+            Ok(()) => self.report.failed += 1,
+            Err(error) => {
+                if Fault::of(&error) == Fault::Unreachable {
+                    self.reconnect(stop).await?;
+                }
+                tracing::warn!(
+                    event_id = event.event_id,
+                    sqlstate = sqlstate(&error),
+                    "could not be charged either; left to the rescue"
+                );
+            }
         }
+        Ok(())
     }
 
     fn add(&mut self, part: FanOutReport) {
@@ -350,42 +361,50 @@ impl Run<'_> {
     }
 }
 
-/// A claimed event after parsing, and before the names are known.
-struct Parsed {
-    event_id: i64,
-    event_type: EventType,
-    attempt: u32,
-    handler: Result<Box<dyn Handler>, InvalidEvent>,
+/// How an event that the database would not take is settled.
+struct Refusal {
+    is_retried: bool,
+    for_log: String,
+    for_table: String,
 }
 
-impl Parsed {
-    fn new(event: ClaimedEvent) -> Self {
-        let ClaimedEvent {
-            event_type,
-            row,
-            attempt,
-        } = event;
-        Self {
-            event_id: row.id,
-            event_type,
-            attempt,
-            handler: event_type.parse(&row),
-        }
-    }
-
-    fn prepare(self, names: &Names) -> Prepared {
-        let resolution = match self.handler {
-            Ok(handler) => Resolution::Effects(handler.plan(names)),
-            Err(invalid) => Resolution::Unsuccessful {
-                error: EventError::Invalid(invalid),
-                retry_after: None,
-            },
+impl Refusal {
+    fn of(error: &sqlx::Error, attempt: u32, max_attempts: u32) -> Self {
+        let code = sqlstate(error);
+        let permanent = match Fault::of(error) {
+            Fault::Refused => true,
+            Fault::Contended => code.as_ref().is_some_and(|code| code.starts_with("23")),
+            Fault::Unreachable | Fault::Blocked | Fault::Other => false,
         };
-        Prepared {
-            event_id: self.event_id,
-            event_type: self.event_type,
-            attempt: self.attempt,
-            resolution,
+        let spent = attempt >= max_attempts;
+        let code = code.map_or_else(
+            || "no SQLSTATE".to_owned(),
+            |code| format!("SQLSTATE {code}"),
+        );
+        let for_log = if spent && !permanent {
+            format!("out of attempts: database refused: {code}")
+        } else {
+            format!("database refused: {code}")
+        };
+        let message = error
+            .as_database_error()
+            .map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        Self {
+            is_retried: !permanent && !spent,
+            for_table: format!("{for_log}: {message}"),
+            for_log,
         }
     }
+}
+
+/// Work on the connection, given up where the server has fallen silent: it ends each statement by
+/// itself before this.
+async fn within<T>(
+    settings: &Settings,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let most = settings.stuck_after + SILENCE;
+    tokio::time::timeout(most, work)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }

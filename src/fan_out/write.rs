@@ -1,88 +1,32 @@
-//! Writing what was planned and settling the events, in one fenced transaction.
-
-use std::borrow::Cow;
+//! Writing what is planned and settling the events, in one fenced transaction.
 
 use serde::Serialize;
 use sqlx::types::Json;
 
+use super::claim::ClaimedEvent;
+use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{PlanRow, with_resolve};
 use crate::db::{Access, Session, Unnamed};
-use crate::domain::event::InvalidEvent;
 use crate::domain::plan::{InApp, Plan};
-use crate::handlers::EventType;
+use crate::handlers::{Names, Wanted};
 
-/// A claimed event with what is to become of it.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) event_id: i64,
-    pub(super) event_type: EventType,
-    /// 1 for the first.
-    pub(super) attempt: u32,
-    pub(super) resolution: Resolution,
-}
+const WRITE_EACH: &str = with_resolve!("write_each.sql");
+const WRITE_COALESCED: &str = with_resolve!("write_coalesced.sql");
 
-/// What is to become of an event.
-#[derive(Debug)]
-pub(super) enum Resolution {
-    /// It completes with these effects.
-    Effects(Vec<Plan>),
-    /// It fails, or waits for another attempt.
-    Unsuccessful {
-        /// For a person to read.
-        error: EventError,
-        /// Seconds until the next attempt; `None`: there is none.
-        retry_after: Option<f64>,
-    },
-}
-
-/// Why an event did not succeed.
-#[derive(Debug)]
-pub(super) enum EventError {
-    /// Its handler can't understand it; says nothing of the values in it.
-    Invalid(InvalidEvent),
-    /// The database would not take its effects.
-    Refused {
-        /// Stands before the code where no attempt is left.
-        gave_up: bool,
-        sqlstate: String,
-        /// The database's words, which may repeat a value.
-        message: String,
-    },
-}
-
-impl EventError {
-    /// For `error_message`.
-    fn text(&self) -> String {
-        match self {
-            Self::Invalid(invalid) => invalid.to_string(),
-            Self::Refused { message, .. } => format!("{}: {message}", self.log()),
-        }
-    }
-
-    /// For the log.
-    fn log(&self) -> String {
-        match self {
-            Self::Invalid(invalid) => invalid.to_string(),
-            Self::Refused {
-                gave_up, sqlstate, ..
-            } => {
-                let refused = format!("database refused: SQLSTATE {sqlstate}");
-                if *gave_up {
-                    format!("out of attempts: {refused}")
-                } else {
-                    refused
-                }
-            }
-        }
-    }
+/// An event whose claim is still ours.
+struct Held {
+    event_id: i64,
+    /// Whether it waits to be settled. If not, an earlier try of ours has done it.
+    is_open: bool,
+    /// Seconds since it occurred.
+    latency: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
-struct Unsuccessful {
+struct Invalid {
     event_id: i64,
     error: String,
-    retry_after: Option<f64>,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -100,55 +44,57 @@ struct Coalesced {
     suppressed: i64,
 }
 
-const WRITE_EACH: &str = with_resolve!("write_each.sql");
-const WRITE_COALESCED: &str = with_resolve!("write_coalesced.sql");
-
-/// An event that is still ours, with the seconds since it occurred.
-struct Held {
-    event_id: i64,
-    latency: Option<f64>,
-}
-
 /// Writes and settles the events given (ascending) under the claim's token. An error leaves
 /// everything as it was; so does a claim that is no longer ours, event by event.
+///
+/// Names are read here and not with the claim: a row that can't be read is the fault of the events
+/// that ask for it, and found like any other.
 pub(super) async fn write(
     session: &mut Session,
     token: i64,
-    events: &[Prepared],
+    events: &[ClaimedEvent],
 ) -> Result<FanOutReport, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
     let mut transaction = session.begin(Access::ReadWrite).await?;
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
         .fetch_all(Unnamed(&mut transaction))
         .await?;
+    let open: Vec<i64> = held
+        .iter()
+        .filter(|held| held.is_open)
+        .map(|held| held.event_id)
+        .collect();
+    let mine: Vec<_> = events
+        .iter()
+        .filter(|event| open.binary_search(&event.event_id).is_ok())
+        .collect();
     let mut report = FanOutReport {
         batches: 1,
         lost_claims: (ids.len() - held.len()) as u64,
         ..FanOutReport::default()
     };
-    let ids: Vec<i64> = held.iter().map(|held| held.event_id).collect();
-    let mine: Vec<_> = events
-        .iter()
-        .filter(|event| ids.binary_search(&event.event_id).is_ok())
-        .collect();
-    let plans: Vec<_> = mine.iter().flat_map(|event| split_plans(event)).collect();
+
+    let wanted = wanted(&mine);
+    let names = if wanted == Wanted::default() {
+        Names::default()
+    } else {
+        look_up(&mut transaction, &wanted).await?
+    };
+    let plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
     let (coalesced, each): (Vec<_>, Vec<_>) = plans
         .iter()
         .enumerate()
         .map(|(no, (event, plan))| PlanRow::new(no, event.event_id, event.event_type, plan))
         .partition(PlanRow::is_coalesced);
-    let unsuccessful: Vec<_> = mine
-        .iter()
-        .filter_map(|event| unsuccessful(event))
-        .collect();
+    let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
 
     let written: Each = sqlx::query_as(WRITE_EACH)
         .bind(Json(&each))
-        .bind(&ids)
-        .bind(Json(&unsuccessful))
+        .bind(&open)
+        .bind(Json(&invalid))
         .fetch_one(Unnamed(&mut transaction))
         .await?;
-    debug_assert_eq!(written.settled.unsigned_abs(), ids.len() as u64);
+    debug_assert_eq!(written.settled.unsigned_abs(), open.len() as u64);
     report.notifications = written.notifications.unsigned_abs();
     report.emails = written.emails.unsigned_abs();
     report.suppressed = written.suppressed.unsigned_abs();
@@ -162,72 +108,96 @@ pub(super) async fn write(
         report.suppressed += merging.suppressed.unsigned_abs();
     }
     transaction.commit().await?;
-    for (event, held) in mine.iter().zip(&held) {
-        tell(event, held.latency, &mut report);
+
+    // Those of an earlier try whose answer was lost are told of as well: they are settled.
+    for held in &held {
+        if let Ok(place) = ids.binary_search(&held.event_id) {
+            tell(&events[place], held.latency, &mut report);
+        }
     }
     Ok(report)
 }
 
+/// Settles one event that the database would not take, unless its claim is no longer ours.
+pub(super) async fn charge(
+    session: &mut Session,
+    token: i64,
+    event_id: i64,
+    error: &str,
+    retry_after: Option<f64>,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadWrite).await?;
+    sqlx::query_file!(
+        "src/fan_out/charge.sql",
+        event_id,
+        token,
+        error,
+        retry_after
+    )
+    .execute(Unnamed(&mut transaction))
+    .await?;
+    transaction.commit().await
+}
+
 /// Counts and logs an event that is settled for good.
-fn tell(event: &Prepared, latency: Option<f64>, report: &mut FanOutReport) {
+fn tell(event: &ClaimedEvent, latency: Option<f64>, report: &mut FanOutReport) {
     let (event_id, event_type) = (event.event_id, event.event_type.name());
-    match &event.resolution {
-        Resolution::Effects(_) => {
+    match &event.handler {
+        Ok(_) => {
             report.events += 1;
             report.latencies.extend(latency);
             tracing::debug!(event_id, event_type, "completed");
         }
-        Resolution::Unsuccessful { error, retry_after } => {
-            let count = if retry_after.is_some() {
-                &mut report.retried
-            } else {
-                &mut report.failed
-            };
-            *count += 1;
-            // The database's words may repeat a value of the row; they are for its table only.
-            tracing::warn!(
-                event_id,
-                event_type,
-                attempt = event.attempt,
-                retry_after_seconds = retry_after,
-                "{}",
-                error.log(),
-            );
+        Err(invalid) => {
+            report.failed += 1;
+            tracing::warn!(event_id, event_type, attempt = event.attempt, "{invalid}");
         }
     }
 }
 
-/// Coalescing plans are written apart: one that also mails becomes two.
-fn split_plans(event: &Prepared) -> Vec<(&Prepared, Cow<'_, Plan>)> {
-    let Resolution::Effects(plans) = &event.resolution else {
+fn wanted(events: &[&ClaimedEvent]) -> Wanted {
+    let mut wanted = Wanted::default();
+    for handler in events
+        .iter()
+        .filter_map(|event| event.handler.as_ref().ok())
+    {
+        handler.wants(&mut wanted);
+    }
+    wanted
+}
+
+/// What an event's handler plans. Coalescing plans are written apart: one that also mails becomes
+/// two.
+fn plans<'a>(event: &'a ClaimedEvent, names: &Names) -> Vec<(&'a ClaimedEvent, Plan)> {
+    let Ok(handler) = &event.handler else {
         return Vec::new();
     };
-    let mut split = Vec::with_capacity(plans.len());
-    for plan in plans {
+    let mut split = Vec::new();
+    for plan in handler.plan(names) {
         if matches!(plan.in_app, InApp::Coalesced { .. }) && plan.email.is_some() {
-            let told = Plan {
-                email: None,
-                ..plan.clone()
-            };
             let mailed = Plan {
                 in_app: InApp::None,
                 ..plan.clone()
             };
-            split.extend([(event, Cow::Owned(told)), (event, Cow::Owned(mailed))]);
+            split.push((event, mailed));
+            split.push((
+                event,
+                Plan {
+                    email: None,
+                    ..plan
+                },
+            ));
         } else {
-            split.push((event, Cow::Borrowed(plan)));
+            split.push((event, plan));
         }
     }
     split
 }
 
-fn unsuccessful(event: &Prepared) -> Option<Unsuccessful> {
-    match &event.resolution {
-        Resolution::Effects(_) => None,
-        Resolution::Unsuccessful { error, retry_after } => Some(Unsuccessful {
-            event_id: event.event_id,
-            error: error.text(),
-            retry_after: *retry_after,
-        }),
-    }
+fn invalid(event: &ClaimedEvent) -> Option<Invalid> {
+    let invalid = event.handler.as_ref().err()?;
+    Some(Invalid {
+        event_id: event.event_id,
+        error: invalid.to_string(),
+    })
 }

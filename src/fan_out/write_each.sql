@@ -1,5 +1,6 @@
 -- Follows resolve.sql, behind the fence: writes what stands for itself, and settles the events.
--- $2 the events, $3 why some of them did not succeed (a JSON array, see Unsuccessful).
+-- $2 the events, $3 those that no handler understands, and why (a JSON
+-- array, see Invalid).
 , told AS (
     INSERT INTO notifications (user_id, event_id, title, body, link_url, payload)
     SELECT d.user_id, d.event_id, p.title, p.body, p.link_url, p.payload
@@ -29,22 +30,16 @@ remembered AS (
        AND (d.in_app = 'deliver' OR d.email IN ('immediate', 'aggregated'))
      ORDER BY d.user_id, p.once_key
 ),
-unsuccessful AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset($3::jsonb)
-        AS u (event_id bigint, error text, retry_after double precision)
+invalid AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($3::jsonb) AS i (event_id bigint, error text)
 ),
 settled AS (
     UPDATE notification_processing np
-       SET processing_status = CASE
-               WHEN u.event_id IS NULL THEN 'completed'
-               WHEN u.retry_after IS NULL THEN 'failed'
-               ELSE 'pending' END,
-           completed_at = CASE WHEN u.retry_after IS NULL THEN now() END,
-           next_attempt_at = CASE WHEN u.retry_after IS NULL THEN np.next_attempt_at
-               ELSE now() + make_interval(secs => u.retry_after) END,
-           error_message = u.error
+       SET processing_status = CASE WHEN i.event_id IS NULL THEN 'completed' ELSE 'failed' END,
+           completed_at = now(),
+           error_message = i.error
       FROM unnest($2::bigint[]) AS mine (event_id)
-      LEFT JOIN unsuccessful u USING (event_id)
+      LEFT JOIN invalid i USING (event_id)
      -- The array keeps to the key's index, however small the table seems.
      WHERE np.event_id = mine.event_id AND np.event_id = ANY ($2)
     RETURNING 1

@@ -382,7 +382,7 @@ async fn an_event_deleted_after_the_claim() {
     assert_eq!(counts, [2, 1, 2]);
 }
 
-/// A lock that nobody lets go of for long: the run gives up, and the batch comes back by rescue.
+/// A lock that nobody lets go of for long: the event waits for another attempt, and says why.
 #[tokio::test]
 async fn a_table_that_stays_locked() {
     let stage = Stage::new(1).await;
@@ -394,18 +394,119 @@ async fn a_table_that_stays_locked() {
     // No statement outlives a claim.
     hasty.env("NOTIFY_FANOUT_STUCK_AFTER", "1s");
     let ended = Worker::start(&mut hasty).end().await;
-    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    assert_eq!(stage.db.state(stage.events[0]).await, "processing 0");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    insta::assert_snapshot!(stage.db.state(stage.events[0]).await, @"pending 0 database refused: SQLSTATE 57014: canceling statement due to statement timeout");
     hold.release().await;
+    stage.time_passes().await;
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.notifications), (1, 1));
+}
+
+/// PostgreSQL stores numbers and depths that the program can't hold: those events fail alone.
+#[tokio::test]
+async fn a_payload_beyond_all_bounds() {
+    let stage = Stage::new(5).await;
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    for (event, extra) in [(stage.events[1], "1e400"), (stage.events[3], &deep)] {
+        stage
+            .db
+            .execute(format!(
+                "UPDATE domain_events SET payload = payload || '{{\"extra\": {extra}}}' WHERE id = {event}"
+            ))
+            .await;
+    }
+    stage.db.cli(&["run", "--dry-run"]).success();
+    let event = stage.events[1].to_string();
+    stage.db.cli(&["explain", &event]).success();
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.failed), (3, 2));
+    insta::assert_snapshot!(stage.db.state(stage.events[1]).await, @"failed 0 invalid project_access_granted event: payload must be JSON of double-precision numbers, at most 127 levels deep");
+}
+
+/// Times that no calendar of the program holds, and a name that can't be read.
+#[tokio::test]
+async fn times_and_names_beyond_all_bounds() {
+    let mut stage = Stage::new(4).await;
+    let kickoff = stage.world.meeting("Kick-off", [stage.bo]).await;
+    let invited = stage.world.event("meeting_updated").meeting(kickoff).await;
+    for (event, time) in [(0, "infinity"), (1, "-infinity"), (2, "294276-12-31 23:00")] {
+        stage
+            .db
+            .execute(format!(
+                "UPDATE notification_processing SET occurred_at = '{time}' WHERE event_id = {0};
+                 UPDATE domain_events SET occurred_at = '{time}' WHERE id = {0};
+                 UPDATE meetings SET start_time = 'infinity'",
+                stage.events[event]
+            ))
+            .await;
+        stage
+            .db
+            .cli(&["explain", &stage.events[event].to_string()])
+            .success();
+    }
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.expired, report.failed), (4, 1, 0));
+    assert!(stage.db.state(invited).await.starts_with("completed"));
+    stage.db.cli(&["status"]).success();
+}
+
+/// A view of the application that fails for one of its rows.
+#[tokio::test]
+async fn a_name_that_cannot_be_read() {
+    let mut stage = Stage::new(6).await;
+    let offender = stage.events[3];
     stage
-        .db
-        .execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h'")
+        .world
+        .execute(format!(
+            "INSERT INTO projects SELECT gen_random_uuid(), 'Broken', owner_org_id FROM projects LIMIT 1;
+             ALTER TABLE projects RENAME TO all_projects;
+             CREATE VIEW projects AS SELECT id, CASE WHEN name = 'Broken' THEN (1 / (length(name) - 6))::text ELSE name END AS name, owner_org_id FROM all_projects;
+             GRANT SELECT ON projects TO PUBLIC;
+             UPDATE domain_events SET project_id = (SELECT id FROM all_projects WHERE name = 'Broken') WHERE id = {offender}"
+        ))
         .await;
     let report = stage.db.run().await;
-    assert_eq!(
-        (report.rescued, report.events, report.notifications),
-        (1, 1, 1)
+    assert_eq!((report.events, report.failed), (5, 1));
+    insta::assert_snapshot!(stage.db.state(offender).await, @"failed 0 database refused: SQLSTATE 22012: division by zero");
+    stage.assert_others_are_fine(offender).await;
+}
+
+/// What the role may not write is said of each event, and nothing is lost.
+#[tokio::test]
+async fn a_right_that_is_revoked() {
+    let stage = Stage::new(3).await;
+    let role = stage
+        .db
+        .text("SELECT grantee FROM information_schema.role_table_grants WHERE table_name = 'pending_emails' AND grantee LIKE 'notify%' LIMIT 1")
+        .await;
+    let revoke = format!(
+        "REVOKE ALL ON pending_emails FROM {role}; REVOKE ALL (event_id, user_id) ON pending_emails FROM {role}"
     );
+    stage.db.execute(revoke).await;
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.retried, report.failed), (0, 3, 0));
+    insta::assert_snapshot!(stage.db.state(stage.events[0]).await, @"pending 0 database refused: SQLSTATE 42501: permission denied for table pending_emails");
+}
+
+/// A row of the queue whose event is gone stands in nobody's way.
+#[tokio::test]
+async fn an_event_that_is_gone() {
+    let stage = Stage::new(3).await;
+    let gone = stage.events[0];
+    stage
+        .db
+        .execute(format!(
+            "ALTER TABLE notification_processing DROP CONSTRAINT notification_processing_event_id_fkey;
+             DELETE FROM domain_events WHERE id = {gone}"
+        ))
+        .await;
+    let settings = notify_fan_out::fan_out::Settings {
+        batch_size: 1,
+        ..stage.db.settings()
+    };
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.events, report.failed), (2, 1));
+    insta::assert_snapshot!(stage.db.state(gone).await, @"failed 0 the event is gone, or hidden from the job's role");
 }
 
 /// An application's function that fails for one document only.

@@ -10,7 +10,7 @@ SELECT now() AS "checked_at!",
                min(wait) FILTER (WHERE NOT is_due AND NOT is_unhandled) AS next_seconds,
                count(*) FILTER (WHERE was_tried AND NOT is_unhandled) AS retrying,
                max(age) AS oldest_seconds
-          FROM (SELECT greatest(extract(epoch FROM now() - coalesce(occurred_at, created_at)), 0)::float8,
+          FROM (SELECT greatest(extract(epoch FROM now() - greatest(least(coalesce(occurred_at, created_at), now()), '1970-01-01')), 0)::float8,
                        extract(epoch FROM next_attempt_at - now())::float8,
                        next_attempt_at <= now() OR coalesce(unhandled_type = ANY ($2), false),
                        next_attempt_at > now() AND coalesce(unhandled_type <> ALL ($2), false),

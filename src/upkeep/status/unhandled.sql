@@ -1,6 +1,6 @@
 -- Events that wait for a binary that knows their type. $1: the types with a handler.
 SELECT unhandled_type AS "event_type!", count(*) AS "events!",
-       greatest(max(extract(epoch FROM now() - coalesce(occurred_at, created_at))), 0)::float8 AS "oldest_seconds!",
+       greatest(max(extract(epoch FROM now() - greatest(least(coalesce(occurred_at, created_at), now()), '1970-01-01'))), 0)::float8 AS "oldest_seconds!",
        greatest(min(extract(epoch FROM next_attempt_at - now())), 0)::float8 AS "expires_seconds!"
   FROM notification_processing
  WHERE unhandled_type IS NOT NULL AND unhandled_type <> ALL ($1)

@@ -3,7 +3,11 @@
 SELECT count(*) AS "completed!",
        percentile_cont(ARRAY[0.5, 0.95, 0.99]::float8[]) WITHIN GROUP (ORDER BY latency) AS percentiles,
        extract(epoch FROM now() - min(completed_at))::float8 AS reaches_back_seconds
-  FROM (SELECT completed_at, greatest(extract(epoch FROM completed_at - occurred_at), 0)::float8 AS latency
+  FROM (SELECT completed_at,
+               -- Unknown, for a row of an older job or a time that is none.
+               CASE WHEN occurred_at BETWEEN '1970-01-01' AND '9999-12-31'
+                    THEN greatest(extract(epoch FROM completed_at - occurred_at), 0) END::float8
+                   AS latency
           FROM notification_processing
          WHERE processing_status = 'completed' AND completed_at > now() - make_interval(secs => $1)
          ORDER BY completed_at DESC
