@@ -2,6 +2,11 @@
 -- them as they are; an empty one gets the least that the job needs to run out of the box.
 
 DO $$
+DECLARE
+    -- What is made here, and was not there before.
+    made text[] := '{}';
+    target text;
+    client text;
 BEGIN
     IF to_regclass('profiles') IS NULL THEN
         CREATE TABLE profiles (
@@ -9,6 +14,7 @@ BEGIN
             email text NOT NULL,
             full_name text
         );
+        made := made || 'profiles'::text;
     END IF;
 
     IF to_regclass('orgs') IS NULL THEN
@@ -16,6 +22,7 @@ BEGIN
             id uuid PRIMARY KEY,
             name text NOT NULL
         );
+        made := made || 'orgs'::text;
     END IF;
 
     IF to_regclass('org_members') IS NULL THEN
@@ -25,6 +32,7 @@ BEGIN
             role text NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'member')),
             PRIMARY KEY (org_id, user_id)
         );
+        made := made || 'org_members'::text;
     END IF;
 
     IF to_regclass('projects') IS NULL THEN
@@ -33,6 +41,7 @@ BEGIN
             name text NOT NULL,
             owner_org_id uuid NOT NULL
         );
+        made := made || 'projects'::text;
     END IF;
 
     IF to_regclass('project_access_grants') IS NULL THEN
@@ -41,6 +50,7 @@ BEGIN
             user_id uuid NOT NULL,
             PRIMARY KEY (project_id, user_id)
         );
+        made := made || 'project_access_grants'::text;
     END IF;
 
     IF to_regclass('resources') IS NULL THEN
@@ -50,6 +60,7 @@ BEGIN
             project_id uuid,
             name text NOT NULL
         );
+        made := made || 'resources'::text;
     END IF;
 
     IF to_regclass('permissions') IS NULL THEN
@@ -59,6 +70,7 @@ BEGIN
             permission text NOT NULL CHECK (permission IN ('view', 'edit', 'none')),
             PRIMARY KEY (resource_id, user_id)
         );
+        made := made || 'permissions'::text;
     END IF;
 
     IF to_regclass('chat_threads') IS NULL THEN
@@ -67,6 +79,7 @@ BEGIN
             project_id uuid,
             topic text
         );
+        made := made || 'chat_threads'::text;
     END IF;
 
     IF to_regclass('chat_thread_participants') IS NULL THEN
@@ -76,6 +89,7 @@ BEGIN
             last_read_at timestamptz,
             PRIMARY KEY (thread_id, user_id)
         );
+        made := made || 'chat_thread_participants'::text;
     END IF;
 
     IF to_regclass('meetings') IS NULL THEN
@@ -85,6 +99,7 @@ BEGIN
             start_time timestamptz,
             project_id uuid
         );
+        made := made || 'meetings'::text;
     END IF;
 
     IF to_regclass('meeting_participants') IS NULL THEN
@@ -93,6 +108,7 @@ BEGIN
             user_id uuid NOT NULL,
             PRIMARY KEY (meeting_id, user_id)
         );
+        made := made || 'meeting_participants'::text;
     END IF;
 
     IF to_regclass('user_notification_preferences') IS NULL THEN
@@ -105,6 +121,7 @@ BEGIN
             status text NOT NULL CHECK (status IN ('muted', 'digest', 'immediate')),
             UNIQUE (user_id, scope_type, scope_id, event_type, channel)
         );
+        made := made || 'user_notification_preferences'::text;
     END IF;
 
     -- Who may see a document. The application's own rule wins; this one is: a permission row
@@ -128,6 +145,15 @@ BEGIN
                                SELECT FROM project_access_grants g
                                 WHERE g.project_id = r.project_id AND g.user_id = p_user_id))))
         $body$;
+    END IF;
+
+    -- Default privileges, as Supabase has them, open each new table to everyone on the web.
+    IF (SELECT count(*) = 2 FROM pg_roles WHERE rolname IN ('authenticated', 'service_role')) THEN
+        FOREACH target IN ARRAY made LOOP
+            FOR client IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+                EXECUTE format('REVOKE ALL ON %I FROM %I', target, client);
+            END LOOP;
+        END LOOP;
     END IF;
 END
 $$;

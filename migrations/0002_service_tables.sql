@@ -10,6 +10,7 @@ DECLARE
             SELECT FROM pg_constraint
              WHERE conrelid = to_regclass('profiles') AND contype = 'p')
         THEN 'REFERENCES profiles ON DELETE CASCADE' ELSE '' END;
+    client text;
 BEGIN
     IF to_regclass('domain_events') IS NULL THEN
         CREATE TABLE domain_events (
@@ -24,6 +25,15 @@ BEGIN
             payload jsonb,
             occurred_at timestamptz DEFAULT now()
         );
+        -- Who may write events decides what people are told: not everyone on the web, to whom
+        -- default privileges, as Supabase has them, open each new table.
+        IF (SELECT count(*) = 2 FROM pg_roles WHERE rolname IN ('authenticated', 'service_role')) THEN
+            FOR client IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+                EXECUTE format('REVOKE ALL ON domain_events FROM %I', client);
+                EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM %I',
+                    pg_get_serial_sequence('domain_events', 'id'), client);
+            END LOOP;
+        END IF;
     END IF;
 
     IF to_regclass('notification_processing') IS NULL THEN
@@ -103,6 +113,20 @@ ALTER TABLE notification_processing
     ADD COLUMN IF NOT EXISTS claim_token bigint,
     ADD COLUMN IF NOT EXISTS retried_at timestamptz,
     ADD COLUMN IF NOT EXISTS unhandled_type text;
+
+-- Nobody would ever claim a row without a status. Looked for only where there can be one.
+DO $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_attribute
+         WHERE attrelid = to_regclass('notification_processing')
+           AND attname = 'processing_status' AND NOT attnotnull)
+    THEN
+        UPDATE notification_processing SET processing_status = 'pending'
+         WHERE processing_status IS NULL;
+    END IF;
+END
+$$;
 
 COMMENT ON TABLE notification_processing IS 'Where each domain event stands on its way to notifications.';
 COMMENT ON COLUMN notification_processing.processing_status IS 'pending → processing → completed or failed; back to pending for another attempt.';

@@ -11,8 +11,10 @@ BEGIN
         CREATE OR REPLACE FUNCTION %1$s.enqueue_domain_events() RETURNS trigger
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
         BEGIN
-            INSERT INTO %1$s.notification_processing (event_id, occurred_at)
-            SELECT id, occurred_at FROM inserted
+            -- All that a row needs: an older table may lack the defaults.
+            INSERT INTO %1$s.notification_processing
+                (event_id, occurred_at, processing_status, retry_count, created_at, next_attempt_at)
+            SELECT id, occurred_at, 'pending', 0, now(), now() FROM inserted
             ON CONFLICT (event_id) DO NOTHING;
             RETURN NULL;
         END

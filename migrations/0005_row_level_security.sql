@@ -1,6 +1,9 @@
 -- Where people reach the database themselves, in the manner of PostgREST and Supabase (the roles
 -- authenticated and service_role exist), each sees and marks only his own. Elsewhere nothing is
 -- enforced. A table that has row level security or policies already keeps them.
+--
+-- What is the service's own is nobody's on the web: default privileges, as Supabase has them, would
+-- open each new table to all.
 
 DO $$
 DECLARE
@@ -12,6 +15,7 @@ DECLARE
     guarded boolean := (
         SELECT count(*) = 2 FROM pg_roles WHERE rolname IN ('authenticated', 'service_role'));
     target regclass;
+    client text;
 BEGIN
     IF NOT guarded THEN
         RETURN;
@@ -25,7 +29,10 @@ BEGIN
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', target);
         EXECUTE format('CREATE POLICY service_role_all ON %s TO service_role USING (true) WITH CHECK (true)', target);
         IF target = 'notifications'::regclass THEN
-            EXECUTE format('REVOKE ALL ON %s FROM authenticated', target);
+            -- Row level security does not stop TRUNCATE.
+            FOR client IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+                EXECUTE format('REVOKE ALL ON %s FROM %I', target, client);
+            END LOOP;
             EXECUTE format('GRANT SELECT, UPDATE (read_at) ON %s TO authenticated', target);
             EXECUTE format('CREATE POLICY own_read ON %s FOR SELECT TO authenticated USING (user_id = %s)', target, me);
             EXECUTE format('CREATE POLICY own_mark ON %s FOR UPDATE TO authenticated USING (user_id = %s) WITH CHECK (user_id = %s)', target, me, me);
@@ -34,6 +41,16 @@ BEGIN
             EXECUTE format('CREATE POLICY own_all ON %s TO authenticated USING (user_id = %s) WITH CHECK (user_id = %s)', target, me, me);
         END IF;
         EXECUTE format('GRANT ALL ON %s TO service_role', target);
+    END LOOP;
+
+    FOR client IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+        FOREACH target IN ARRAY ARRAY['notification_processing', 'pending_emails', 'notification_once', 'notify_fan_out_migrations']::regclass[] LOOP
+            IF NOT (SELECT relrowsecurity FROM pg_class WHERE oid = target)
+               AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = target) THEN
+                EXECUTE format('REVOKE ALL ON %s FROM %I', target, client);
+            END IF;
+        END LOOP;
+        EXECUTE format('REVOKE ALL ON SEQUENCE notification_claim_token_seq FROM %I', client);
     END LOOP;
 END
 $$;

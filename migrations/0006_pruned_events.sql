@@ -10,3 +10,18 @@ CREATE INDEX IF NOT EXISTS notification_pruned_event_ids_idx ON notification_pru
 COMMENT ON TABLE notification_pruned IS 'Events that were completed and whose processing rows were pruned. To be kept as long as the events.';
 COMMENT ON COLUMN notification_pruned.event_ids IS 'Each identifier in it had a completed processing row.';
 COMMENT ON COLUMN notification_pruned.completed_at IS 'When the last of them was completed.';
+
+-- As in 0005: nobody's on the web.
+DO $$
+DECLARE
+    client text;
+BEGIN
+    IF (SELECT count(*) = 2 FROM pg_roles WHERE rolname IN ('authenticated', 'service_role'))
+       AND NOT (SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass('notification_pruned'))
+    THEN
+        FOR client IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+            EXECUTE format('REVOKE ALL ON notification_pruned FROM %I', client);
+        END LOOP;
+    END IF;
+END
+$$;

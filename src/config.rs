@@ -47,7 +47,7 @@ pub enum LogFormat {
 }
 
 /// What `run` takes besides the environment.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct RunFlags {
     /// Show what a run would do, in a transaction that cannot write
     #[arg(long)]

@@ -38,8 +38,7 @@ Exit codes:
   3  events failed for good in this run
   4  the database is out of reach
   5  another instance is running, and this one was asked to be alone
-  6  the check found something to do (migrate --check, doctor)",
-    args_conflicts_with_subcommands = true
+  6  the check found something to do (migrate --check, doctor)"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -80,6 +79,13 @@ enum Command {
 /// Carries out a command.
 pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failure> {
     let format = cli.format;
+    // Not lost in silence: a run that was meant to be dry would write.
+    if cli.command.is_some() && cli.run != run::Arguments::default() {
+        return Err(Failure::Usage(
+            "flags of run don't go before a command; put them behind: notify-fan-out run --dry-run"
+                .to_owned(),
+        ));
+    }
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(arguments) => run::execute(arguments, source, format).await,
         Command::Explain(arguments) => explain::execute(arguments, source, format).await,

@@ -43,6 +43,9 @@ impl Database {
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err(InvalidUrl);
         }
+        if is_cut_short(url) {
+            return Err(InvalidUrl);
+        }
         let options: PgConnectOptions = url.parse().map_err(|_| InvalidUrl)?;
         let options = options
             .application_name("notify-fan-out")
@@ -81,8 +84,32 @@ impl Database {
 
 /// `DATABASE_URL` can't be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a PostgreSQL URL of the form postgres://user:password@host:5432/database")]
+#[error(
+    "not a PostgreSQL URL of the form postgres://user:password@host:5432/database; percent-encode \
+     special characters of user and password"
+)]
 pub struct InvalidUrl;
+
+/// Whether user or password hold a `/`, `?` or `#` as it is, which ends the part of the URL that they
+/// belong to: the rest of them would be taken for host and database, and be shown in messages.
+fn is_cut_short(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (path, query) = rest[end..].split_once('?').unwrap_or((&rest[end..], ""));
+    // An abstract socket's name begins with it.
+    let misplaced = |parameter: &str| {
+        parameter
+            .strip_prefix("host=@")
+            .unwrap_or(parameter)
+            .contains('@')
+    };
+    rest.contains('#') || path.contains('@') || query.split('&').any(misplaced)
+}
+
+/// What the server takes as a `statement_timeout`: 0 would be none at all, more than this an error.
+fn statement_timeout_ms(timeout: Duration) -> u128 {
+    timeout.as_millis().clamp(1, i32::MAX.unsigned_abs().into())
+}
 
 /// One open connection.
 #[derive(Debug)]
@@ -109,7 +136,7 @@ impl Session {
             "BEGIN {mode}; SET LOCAL jit = off; SET LOCAL lock_timeout = {}; \
              SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = '60s'",
             LOCK_TIMEOUT.as_millis(),
-            self.statement_timeout.as_millis(),
+            statement_timeout_ms(self.statement_timeout),
         );
         self.connection.begin_with(AssertSqlSafe(begin)).await
     }
@@ -117,5 +144,66 @@ impl Session {
     /// Says goodbye to the server.
     pub async fn close(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(url: &str) -> Result<Database, InvalidUrl> {
+        Database::new(&SecretString::from(url.to_owned()), Duration::from_mins(1))
+    }
+
+    #[test]
+    fn nothing_of_a_password_is_printed() {
+        for url in [
+            "postgres://me:12/hunter2@host:5432/db",
+            "postgres://me:hunter/2@host:5432/db",
+            "postgres://me:12?hunter2@host:5432/db",
+            "postgres://me:12?host=hunter2@host:5432/db",
+            "postgres://me:12?user=x&hunter2@host:5432/db",
+            "postgres://me:12#hunter2@host:5432/db",
+            "postgres://me:p@12/hunter2@host/db",
+            "postgres://me:12/hunter?2#x@host/db",
+            "postgres://host/db#hunter2",
+        ] {
+            let printed = match database(url) {
+                Ok(database) => format!("accepted: {}", database.describe()),
+                Err(error) => error.to_string(),
+            };
+            assert!(
+                printed.ends_with("; percent-encode special characters of user and password"),
+                "{url}: {printed}"
+            );
+            assert!(!printed.contains("hunter"), "{url}: {printed}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_or_belongs_there_is_understood() {
+        for (url, place) in [
+            (
+                "postgres://me:a%2Fb%3Fc%23d%40e@host:5433/db",
+                "host:5433/db",
+            ),
+            ("postgres://me:a@b@host/db?sslmode=require", "host:5432/db"),
+            (
+                "postgres://me@localhost/db?host=%2Ftmp%2Fpg",
+                "/tmp/pg:5432/db",
+            ),
+            ("postgres://me@localhost/db?host=@socket", "@socket:5432/db"),
+        ] {
+            let described = database(url).map(|database| database.describe());
+            assert_eq!(described.as_deref(), Ok(place), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_that_the_server_takes() {
+        let ms = |timeout| statement_timeout_ms(timeout);
+        assert_eq!(ms(Duration::from_micros(5)), 1);
+        assert_eq!(ms(Duration::from_mins(1)), 60_000);
+        assert_eq!(ms(Duration::from_hours(30 * 24)), 2_147_483_647);
     }
 }

@@ -184,8 +184,7 @@ async fn build(
 /// Deadlock, lock not available, an index of that name made in the meantime, or gone.
 fn is_in_anothers_way(error: &sqlx::Error) -> bool {
     match sqlstate(error).as_deref() {
-        // The last: two sessions that change the same entry of the catalogue.
-        Some("40P01" | "55P03" | "42P07" | "42704" | "XX000") => true,
+        Some("40P01" | "55P03" | "42P07" | "42704") => true,
         // A name that both enter into the catalogue at once; not rows that are doubled.
         Some("23505") => {
             error.as_database_error().and_then(|error| error.table()) == Some("pg_class")
@@ -262,8 +261,8 @@ async fn backfill_events(
              WHERE id > $1 ORDER BY id LIMIT $2
         ), added AS (
             INSERT INTO notification_processing
-                (event_id, occurred_at, next_attempt_at, processing_status, completed_at, error_message)
-            SELECT b.id, b.occurred_at, least(b.occurred_at, now()),
+                (event_id, occurred_at, next_attempt_at, retry_count, created_at, processing_status, completed_at, error_message)
+            SELECT b.id, b.occurred_at, least(b.occurred_at, now()), 0, now(),
                    CASE WHEN late THEN 'failed' ELSE 'pending' END,
                    CASE WHEN late THEN now() END,
                    CASE WHEN late THEN 'expired: older than the age limit when the job was adopted' END
@@ -301,19 +300,28 @@ async fn backfill_events(
     }
 }
 
-/// Remembers the nudges that an older job sent: each is sent once, ever.
+/// Remembers the nudges that an older job sent, in either way: each is sent once, ever. The keys are
+/// those that the handler makes.
 async fn backfill_once(session: &mut Session) -> Result<u64, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadWrite).await?;
     let added = sqlx::query(
         "INSERT INTO notification_once (user_id, once_key, event_id)
-         SELECT DISTINCT ON (n.user_id, k.once_key) n.user_id, k.once_key, n.event_id
+         SELECT DISTINCT ON (told.user_id, k.once_key) told.user_id, k.once_key, e.id
            FROM domain_events e
-           JOIN notifications n ON n.event_id = e.id
+           JOIN (SELECT user_id, event_id FROM notifications
+                 UNION ALL SELECT user_id, event_id FROM pending_emails) AS told ON told.event_id = e.id
+          CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(e.payload -> 'nudge_tier')
+                    WHEN 'string' THEN btrim(e.payload ->> 'nudge_tier', E' \\t\\n\\v\\f\\r')
+                    WHEN 'number' THEN trim_scale((e.payload ->> 'nudge_tier')::numeric)::text
+                END) AS t (tier)
           CROSS JOIN LATERAL (SELECT concat_ws(':', 'resume_incomplete_nudge', e.project_id,
-                     e.payload ->> 'resume_type', e.payload ->> 'nudge_tier')) AS k (once_key)
-          WHERE e.event_type = 'resume_incomplete_nudge' AND e.project_id IS NOT NULL
-            AND jsonb_typeof(e.payload) = 'object'
-          ORDER BY n.user_id, k.once_key, n.event_id
+                     e.payload ->> 'resume_type', t.tier)) AS k (once_key)
+          WHERE e.event_type::text = 'resume_incomplete_nudge' AND e.project_id IS NOT NULL
+            AND e.payload ->> 'resume_type' IN ('project', 'borrower')
+            -- What is longer, the handler refuses.
+            AND octet_length(t.tier) BETWEEN 1 AND 100
+            AND told.user_id IS NOT NULL
+          ORDER BY told.user_id, k.once_key, e.id
          ON CONFLICT DO NOTHING",
     )
     .execute(Unnamed(&mut transaction))

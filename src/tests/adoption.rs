@@ -568,3 +568,84 @@ async fn beside_a_running_application() {
     assert_eq!(report.online.backfilled_pending, 1);
     works(&db).await;
 }
+
+/// Older tables may demand what they have no default for, and rows may lack a status.
+#[tokio::test]
+async fn no_defaults() {
+    let event = format!(
+        "INSERT INTO domain_events (event_type, meeting_id) VALUES ('meeting_updated', '{}')",
+        id("meeting", "Old")
+    );
+    let meeting = format!(
+        "INSERT INTO meetings VALUES ('{}', 'Old', now(), NULL)",
+        id("meeting", "Old")
+    );
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB} {meeting};
+         DROP TABLE notification_processing;
+         CREATE TABLE notification_processing (event_id bigint PRIMARY KEY, processing_status text NOT NULL,
+            retry_count int NOT NULL, created_at timestamptz NOT NULL, next_attempt_at timestamptz NOT NULL);
+         {event}"
+    ))
+    .await;
+    assert_eq!(report.online.backfilled_pending, 1);
+    db.execute(event.clone()).await;
+    assert_eq!(db.run().await.events, 2);
+    works(&db).await;
+
+    let db = TestDatabase::empty().await;
+    db.execute(format!(
+        "{APPLICATION}{OLDER_JOB} {meeting};
+         ALTER TABLE notification_processing ALTER processing_status DROP NOT NULL, ALTER processing_status DROP DEFAULT;
+         {event}; INSERT INTO notification_processing (event_id) VALUES (1)"
+    ))
+    .await;
+    db.migrate().await;
+    db.execute(event).await;
+    assert_eq!(db.statuses().await["pending"], 2);
+    assert_eq!(db.run().await.events, 2);
+    works(&db).await;
+}
+
+/// However a nudge was sent and its tier was written, the handler knows it again.
+#[tokio::test]
+async fn nudges_that_were_only_mailed() {
+    let [olga, atlas] = [id("user", "Olga"), id("project", "Atlas")];
+    let nudge = |tier: &str| {
+        format!(
+            r#"{{"user_id": "{olga}", "resume_type": "project", "completion_percent": 10, "nudge_tier": {tier}}}"#
+        )
+    };
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         CREATE TYPE kind AS ENUM ('resume_incomplete_nudge', 'chat_message_sent', 'project_access_granted', 'document_uploaded');
+         ALTER TABLE domain_events ALTER event_type TYPE kind USING event_type::kind;
+         INSERT INTO domain_events (event_type, project_id, payload) VALUES
+            ('resume_incomplete_nudge', '{atlas}', '{0}'), ('resume_incomplete_nudge', '{atlas}', '{1}'),
+            ('resume_incomplete_nudge', '{atlas}', '{2}'), ('resume_incomplete_nudge', '{atlas}', '[]');
+         INSERT INTO notification_processing (event_id, processing_status) SELECT n, 'completed' FROM generate_series(1, 4) AS n;
+         INSERT INTO pending_emails (user_id, event_id, subject) SELECT '{olga}', n, 'Old' FROM generate_series(1, 2) AS n;
+         INSERT INTO notifications (user_id, event_id, title) VALUES ('{olga}', 3, 'Old'), ('{olga}', 4, 'Old')",
+        nudge("1.0"),
+        nudge(r#"" second\n""#),
+        nudge("3"),
+    ))
+    .await;
+    assert_eq!(report.online.backfilled_once, 3);
+    let mut world = db.world().await;
+    let olga = world.user("Olga").await;
+    let acme = world.org("Acme", [olga]).await;
+    world.project("Atlas", acme).await;
+    for tier in ["1", "\"second\"", "3.0", "4"] {
+        db.execute(format!(
+            "INSERT INTO domain_events (event_type, project_id, payload) VALUES ('resume_incomplete_nudge', '{atlas}', '{}')",
+            nudge(tier)
+        ))
+        .await;
+    }
+    let done = db.run().await;
+    assert_eq!(
+        (done.events, done.notifications, done.suppressed),
+        (4, 1, 3)
+    );
+}

@@ -61,7 +61,7 @@ async fn what_is_missing_is_named() {
         "DROP FUNCTION can_view;
          CREATE FUNCTION can_view(uuid, uuid) RETURNS text LANGUAGE sql AS 'SELECT ''yes''::text'",
     ).await, @"Problem tables: the function can_view(uuid, uuid) does not return a boolean");
-    insta::assert_snapshot!(after("DELETE FROM notify_fan_out_migrations WHERE version >= 5").await, @"Problem migrations: missing: 0005 row level security, 0006 pruned events");
+    insta::assert_snapshot!(after("DELETE FROM notify_fan_out_migrations WHERE version >= 5").await, @"Problem migrations: missing: 0005 row level security, 0006 pruned events, 0007 read for good");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod coalescing;
+mod command_line;
 mod doctor;
 mod dry_run;
 mod event_types;

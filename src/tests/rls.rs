@@ -147,3 +147,100 @@ async fn elsewhere_nothing_is_enforced() {
     assert_eq!(db.count("pg_policies").await, 0);
     assert_eq!(db.count("pg_class WHERE relrowsecurity").await, 0);
 }
+
+/// What a role may do with any table or sequence, besides what the service role may.
+async fn open_to(db: &TestDatabase<'_>, role: &str) -> Vec<String> {
+    db.texts(&format!(
+        "SELECT format('%s: %s', c.relname, string_agg(DISTINCT a.privilege_type, ' ' ORDER BY a.privilege_type))
+           FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'S')
+            AND c.relname NOT IN ('notifications_id_seq', 'pending_emails_id_seq')
+            AND a.grantee = '{role}'::regrole
+          GROUP BY c.relname ORDER BY c.relname"
+    ))
+    .await
+}
+
+/// Supabase's default privileges open each new table to everyone on the web.
+const OPEN: &str = "
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anon, authenticated, service_role;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO anon, authenticated, service_role;";
+
+#[tokio::test]
+async fn default_privileges_open_nothing() {
+    let server = Server::start();
+    let db = stage(&server, &format!("{ROLES}; CREATE ROLE anon; {OPEN}")).await;
+    assert_eq!(open_to(&db, "anon").await, [""; 0]);
+    assert_eq!(
+        open_to(&db, "authenticated").await,
+        [
+            "notifications: SELECT",
+            "user_notification_preferences: DELETE INSERT SELECT UPDATE"
+        ]
+    );
+    each_sees_only_his_own(&db).await;
+
+    // What was there before keeps what the application gave, but for the service's open tables.
+    let adopted = TestDatabase::empty_on(&server).await;
+    adopted
+        .execute(format!(
+            "{OPEN}
+             CREATE TABLE profiles (id uuid PRIMARY KEY, email text, full_name text);
+             CREATE TABLE domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL);
+             CREATE TABLE notification_processing (event_id bigint PRIMARY KEY, processing_status text NOT NULL);
+             CREATE TABLE pending_emails (id bigserial PRIMARY KEY, user_id uuid, event_id bigint, event_type text,
+                delivery_type text, project_id uuid, project_name text, subject text, body_data jsonb,
+                status text DEFAULT 'pending', created_at timestamptz DEFAULT now(), processed_at timestamptz);
+             ALTER TABLE pending_emails ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY theirs ON pending_emails FOR SELECT TO authenticated USING (false)"
+        ))
+        .await;
+    adopted.migrate().await;
+    let open = open_to(&adopted, "anon").await;
+    let tables: Vec<_> = open
+        .iter()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    assert_eq!(
+        tables,
+        [
+            "domain_events",
+            "domain_events_id_seq",
+            "pending_emails",
+            "profiles"
+        ]
+    );
+}
+
+/// Who may do nothing but mark as read closes what was merged: marked as unread again, it stands
+/// beside a newer one.
+#[tokio::test]
+async fn a_reader_marks_as_unread() {
+    let server = Server::start();
+    let db = stage(&server, ROLES).await;
+    let ada = id("user", "Ada");
+    let mark = async |read_at: &str| {
+        let statement = format!(
+            "SET ROLE authenticated; SELECT set_config('request.jwt.claim.sub', '{ada}', false);
+             UPDATE notifications SET read_at = {read_at}"
+        );
+        db.execute(statement).await;
+    };
+    mark("now()").await;
+    let mut world = db.world().await;
+    world
+        .event("chat_message_sent")
+        .thread(id("thread", "Budget"))
+        .await;
+    db.run().await;
+    mark("NULL").await;
+    let unread = format!("notifications WHERE user_id = '{ada}' AND read_at IS NULL");
+    assert_eq!(db.count(&unread).await, 2);
+    // Bo, who has read nothing, has one of both.
+    let bo = id("user", "Bo");
+    assert_eq!(
+        db.count(&format!("notifications WHERE user_id = '{bo}'"))
+            .await,
+        1
+    );
+}

@@ -1,0 +1,73 @@
+//! The real binary's flags and exit codes.
+
+use std::process::{Command, Stdio};
+
+use crate::harness::{TestDatabase, binary_at};
+
+/// The exit code of a command whose output nobody reads.
+fn unread(command: &mut Command) -> Option<i32> {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = command.stdout(writer).stderr(Stdio::null()).status();
+    status.expect("the binary").code()
+}
+
+#[tokio::test]
+async fn the_format_goes_before_and_behind_the_command() {
+    let db = TestDatabase::new().await;
+    for arguments in [
+        &["--format", "json", "status"][..],
+        &["status", "--format", "json"],
+        &["--format=json", "run"],
+        &["--format", "json"],
+    ] {
+        let output = db.cli(arguments).success().get_output().stdout.clone();
+        let parsed = serde_json::from_slice::<serde_json::Value>(&output);
+        assert!(parsed.is_ok(), "{arguments:?}: {parsed:?}");
+    }
+}
+
+#[tokio::test]
+async fn flags_of_run_are_refused_before_a_command() {
+    let db = TestDatabase::new().await;
+    db.execute("INSERT INTO domain_events (event_type) VALUES ('meeting_reminder')")
+        .await;
+    for arguments in [
+        &["--dry-run", "status"][..],
+        &["--dry-run", "run"],
+        &["--limit", "1", "--format", "json", "retry", "--all"],
+    ] {
+        let refused = db.cli(arguments).code(2);
+        let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        assert!(stderr.contains("flags of run"), "{arguments:?}: {stderr}");
+    }
+    assert_eq!(db.statuses().await["pending"], 1, "nothing was run");
+    db.cli(&["--dry-run"]).success();
+}
+
+#[tokio::test]
+async fn a_closed_pipe_hides_no_failure() {
+    let db = TestDatabase::new().await;
+    assert_eq!(unread(db.binary().args(["--limit", "5"])), Some(0));
+    for format in ["text", "json"] {
+        let nowhere = "postgres://me@127.0.0.1:1/none";
+        let code = unread(binary_at(nowhere).args(["run", "--format", format]));
+        assert_eq!(code, Some(4), "{format}");
+        db.execute("INSERT INTO domain_events (event_type) VALUES ('meeting_reminder')")
+            .await;
+        let code = unread(db.binary().args(["run", "--format", format]));
+        assert_eq!(code, Some(3), "{format}");
+    }
+    db.execute("ALTER TABLE notification_processing RENAME claim_token TO gone")
+        .await;
+    assert_eq!(unread(db.binary().arg("run")), Some(1));
+}
+
+/// Longer than the server takes as a `statement_timeout`.
+#[tokio::test]
+async fn stuck_after_a_month() {
+    let db = TestDatabase::new().await;
+    let mut command = db.binary();
+    command.env("NOTIFY_FANOUT_STUCK_AFTER", "30d").arg("run");
+    assert_cmd::Command::from_std(command).assert().success();
+}
