@@ -1,24 +1,34 @@
 //! Printing: aligned text for people, JSON for machines, colour on a terminal only.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
 
 use serde::Serialize;
 
 /// Prints a value as one JSON document on one line.
-pub(super) fn json(value: &impl Serialize) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    writeln!(out)
+pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+    print(|out| {
+        serde_json::to_writer(&mut *out, value)?;
+        writeln!(out)
+    })
 }
 
 /// Prints lines of text.
-pub(super) fn text(lines: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(lines.as_bytes())?;
-    if !lines.ends_with('\n') {
-        writeln!(out)?;
+pub(super) fn text(lines: &str) -> io::Result<()> {
+    print(|out| {
+        out.write_all(lines.as_bytes())?;
+        if !lines.ends_with('\n') {
+            writeln!(out)?;
+        }
+        out.flush()
+    })
+}
+
+/// Whoever closes the pipe, such as `head`, has seen enough: the exit code stays what it is.
+fn print(write: impl FnOnce(&mut StdoutLock<'_>) -> io::Result<()>) -> io::Result<()> {
+    match write(&mut io::stdout().lock()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     }
-    out.flush()
 }
 
 /// The colours of a terminal; none elsewhere, or where `NO_COLOR` asks for none.

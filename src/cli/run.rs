@@ -3,7 +3,7 @@
 mod dry;
 mod summary;
 
-use std::io::{ErrorKind, IsTerminal};
+use std::io::IsTerminal;
 use std::time::Instant;
 
 use clap::Args;
@@ -81,28 +81,20 @@ pub(super) async fn execute(
     let printed = summary::print(&report, seconds, result.is_err(), &settings, format, log);
     // How the run went counts for more than whether anyone heard of it.
     result.map_err(|failed| run_failure(&database, failed))?;
-    let status = if report.failed + report.expired > 0 {
+    printed?;
+    Ok(if report.failed + report.expired > 0 {
         ExitStatus::EventsFailed
     } else {
         ExitStatus::Success
-    };
-    whoever_reads(printed, status)
-}
-
-/// The exit code stays what it is where the reader of the output has gone.
-fn whoever_reads(printed: std::io::Result<()>, status: ExitStatus) -> Result<ExitStatus, Failure> {
-    match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(status),
-    }
+    })
 }
 
 fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
-    let printed = match format {
-        Format::Json => output::json(&serde_json::json!({ "not_alone": true })),
-        Format::Text => output::text("Another instance is running; nothing was done."),
-    };
-    whoever_reads(printed, ExitStatus::NotAlone)
+    match format {
+        Format::Json => output::json(&serde_json::json!({ "not_alone": true }))?,
+        Format::Text => output::text("Another instance is running; nothing was done.")?,
+    }
+    Ok(ExitStatus::NotAlone)
 }
 
 /// Host, process and a moment that tells apart processes of the same number.
