@@ -71,3 +71,47 @@ async fn stuck_after_a_month() {
     command.env("NOTIFY_FANOUT_STUCK_AFTER", "30d").arg("run");
     assert_cmd::Command::from_std(command).assert().success();
 }
+
+/// Each run adds to what the ones before it left in the file.
+#[tokio::test]
+async fn metrics_survive_between_runs() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let bo = world.user("Bo").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("job.prom");
+    for _ in 0..2 {
+        let event = world.event("project_access_revoked");
+        event
+            .payload(serde_json::json!({"affected_user_id": bo}))
+            .await;
+        let mut command = db.binary();
+        command.arg("run").env("NOTIFY_FANOUT_METRICS_FILE", &file);
+        assert_cmd::Command::from_std(command).assert().success();
+    }
+    let text = std::fs::read_to_string(&file).expect("the file");
+    for line in [
+        "notify_fan_out_runs_total{result=\"success\"} 2",
+        "notify_fan_out_events_total{outcome=\"completed\"} 2",
+        "notify_fan_out_notifications_total 2",
+        "notify_fan_out_event_latency_seconds_count 2",
+        "notify_fan_out_backlog_events 0",
+        "# TYPE notify_fan_out_event_latency_seconds histogram",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    assert!(!folder.path().join("job.prom.new").exists());
+}
+
+/// Another instance that was asked to be alone holds the lock.
+#[tokio::test]
+async fn alone_or_not_at_all() {
+    let db = TestDatabase::new().await;
+    let hold = db
+        .hold("SELECT pg_advisory_xact_lock(31084793213384962)")
+        .await;
+    db.cli(&["run", "--alone"]).code(5);
+    db.cli(&["run"]).success();
+    hold.release().await;
+    db.cli(&["run", "--alone"]).success();
+}
