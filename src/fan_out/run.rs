@@ -16,6 +16,8 @@ use crate::domain::backoff;
 /// The same batch is written this often where other transactions are in its way, or the connection
 /// is lost.
 const WRITE_TRIES: u32 = 4;
+/// Pause before another try where another transaction was in the way.
+const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
 /// A server that is silent for this long after its own time limit is gone.
 const SILENCE: Duration = Duration::from_secs(15);
 /// A server that goes away, as for a restart, is waited for this long.
@@ -60,8 +62,8 @@ pub async fn run(
     };
     let result = run.until_empty(stop, progress).await;
     if let Some(session) = run.session.take() {
-        // The work is done; a server that is gone by now has said goodbye already.
-        let _ = session.close().await;
+        // The work is done; a server that is gone or silent by now needs no goodbye.
+        let _ = tokio::time::timeout(Duration::from_secs(1), session.close()).await;
     }
     (run.report, result)
 }
@@ -95,7 +97,10 @@ impl Run<'_> {
                         self.reconnect(stop).await?;
                         continue;
                     }
-                    Fault::Contended => continue,
+                    Fault::Contended => {
+                        tokio::time::sleep(CONTENDED_PAUSE).await;
+                        continue;
+                    }
                     _ => return Err(error.into()),
                 },
             };
@@ -261,7 +266,7 @@ impl Run<'_> {
                 return Err(error);
             }
             tracing::debug!(sqlstate = code, tries, "writing the batch again");
-            tokio::time::sleep(Duration::from_millis(20) * tries).await;
+            tokio::time::sleep(CONTENDED_PAUSE * tries).await;
             tries += 1;
         }
     }
@@ -324,8 +329,9 @@ impl Run<'_> {
         )
         .await;
         match charged {
-            Ok(()) if refusal.is_retried => self.report.retried += 1,
-            Ok(()) => self.report.failed += 1,
+            Ok(false) => self.report.lost_claims += 1,
+            Ok(true) if refusal.is_retried => self.report.retried += 1,
+            Ok(true) => self.report.failed += 1,
             Err(error) => {
                 if Fault::of(&error) == Fault::Unreachable {
                     self.reconnect(stop).await?;

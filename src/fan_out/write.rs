@@ -118,16 +118,17 @@ pub(super) async fn write(
     Ok(report)
 }
 
-/// Settles one event that the database would not take, unless its claim is no longer ours.
+/// Settles one event that the database would not take. `false`: its claim is no longer ours, and
+/// nothing was changed.
 pub(super) async fn charge(
     session: &mut Session,
     token: i64,
     event_id: i64,
     error: &str,
     retry_after: Option<f64>,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadWrite).await?;
-    sqlx::query_file!(
+    let charged = sqlx::query_file!(
         "src/fan_out/charge.sql",
         event_id,
         token,
@@ -136,7 +137,8 @@ pub(super) async fn charge(
     )
     .execute(Unnamed(&mut transaction))
     .await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(charged.rows_affected() == 1)
 }
 
 /// Counts and logs an event that is settled for good.
