@@ -7,5 +7,5 @@ DELETE FROM pg_statistic WHERE starelid = ANY (ARRAY['notifications', 'pending_e
 SELECT pg_stat_reset_single_table_counters(name::regclass)
   FROM unnest(ARRAY['notifications', 'pending_emails', 'notification_once', 'notification_processing'])
     AS name;
-INSERT INTO notification_processing (event_id, occurred_at)
-SELECT id, occurred_at FROM domain_events ORDER BY id;
+INSERT INTO notification_processing (event_id, occurred_at, thread_id)
+SELECT id, occurred_at, thread_id FROM domain_events ORDER BY id;

@@ -39,6 +39,11 @@ const INDEXES: &[Index] = &[
         name: "notification_processing_due_idx",
         definition: "INDEX CONCURRENTLY {name} ON notification_processing (next_attempt_at, event_id) WHERE processing_status = 'pending'",
     },
+    // What waits in a thread, for claiming it together.
+    Index {
+        name: "notification_processing_thread_idx",
+        definition: "INDEX CONCURRENTLY {name} ON notification_processing (thread_id, next_attempt_at, event_id) WHERE processing_status = 'pending' AND thread_id IS NOT NULL",
+    },
     // Claims under way, for rescue and status.
     Index {
         name: "notification_processing_claimed_idx",
@@ -257,12 +262,14 @@ async fn backfill_events(
     // now(), not the event's time, starts its retries; but the oldest are to be claimed first.
     let statement = format!(
         "WITH batch AS (
-            SELECT id, {occurred} AS occurred_at FROM domain_events
+            SELECT id, {occurred} AS occurred_at,
+                   CASE WHEN pg_typeof(thread_id) = 'uuid'::regtype THEN thread_id::text::uuid END AS thread_id
+              FROM domain_events
              WHERE id > $1 ORDER BY id LIMIT $2
         ), added AS (
             INSERT INTO notification_processing
-                (event_id, occurred_at, next_attempt_at, retry_count, created_at, processing_status, completed_at, error_message)
-            SELECT b.id, b.occurred_at, least(b.occurred_at, now()), 0, now(),
+                (event_id, occurred_at, thread_id, next_attempt_at, retry_count, created_at, processing_status, completed_at, error_message)
+            SELECT b.id, b.occurred_at, b.thread_id, least(b.occurred_at, now()), 0, now(),
                    CASE WHEN late THEN 'failed' ELSE 'pending' END,
                    CASE WHEN late THEN now() END,
                    CASE WHEN late THEN 'expired: older than the age limit when the job was adopted' END

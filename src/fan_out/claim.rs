@@ -43,18 +43,21 @@ impl Claim {
     }
 }
 
-/// Claims up to `at_most` due events, oldest first, passing over what others hold.
+/// Claims up to `oldest` due events, oldest first, and up to `companions` more that are due in the
+/// same threads, passing over what others hold.
 pub(super) async fn claim(
     connection: &mut PgConnection,
     settings: &Settings,
-    at_most: i64,
+    oldest: i64,
+    companions: i64,
 ) -> Result<Claim, sqlx::Error> {
     let rows = sqlx::query_file!(
         "src/fan_out/claim.sql",
-        at_most,
+        oldest,
         settings.processor_id,
         settings.max_event_age.as_secs_f64(),
         &handled_types(),
+        companions,
     )
     .fetch_all(Unnamed(connection))
     .await?;

@@ -1,14 +1,34 @@
--- Claims due events, oldest first, in one statement that commits before any work is done.
--- $1 at most this many, $2 who claims, $3 age limit in seconds, $4 the types with a handler.
-WITH due AS MATERIALIZED (
-    -- What is said to occur in the future is as young as can be.
-    SELECT event_id, least(coalesce(retried_at, occurred_at, created_at, now()), now())
-                     + make_interval(secs => $3) AS expires_at
+-- Claims due events, oldest first, in one statement that commits before any work is done; and with
+-- them what else is due in their threads, because it merges into the same notifications: written
+-- together, each reader's is written once, and two workers are not in each other's way.
+-- $1 at most this many of the oldest, $2 who claims, $3 age limit in seconds, $4 the types with a
+-- handler, $5 at most this many of the same threads.
+WITH oldest AS MATERIALIZED (
+    SELECT event_id, thread_id, coalesce(retried_at, occurred_at, created_at, now()) AS since
       FROM notification_processing
      WHERE processing_status = 'pending' AND next_attempt_at <= now()
      ORDER BY next_attempt_at, event_id
      LIMIT $1
        FOR UPDATE SKIP LOCKED
+),
+companion AS MATERIALIZED (
+    SELECT waiting.event_id, waiting.since
+      FROM (SELECT DISTINCT thread_id FROM oldest WHERE thread_id IS NOT NULL) AS thread
+     CROSS JOIN LATERAL (
+           SELECT event_id, coalesce(retried_at, occurred_at, created_at, now()) AS since
+             FROM notification_processing np
+            WHERE np.thread_id = thread.thread_id
+              AND processing_status = 'pending' AND next_attempt_at <= now()
+              AND event_id NOT IN (SELECT event_id FROM oldest)
+            ORDER BY next_attempt_at, event_id
+            LIMIT $5
+              FOR UPDATE SKIP LOCKED) AS waiting
+     LIMIT $5
+),
+due AS MATERIALIZED (
+    -- What is said to occur in the future is as young as can be.
+    SELECT event_id, least(since, now()) + make_interval(secs => $3) AS expires_at
+      FROM (SELECT event_id, since FROM oldest UNION ALL SELECT * FROM companion) AS both_kinds
 ),
 token AS MATERIALIZED (SELECT nextval('notification_claim_token_seq') AS value),
 judged AS MATERIALIZED (

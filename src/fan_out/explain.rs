@@ -106,7 +106,7 @@ pub async fn explain(
     user: Option<Uuid>,
 ) -> Result<Option<Explanation>, RunFailed> {
     let mut session = database.connect().await?;
-    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let Some(row) = sqlx::query_file!("src/fan_out/explain_event.sql", event_id)
         .fetch_optional(Unnamed(&mut transaction))
         .await?

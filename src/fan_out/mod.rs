@@ -7,6 +7,7 @@
 
 mod claim;
 mod explain;
+mod gather;
 mod names;
 mod outcome;
 mod preview;

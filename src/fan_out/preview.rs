@@ -103,7 +103,7 @@ pub async fn preview(
     audit: &mut dyn Audit,
 ) -> Result<FanOutReport, RunFailed> {
     let mut session = database.connect().await?;
-    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let mut preview = Preview {
         audit,
         report: FanOutReport::default(),

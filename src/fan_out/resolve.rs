@@ -16,35 +16,42 @@ macro_rules! with_resolve {
 pub(super) use with_resolve;
 
 /// One plan, in the columns of `resolve.sql`.
-#[derive(Debug, Default, Serialize)]
+// What is empty is left out: of some thirty columns a plan fills a third.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct PlanRow<'a> {
-    plan_no: usize,
+    pub(super) plan_no: usize,
+    /// The event, or the first of several.
     pub(super) event_id: i64,
-    event_type: &'static str,
-    event_alias: Option<&'static str>,
-    actor_id: Option<Uuid>,
-    audience: &'static str,
-    user_id: Option<Uuid>,
-    user_ids: Vec<Uuid>,
-    project_id: Option<Uuid>,
-    resource_id: Option<Uuid>,
-    org_id: Option<Uuid>,
-    thread_id: Option<Uuid>,
-    meeting_id: Option<Uuid>,
-    scope_project_id: Option<Uuid>,
-    scope_thread_id: Option<Uuid>,
-    in_app: bool,
-    title: Option<&'a str>,
-    body: Option<&'a str>,
-    link_url: Option<&'a str>,
-    payload: Option<&'a Map<String, Value>>,
-    coalesce_key: Option<&'a str>,
-    email: Option<&'static str>,
-    subject: Option<&'a str>,
-    body_data: Option<&'a Map<String, Value>>,
-    email_project_id: Option<Uuid>,
-    email_project_name: Option<&'a str>,
-    once_key: Option<&'a str>,
+    /// How many events it stands for.
+    pub(super) events: usize,
+    #[serde(skip)]
+    pub(super) last_event_id: i64,
+    pub(super) event_type: &'static str,
+    pub(super) event_alias: Option<&'static str>,
+    pub(super) actor_id: Option<Uuid>,
+    pub(super) audience: &'static str,
+    pub(super) user_id: Option<Uuid>,
+    pub(super) user_ids: Vec<Uuid>,
+    pub(super) project_id: Option<Uuid>,
+    pub(super) resource_id: Option<Uuid>,
+    pub(super) org_id: Option<Uuid>,
+    pub(super) thread_id: Option<Uuid>,
+    pub(super) meeting_id: Option<Uuid>,
+    pub(super) scope_project_id: Option<Uuid>,
+    pub(super) scope_thread_id: Option<Uuid>,
+    pub(super) in_app: bool,
+    pub(super) title: Option<&'a str>,
+    pub(super) body: Option<&'a str>,
+    pub(super) link_url: Option<&'a str>,
+    pub(super) payload: Option<&'a Map<String, Value>>,
+    pub(super) coalesce_key: Option<&'a str>,
+    pub(super) email: Option<&'static str>,
+    pub(super) subject: Option<&'a str>,
+    pub(super) body_data: Option<&'a Map<String, Value>>,
+    pub(super) email_project_id: Option<Uuid>,
+    pub(super) email_project_name: Option<&'a str>,
+    pub(super) once_key: Option<&'a str>,
 }
 
 /// Another name under which preference rows may speak of a type.
@@ -53,6 +60,11 @@ pub(super) fn alias(event_type: EventType) -> Option<&'static str> {
 }
 
 impl<'a> PlanRow<'a> {
+    /// The audience of all in a thread but `user_ids`.
+    pub(super) const THREAD: &'static str = "thread";
+    /// That of those in a thread that are among `user_ids`.
+    pub(super) const THREAD_AMONG: &'static str = "thread_among";
+
     /// Lays a plan out. `plan_no` is its place in the batch.
     pub(super) fn new(
         plan_no: usize,
@@ -63,6 +75,8 @@ impl<'a> PlanRow<'a> {
         let mut row = Self {
             plan_no,
             event_id,
+            events: 1,
+            last_event_id: event_id,
             event_type: event_type.name(),
             event_alias: alias(event_type),
             actor_id: plan.actor_id,
@@ -106,7 +120,7 @@ impl<'a> PlanRow<'a> {
                 self.project_id = Some(*project_id);
             }
             Audience::ThreadParticipants { thread_id, except } => {
-                self.audience = "thread";
+                self.audience = Self::THREAD;
                 self.thread_id = Some(*thread_id);
                 self.user_ids.clone_from(except);
             }

@@ -3,7 +3,7 @@
 -- `plan` and `decision`. $1: the plans, a JSON array (see PlanRow).
 WITH plan AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($1::jsonb) AS p (
-        plan_no int, event_id bigint, event_type text, event_alias text, actor_id uuid,
+        plan_no int, event_id bigint, events int, event_type text, event_alias text, actor_id uuid,
         audience text, user_id uuid, user_ids uuid[], project_id uuid, resource_id uuid,
         org_id uuid, thread_id uuid, meeting_id uuid,
         scope_project_id uuid, scope_thread_id uuid,
@@ -11,16 +11,18 @@ WITH plan AS MATERIALIZED (
         email text, subject text, body_data jsonb, email_project_id uuid, email_project_name text,
         once_key text)
 ),
--- UNION, not UNION ALL: a relation of the application may be a view that repeats people.
+-- UNION, not UNION ALL: a relation of the application may be a view that repeats people. Whether
+-- there is a row is asked with LIMIT 1: for EXISTS the planner may read all of a relation instead.
 candidate AS MATERIALIZED (
     SELECT p.plan_no, p.user_id, true AS belongs
       FROM plan p
      WHERE p.audience = 'user'
     UNION
-    SELECT p.plan_no, p.user_id, EXISTS (
-               SELECT FROM projects pr
+    SELECT p.plan_no, p.user_id, (
+               SELECT true FROM projects pr
                  JOIN org_members m ON m.org_id = pr.owner_org_id
-                WHERE pr.id = p.project_id AND m.user_id = p.user_id AND m.role = 'owner')
+                WHERE pr.id = p.project_id AND m.user_id = p.user_id AND m.role = 'owner'
+                LIMIT 1) IS NOT NULL
       FROM plan p
      WHERE p.audience = 'project_owner'
     UNION
@@ -29,9 +31,15 @@ candidate AS MATERIALIZED (
       JOIN chat_thread_participants t ON t.thread_id = p.thread_id
      WHERE p.audience = 'thread' AND t.user_id <> ALL (p.user_ids)
     UNION
-    SELECT p.plan_no, mentioned.user_id, EXISTS (
-               SELECT FROM chat_thread_participants t
-                WHERE t.thread_id = p.thread_id AND t.user_id = mentioned.user_id)
+    SELECT p.plan_no, t.user_id, true
+      FROM plan p
+      JOIN chat_thread_participants t ON t.thread_id = p.thread_id
+     WHERE p.audience = 'thread_among' AND t.user_id = ANY (p.user_ids)
+    UNION
+    SELECT p.plan_no, mentioned.user_id, (
+               SELECT true FROM chat_thread_participants t
+                WHERE t.thread_id = p.thread_id AND t.user_id = mentioned.user_id
+                LIMIT 1) IS NOT NULL
       FROM plan p
      CROSS JOIN LATERAL unnest(p.user_ids) AS mentioned (user_id)
      WHERE p.audience = 'mentioned'
@@ -58,14 +66,32 @@ candidate AS MATERIALIZED (
       JOIN org_members m ON m.org_id = coalesce(r.org_id, pr.owner_org_id)
      WHERE p.audience = 'project_viewers' AND m.role = 'owner'
 ),
--- The application's rule, called once per distinct pair.
+-- The application's rule, asked once for all distinct pairs.
 viewable AS MATERIALIZED (
-    SELECT pair.user_id, pair.resource_id, can_view(pair.user_id, pair.resource_id) AS allowed
-      FROM (SELECT DISTINCT c.user_id, p.resource_id
-              FROM candidate c
-              JOIN plan p USING (plan_no)
-             WHERE p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
-               AND c.user_id IS DISTINCT FROM p.actor_id) AS pair
+    SELECT seen.user_id, seen.resource_id
+      FROM (SELECT array_agg(user_id) AS users, array_agg(resource_id) AS resources
+              FROM (SELECT DISTINCT c.user_id, p.resource_id
+                      FROM candidate c
+                      JOIN plan p USING (plan_no)
+                     WHERE p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
+                       AND c.user_id IS DISTINCT FROM p.actor_id) AS pair) AS pairs
+     CROSS JOIN LATERAL can_view_many(pairs.users, pairs.resources) AS seen
+),
+-- Each person once, however many events of the batch concern him. Here and below OFFSET 0 keeps a
+-- look-up one by key: the planner, which can't tell how many there are, would rather join, and so
+-- read, whole tables.
+person AS MATERIALIZED (
+    SELECT c.user_id,
+           (SELECT true FROM profiles WHERE profiles.id = c.user_id LIMIT 1) AS is_known
+      FROM (SELECT DISTINCT user_id FROM candidate) AS c
+),
+wish AS MATERIALIZED (
+    SELECT person.user_id, u.scope_type, u.scope_id, u.event_type, u.channel, u.status
+      FROM person
+     CROSS JOIN LATERAL (
+           SELECT * FROM user_notification_preferences
+            WHERE user_notification_preferences.user_id = person.user_id
+              AND status IN ('muted', 'digest', 'immediate') OFFSET 0) AS u
 ),
 -- The row that decides, per person and channel, as four digits, most particular first: scope
 -- (thread, project, global), event type (exact, alias, any), channel (exact, any), status
@@ -77,7 +103,7 @@ preference AS MATERIALIZED (
            min(rule.code) FILTER (WHERE u.channel IN ('email', '*')) AS email_rule
       FROM candidate c
       JOIN plan p USING (plan_no)
-      JOIN user_notification_preferences u
+      JOIN wish u
         ON u.user_id = c.user_id
        AND u.event_type IN (p.event_type, p.event_alias, '*')
        AND (u.scope_type = 'global'
@@ -88,12 +114,9 @@ preference AS MATERIALIZED (
              + CASE u.event_type WHEN p.event_type THEN 100 WHEN '*' THEN 300 ELSE 200 END
              + CASE u.channel WHEN '*' THEN 20 ELSE 10 END
              + CASE u.status WHEN 'muted' THEN 1 WHEN 'digest' THEN 2 ELSE 3 END) AS rule (code)
-     WHERE u.status IN ('muted', 'digest', 'immediate')
      GROUP BY c.plan_no, c.user_id
 ),
--- What is there already: left by an older job, or by a plan for the same event and person. One
--- probe of the index per event, whatever the planner thinks of tables that grew since they were
--- last analyzed: OFFSET 0 keeps it from joining, and so from reading, all of them.
+-- What is there already: left by an older job, or by a plan for the same event and person.
 notified AS MATERIALIZED (
     SELECT event.event_id, found.user_id
       FROM (SELECT DISTINCT event_id FROM plan WHERE in_app) AS event
@@ -113,9 +136,9 @@ first_of_its_kind AS MATERIALIZED (
     SELECT DISTINCT ON (c.user_id, p.once_key) c.user_id, p.once_key, p.plan_no
       FROM candidate c
       JOIN plan p USING (plan_no)
-     WHERE p.once_key IS NOT NULL AND NOT EXISTS (
-               SELECT FROM notification_once o
-                WHERE o.user_id = c.user_id AND o.once_key = p.once_key)
+     WHERE p.once_key IS NOT NULL AND (
+               SELECT true FROM notification_once o
+                WHERE o.user_id = c.user_id AND o.once_key = p.once_key) IS NULL
      ORDER BY c.user_id, p.once_key, p.event_id, p.plan_no
 ),
 decision AS MATERIALIZED (
@@ -134,6 +157,7 @@ decision AS MATERIALIZED (
                 ELSE p.email END AS email
       FROM candidate c
       JOIN plan p USING (plan_no)
+      LEFT JOIN person ON person.user_id = c.user_id
       LEFT JOIN viewable ON viewable.user_id = c.user_id AND viewable.resource_id = p.resource_id
       LEFT JOIN preference ON preference.plan_no = c.plan_no AND preference.user_id = c.user_id
       LEFT JOIN notified ON notified.event_id = p.event_id AND notified.user_id = c.user_id
@@ -141,11 +165,10 @@ decision AS MATERIALIZED (
       LEFT JOIN first_of_its_kind once ON once.plan_no = c.plan_no AND once.user_id = c.user_id
      CROSS JOIN LATERAL (SELECT CASE
                WHEN c.user_id = p.actor_id THEN 'actor'
-               WHEN NOT EXISTS (SELECT FROM profiles person WHERE person.id = c.user_id)
-                    THEN 'unknown_person'
+               WHEN person.is_known IS NOT TRUE THEN 'unknown_person'
                WHEN NOT c.belongs THEN 'not_a_member'
                WHEN p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
-                    AND viewable.allowed IS NOT TRUE THEN 'may_not_view'
+                    AND viewable.user_id IS NULL THEN 'may_not_view'
                WHEN p.once_key IS NOT NULL AND once.plan_no IS NULL THEN 'told_once'
-           END) AS stop (reason)
+            END OFFSET 0) AS stop (reason)
 )

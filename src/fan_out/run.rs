@@ -113,36 +113,42 @@ impl Run<'_> {
         }
     }
 
-    /// How many events the next claim may take.
-    fn left(&self) -> i64 {
-        let batch = u64::from(self.settings.batch_size);
+    /// How many events the run may still take.
+    fn left(&self) -> u64 {
         let done = self.report.events
             + self.report.failed
             + self.report.retried
             + self.report.expired
             + self.report.lost_claims;
-        let left = self
-            .settings
+        self.settings
             .limit
-            .map_or(batch, |limit| limit.saturating_sub(done));
-        left.min(batch).cast_signed()
+            .map_or(u64::MAX, |limit| limit.saturating_sub(done))
     }
 
     /// Claims the next batch. The first claim follows the rescue, in one transaction.
-    async fn claim(&mut self, first: bool, at_most: i64) -> Result<Claim, sqlx::Error> {
+    async fn claim(&mut self, first: bool, at_most: u64) -> Result<Claim, sqlx::Error> {
         let session = match &mut self.session {
             Some(session) => session,
             none => none.insert(self.database.connect().await?),
         };
         let settings = self.settings;
+        let batch = u64::from(settings.batch_size);
+        let oldest = at_most.min(batch);
+        let companions = (at_most - oldest).min(batch);
         let (rescued, claim) = within(settings, async {
-            let mut transaction = session.begin(Access::ReadWrite).await?;
+            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
             let rescued = if first {
                 Some(rescue(&mut transaction, settings).await?)
             } else {
                 None
             };
-            let claim = claim(&mut transaction, settings, at_most).await?;
+            let claim = claim(
+                &mut transaction,
+                settings,
+                oldest.cast_signed(),
+                companions.cast_signed(),
+            )
+            .await?;
             transaction.commit().await?;
             Ok((rescued, claim))
         })

@@ -4,6 +4,7 @@ use serde::Serialize;
 use sqlx::types::Json;
 
 use super::claim::ClaimedEvent;
+use super::gather::gather;
 use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{PlanRow, with_resolve};
@@ -21,6 +22,8 @@ struct Held {
     is_open: bool,
     /// Seconds since it occurred.
     latency: Option<f64>,
+    /// Whether nobody was notified of it before.
+    is_fresh: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,7 +58,7 @@ pub(super) async fn write(
     events: &[ClaimedEvent],
 ) -> Result<FanOutReport, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
-    let mut transaction = session.begin(Access::ReadWrite).await?;
+    let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
         .fetch_all(Unnamed(&mut transaction))
         .await?;
@@ -86,6 +89,7 @@ pub(super) async fn write(
         .enumerate()
         .map(|(no, (event, plan))| PlanRow::new(no, event.event_id, event.event_type, plan))
         .partition(PlanRow::is_coalesced);
+    let coalesced = gathered(coalesced, &held);
     let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
 
     let written: Each = sqlx::query_as(WRITE_EACH)
@@ -139,6 +143,17 @@ pub(super) async fn charge(
     .await?;
     transaction.commit().await?;
     Ok(charged.rows_affected() == 1)
+}
+
+/// Coalescing plans, those of the same key in one as far as may be.
+fn gathered<'a>(rows: Vec<PlanRow<'a>>, held: &[Held]) -> Vec<PlanRow<'a>> {
+    let is_fresh = |event_id| {
+        held.binary_search_by_key(&event_id, |held| held.event_id)
+            .is_ok_and(|place| held[place].is_fresh)
+    };
+    let (fresh, others): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| is_fresh(row.event_id));
+    gather(fresh, others)
 }
 
 /// Counts and logs an event that is settled for good.

@@ -2,8 +2,9 @@
 -- reader and key. Comes last, and in one order, because here workers meet: a thread's readers
 -- are written by whoever has one of its messages.
 , gathered AS (
-    SELECT d.user_id, p.coalesce_key, count(*)::int AS events, min(d.event_id) AS first_event,
-           (array_agg(p.plan_no ORDER BY p.event_id DESC))[1] AS last_plan
+    -- Plans are numbered in the order of their events: the last one has the words.
+    SELECT d.user_id, p.coalesce_key, sum(p.events)::int AS events, min(d.event_id) AS first_event,
+           max(p.plan_no) AS last_plan
       FROM decision d
       JOIN plan p USING (plan_no)
      WHERE d.in_app = 'deliver'
@@ -34,4 +35,7 @@ told AS (
 )
 SELECT (SELECT count(*) FROM told WHERE is_new) AS notifications,
        (SELECT coalesce(sum(events), 0) FROM gathered)::bigint AS delivered,
-       (SELECT count(*) FROM decision WHERE in_app NOT IN ('deliver', 'none', 'actor')) AS suppressed
+       (SELECT coalesce(sum(p.events), 0)
+          FROM decision d
+          JOIN plan p USING (plan_no)
+         WHERE d.in_app NOT IN ('deliver', 'none', 'actor')) AS suppressed

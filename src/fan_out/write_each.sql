@@ -8,7 +8,6 @@
       JOIN plan p USING (plan_no)
      WHERE d.in_app = 'deliver'
      ORDER BY d.event_id, d.user_id
-    RETURNING 1
 ),
 queued AS (
     INSERT INTO pending_emails
@@ -19,7 +18,6 @@ queued AS (
       JOIN plan p USING (plan_no)
      WHERE d.email IN ('immediate', 'aggregated')
      ORDER BY d.event_id, d.user_id
-    RETURNING 1
 ),
 remembered AS (
     INSERT INTO notification_once (user_id, once_key, event_id)
@@ -44,9 +42,10 @@ settled AS (
      WHERE np.event_id = mine.event_id AND np.event_id = ANY ($2)
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM told) AS notifications,
-       (SELECT count(*) FROM queued) AS emails,
-       (SELECT count(*) FROM settled) AS settled,
-       (SELECT count(*) FROM decision
-         WHERE in_app NOT IN ('deliver', 'none', 'actor')
-            OR email NOT IN ('immediate', 'aggregated', 'none', 'actor')) AS suppressed
+-- Nothing is left out on a conflict: what was decided is what was written.
+SELECT count(*) FILTER (WHERE in_app = 'deliver') AS notifications,
+       count(*) FILTER (WHERE email IN ('immediate', 'aggregated')) AS emails,
+       count(*) FILTER (WHERE in_app NOT IN ('deliver', 'none', 'actor')
+                           OR email NOT IN ('immediate', 'aggregated', 'none', 'actor')) AS suppressed,
+       (SELECT count(*) FROM settled) AS settled
+  FROM decision

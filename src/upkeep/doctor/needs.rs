@@ -72,6 +72,7 @@ pub(super) const NEEDS: &[Need] = &[
             "claim_token",
             "retried_at",
             "unhandled_type",
+            "thread_id",
         ],
         inserts: &[],
         updates: &[

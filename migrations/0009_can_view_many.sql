@@ -1,0 +1,71 @@
+-- can_view for many pairs at once, each given once: those of them that may view. The job asks this
+-- one only. can_view stays the rule: where it is the application's own, it is called for each pair.
+-- Where it is still the one of 0001, the same is said in joins, which take a quarter of the time.
+-- An application may replace this function, to answer for its own rule in one query too.
+
+DO $$
+DECLARE
+    home text := (SELECT quote_ident(n.nspname)
+                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE c.oid = to_regclass('domain_events'));
+BEGIN
+    IF to_regprocedure('can_view_many(uuid[], uuid[])') IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format($function$
+CREATE FUNCTION %s.can_view_many(p_user_ids uuid[], p_resource_ids uuid[])
+RETURNS TABLE (user_id uuid, resource_id uuid)
+-- Planned anew each time: a plan for few pairs is a bad one for many.
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $body$
+#variable_conflict use_column
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_proc
+         WHERE oid = to_regprocedure('can_view(uuid, uuid)') AND NOT prosecdef AND proconfig IS NULL
+           AND md5(prosrc) = '%s')
+    THEN
+        RETURN QUERY
+        -- OFFSET 0 keeps each look-up one by key: the planner, which can't tell how many there
+        -- are, would read whole tables instead.
+        WITH document AS MATERIALIZED (
+            SELECT r.id, r.org_id, r.project_id
+              FROM (SELECT DISTINCT unnest(p_resource_ids)) AS asked (id)
+             CROSS JOIN LATERAL (
+                   SELECT * FROM resources WHERE resources.id = asked.id OFFSET 0) AS r
+        ),
+        entitled AS MATERIALIZED (
+            SELECT document.id AS resource_id, m.user_id
+              FROM document
+             CROSS JOIN LATERAL (
+                   SELECT org_members.user_id FROM org_members
+                    WHERE org_members.org_id = document.org_id AND role = 'owner' OFFSET 0) AS m
+            UNION
+            SELECT document.id, g.user_id
+              FROM document
+             CROSS JOIN LATERAL (
+                   SELECT project_access_grants.user_id FROM project_access_grants
+                    WHERE project_access_grants.project_id = document.project_id OFFSET 0) AS g
+        ),
+        own AS MATERIALIZED (
+            SELECT document.id AS resource_id, p.user_id, p.permission <> 'none' AS allowed
+              FROM document
+             CROSS JOIN LATERAL (
+                   SELECT permissions.user_id, permission FROM permissions
+                    WHERE permissions.resource_id = document.id OFFSET 0) AS p
+        )
+        SELECT pair.user_id, pair.resource_id
+          FROM unnest(p_user_ids, p_resource_ids) AS pair (user_id, resource_id)
+          LEFT JOIN own USING (user_id, resource_id)
+          LEFT JOIN entitled USING (user_id, resource_id)
+         WHERE coalesce(own.allowed, entitled.user_id IS NOT NULL);
+    ELSE
+        RETURN QUERY
+        SELECT pair.user_id, pair.resource_id
+          FROM unnest(p_user_ids, p_resource_ids) AS pair (user_id, resource_id)
+         WHERE can_view(pair.user_id, pair.resource_id);
+    END IF;
+END
+$body$
+    $function$, home, 'd2a0326fe99fbabd750af505f3a6cf6c');
+END
+$$;
