@@ -1,8 +1,12 @@
 //! The benchmark. `scripts/bench.sh` starts the database server that it needs.
 
+mod audience;
+mod claim;
 mod history;
+mod horizon;
 mod job;
 mod lab;
+mod limit;
 mod load;
 mod machine;
 mod options;
@@ -52,6 +56,14 @@ async fn main() -> anyhow::Result<()> {
         if idle {
             add(histories.idle().await?);
         }
+        if claim {
+            add(histories.horizon().await?);
+        }
+    }
+    if lab.options.measures(Measurement::Audience) {
+        let mut lab = audience::build(&lab.options).await?;
+        add(audience::alone(&mut lab).await?);
+        add(audience::others(&mut lab).await?);
     }
     if let Some(path) = lab.options.plans.clone() {
         statements::plans(&mut lab, &path).await?;

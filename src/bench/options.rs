@@ -38,6 +38,13 @@ pub(crate) struct Options {
     /// Completed events behind the claim and the idle run, besides none [default: 1000000]
     #[arg(long, value_delimiter = ',')]
     history: Vec<u32>,
+    /// Failed events, and events that are not due yet, beside the longest history; and those that are
+    /// settled while a transaction holds the horizon [default: 100000]
+    #[arg(long)]
+    beside: Option<u32>,
+    /// People that one event concerns [default: 1000000]
+    #[arg(long)]
+    audience: Option<u32>,
     /// Run the load once more and leave the plans of its statements, as carried out, in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) plans: Option<PathBuf>,
@@ -89,10 +96,12 @@ pub(crate) enum Measurement {
     Statements,
     /// Inserting events with and without the trigger
     Writer,
-    /// One claim with and without completed events behind it
+    /// One claim with and without a history behind it, or a transaction that holds the horizon
     Claim,
     /// A run with nothing due
     Idle,
+    /// One event to very many people, alone and with others behind it
+    Audience,
 }
 
 impl Options {
@@ -114,6 +123,27 @@ impl Options {
         sizes.sort_unstable();
         sizes.dedup();
         sizes
+    }
+
+    pub(crate) fn audience(&self) -> u32 {
+        self.size(self.audience, 1_000_000, 20_000)
+    }
+
+    /// Each takes as long as a whole load.
+    pub(crate) fn audience_runs(&self) -> u32 {
+        self.size(self.runs, 3, 2).max(1)
+    }
+
+    /// The same for a world of another size.
+    pub(crate) fn of_size(&self, users: u32, events: u32) -> Self {
+        let mut options = self.clone();
+        options.world.users = users;
+        options.events = Some(events);
+        options
+    }
+
+    pub(crate) fn beside(&self) -> u32 {
+        self.size(self.beside, 100_000, 2_000)
     }
 
     pub(crate) fn events(&self) -> u32 {
