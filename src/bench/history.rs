@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use anyhow::Context;
 use serde_json::json;
 use sqlx::Connection;
 
@@ -235,7 +236,7 @@ impl Histories {
             .iter_mut()
             .filter(|(past, _)| past.failed + past.later == 0)
             .max_by_key(|(past, _)| past.completed)
-            .unwrap_or_else(|| unreachable!("the history of none is always there"));
+            .context("there is no history")?;
         nothing_due(lab).await?;
         horizon::measure(lab, &past.to_string(), self.due).await
     }

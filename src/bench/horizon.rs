@@ -2,7 +2,7 @@
 //! stays in the tables and in the index that the claim reads, and nothing can clean it up.
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::claim::Claimer;
 use super::lab::Lab;
@@ -31,7 +31,7 @@ pub(crate) async fn measure(lab: &mut Lab, past: &str, due: u32) -> anyhow::Resu
     let mut states = Vec::new();
     states.push(State::look(lab, &mut claimer, "before the transaction", 0, due, CLAIMS).await?);
 
-    let holder = hold(lab).await?;
+    let holder = lab.hold().await?;
     let all = lab.options.beside();
     let mut settled = 0;
     for point in POINTS {
@@ -125,15 +125,6 @@ impl State {
                 .await?,
         })
     }
-}
-
-/// A transaction that has taken its snapshot. It ends with the connection.
-async fn hold(lab: &Lab) -> sqlx::Result<PgConnection> {
-    let mut holder = lab.connect().await?;
-    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT txid_current_snapshot()")
-        .execute(&mut holder)
-        .await?;
-    Ok(holder)
 }
 
 /// So many more events, due now.

@@ -114,8 +114,13 @@ impl Lab {
     async fn build_world(&mut self) -> anyhow::Result<()> {
         self.sql("CREATE SCHEMA bench").await?;
         self.sql(include_str!("world.sql")).await?;
+        if self.options.own_can_view {
+            self.sql(include_str!("own_can_view.sql")).await?;
+        }
         self.sql(include_str!("events.sql")).await?;
         self.sql("CREATE UNLOGGED TABLE bench.events AS SELECT * FROM domain_events ORDER BY id")
+            .await?;
+        self.sql("ALTER TABLE bench.events ADD PRIMARY KEY (id)")
             .await?;
         self.sql("VACUUM (ANALYZE)").await
     }
@@ -132,6 +137,15 @@ impl Lab {
     /// A new connection, which has nothing cached.
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect_with(&self.connect).await
+    }
+
+    /// A transaction that has taken its snapshot and holds the horizon until the connection ends.
+    pub(crate) async fn hold(&self) -> sqlx::Result<PgConnection> {
+        let mut holder = self.connect().await?;
+        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT txid_current_snapshot()")
+            .execute(&mut holder)
+            .await?;
+        Ok(holder)
     }
 
     /// Runs statements without a result.

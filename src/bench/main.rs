@@ -2,6 +2,7 @@
 
 mod audience;
 mod claim;
+mod client;
 mod history;
 mod horizon;
 mod job;
@@ -13,6 +14,7 @@ mod options;
 mod proxy;
 mod sample;
 mod section;
+mod soak;
 mod statements;
 mod writer;
 
@@ -28,6 +30,15 @@ use section::Section;
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let json = options.json.clone();
+    let before = options
+        .before
+        .as_deref()
+        .map(statements::of_earlier)
+        .transpose()?;
+    anyhow::ensure!(
+        before.is_none() || options.measures(Measurement::Statements),
+        "--before compares the statements, which --only leaves out"
+    );
     eprintln!("building the world …");
     let mut lab = Lab::build(options, "bench".to_owned()).await?;
     let mut results = Map::new();
@@ -41,7 +52,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if lab.options.measures(Measurement::Statements) {
         add(statements::round_trips(&mut lab).await?);
-        add(statements::measure(&mut lab).await?);
+        let now = statements::measure(&mut lab).await?;
+        let compared = before
+            .map(|before| statements::compare(&before, &now.json))
+            .transpose()?;
+        add(now);
+        compared.into_iter().for_each(&mut add);
     }
     if lab.options.measures(Measurement::Writer) {
         add(writer::measure(&mut lab).await?);
@@ -64,6 +80,14 @@ async fn main() -> anyhow::Result<()> {
         let mut lab = audience::build(&lab.options).await?;
         add(audience::alone(&mut lab).await?);
         add(audience::others(&mut lab).await?);
+    }
+    if lab.options.measures(Measurement::Client) {
+        add(client::measure(&mut lab).await?);
+    }
+    if lab.options.measures(Measurement::Soak) {
+        for section in soak::measure(&mut lab).await? {
+            add(section);
+        }
     }
     if let Some(path) = lab.options.plans.clone() {
         statements::plans(&mut lab, &path).await?;

@@ -11,10 +11,16 @@ use clap::{Parser, ValueEnum};
     bin_name = "scripts/bench.sh",
     after_help = "\
 Examples:
-  scripts/bench.sh                              everything, in a few minutes
-  scripts/bench.sh --quick                      everything at a small size, to see that it works
+  scripts/bench.sh                              all but the soak
+  scripts/bench.sh --quick                      the same at a small size, to see that it works
   scripts/bench.sh --only load,statements       where the time of the default load goes
-  scripts/bench.sh --only claim,idle --history 100000,10000000"
+  scripts/bench.sh --only load,statements --json before.json
+  scripts/bench.sh --only load,statements --before before.json
+                                                … and what a change has done to it
+  scripts/bench.sh --only load --own-can-view   what an application's own can_view costs
+  scripts/bench.sh --only claim,idle --history 100000,10000000
+  scripts/bench.sh --only audience --audience 100000
+  scripts/bench.sh --only soak --soak-minutes 30 --rate 500"
 )]
 pub(crate) struct Options {
     /// Measure only this
@@ -45,9 +51,22 @@ pub(crate) struct Options {
     /// People that one event concerns [default: 1000000]
     #[arg(long)]
     audience: Option<u32>,
+    /// How long the soak goes on [default: 10]
+    #[arg(long, value_name = "MINUTES")]
+    soak_minutes: Option<f64>,
+    /// Events per second of the soak
+    #[arg(long, default_value_t = 200)]
+    pub(crate) rate: u32,
     /// Run the load once more and leave the plans of its statements, as carried out, in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) plans: Option<PathBuf>,
+    /// Compare the statements with those in the JSON result of an earlier run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
+    /// Put another `can_view` in the place of the job's own, with the same rule in other words, to see
+    /// what an application's function costs
+    #[arg(long)]
+    pub(crate) own_can_view: bool,
     /// Change a setting of the database, such as `jit=off`, to see what it does
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) settings: Vec<String>,
@@ -102,11 +121,19 @@ pub(crate) enum Measurement {
     Idle,
     /// One event to very many people, alone and with others behind it
     Audience,
+    /// Size, start, processor time and allocations of the client
+    Client,
+    /// A steady stream of events for minutes; measured only where it is named
+    Soak,
 }
 
 impl Options {
     pub(crate) fn measures(&self, what: Measurement) -> bool {
-        self.only.is_empty() || self.only.contains(&what)
+        if self.only.is_empty() {
+            what != Measurement::Soak
+        } else {
+            self.only.contains(&what)
+        }
     }
 
     pub(crate) fn runs(&self) -> u32 {
@@ -132,6 +159,11 @@ impl Options {
     /// Each takes as long as a whole load.
     pub(crate) fn audience_runs(&self) -> u32 {
         self.size(self.runs, 3, 2).max(1)
+    }
+
+    pub(crate) fn soak_seconds(&self) -> f64 {
+        let usual = if self.quick { 0.4 } else { 10.0 };
+        self.soak_minutes.unwrap_or(usual).max(0.1) * 60.0
     }
 
     /// The same for a world of another size.
