@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Small sizes and few runs: shows that it works, and no more
     #[arg(long)]
     quick: bool,
-    /// Runs of each measurement; medians are shown [default: 5]
+    /// Runs of each measurement; medians are shown [default: 5, of the audience 3]
     #[arg(long)]
     runs: Option<u32>,
     /// Processes at once
