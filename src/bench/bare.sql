@@ -9,7 +9,7 @@ DECLARE
     reference record;
 BEGIN
     FOREACH target IN ARRAY ARRAY['notifications', 'pending_emails', 'notification_processing'] LOOP
-        EXECUTE format('CREATE UNLOGGED TABLE bare.%I AS SELECT * FROM public.%I ORDER BY event_id',
+        EXECUTE format('CREATE UNLOGGED TABLE bare.%I AS SELECT * FROM public.%I ORDER BY event_id, ctid',
             target || '_rows', target);
         EXECUTE format('CREATE TABLE bare.%I (LIKE public.%I INCLUDING ALL)', target, target);
         options := (SELECT array_to_string(reloptions, ', ') FROM pg_class

@@ -1,89 +1,163 @@
 //! What a claim and an idle run cost with a history behind them, against the same without one.
 
+use std::fmt;
 use std::time::Instant;
 
-use notify_fan_out::handlers::EventType;
+use anyhow::Context;
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 
+use super::claim::Claimer;
+use super::horizon;
 use super::job;
 use super::lab::{Lab, batch_size};
 use super::options::Options;
+use super::proxy::Traffic;
 use super::sample::Sample;
 use super::section::{Section, table};
 
-/// Each takes milliseconds only: so many more of them in a run.
+/// Each takes milliseconds only: so many more of them in a run, and this many at least.
 const TIMES: u32 = 4;
+const AT_LEAST: u32 = 20;
 
-/// A database for each size of history, so that all are measured in turn. The first has none.
+/// Events of a history that are made at once.
+const CHUNK: u32 = 1_000_000;
+
+/// What lies behind the events that are due, or beside them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+struct Past {
+    completed: u32,
+    failed: u32,
+    /// Pending, and not due for hours.
+    later: u32,
+}
+
+impl fmt::Display for Past {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} completed", self.completed)?;
+        if self.failed > 0 {
+            write!(f, ", {} failed", self.failed)?;
+        }
+        if self.later > 0 {
+            write!(f, ", {} not yet due", self.later)?;
+        }
+        Ok(())
+    }
+}
+
+/// A database for each past, so that all are measured in turn. The first has none.
 #[derive(Debug)]
 pub(crate) struct Histories {
-    labs: Vec<(u32, Lab)>,
+    labs: Vec<(Past, Lab)>,
     /// Events that are due in each: one claim takes them all.
     due: u32,
-    runs: u32,
+    turns: u32,
 }
 
 impl Histories {
     pub(crate) async fn build(options: &Options) -> anyhow::Result<Self> {
         let due = batch_size()?.min(options.events());
         let mut labs = Vec::new();
-        for completed in options.history() {
+        let sizes = options.history();
+        for &completed in &sizes {
             eprintln!("building a history of {completed} events …");
             let mut lab = Lab::build(options.clone(), format!("bench_{completed}")).await?;
-            lab.sql(&format!(
-                "SET bench.history = {completed}; SET bench.due = {due}"
-            ))
-            .await?;
-            lab.sql(include_str!("history.sql")).await?;
-            labs.push((completed, lab));
+            fill(&mut lab, completed).await?;
+            let past = Past {
+                completed,
+                ..Past::default()
+            };
+            if sizes.last() != Some(&completed) {
+                labs.push((past, lab));
+                continue;
+            }
+            let beside = options.beside();
+            eprintln!("building the same with {beside} failed, and with {beside} not yet due …");
+            let (lab, failed) = lab.copy(format!("bench_{completed}_failed")).await?;
+            let (lab, later) = lab.copy(format!("bench_{completed}_later")).await?;
+            labs.push((past, lab));
+            for (past, mut lab) in [
+                (
+                    Past {
+                        failed: beside,
+                        ..past
+                    },
+                    failed,
+                ),
+                (
+                    Past {
+                        later: beside,
+                        ..past
+                    },
+                    later,
+                ),
+            ] {
+                lab.sql(&format!(
+                    "SET bench.failed = {}; SET bench.later = {}",
+                    past.failed, past.later
+                ))
+                .await?;
+                lab.sql(include_str!("beside.sql")).await?;
+                labs.push((past, lab));
+            }
         }
         for (_, lab) in &mut labs {
+            lab.sql(&format!("SET bench.due = {due}")).await?;
+            lab.sql(include_str!("due.sql")).await?;
             lab.sql("VACUUM (ANALYZE)").await?;
             lab.sql("CHECKPOINT").await?;
         }
         Ok(Self {
             labs,
             due,
-            runs: options.runs() * TIMES,
+            turns: (options.runs() * TIMES).max(AT_LEAST),
         })
     }
 
     /// The statement of the claim, as the job sends it.
     pub(crate) async fn claims(&mut self) -> anyhow::Result<Section> {
         let mut times = vec![Vec::new(); self.labs.len()];
-        for run in 0..=self.runs {
-            for ((_, lab), times) in self.labs.iter_mut().zip(&mut times) {
-                let time = claim(lab, self.due).await?;
+        let mut claimers = Vec::new();
+        for (_, lab) in &self.labs {
+            claimers.push(Claimer::connect(&lab.url).await?);
+        }
+        for turn in 0..=self.turns {
+            for at in there_and_back(self.labs.len(), turn) {
+                let time = claimers[at].time(self.due).await?;
                 // The first is for the caches.
-                if run > 0 {
-                    times.push(time * 1e3);
+                if turn > 0 {
+                    times[at].push(time);
                 }
+                // Of what was taken back nothing is left, not even in the indexes.
+                let lab = &mut self.labs[at].1;
+                lab.sql("VACUUM (INDEX_CLEANUP ON) notification_processing")
+                    .await?;
             }
         }
-        let mut table = table(&["completed events", "ms", "× with none"]);
+        let mut table = table(&["behind it", "ms", "× with none"]);
         let mut results = Vec::new();
         let none = Sample::of(times[0].iter().copied()).median;
-        for ((completed, _), times) in self.labs.iter().zip(times) {
+        for ((past, _), times) in self.labs.iter().zip(times) {
             let time = Sample::of(times);
             let ratio = time.median / none;
             table.add_row([
-                completed.to_string(),
+                past.to_string(),
                 time.show(2, "").to_string(),
                 format!("{ratio:.2}"),
             ]);
-            results.push(json!({ "completed": completed, "ms": time, "ratio": ratio }));
+            results.push(json!({ "past": past, "ms": time, "ratio": ratio }));
         }
         Ok(Section {
             name: "claim",
             title: format!(
                 "A claim of {} events, all that are due: median (min–max) of {}",
-                self.due, self.runs
+                self.due, self.turns
             ),
             table,
             notes: vec![
-                "The claiming statement alone, planning included and the commit not. The ratio is \
-                 that of the medians; all were measured in turn."
+                "The claiming statement alone, planning included and the commit not, on a \
+                 connection that has claimed before, and taken back afterwards. The ratio is that \
+                 of the medians; all were measured in turn."
                     .to_owned(),
             ],
             json: json!(results),
@@ -92,107 +166,142 @@ impl Histories {
 
     /// A run of the real binary with nothing due.
     pub(crate) async fn idle(&mut self) -> anyhow::Result<Section> {
+        for (_, lab) in &mut self.labs {
+            nothing_due(lab).await?;
+        }
+        let mut processes = vec![Vec::new(); self.labs.len()];
+        let mut connects = vec![Vec::new(); self.labs.len()];
+        for turn in 0..=self.turns {
+            for at in there_and_back(self.labs.len(), turn) {
+                let lab = &self.labs[at].1;
+                let started = Instant::now();
+                lab.connect().await?.close().await?;
+                let connect = started.elapsed().as_secs_f64() * 1e3;
+                let (process, _) = job::run(&lab.url, 1, &[])?;
+                if turn > 0 {
+                    connects[at].push(connect);
+                    processes[at].push(process.as_secs_f64() * 1e3);
+                }
+            }
+        }
         let mut table = table(&[
-            "completed events",
+            "behind it",
             "process ms",
             "connecting ms",
             "beyond ms",
             "round trips",
         ]);
         let mut results = Vec::new();
-        for (completed, lab) in &mut self.labs {
-            lab.sql(
-                "DELETE FROM notification_processing WHERE processing_status <> 'completed';
-                 DELETE FROM domain_events e WHERE NOT EXISTS
-                     (SELECT FROM notification_processing np WHERE np.event_id = e.id)",
-            )
-            .await?;
-            lab.sql("VACUUM (ANALYZE) notification_processing, domain_events")
-                .await?;
-            lab.sql("CHECKPOINT").await?;
-            let mut processes = Vec::new();
-            let mut connects = Vec::new();
-            for run in 0..=self.runs {
-                let started = Instant::now();
-                lab.connect().await?.close().await?;
-                let connect = started.elapsed().as_secs_f64() * 1e3;
-                let (process, _) = job::run(&lab.url, 1, &[])?;
-                if run > 0 {
-                    connects.push(connect);
-                    processes.push(process.as_secs_f64() * 1e3);
-                }
-            }
+        for (at, (past, lab)) in self.labs.iter().enumerate() {
             let beyond = Sample::of(
-                processes
+                processes[at]
                     .iter()
-                    .zip(&connects)
+                    .zip(&connects[at])
                     .map(|(all, part)| all - part),
             );
-            let process = Sample::of(processes);
-            let connect = Sample::of(connects);
-            let (proxy, url) = lab.proxy()?;
-            job::run(&url, 1, &[])?;
-            let traffic = proxy.take();
+            let process = Sample::of(processes[at].iter().copied());
+            let connect = Sample::of(connects[at].iter().copied());
+            let traffic = idle_traffic(lab)?;
             table.add_row([
-                completed.to_string(),
+                past.to_string(),
                 process.show(1, "").to_string(),
                 connect.show(1, "").to_string(),
                 beyond.show(1, "").to_string(),
                 traffic.round_trips.to_string(),
             ]);
             results.push(json!({
-                "completed": completed, "process_ms": process, "connecting_ms": connect,
+                "past": past, "process_ms": process, "connecting_ms": connect,
                 "beyond_ms": beyond, "traffic": traffic,
             }));
         }
         Ok(Section {
             name: "idle",
-            title: format!("A run with nothing due, median (min–max) of {}", self.runs),
+            title: format!("A run with nothing due, median (min–max) of {}", self.turns),
             table,
             notes: vec![
-                "The whole process, from its start to its exit. Connecting is opening and closing \
-                 a connection from a process that is already up; what is beyond it includes the \
-                 start of the process."
+                "The whole process, from its start to its exit; all were measured in turn. \
+                 Connecting is opening and closing a connection from a process that is already \
+                 up; what is beyond it includes the start of the process."
                     .to_owned(),
             ],
             json: json!(results),
         })
     }
+
+    /// A claim while a transaction keeps what was settled since it began from being cleaned up. The
+    /// last thing to measure: the longest history is longer by it.
+    pub(crate) async fn horizon(&mut self) -> anyhow::Result<Section> {
+        let (past, lab) = self
+            .labs
+            .iter_mut()
+            .filter(|(past, _)| past.failed + past.later == 0)
+            .max_by_key(|(past, _)| past.completed)
+            .context("there is no history")?;
+        nothing_due(lab).await?;
+        horizon::measure(lab, &past.to_string(), self.due).await
+    }
 }
 
-async fn claim(lab: &mut Lab, due: u32) -> anyhow::Result<f64> {
-    let mut connection = lab.connect().await?;
-    let mut transaction = connection.begin().await?;
+/// So many completed events, and nothing else.
+async fn fill(lab: &mut Lab, completed: u32) -> anyhow::Result<()> {
+    lab.sql(&format!(
+        "TRUNCATE domain_events RESTART IDENTITY CASCADE;
+         SET bench.history = {completed}; SET synchronous_commit = off; SET maintenance_work_mem = '512MB'"
+    ))
+    .await?;
     let started = Instant::now();
-    let claimed = statement(&mut transaction, due).await?;
-    let time = started.elapsed().as_secs_f64();
-    transaction.commit().await?;
-    connection.close().await?;
-    anyhow::ensure!(
-        claimed == due as usize,
-        "{claimed} events were claimed, not {due}"
-    );
-    // Due again, as they were.
+    let mut made = 0;
+    while made < completed {
+        let until = made.saturating_add(CHUNK).min(completed);
+        lab.sql(&format!(
+            "SET bench.after = {made}; SET bench.until = {until}"
+        ))
+        .await?;
+        lab.sql(include_str!("history.sql")).await?;
+        made = until;
+        if completed > CHUNK {
+            let size = lab
+                .count("SELECT pg_database_size(current_database()) >> 20")
+                .await?;
+            let (part, seconds) = (
+                f64::from(made) / f64::from(completed),
+                started.elapsed().as_secs_f64(),
+            );
+            eprintln!(
+                "  {made} events, {size} MiB, {seconds:.0} s; {:.0} s to go",
+                seconds / part - seconds
+            );
+        }
+    }
+    lab.sql("VACUUM (ANALYZE)").await?;
+    lab.sql("RESET synchronous_commit; RESET maintenance_work_mem")
+        .await
+}
+
+/// Takes away the events that are due.
+async fn nothing_due(lab: &mut Lab) -> anyhow::Result<()> {
     lab.sql(
-        "UPDATE notification_processing
-            SET processing_status = 'pending', claimed_at = NULL, processor_id = NULL
-          WHERE processing_status = 'processing'",
+        "DELETE FROM domain_events WHERE id IN (
+             SELECT event_id FROM notification_processing
+              WHERE processing_status = 'pending' AND next_attempt_at <= now())",
     )
     .await?;
-    lab.sql("VACUUM (ANALYZE) notification_processing").await?;
-    Ok(time)
+    lab.sql("VACUUM (INDEX_CLEANUP ON, ANALYZE) notification_processing, domain_events")
+        .await?;
+    lab.sql("CHECKPOINT").await
 }
 
-async fn statement(connection: &mut PgConnection, at_most: u32) -> anyhow::Result<usize> {
-    const AGE_LIMIT_SECONDS: f64 = 24.0 * 3600.0;
-    let types: Vec<&str> = EventType::ALL.iter().map(|known| known.name()).collect();
-    let rows = sqlx::query(include_str!("../fan_out/claim.sql"))
-        .bind(i64::from(at_most))
-        .bind("bench")
-        .bind(AGE_LIMIT_SECONDS)
-        .bind(types)
-        .persistent(false)
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.len())
+fn idle_traffic(lab: &Lab) -> anyhow::Result<Traffic> {
+    let (proxy, url) = lab.proxy()?;
+    job::run(&url, 1, &[])?;
+    Ok(proxy.take())
+}
+
+/// Every other turn goes backwards, so that nobody always follows the same one.
+fn there_and_back(length: usize, turn: u32) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..length).collect();
+    if !turn.is_multiple_of(2) {
+        order.reverse();
+    }
+    order
 }

@@ -57,6 +57,11 @@ impl Job {
     }
 }
 
+/// How large the program is, as the release builds it.
+pub(crate) fn binary_bytes() -> anyhow::Result<u64> {
+    Ok(std::fs::metadata(BINARY).context(BINARY)?.len())
+}
+
 /// Runs so many jobs at once. The time is that from the start of the first to the exit of the
 /// last.
 pub(crate) fn run(

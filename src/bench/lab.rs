@@ -22,6 +22,30 @@ pub(crate) struct Lab {
     connect: PgConnectOptions,
 }
 
+/// The server, as the script has started it.
+fn server() -> anyhow::Result<PgConnectOptions> {
+    let url = std::env::var("BENCH_DATABASE_URL").context(
+        "BENCH_DATABASE_URL is not set: call ./scripts/bench.sh, which starts a PostgreSQL",
+    )?;
+    let options: PgConnectOptions = url.parse().context("BENCH_DATABASE_URL")?;
+    Ok(options.disable_statement_logging())
+}
+
+/// Makes a database that leaves no trace in the server's bookkeeping until it is asked to.
+async fn create(outside: &mut PgConnection, name: &str, source: &str) -> sqlx::Result<()> {
+    for statement in [
+        format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        format!("CREATE DATABASE {name} {source}"),
+        format!("ALTER DATABASE {name} SET pg_stat_statements.track = 'none'"),
+        format!("ALTER DATABASE {name} SET pg_stat_statements.track_planning = on"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut *outside)
+            .await?;
+    }
+    Ok(())
+}
+
 /// How many events the job claims at once where nobody says otherwise.
 pub(crate) fn batch_size() -> anyhow::Result<u32> {
     let defaults = Source(&|_| None).settings(&RunFlags::default(), String::new())?;
@@ -31,50 +55,78 @@ pub(crate) fn batch_size() -> anyhow::Result<u32> {
 impl Lab {
     /// Makes the database and builds the world in it.
     pub(crate) async fn build(options: Options, name: String) -> anyhow::Result<Self> {
-        let server = std::env::var("BENCH_DATABASE_URL").context(
-            "BENCH_DATABASE_URL is not set: call ./scripts/bench.sh, which starts a PostgreSQL",
-        )?;
-        let connect: PgConnectOptions = server.parse().context("BENCH_DATABASE_URL")?;
-        let connect = connect.disable_statement_logging();
-        let mut outside = PgConnection::connect_with(&connect).await?;
-        for statement in [
-            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
-            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-            &format!("CREATE DATABASE {name}"),
-            &format!("ALTER DATABASE {name} SET pg_stat_statements.track = 'none'"),
-            &format!("ALTER DATABASE {name} SET pg_stat_statements.track_planning = on"),
-        ] {
-            sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(&mut outside)
-                .await?;
-        }
-        let connect = connect.database(&name);
-        let url = connect.to_url_lossy().to_string();
+        let server = server()?;
+        let mut outside = PgConnection::connect_with(&server).await?;
+        sqlx::raw_sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            .execute(&mut outside)
+            .await?;
+        create(&mut outside, &name, "").await?;
+        let url = server.database(&name).to_url_lossy().to_string();
         job::run(&url, 1, &["migrate"]).context("migrate")?;
-        let db = PgConnection::connect_with(&connect).await?;
-        let mut lab = Self {
+        let mut lab = Self::open(options, name, outside).await?;
+        lab.build_world().await?;
+        lab.change_settings().await?;
+        Ok(lab)
+    }
+
+    /// The same database once more, under another name.
+    pub(crate) async fn copy(self, name: String) -> anyhow::Result<(Self, Self)> {
+        let Self {
             options,
             db,
+            mut outside,
+            name: original,
+            ..
+        } = self;
+        // Nobody may be connected to what is copied.
+        db.close().await?;
+        // Without a word about each page in the log, where the server has the choice.
+        let strategy = match outside.server_version_num() {
+            Some(version) if version >= 150_000 => "STRATEGY file_copy",
+            _ => "",
+        };
+        let source = format!("TEMPLATE {original} {strategy}");
+        create(&mut outside, &name, &source).await?;
+        let for_copy = PgConnection::connect_with(&server()?).await?;
+        let mut copy = Self::open(options.clone(), name, for_copy).await?;
+        copy.change_settings().await?;
+        Ok((Self::open(options, original, outside).await?, copy))
+    }
+
+    /// Connects to a database that is there.
+    async fn open(options: Options, name: String, outside: PgConnection) -> anyhow::Result<Self> {
+        let connect = server()?.database(&name);
+        let mut lab = Self {
+            options,
+            db: PgConnection::connect_with(&connect).await?,
             outside,
-            url,
+            url: connect.to_url_lossy().to_string(),
             name,
             connect,
         };
-        lab.build_world().await?;
+        let events = [("events", lab.options.events())];
+        for (name, size) in lab.options.world.sizes().into_iter().chain(events) {
+            lab.sql(&format!("SET bench.{name} = {size}")).await?;
+        }
         Ok(lab)
     }
 
     async fn build_world(&mut self) -> anyhow::Result<()> {
         self.sql("CREATE SCHEMA bench").await?;
-        let events = [("events", self.options.events())];
-        for (name, size) in self.options.world.sizes().into_iter().chain(events) {
-            self.sql(&format!("SET bench.{name} = {size}")).await?;
-        }
         self.sql(include_str!("world.sql")).await?;
+        if self.options.own_can_view {
+            self.sql(include_str!("own_can_view.sql")).await?;
+        }
         self.sql(include_str!("events.sql")).await?;
         self.sql("CREATE UNLOGGED TABLE bench.events AS SELECT * FROM domain_events ORDER BY id")
             .await?;
-        self.sql("VACUUM (ANALYZE)").await?;
+        self.sql("ALTER TABLE bench.events ADD PRIMARY KEY (id)")
+            .await?;
+        self.sql("VACUUM (ANALYZE)").await
+    }
+
+    /// What the options say, for connections to come.
+    async fn change_settings(&mut self) -> anyhow::Result<()> {
         for setting in self.options.settings.clone() {
             self.sql(&format!("ALTER DATABASE {} SET {setting}", self.name))
                 .await?;
@@ -85,6 +137,15 @@ impl Lab {
     /// A new connection, which has nothing cached.
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect_with(&self.connect).await
+    }
+
+    /// A transaction that has taken its snapshot and holds the horizon until the connection ends.
+    pub(crate) async fn hold(&self) -> sqlx::Result<PgConnection> {
+        let mut holder = self.connect().await?;
+        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT txid_current_snapshot()")
+            .execute(&mut holder)
+            .await?;
+        Ok(holder)
     }
 
     /// Runs statements without a result.

@@ -1,31 +1,26 @@
 //! The mixed load: the job's time against that of bare inserts of the same rows.
 
-use std::time::Instant;
-
 use serde_json::json;
-use sqlx::Connection;
 
 use super::job;
 use super::lab::Lab;
+use super::limit;
 use super::sample::Sample;
 use super::section::{Section, table};
 
-/// The limit: what one connection needs to write the same rows once more in one transaction.
-const BARE: &[&str] = &[
-    "INSERT INTO bare.notifications SELECT * FROM bare.notifications_rows",
-    "INSERT INTO bare.pending_emails SELECT * FROM bare.pending_emails_rows",
-    "INSERT INTO bare.notification_processing SELECT * FROM bare.notification_processing_rows",
-];
-
 pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
-    let rows = warm_up(lab).await?;
+    // A run that does not count, for the rows that it leaves.
+    lab.restore().await?;
+    job::run(&lab.url, 1, &[])?;
+    lab.expect_all_completed().await?;
+    let rows = limit::keep(lab).await?;
     let workers = lab.options.workers.clone();
     let mut limits = Vec::new();
     let mut times = vec![Vec::new(); workers.len()];
     let mut busy = vec![Vec::new(); workers.len()];
     let mut peaks = vec![0_u64; workers.len()];
     for _ in 0..lab.options.runs() {
-        limits.push(limit(lab).await?);
+        limits.push(limit::seconds(lab).await?);
         for (at, &workers) in workers.iter().enumerate() {
             lab.restore().await?;
             let (time, used) = job::run(&lab.url, workers, &[])?;
@@ -94,44 +89,12 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         notes: vec![format!(
             "Rows written: {} notifications, {} mails, {} processing rows. Each ratio is taken \
              within its run; a job's time is that of whole processes.",
-            rows[0], rows[1], rows[2],
+            rows.notifications, rows.pending_emails, rows.notification_processing,
         )],
         json: json!({
-            "rows": { "notifications": rows[0], "pending_emails": rows[1], "notification_processing": rows[2] },
+            "rows": rows,
             "limit_seconds": limit,
             "jobs": results,
         }),
     })
-}
-
-/// A run that does not count, for the rows that it leaves.
-async fn warm_up(lab: &mut Lab) -> anyhow::Result<[i64; 3]> {
-    lab.restore().await?;
-    job::run(&lab.url, 1, &[])?;
-    lab.expect_all_completed().await?;
-    lab.sql(include_str!("bare.sql")).await?;
-    limit(lab).await?;
-    Ok([
-        lab.count("SELECT count(*) FROM notifications").await?,
-        lab.count("SELECT count(*) FROM pending_emails").await?,
-        lab.count("SELECT count(*) FROM notification_processing")
-            .await?,
-    ])
-}
-
-async fn limit(lab: &mut Lab) -> anyhow::Result<f64> {
-    lab.sql("TRUNCATE bare.notifications, bare.pending_emails, bare.notification_processing")
-        .await?;
-    lab.sql("VACUUM profiles, domain_events").await?;
-    lab.sql("CHECKPOINT").await?;
-    let mut connection = lab.connect().await?;
-    let started = Instant::now();
-    let mut transaction = connection.begin().await?;
-    for &insert in BARE {
-        sqlx::raw_sql(insert).execute(&mut *transaction).await?;
-    }
-    transaction.commit().await?;
-    let time = started.elapsed().as_secs_f64();
-    connection.close().await?;
-    Ok(time)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sqlx::Row;
 
-use super::lab::Lab;
+use super::lab::{Lab, batch_size};
 use super::section::{Section, table};
 
 const SETTINGS: &[&str] = &[
@@ -16,9 +16,20 @@ const SETTINGS: &[&str] = &[
     "work_mem",
     "max_wal_size",
     "checkpoint_timeout",
+    "wal_level",
+    "wal_compression",
+    "track_commit_timestamp",
+    "data_checksums",
+    "maintenance_work_mem",
+    "effective_cache_size",
     "random_page_cost",
     "jit",
+    "plan_cache_mode",
     "autovacuum",
+    "autovacuum_naptime",
+    "autovacuum_vacuum_scale_factor",
+    "autovacuum_vacuum_cost_delay",
+    "max_connections",
     "max_parallel_workers_per_gather",
 ];
 
@@ -36,6 +47,17 @@ pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
         "job",
         format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
     );
+    add(
+        "system",
+        format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH),
+    );
+    add("events claimed at once", batch_size()?.to_string());
+    let rule = if lab.options.own_can_view {
+        "another of the same rule"
+    } else {
+        "the job's own"
+    };
+    add("can_view", rule.to_owned());
     let settings =
         sqlx::query("SELECT name, current_setting(name) AS value FROM unnest($1) AS name")
             .bind(SETTINGS)

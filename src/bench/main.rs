@@ -1,14 +1,20 @@
 //! The benchmark. `scripts/bench.sh` starts the database server that it needs.
 
+mod audience;
+mod claim;
+mod client;
 mod history;
+mod horizon;
 mod job;
 mod lab;
+mod limit;
 mod load;
 mod machine;
 mod options;
 mod proxy;
 mod sample;
 mod section;
+mod soak;
 mod statements;
 mod writer;
 
@@ -24,6 +30,15 @@ use section::Section;
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let json = options.json.clone();
+    let before = options
+        .before
+        .as_deref()
+        .map(statements::of_earlier)
+        .transpose()?;
+    anyhow::ensure!(
+        before.is_none() || options.measures(Measurement::Statements),
+        "--before compares the statements, which --only leaves out"
+    );
     eprintln!("building the world …");
     let mut lab = Lab::build(options, "bench".to_owned()).await?;
     let mut results = Map::new();
@@ -37,7 +52,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if lab.options.measures(Measurement::Statements) {
         add(statements::round_trips(&mut lab).await?);
-        add(statements::measure(&mut lab).await?);
+        let now = statements::measure(&mut lab).await?;
+        let compared = before
+            .map(|before| statements::compare(&before, &now.json))
+            .transpose()?;
+        add(now);
+        compared.into_iter().for_each(&mut add);
     }
     if lab.options.measures(Measurement::Writer) {
         add(writer::measure(&mut lab).await?);
@@ -51,6 +71,22 @@ async fn main() -> anyhow::Result<()> {
         }
         if idle {
             add(histories.idle().await?);
+        }
+        if claim {
+            add(histories.horizon().await?);
+        }
+    }
+    if lab.options.measures(Measurement::Audience) {
+        let mut lab = audience::build(&lab.options).await?;
+        add(audience::alone(&mut lab).await?);
+        add(audience::others(&mut lab).await?);
+    }
+    if lab.options.measures(Measurement::Client) {
+        add(client::measure(&mut lab).await?);
+    }
+    if lab.options.measures(Measurement::Soak) {
+        for section in soak::measure(&mut lab).await? {
+            add(section);
         }
     }
     if let Some(path) = lab.options.plans.clone() {

@@ -3,9 +3,10 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 /// A socket like the server's, with a counter behind it.
 #[derive(Debug)]
@@ -20,6 +21,21 @@ struct Counters {
     commits: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    firsts: Mutex<Firsts>,
+}
+
+impl Counters {
+    fn firsts(&self) -> MutexGuard<'_, Firsts> {
+        self.firsts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When something was first met since the last look.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Firsts {
+    pub(crate) connection: Option<Instant>,
+    /// The first Query or Parse: what comes after the authentication.
+    pub(crate) statement: Option<Instant>,
 }
 
 /// What was said since the last look.
@@ -51,6 +67,11 @@ impl Proxy {
         self.folder.path().to_owned()
     }
 
+    /// Takes the moments, which are none again.
+    pub(crate) fn take_firsts(&self) -> Firsts {
+        std::mem::take(&mut *self.counters.firsts())
+    }
+
     /// Takes the counts, which start again from nothing.
     pub(crate) fn take(&self) -> Traffic {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
@@ -65,6 +86,10 @@ impl Proxy {
 
 fn accept(listener: &UnixListener, server: &Path, counters: &Arc<Counters>) {
     for client in listener.incoming().map_while(Result::ok) {
+        counters
+            .firsts()
+            .connection
+            .get_or_insert_with(Instant::now);
         // Whoever is refused will tell.
         let _ = serve(client, server, counters);
     }
@@ -82,6 +107,9 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
         let _ = pass(&mut from_client, &mut to_server, |bytes| {
             up.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             messages.read(bytes, |kind, _| {
+                if matches!(kind, b'Q' | b'P') {
+                    up.firsts().statement.get_or_insert_with(Instant::now);
+                }
                 if matches!(kind, b'Q' | b'S') {
                     up.round_trips.fetch_add(1, Ordering::Relaxed);
                 }

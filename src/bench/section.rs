@@ -31,3 +31,8 @@ pub(crate) fn table(header: &[&str]) -> Table {
     }
     table
 }
+
+/// A count that is far from where floating point ends.
+pub(crate) fn small(count: i64) -> f64 {
+    f64::from(i32::try_from(count).unwrap_or(i32::MAX))
+}

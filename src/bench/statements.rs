@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::job;
 use super::lab::{Lab, batch_size};
 use super::proxy::Traffic;
-use super::section::{Section, table};
+use super::section::{Section, small, table};
 
 /// What the server remembers of one statement.
 #[derive(Debug, Serialize, sqlx::FromRow)]
@@ -96,6 +96,88 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         )],
         json: json!({ "seconds": time.as_secs_f64(), "statements": results }),
     })
+}
+
+/// The statements in the JSON result of an earlier run.
+pub(crate) fn of_earlier(file: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let mut result: Value =
+        serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+    let statements = result["statements"].take();
+    anyhow::ensure!(
+        statements.is_object(),
+        "{} has no statements: it takes a run that measured them",
+        file.display()
+    );
+    Ok(statements)
+}
+
+/// What each statement took before and takes now.
+pub(crate) fn compare(before: &Value, now: &Value) -> anyhow::Result<Section> {
+    let (total_before, total_now) = (totals(before)?, totals(now)?);
+    let mut labels: Vec<&str> = total_now.iter().map(|(label, _)| label.as_str()).collect();
+    for (label, _) in &total_before {
+        if !labels.contains(&label.as_str()) {
+            labels.push(label);
+        }
+    }
+    let mut table = table(&["statement", "before ms", "now ms", "ratio"]);
+    let mut results = Vec::new();
+    let shown = |value: Option<f64>, digits: usize| {
+        value.map_or_else(String::new, |value| format!("{value:.digits$}"))
+    };
+    for label in labels {
+        let of = |totals: &[(String, f64)]| {
+            let found = totals.iter().find(|(name, _)| name == label);
+            found.map(|(_, ms)| *ms)
+        };
+        let (before, now) = (of(&total_before), of(&total_now));
+        let ratio = before.zip(now).map(|(before, now)| now / before);
+        table.add_row([
+            label.to_owned(),
+            shown(before, 0),
+            shown(now, 0),
+            shown(ratio, 2),
+        ]);
+        results.push(json!({ "label": label, "before_ms": before, "now_ms": now, "ratio": ratio }));
+    }
+    let seconds = |of: &Value| of["seconds"].as_f64().unwrap_or(f64::NAN);
+    let (before, now) = (seconds(before), seconds(now));
+    table.add_row([
+        "the whole process".to_owned(),
+        format!("{:.0}", before * 1e3),
+        format!("{:.0}", now * 1e3),
+        format!("{:.2}", now / before),
+    ]);
+    Ok(Section {
+        name: "statements_before",
+        title: "Per statement, before and now".to_owned(),
+        table,
+        notes: vec![
+            "One run each, execution and planning together; the earlier ones are from another run \
+             of the benchmark. Only what took a millisecond or more is kept."
+                .to_owned(),
+        ],
+        json: json!({ "statements": results, "before_seconds": before, "now_seconds": now }),
+    })
+}
+
+/// Milliseconds by label, in the order in which the labels come first.
+fn totals(section: &Value) -> anyhow::Result<Vec<(String, f64)>> {
+    let mut totals: Vec<(String, f64)> = Vec::new();
+    for statement in section["statements"].as_array().into_iter().flatten() {
+        let label = statement["label"].as_str().context("a label is missing")?;
+        let ms = |key: &str| {
+            let value = statement["figures"][key].as_f64();
+            value.with_context(|| format!("{key} of {label} is missing"))
+        };
+        let ms = ms("exec_ms")? + ms("plan_ms")?;
+        match totals.iter_mut().find(|(name, _)| name == label) {
+            Some((_, total)) => *total += ms,
+            None => totals.push((label.to_owned(), ms)),
+        }
+    }
+    Ok(totals)
 }
 
 /// Leaves the plans of one run's statements, as they were carried out, in a file.
@@ -213,9 +295,4 @@ fn label(statement: &Statement, labels: &[(String, String)]) -> String {
     } else {
         format!("· {label}")
     }
-}
-
-/// A count that is far from where floating point ends.
-fn small(count: i64) -> f64 {
-    f64::from(i32::try_from(count).unwrap_or(i32::MAX))
 }

@@ -160,7 +160,7 @@ async fn insert(connection: &mut PgConnection, event: &Event) -> sqlx::Result<()
 }
 
 /// Leaves the world's events as they were, under the same numbers.
-async fn put_back(lab: &mut Lab) -> anyhow::Result<()> {
+pub(crate) async fn put_back(lab: &mut Lab) -> anyhow::Result<()> {
     lab.sql(
         "TRUNCATE domain_events RESTART IDENTITY CASCADE;
          ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue",
