@@ -20,7 +20,7 @@ impl Claimer {
     /// Claims the events that are due, which have to be so many, and takes it back: they stay where
     /// they were. The time is that of the statement, planning included, in milliseconds.
     pub(crate) async fn time(&mut self, due: u32) -> anyhow::Result<f64> {
-        let mut transaction = self.0.begin(Access::ReadWrite).await?;
+        let mut transaction = self.0.begin_indexed(Access::ReadWrite).await?;
         let started = Instant::now();
         let claimed = statement(&mut transaction, due).await?;
         let time = started.elapsed().as_secs_f64() * 1e3;
@@ -42,6 +42,7 @@ async fn statement(connection: &mut PgConnection, at_most: u32) -> sqlx::Result<
         .bind("bench")
         .bind(AGE_LIMIT_SECONDS)
         .bind(types)
+        .bind(i64::from(at_most))
         .persistent(false)
         .fetch_all(connection)
         .await?;

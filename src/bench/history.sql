@@ -10,9 +10,9 @@ SELECT n, e.event_type, e.actor_id, e.project_id, e.org_id, e.resource_id, e.thr
 LATERAL (SELECT round * bench.size('events') + id AS n, *
            FROM bench.events WHERE round IS NOT NULL ORDER BY id OFFSET 0) AS e
  WHERE n > bench.size('after') AND n <= bench.size('until');
-INSERT INTO notification_processing (event_id, occurred_at, created_at, next_attempt_at,
+INSERT INTO notification_processing (event_id, thread_id, occurred_at, created_at, next_attempt_at,
     claimed_at, completed_at, processing_status, processor_id, claim_token)
-SELECT id, occurred_at, occurred_at, occurred_at, occurred_at, occurred_at, 'completed',
+SELECT id, thread_id, occurred_at, occurred_at, occurred_at, occurred_at, occurred_at, 'completed',
        'host:1:00000000', 1
   FROM domain_events WHERE id > bench.size('after') AND id <= bench.size('until') ORDER BY id;
 RESET session_replication_role;

@@ -40,7 +40,9 @@ judged AS MATERIALIZED (
                 WHEN e.event_type::text = ANY ($4) THEN 'claimed'
                 ELSE 'unhandled' END AS verdict
       FROM due
-      LEFT JOIN domain_events e ON e.id = due.event_id
+      -- OFFSET 0 keeps this a look-up by key: the planner would rather read all events.
+      LEFT JOIN LATERAL (
+           SELECT * FROM domain_events WHERE domain_events.id = due.event_id OFFSET 0) AS e ON true
 ),
 marked AS (
     UPDATE notification_processing np

@@ -6,6 +6,7 @@
 //! wait for rescue, never a notification.
 
 mod claim;
+mod crowd;
 mod explain;
 mod gather;
 mod names;

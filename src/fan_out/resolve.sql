@@ -76,6 +76,7 @@ viewable AS MATERIALIZED (
                      WHERE p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
                        AND c.user_id IS DISTINCT FROM p.actor_id) AS pair) AS pairs
      CROSS JOIN LATERAL can_view_many(pairs.users, pairs.resources) AS seen
+     WHERE pairs.users IS NOT NULL
 ),
 -- Each person once, however many events of the batch concern him. Here and below OFFSET 0 keeps a
 -- look-up one by key: the planner, which can't tell how many there are, would rather join, and so

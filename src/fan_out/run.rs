@@ -1,5 +1,6 @@
 //! One run: rescue what is stuck, then batch after batch until nothing is due.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::Settings;
 use super::claim::{Claim, ClaimedEvent, claim};
 use super::report::FanOutReport;
 use super::rescue::rescue;
-use super::write::{charge, write};
+use super::write::{Written, charge, write};
 use crate::db::{Access, Database, Fault, Session, sqlstate};
 use crate::domain::backoff;
 
@@ -59,6 +60,7 @@ pub async fn run(
         settings,
         session: None,
         report: FanOutReport::default(),
+        set_aside: VecDeque::new(),
     };
     let result = run.until_empty(stop, progress).await;
     if let Some(session) = run.session.take() {
@@ -73,6 +75,14 @@ struct Run<'a> {
     settings: &'a Settings,
     session: Option<Session>,
     report: FanOutReport,
+    set_aside: VecDeque<Crowd>,
+}
+
+/// An event in hand that tells so many people that it would keep others waiting.
+struct Crowd {
+    token: i64,
+    event: ClaimedEvent,
+    since: Instant,
 }
 
 impl Run<'_> {
@@ -86,7 +96,13 @@ impl Run<'_> {
         let mut first = true;
         loop {
             let left = self.left();
-            if left == 0 || is_over() {
+            let is_last = left == 0 || is_over();
+            while self.set_aside.front().is_some_and(|crowd| {
+                is_last || crowd.since.elapsed() >= self.settings.stuck_after / 2
+            }) {
+                self.settle_crowd(stop, &is_over, progress).await?;
+            }
+            if is_last {
                 self.report.stopped_early = true;
                 return Ok(());
             }
@@ -105,12 +121,29 @@ impl Run<'_> {
                 },
             };
             first = false;
-            if claim.is_empty() {
+            if !claim.is_empty() {
+                self.settle(claim.token, claim.events, stop, &is_over)
+                    .await?;
+                progress(&self.report);
+            } else if !self.settle_crowd(stop, &is_over, progress).await? {
                 return Ok(());
             }
-            self.settle(claim, stop, &is_over).await?;
-            progress(&self.report);
         }
+    }
+
+    /// Writes the event that was set aside first, if there is one.
+    async fn settle_crowd(
+        &mut self,
+        stop: &CancellationToken,
+        is_over: &dyn Fn() -> bool,
+        progress: &mut dyn FnMut(&FanOutReport),
+    ) -> Result<bool, RunFailed> {
+        let Some(Crowd { token, event, .. }) = self.set_aside.pop_front() else {
+            return Ok(false);
+        };
+        self.settle(token, vec![event], stop, is_over).await?;
+        progress(&self.report);
+        Ok(true)
     }
 
     /// How many events the run may still take.
@@ -119,7 +152,8 @@ impl Run<'_> {
             + self.report.failed
             + self.report.retried
             + self.report.expired
-            + self.report.lost_claims;
+            + self.report.lost_claims
+            + self.set_aside.len() as u64;
         self.settings
             .limit
             .map_or(u64::MAX, |limit| limit.saturating_sub(done))
@@ -180,7 +214,8 @@ impl Run<'_> {
     /// once it is told to stop, the rest is left for a later run to rescue.
     async fn settle(
         &mut self,
-        claim: Claim,
+        token: i64,
+        events: Vec<ClaimedEvent>,
         stop: &CancellationToken,
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), RunFailed> {
@@ -190,8 +225,7 @@ impl Run<'_> {
             self.report.merged,
             self.report.emails,
         );
-        let Claim { token, events, .. } = claim;
-        let (first, last, count) = (
+        let (first, last, mut count) = (
             events.first().map(|event| event.event_id),
             events.last().map(|event| event.event_id),
             events.len(),
@@ -201,8 +235,20 @@ impl Run<'_> {
             if part.is_empty() {
                 continue;
             }
-            let Err(error) = self.write(token, &part, stop, is_over).await else {
-                continue;
+            let error = match self.write(token, &part, stop, is_over).await {
+                Ok(set_aside) => {
+                    let crowds = part
+                        .into_iter()
+                        .filter(|event| set_aside.binary_search(&event.event_id).is_ok());
+                    count -= set_aside.len();
+                    self.set_aside.extend(crowds.map(|event| Crowd {
+                        token,
+                        event,
+                        since: Instant::now(),
+                    }));
+                    continue;
+                }
+                Err(error) => error,
             };
             if self.session.is_none() {
                 return Err(RunFailed::Unreachable(error));
@@ -233,7 +279,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes a part of a batch, again where another transaction was in the way or the connection
+    /// Writes a part of a batch and returns which of it was set aside; again where another transaction was in the way or the connection
     /// was lost: the fence tells whether an earlier try was committed after all.
     ///
     /// After an error there is a session, unless the database stays out of reach: a part that
@@ -244,7 +290,7 @@ impl Run<'_> {
         part: &[ClaimedEvent],
         stop: &CancellationToken,
         is_over: &dyn Fn() -> bool,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<Vec<i64>, sqlx::Error> {
         let mut tries = 1;
         loop {
             let Some(session) = &mut self.session else {
@@ -252,9 +298,9 @@ impl Run<'_> {
                 continue;
             };
             let error = match within(self.settings, write(session, token, part)).await {
-                Ok(report) => {
+                Ok(Written { report, set_aside }) => {
                     self.add(report);
-                    return Ok(());
+                    return Ok(set_aside);
                 }
                 Err(error) => error,
             };

@@ -4,6 +4,7 @@ use serde::Serialize;
 use sqlx::types::Json;
 
 use super::claim::ClaimedEvent;
+use super::crowd::Crowds;
 use super::gather::gather;
 use super::names::look_up;
 use super::report::FanOutReport;
@@ -47,6 +48,15 @@ struct Coalesced {
     suppressed: i64,
 }
 
+/// What became of the events given to [`write`].
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) report: FanOutReport,
+    /// Those that tell a crowd and were not alone, ascending. Nothing was written for them; they
+    /// are ours as before.
+    pub(super) set_aside: Vec<i64>,
+}
+
 /// Writes and settles the events given (ascending) under the claim's token. An error leaves
 /// everything as it was; so does a claim that is no longer ours, event by event.
 ///
@@ -56,13 +66,13 @@ pub(super) async fn write(
     session: &mut Session,
     token: i64,
     events: &[ClaimedEvent],
-) -> Result<FanOutReport, sqlx::Error> {
+) -> Result<Written, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
     let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
         .fetch_all(Unnamed(&mut transaction))
         .await?;
-    let open: Vec<i64> = held
+    let mut open: Vec<i64> = held
         .iter()
         .filter(|held| held.is_open)
         .map(|held| held.event_id)
@@ -83,7 +93,17 @@ pub(super) async fn write(
     } else {
         look_up(&mut transaction, &wanted).await?
     };
-    let plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
+    let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
+    let mut set_aside = Vec::new();
+    if events.len() > 1 {
+        let crowds = Crowds::among(&mut transaction, plans.iter().map(|(_, plan)| plan)).await?;
+        let told = plans.iter().filter(|(_, plan)| crowds.hear(plan));
+        set_aside = told.map(|(event, _)| event.event_id).collect();
+        set_aside.dedup();
+        let stays = |event_id: i64| set_aside.binary_search(&event_id).is_err();
+        open.retain(|&event_id| stays(event_id));
+        plans.retain(|(event, _)| stays(event.event_id));
+    }
     let (coalesced, each): (Vec<_>, Vec<_>) = plans
         .iter()
         .enumerate()
@@ -114,12 +134,15 @@ pub(super) async fn write(
     transaction.commit().await?;
 
     // Those of an earlier try whose answer was lost are told of as well: they are settled.
-    for held in &held {
+    let settled = held
+        .iter()
+        .filter(|held| set_aside.binary_search(&held.event_id).is_err());
+    for held in settled {
         if let Ok(place) = ids.binary_search(&held.event_id) {
             tell(&events[place], held.latency, &mut report);
         }
     }
-    Ok(report)
+    Ok(Written { report, set_aside })
 }
 
 /// Settles one event that the database would not take. `false`: its claim is no longer ours, and

@@ -1,0 +1,77 @@
+//! Audiences that are too large to be written among others.
+
+use std::collections::BTreeSet;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db::Unnamed;
+use crate::domain::plan::{Audience, Plan};
+
+/// An event that tells more people than this is written on its own, when nothing else is due: a
+/// batch of usual events tells fewer.
+const CROWD: i64 = 10_000;
+
+/// Groups of people that are crowds.
+#[derive(Debug, Default)]
+pub(super) struct Crowds(BTreeSet<(Group, Uuid)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Project,
+    Thread,
+    Meeting,
+}
+
+impl Crowds {
+    /// Finds those among the audiences of the plans, in one round trip.
+    pub(super) async fn among(
+        connection: &mut PgConnection,
+        plans: impl Iterator<Item = &Plan>,
+    ) -> Result<Self, sqlx::Error> {
+        let groups: BTreeSet<_> = plans.filter_map(|plan| group(&plan.audience)).collect();
+        if groups.is_empty() {
+            return Ok(Self::default());
+        }
+        let ids = |wanted: Group| -> Vec<Uuid> {
+            let of_kind = groups.iter().filter(|(kind, _)| *kind == wanted);
+            of_kind.map(|(_, id)| *id).collect()
+        };
+        let rows = sqlx::query_file!(
+            "src/fan_out/crowd.sql",
+            &ids(Group::Project),
+            &ids(Group::Thread),
+            &ids(Group::Meeting),
+            CROWD,
+        )
+        .fetch_all(Unnamed(connection))
+        .await?;
+        let crowds = rows.into_iter().map(|row| {
+            let kind = match row.kind.as_str() {
+                "project" => Group::Project,
+                "thread" => Group::Thread,
+                _ => Group::Meeting,
+            };
+            (kind, row.id)
+        });
+        Ok(Self(crowds.collect()))
+    }
+
+    /// Whether a plan speaks to one of them.
+    pub(super) fn hear(&self, plan: &Plan) -> bool {
+        group(&plan.audience).is_some_and(|group| self.0.contains(&group))
+    }
+}
+
+/// The group that an audience is, if it is one that can be of any size.
+fn group(audience: &Audience) -> Option<(Group, Uuid)> {
+    match audience {
+        Audience::ProjectViewers { project_id, .. } => Some((Group::Project, *project_id)),
+        Audience::ThreadParticipants { thread_id, .. } => Some((Group::Thread, *thread_id)),
+        Audience::MeetingParticipants { meeting_id } => Some((Group::Meeting, *meeting_id)),
+        Audience::User(_)
+        | Audience::ProjectOwner { .. }
+        | Audience::ThreadMentions { .. }
+        | Audience::OrgOwners { .. } => None,
+    }
+}
