@@ -52,8 +52,8 @@ pub struct RunFlags {
     /// Show what a run would do, in a transaction that cannot write
     #[arg(long)]
     pub dry_run: bool,
-    /// Events claimed at once
-    #[arg(help = "Events claimed at once [env: NOTIFY_FANOUT_BATCH_SIZE] [default: 500]", long, value_name = "EVENTS", value_parser = parse_batch_size)]
+    /// Events claimed at once, besides those of the same chat threads
+    #[arg(help = "Events claimed at once, besides those of the same chat threads [env: NOTIFY_FANOUT_BATCH_SIZE] [default: 500]", long, value_name = "EVENTS", value_parser = parse_batch_size)]
     pub batch_size: Option<u32>,
     /// Give up pending events older than this
     #[arg(help = "Give up pending events older than this [env: NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS] [default: 24]", long, value_name = "HOURS", value_parser = parse_hours)]

@@ -39,10 +39,12 @@ const INDEXES: &[Index] = &[
         name: "notification_processing_due_idx",
         definition: "INDEX CONCURRENTLY {name} ON notification_processing (next_attempt_at, event_id) WHERE processing_status = 'pending'",
     },
-    // What waits in a thread, for claiming it together.
+    // What waits in a thread, for claiming it together. Its condition is worded as no other's: the
+    // planner, to whom a queue looks empty, would take the order of claims for it, and go through all
+    // that is due for each thread.
     Index {
         name: "notification_processing_thread_idx",
-        definition: "INDEX CONCURRENTLY {name} ON notification_processing (thread_id, next_attempt_at, event_id) WHERE processing_status = 'pending' AND thread_id IS NOT NULL",
+        definition: "INDEX CONCURRENTLY {name} ON notification_processing (thread_id, next_attempt_at, event_id) WHERE processing_status BETWEEN 'pending' AND 'pending' AND thread_id IS NOT NULL",
     },
     // Claims under way, for rescue and status.
     Index {

@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::names::look_up;
 use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
-use super::resolve::{PlanRow, alias, with_resolve};
+use super::resolve::{PlanRow, alias, bind_plans, with_resolve};
 use super::run::RunFailed;
 use super::understand::understand;
 use crate::db::{Access, Database, Unnamed};
@@ -163,8 +162,7 @@ pub async fn explain(
         .enumerate()
         .map(|(no, plan)| PlanRow::new(no, event_id, kind, plan))
         .collect();
-    let mut found: Vec<Row> = sqlx::query_as(EXPLAIN)
-        .bind(Json(&rows))
+    let mut found: Vec<Row> = bind_plans(sqlx::query_as(EXPLAIN), &rows)
         .bind(user)
         .bind(MOST + 1)
         .fetch_all(Unnamed(&mut transaction))

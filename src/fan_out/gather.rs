@@ -146,7 +146,10 @@ mod tests {
 
     #[test]
     fn what_somebody_was_told_before_stands_alone() {
-        let rows = gather(vec![message(0, 1, &[]), message(2, 2, &[])], vec![message(1, 3, &[])]);
+        let rows = gather(
+            vec![message(0, 1, &[]), message(2, 2, &[])],
+            vec![message(1, 3, &[])],
+        );
         let events: Vec<_> = rows.iter().map(|row| (row.plan_no, row.events)).collect();
         assert_eq!(events, [(0, 1), (1, 1), (2, 1), (3, 2)]);
     }

@@ -32,7 +32,8 @@ use crate::handlers::EventType;
 /// How a run goes about its work.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Events claimed at once.
+    /// Events claimed at once, oldest first. Up to as many again join them that are due in the
+    /// same threads.
     pub batch_size: u32,
     /// Pending events older than this are given up, with the reason `expired`.
     pub max_event_age: Duration,

@@ -5,13 +5,12 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::names::look_up;
 use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
 use super::report::FanOutReport;
-use super::resolve::{PlanRow, with_resolve};
+use super::resolve::{PlanRow, bind_plans, with_resolve};
 use super::run::RunFailed;
 use super::understand::understand;
 use super::{Settings, handled_types};
@@ -214,9 +213,8 @@ impl Preview<'_> {
             .enumerate()
             .map(|(no, (place, kind, plan))| PlanRow::new(no, due[*place].event_id, *kind, plan))
             .collect();
-        let mut decisions = sqlx::query_as::<_, Decision>(PREVIEW)
-            .bind(Json(&rows))
-            .fetch(Unnamed(connection));
+        let mut decisions =
+            bind_plans(sqlx::query_as::<_, Decision>(PREVIEW), &rows).fetch(Unnamed(connection));
         // The statement sorts its result: what it refuses, it refuses before the first row.
         let mut told = 0;
         while let Some(decision) = decisions.try_next().await? {

@@ -1,7 +1,10 @@
-//! Plans as the statements take them: one JSON array for a batch.
+//! Plans as the statements take them: a column for each of their parts.
 
-use serde::Serialize;
 use serde_json::{Map, Value};
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryAs;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
@@ -15,17 +18,59 @@ macro_rules! with_resolve {
 }
 pub(super) use with_resolve;
 
+/// Binds plans as `$1` to `$28`. Columns, and not one JSON document: the server would take it
+/// apart again, which cost more than reading the preferences of all concerned.
+pub(super) fn bind_plans<'q, O>(
+    query: QueryAs<'q, Postgres, O, PgArguments>,
+    rows: &'q [PlanRow<'q>],
+) -> QueryAs<'q, Postgres, O, PgArguments> {
+    fn column<'q, T>(rows: &'q [PlanRow<'q>], of: impl Fn(&'q PlanRow<'q>) -> T) -> Vec<T> {
+        rows.iter().map(of).collect()
+    }
+    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    let list = |users: &[Uuid]| {
+        let users: Vec<String> = users.iter().map(Uuid::to_string).collect();
+        format!("{{{}}}", users.join(","))
+    };
+    query
+        .bind(column(rows, |row| count(row.plan_no)))
+        .bind(column(rows, |row| row.event_id))
+        .bind(column(rows, |row| count(row.events)))
+        .bind(column(rows, |row| row.event_type))
+        .bind(column(rows, |row| row.event_alias))
+        .bind(column(rows, |row| row.actor_id))
+        .bind(column(rows, |row| row.audience))
+        .bind(column(rows, |row| row.user_id))
+        .bind(column(rows, |row| list(&row.user_ids)))
+        .bind(column(rows, |row| row.project_id))
+        .bind(column(rows, |row| row.resource_id))
+        .bind(column(rows, |row| row.org_id))
+        .bind(column(rows, |row| row.thread_id))
+        .bind(column(rows, |row| row.meeting_id))
+        .bind(column(rows, |row| row.scope_project_id))
+        .bind(column(rows, |row| row.scope_thread_id))
+        .bind(column(rows, |row| row.in_app))
+        .bind(column(rows, |row| row.title))
+        .bind(column(rows, |row| row.body))
+        .bind(column(rows, |row| row.link_url))
+        .bind(column(rows, |row| row.payload.map(Json)))
+        .bind(column(rows, |row| row.coalesce_key))
+        .bind(column(rows, |row| row.email))
+        .bind(column(rows, |row| row.subject))
+        .bind(column(rows, |row| row.body_data.map(Json)))
+        .bind(column(rows, |row| row.email_project_id))
+        .bind(column(rows, |row| row.email_project_name))
+        .bind(column(rows, |row| row.once_key))
+}
+
 /// One plan, in the columns of `resolve.sql`.
-// What is empty is left out: of some thirty columns a plan fills a third.
-#[serde_with::skip_serializing_none]
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PlanRow<'a> {
     pub(super) plan_no: usize,
     /// The event, or the first of several.
     pub(super) event_id: i64,
     /// How many events it stands for.
     pub(super) events: usize,
-    #[serde(skip)]
     pub(super) last_event_id: i64,
     pub(super) event_type: &'static str,
     pub(super) event_alias: Option<&'static str>,

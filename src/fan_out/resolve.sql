@@ -1,15 +1,22 @@
 -- From plans to decisions: one row per plan and person, with what each channel does and why.
 -- The head of every statement that writes, previews or explains; what follows selects from
--- `plan` and `decision`. $1: the plans, a JSON array (see PlanRow).
+-- `plan` and `decision`. $1 to $28: the plans, a column each (see PlanRow).
 WITH plan AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset($1::jsonb) AS p (
-        plan_no int, event_id bigint, events int, event_type text, event_alias text, actor_id uuid,
-        audience text, user_id uuid, user_ids uuid[], project_id uuid, resource_id uuid,
-        org_id uuid, thread_id uuid, meeting_id uuid,
-        scope_project_id uuid, scope_thread_id uuid,
-        in_app boolean, title text, body text, link_url text, payload jsonb, coalesce_key text,
-        email text, subject text, body_data jsonb, email_project_id uuid, email_project_name text,
-        once_key text)
+    -- Lists of different lengths can't be an array of arrays: theirs are text.
+    SELECT p.*, user_list::uuid[] AS user_ids
+      FROM unnest(
+               $1::int[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::uuid[],
+               $7::text[], $8::uuid[], $9::text[], $10::uuid[], $11::uuid[],
+               $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[], $16::uuid[],
+               $17::boolean[], $18::text[], $19::text[], $20::text[], $21::jsonb[],
+               $22::text[], $23::text[], $24::text[], $25::jsonb[], $26::uuid[],
+               $27::text[], $28::text[]
+           ) AS p (
+               plan_no, event_id, events, event_type, event_alias, actor_id, audience,
+               user_id, user_list, project_id, resource_id, org_id, thread_id,
+               meeting_id, scope_project_id, scope_thread_id, in_app, title, body,
+               link_url, payload, coalesce_key, email, subject, body_data,
+               email_project_id, email_project_name, once_key)
 ),
 -- UNION, not UNION ALL: a relation of the application may be a view that repeats people. Whether
 -- there is a row is asked with LIMIT 1: for EXISTS the planner may read all of a relation instead.

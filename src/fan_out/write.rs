@@ -8,7 +8,7 @@ use super::crowd::Crowds;
 use super::gather::gather;
 use super::names::look_up;
 use super::report::FanOutReport;
-use super::resolve::{PlanRow, with_resolve};
+use super::resolve::{PlanRow, bind_plans, with_resolve};
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::plan::{InApp, Plan};
 use crate::handlers::{Names, Wanted};
@@ -112,8 +112,7 @@ pub(super) async fn write(
     let coalesced = gathered(coalesced, &held);
     let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
 
-    let written: Each = sqlx::query_as(WRITE_EACH)
-        .bind(Json(&each))
+    let written: Each = bind_plans(sqlx::query_as(WRITE_EACH), &each)
         .bind(&open)
         .bind(Json(&invalid))
         .fetch_one(Unnamed(&mut transaction))
@@ -123,8 +122,7 @@ pub(super) async fn write(
     report.emails = written.emails.unsigned_abs();
     report.suppressed = written.suppressed.unsigned_abs();
     if !coalesced.is_empty() {
-        let merging: Coalesced = sqlx::query_as(WRITE_COALESCED)
-            .bind(Json(&coalesced))
+        let merging: Coalesced = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced)
             .fetch_one(Unnamed(&mut transaction))
             .await?;
         report.notifications += merging.notifications.unsigned_abs();
