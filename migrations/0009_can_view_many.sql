@@ -26,12 +26,17 @@ BEGIN
     THEN
         RETURN QUERY
         -- OFFSET 0 keeps each look-up one by key: the planner, which can't tell how many there
-        -- are, would read whole tables instead.
-        WITH document AS MATERIALIZED (
+        -- are, would read whole tables instead. Of a project that is open to very many, only the part
+        -- that is asked for is read.
+        WITH asked AS MATERIALIZED (
+            SELECT (SELECT id FROM unnest(p_user_ids) AS id ORDER BY id LIMIT 1) AS first,
+                   (SELECT id FROM unnest(p_user_ids) AS id ORDER BY id DESC LIMIT 1) AS last
+        ),
+        document AS MATERIALIZED (
             SELECT r.id, r.org_id, r.project_id
-              FROM (SELECT DISTINCT unnest(p_resource_ids)) AS asked (id)
+              FROM (SELECT DISTINCT unnest(p_resource_ids)) AS wanted (id)
              CROSS JOIN LATERAL (
-                   SELECT * FROM resources WHERE resources.id = asked.id OFFSET 0) AS r
+                   SELECT * FROM resources WHERE resources.id = wanted.id OFFSET 0) AS r
         ),
         entitled AS MATERIALIZED (
             SELECT document.id AS resource_id, m.user_id
@@ -42,16 +47,20 @@ BEGIN
             UNION
             SELECT document.id, g.user_id
               FROM document
+             CROSS JOIN asked
              CROSS JOIN LATERAL (
                    SELECT project_access_grants.user_id FROM project_access_grants
-                    WHERE project_access_grants.project_id = document.project_id OFFSET 0) AS g
+                    WHERE project_access_grants.project_id = document.project_id
+                      AND project_access_grants.user_id BETWEEN asked.first AND asked.last OFFSET 0) AS g
         ),
         own AS MATERIALIZED (
             SELECT document.id AS resource_id, p.user_id, p.permission <> 'none' AS allowed
               FROM document
+             CROSS JOIN asked
              CROSS JOIN LATERAL (
                    SELECT permissions.user_id, permission FROM permissions
-                    WHERE permissions.resource_id = document.id OFFSET 0) AS p
+                    WHERE permissions.resource_id = document.id
+                      AND permissions.user_id BETWEEN asked.first AND asked.last OFFSET 0) AS p
         )
         SELECT pair.user_id, pair.resource_id
           FROM unnest(p_user_ids, p_resource_ids) AS pair (user_id, resource_id)

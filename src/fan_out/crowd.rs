@@ -12,6 +12,31 @@ use crate::domain::plan::{Audience, Plan};
 /// batch of usual events tells fewer.
 const CROWD: i64 = 10_000;
 
+/// A crowd is written in parts of so many people: what the server has to hold at once does not
+/// grow with the audience.
+const PART: i64 = 20_000;
+
+/// Where to cut the audiences of the plans into parts, in one round trip: nowhere, if they are
+/// small.
+pub(super) async fn cuts(
+    connection: &mut PgConnection,
+    plans: impl Iterator<Item = &Plan>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let groups: BTreeSet<_> = plans.filter_map(|plan| group(&plan.audience)).collect();
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_file_scalar!(
+        "src/fan_out/crowd_cuts.sql",
+        &ids(&groups, Group::Project),
+        &ids(&groups, Group::Thread),
+        &ids(&groups, Group::Meeting),
+        PART,
+    )
+    .fetch_all(Unnamed(connection))
+    .await
+}
+
 /// Groups of people that are crowds.
 #[derive(Debug, Default)]
 pub(super) struct Crowds(BTreeSet<(Group, Uuid)>);
@@ -33,15 +58,11 @@ impl Crowds {
         if groups.is_empty() {
             return Ok(Self::default());
         }
-        let ids = |wanted: Group| -> Vec<Uuid> {
-            let of_kind = groups.iter().filter(|(kind, _)| *kind == wanted);
-            of_kind.map(|(_, id)| *id).collect()
-        };
         let rows = sqlx::query_file!(
             "src/fan_out/crowd.sql",
-            &ids(Group::Project),
-            &ids(Group::Thread),
-            &ids(Group::Meeting),
+            &ids(&groups, Group::Project),
+            &ids(&groups, Group::Thread),
+            &ids(&groups, Group::Meeting),
             CROWD,
         )
         .fetch_all(Unnamed(connection))
@@ -74,4 +95,9 @@ fn group(audience: &Audience) -> Option<(Group, Uuid)> {
         | Audience::ThreadMentions { .. }
         | Audience::OrgOwners { .. } => None,
     }
+}
+
+fn ids(groups: &BTreeSet<(Group, Uuid)>, wanted: Group) -> Vec<Uuid> {
+    let of_kind = groups.iter().filter(|(kind, _)| *kind == wanted);
+    of_kind.map(|(_, id)| *id).collect()
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::names::look_up;
 use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
-use super::resolve::{PlanRow, alias, bind_plans, with_resolve};
+use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
 use super::run::RunFailed;
 use super::understand::understand;
 use crate::db::{Access, Database, Unnamed};
@@ -162,7 +162,7 @@ pub async fn explain(
         .enumerate()
         .map(|(no, plan)| PlanRow::new(no, event_id, kind, plan))
         .collect();
-    let mut found: Vec<Row> = bind_plans(sqlx::query_as(EXPLAIN), &rows)
+    let mut found: Vec<Row> = bind_plans(sqlx::query_as(EXPLAIN), &rows, Part::default())
         .bind(user)
         .bind(MOST + 1)
         .fetch_all(Unnamed(&mut transaction))

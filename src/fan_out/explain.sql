@@ -1,4 +1,4 @@
--- Follows resolve.sql: each decision about one event beside what is there. $29: one person only.
+-- Follows resolve.sql: each decision about one event beside what is there. $31: one person only.
 -- LATERAL with LIMIT, because an older job may have written an event's row for a person twice.
 SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_rule, d.email_rule, person.full_name,
        EXISTS (SELECT FROM notification_once o
@@ -25,6 +25,6 @@ SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_rule, d.email_rule, per
   LEFT JOIN notifications unread
     ON unread.user_id = d.user_id AND unread.coalesce_key = p.coalesce_key
    AND unread.read_at IS NULL
- WHERE $29::uuid IS NULL OR d.user_id = $29
+ WHERE $31::uuid IS NULL OR d.user_id = $31
  ORDER BY d.plan_no, d.user_id
- LIMIT $30
+ LIMIT $32

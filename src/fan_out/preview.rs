@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::names::look_up;
 use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
 use super::report::FanOutReport;
-use super::resolve::{PlanRow, bind_plans, with_resolve};
+use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::run::RunFailed;
 use super::understand::understand;
 use super::{Settings, handled_types};
@@ -213,8 +213,12 @@ impl Preview<'_> {
             .enumerate()
             .map(|(no, (place, kind, plan))| PlanRow::new(no, due[*place].event_id, *kind, plan))
             .collect();
-        let mut decisions =
-            bind_plans(sqlx::query_as::<_, Decision>(PREVIEW), &rows).fetch(Unnamed(connection));
+        let mut decisions = bind_plans(
+            sqlx::query_as::<_, Decision>(PREVIEW),
+            &rows,
+            Part::default(),
+        )
+        .fetch(Unnamed(connection));
         // The statement sorts its result: what it refuses, it refuses before the first row.
         let mut told = 0;
         while let Some(decision) = decisions.try_next().await? {

@@ -18,11 +18,19 @@ macro_rules! with_resolve {
 }
 pub(super) use with_resolve;
 
-/// Binds plans as `$1` to `$28`. Columns, and not one JSON document: the server would take it
+/// People by the order of their keys: after the one, up to the other, each without end if not given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Part {
+    pub(super) after: Option<Uuid>,
+    pub(super) until: Option<Uuid>,
+}
+
+/// Binds plans as `$1` to `$28`, and the part of their audiences as `$29` and `$30`. Columns, and not one JSON document: the server would take it
 /// apart again, which cost more than reading the preferences of all concerned.
 pub(super) fn bind_plans<'q, O>(
     query: QueryAs<'q, Postgres, O, PgArguments>,
     rows: &'q [PlanRow<'q>],
+    part: Part,
 ) -> QueryAs<'q, Postgres, O, PgArguments> {
     fn column<'q, T>(rows: &'q [PlanRow<'q>], of: impl Fn(&'q PlanRow<'q>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
@@ -61,6 +69,8 @@ pub(super) fn bind_plans<'q, O>(
         .bind(column(rows, |row| row.email_project_id))
         .bind(column(rows, |row| row.email_project_name))
         .bind(column(rows, |row| row.once_key))
+        .bind(part.after)
+        .bind(part.until)
 }
 
 /// One plan, in the columns of `resolve.sql`.

@@ -1,6 +1,7 @@
 -- From plans to decisions: one row per plan and person, with what each channel does and why.
 -- The head of every statement that writes, previews or explains; what follows selects from
--- `plan` and `decision`. $1 to $28: the plans, a column each (see PlanRow).
+-- `plan` and `decision`. $1 to $28: the plans, a column each (see PlanRow). $29,
+-- $30: only people after the one and up to the other, in the order of their keys.
 WITH plan AS MATERIALIZED (
     -- Lists of different lengths can't be an array of arrays: theirs are text.
     SELECT p.*, user_list::uuid[] AS user_ids
@@ -21,57 +22,59 @@ WITH plan AS MATERIALIZED (
 -- UNION, not UNION ALL: a relation of the application may be a view that repeats people. Whether
 -- there is a row is asked with LIMIT 1: for EXISTS the planner may read all of a relation instead.
 candidate AS MATERIALIZED (
-    SELECT p.plan_no, p.user_id, true AS belongs
-      FROM plan p
-     WHERE p.audience = 'user'
-    UNION
-    SELECT p.plan_no, p.user_id, (
-               SELECT true FROM projects pr
-                 JOIN org_members m ON m.org_id = pr.owner_org_id
-                WHERE pr.id = p.project_id AND m.user_id = p.user_id AND m.role = 'owner'
-                LIMIT 1) IS NOT NULL
-      FROM plan p
-     WHERE p.audience = 'project_owner'
-    UNION
-    SELECT p.plan_no, t.user_id, true
-      FROM plan p
-      JOIN chat_thread_participants t ON t.thread_id = p.thread_id
-     WHERE p.audience = 'thread' AND t.user_id <> ALL (p.user_ids)
-    UNION
-    SELECT p.plan_no, t.user_id, true
-      FROM plan p
-      JOIN chat_thread_participants t ON t.thread_id = p.thread_id
-     WHERE p.audience = 'thread_among' AND t.user_id = ANY (p.user_ids)
-    UNION
-    SELECT p.plan_no, mentioned.user_id, (
-               SELECT true FROM chat_thread_participants t
-                WHERE t.thread_id = p.thread_id AND t.user_id = mentioned.user_id
-                LIMIT 1) IS NOT NULL
-      FROM plan p
-     CROSS JOIN LATERAL unnest(p.user_ids) AS mentioned (user_id)
-     WHERE p.audience = 'mentioned'
-    UNION
-    SELECT p.plan_no, m.user_id, true
-      FROM plan p
-      JOIN meeting_participants m ON m.meeting_id = p.meeting_id
-     WHERE p.audience = 'meeting'
-    UNION
-    SELECT p.plan_no, m.user_id, true
-      FROM plan p
-      JOIN org_members m ON m.org_id = p.org_id
-     WHERE p.audience = 'org_owners' AND m.role = 'owner' AND m.user_id <> ALL (p.user_ids)
-    UNION
-    SELECT p.plan_no, g.user_id, true
-      FROM plan p
-      JOIN project_access_grants g ON g.project_id = p.project_id
-     WHERE p.audience = 'project_viewers'
-    UNION
-    SELECT p.plan_no, m.user_id, true
-      FROM plan p
-      LEFT JOIN resources r ON r.id = p.resource_id
-      LEFT JOIN projects pr ON pr.id = p.project_id
-      JOIN org_members m ON m.org_id = coalesce(r.org_id, pr.owner_org_id)
-     WHERE p.audience = 'project_viewers' AND m.role = 'owner'
+    SELECT * FROM (
+        SELECT p.plan_no, p.user_id, true AS belongs
+          FROM plan p
+         WHERE p.audience = 'user'
+        UNION
+        SELECT p.plan_no, p.user_id, (
+                   SELECT true FROM projects pr
+                     JOIN org_members m ON m.org_id = pr.owner_org_id
+                    WHERE pr.id = p.project_id AND m.user_id = p.user_id AND m.role = 'owner'
+                    LIMIT 1) IS NOT NULL
+          FROM plan p
+         WHERE p.audience = 'project_owner'
+        UNION
+        SELECT p.plan_no, t.user_id, true
+          FROM plan p
+          JOIN chat_thread_participants t ON t.thread_id = p.thread_id
+         WHERE p.audience = 'thread' AND t.user_id <> ALL (p.user_ids)
+        UNION
+        SELECT p.plan_no, t.user_id, true
+          FROM plan p
+          JOIN chat_thread_participants t ON t.thread_id = p.thread_id
+         WHERE p.audience = 'thread_among' AND t.user_id = ANY (p.user_ids)
+        UNION
+        SELECT p.plan_no, mentioned.user_id, (
+                   SELECT true FROM chat_thread_participants t
+                    WHERE t.thread_id = p.thread_id AND t.user_id = mentioned.user_id
+                    LIMIT 1) IS NOT NULL
+          FROM plan p
+         CROSS JOIN LATERAL unnest(p.user_ids) AS mentioned (user_id)
+         WHERE p.audience = 'mentioned'
+        UNION
+        SELECT p.plan_no, m.user_id, true
+          FROM plan p
+          JOIN meeting_participants m ON m.meeting_id = p.meeting_id
+         WHERE p.audience = 'meeting'
+        UNION
+        SELECT p.plan_no, m.user_id, true
+          FROM plan p
+          JOIN org_members m ON m.org_id = p.org_id
+         WHERE p.audience = 'org_owners' AND m.role = 'owner' AND m.user_id <> ALL (p.user_ids)
+        UNION
+        SELECT p.plan_no, g.user_id, true
+          FROM plan p
+          JOIN project_access_grants g ON g.project_id = p.project_id
+         WHERE p.audience = 'project_viewers'
+        UNION
+        SELECT p.plan_no, m.user_id, true
+          FROM plan p
+          LEFT JOIN resources r ON r.id = p.resource_id
+          LEFT JOIN projects pr ON pr.id = p.project_id
+          JOIN org_members m ON m.org_id = coalesce(r.org_id, pr.owner_org_id)
+         WHERE p.audience = 'project_viewers' AND m.role = 'owner') AS everyone
+     WHERE ($29::uuid IS NULL OR user_id > $29) AND ($30::uuid IS NULL OR user_id <= $30)
 ),
 -- The application's rule, asked once for all distinct pairs.
 viewable AS MATERIALIZED (
@@ -130,14 +133,18 @@ notified AS MATERIALIZED (
       FROM (SELECT DISTINCT event_id FROM plan WHERE in_app) AS event
      CROSS JOIN LATERAL (
                SELECT DISTINCT n.user_id FROM notifications n
-                WHERE n.event_id = event.event_id OFFSET 0) AS found
+                WHERE n.event_id = event.event_id
+                  AND ($29::uuid IS NULL OR n.user_id > $29)
+                  AND ($30::uuid IS NULL OR n.user_id <= $30) OFFSET 0) AS found
 ),
 mailed AS MATERIALIZED (
     SELECT event.event_id, found.user_id
       FROM (SELECT DISTINCT event_id FROM plan WHERE email IS NOT NULL) AS event
      CROSS JOIN LATERAL (
                SELECT DISTINCT m.user_id FROM pending_emails m
-                WHERE m.event_id = event.event_id OFFSET 0) AS found
+                WHERE m.event_id = event.event_id
+                  AND ($29::uuid IS NULL OR m.user_id > $29)
+                  AND ($30::uuid IS NULL OR m.user_id <= $30) OFFSET 0) AS found
 ),
 -- Of several events in one batch that a person may hear of only once, the first counts.
 first_of_its_kind AS MATERIALIZED (

@@ -4,11 +4,11 @@ use serde::Serialize;
 use sqlx::types::Json;
 
 use super::claim::ClaimedEvent;
-use super::crowd::Crowds;
+use super::crowd::{self, Crowds};
 use super::gather::gather;
 use super::names::look_up;
 use super::report::FanOutReport;
-use super::resolve::{PlanRow, bind_plans, with_resolve};
+use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::plan::{InApp, Plan};
 use crate::handlers::{Names, Wanted};
@@ -94,8 +94,10 @@ pub(super) async fn write(
         look_up(&mut transaction, &wanted).await?
     };
     let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
-    let mut set_aside = Vec::new();
-    if events.len() > 1 {
+    let (mut set_aside, mut cuts) = (Vec::new(), Vec::new());
+    if events.len() == 1 {
+        cuts = crowd::cuts(&mut transaction, plans.iter().map(|(_, plan)| plan)).await?;
+    } else {
         let crowds = Crowds::among(&mut transaction, plans.iter().map(|(_, plan)| plan)).await?;
         let told = plans.iter().filter(|(_, plan)| crowds.hear(plan));
         set_aside = told.map(|(event, _)| event.event_id).collect();
@@ -112,22 +114,32 @@ pub(super) async fn write(
     let coalesced = gathered(coalesced, &held);
     let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
 
-    let written: Each = bind_plans(sqlx::query_as(WRITE_EACH), &each)
-        .bind(&open)
-        .bind(Json(&invalid))
-        .fetch_one(Unnamed(&mut transaction))
-        .await?;
-    debug_assert_eq!(written.settled.unsigned_abs(), open.len() as u64);
-    report.notifications = written.notifications.unsigned_abs();
-    report.emails = written.emails.unsigned_abs();
-    report.suppressed = written.suppressed.unsigned_abs();
-    if !coalesced.is_empty() {
-        let merging: Coalesced = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced)
+    // All but the last part settle nothing: it is one transaction.
+    let mut after = None;
+    for until in cuts.into_iter().map(Some).chain([None]) {
+        let part = Part { after, until };
+        let (settled, failed) = match until {
+            Some(_) => (&[][..], &[][..]),
+            None => (&open[..], &invalid[..]),
+        };
+        let written: Each = bind_plans(sqlx::query_as(WRITE_EACH), &each, part)
+            .bind(settled)
+            .bind(Json(failed))
             .fetch_one(Unnamed(&mut transaction))
             .await?;
-        report.notifications += merging.notifications.unsigned_abs();
-        report.merged += (merging.delivered - merging.notifications).unsigned_abs();
-        report.suppressed += merging.suppressed.unsigned_abs();
+        debug_assert_eq!(written.settled.unsigned_abs(), settled.len() as u64);
+        report.notifications += written.notifications.unsigned_abs();
+        report.emails += written.emails.unsigned_abs();
+        report.suppressed += written.suppressed.unsigned_abs();
+        if !coalesced.is_empty() {
+            let merging: Coalesced = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part)
+                .fetch_one(Unnamed(&mut transaction))
+                .await?;
+            report.notifications += merging.notifications.unsigned_abs();
+            report.merged += (merging.delivered - merging.notifications).unsigned_abs();
+            report.suppressed += merging.suppressed.unsigned_abs();
+        }
+        after = until;
     }
     transaction.commit().await?;
 

@@ -1,5 +1,5 @@
 -- Follows resolve.sql, behind the fence: writes what stands for itself, and settles the events.
--- $29 the events, $30 those that no handler understands, and why (a JSON
+-- $31 the events, $32 those that no handler understands, and why (a JSON
 -- array, see Invalid).
 , told AS (
     INSERT INTO notifications (user_id, event_id, title, body, link_url, payload)
@@ -29,17 +29,17 @@ remembered AS (
      ORDER BY d.user_id, p.once_key
 ),
 invalid AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset($30::jsonb) AS i (event_id bigint, error text)
+    SELECT * FROM jsonb_to_recordset($32::jsonb) AS i (event_id bigint, error text)
 ),
 settled AS (
     UPDATE notification_processing np
        SET processing_status = CASE WHEN i.event_id IS NULL THEN 'completed' ELSE 'failed' END,
            completed_at = now(),
            error_message = i.error
-      FROM unnest($29::bigint[]) AS mine (event_id)
+      FROM unnest($31::bigint[]) AS mine (event_id)
       LEFT JOIN invalid i USING (event_id)
      -- The array keeps to the key's index, however small the table seems.
-     WHERE np.event_id = mine.event_id AND np.event_id = ANY ($29)
+     WHERE np.event_id = mine.event_id AND np.event_id = ANY ($31)
     RETURNING 1
 )
 -- Nothing is left out on a conflict: what was decided is what was written.
