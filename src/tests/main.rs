@@ -3,6 +3,7 @@
 
 mod adoption;
 mod batches;
+mod can_view;
 mod coalescing;
 mod command_line;
 mod doctor;
