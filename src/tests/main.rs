@@ -15,6 +15,7 @@ mod failures;
 mod grants;
 mod harness;
 mod lifecycle;
+mod plans;
 mod pooler;
 mod preferences;
 mod restart;
