@@ -53,13 +53,14 @@ BEGIN
                     WHERE project_access_grants.project_id = document.project_id
                       AND project_access_grants.user_id BETWEEN asked.first AND asked.last OFFSET 0) AS g
         ),
+        -- Of documents that are gone as well.
         own AS MATERIALIZED (
-            SELECT document.id AS resource_id, p.user_id, p.permission <> 'none' AS allowed
-              FROM document
+            SELECT wanted.id AS resource_id, p.user_id, p.permission <> 'none' AS allowed
+              FROM (SELECT DISTINCT unnest(p_resource_ids)) AS wanted (id)
              CROSS JOIN asked
              CROSS JOIN LATERAL (
                    SELECT permissions.user_id, permission FROM permissions
-                    WHERE permissions.resource_id = document.id
+                    WHERE permissions.resource_id = wanted.id
                       AND permissions.user_id BETWEEN asked.first AND asked.last OFFSET 0) AS p
         )
         SELECT pair.user_id, pair.resource_id

@@ -73,17 +73,14 @@ DECLARE
     relation regclass;
     sequence regclass;
     may_write boolean;
-    can_view regprocedure := to_regprocedure('can_view(uuid, uuid)');
+    signature text;
+    rule regprocedure;
     inspection regprocedure := to_regprocedure('get_pending_notification_events(integer)');
     is_bypassing boolean := (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = job);
     path text := array_to_string(ARRAY(SELECT quote_ident(s) FROM unnest(current_schemas(false)) AS s), ', ');
 BEGIN
     IF prune NOT IN ('0', 'off', 'false', '1', 'on', 'true', 'events') THEN
         RAISE EXCEPTION 'prune must be 1 or events, and is %', prune;
-    END IF;
-    IF can_view IS NULL THEN
-        RAISE EXCEPTION 'can_view(uuid, uuid) is not on the search path (%)', current_setting('search_path')
-            USING HINT = 'Run notify-fan-out migrate before this.';
     END IF;
 
     FOR needed IN
@@ -95,7 +92,7 @@ BEGIN
             ('projects', 'SELECT', 'reads'),
             ('project_access_grants', 'SELECT', 'reads'),
             ('resources', 'SELECT', 'reads'),
-            -- Read by can_view, which has the rights of its caller.
+            -- Read by can_view and can_view_many, which have the rights of their caller.
             ('permissions', 'SELECT', 'reads'),
             ('chat_threads', 'SELECT', 'reads'),
             ('chat_thread_participants', 'SELECT', 'reads'),
@@ -180,9 +177,16 @@ BEGIN
         END LOOP;
     END IF;
 
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I',
-        (SELECT nspname FROM pg_namespace n JOIN pg_proc p ON n.oid = p.pronamespace WHERE p.oid = can_view), job);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', can_view, job);
+    FOREACH signature IN ARRAY ARRAY['can_view(uuid, uuid)', 'can_view_many(uuid[], uuid[])'] LOOP
+        rule := to_regprocedure(signature);
+        IF rule IS NULL THEN
+            RAISE EXCEPTION '% is not on the search path (%)', signature, current_setting('search_path')
+                USING HINT = 'Run notify-fan-out migrate before this.';
+        END IF;
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I',
+            (SELECT nspname FROM pg_namespace n JOIN pg_proc p ON n.oid = p.pronamespace WHERE p.oid = rule), job);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', rule, job);
+    END LOOP;
     IF inspection IS NOT NULL THEN
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', inspection, job);
     END IF;

@@ -15,16 +15,18 @@ SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_rule, d.email_rule, per
   LEFT JOIN LATERAL (
        SELECT full_name FROM profiles WHERE id = d.user_id LIMIT 1) AS person ON true
   LEFT JOIN LATERAL (
-       SELECT n.id, n.read_at, n.coalesce_count FROM notifications n
-        WHERE n.event_id = d.event_id AND n.user_id = d.user_id
+       SELECT n.id, n.read_at, n.coalesce_count
+         FROM (SELECT * FROM notifications x WHERE x.event_id = d.event_id OFFSET 0) AS n
+        WHERE n.user_id = d.user_id
         ORDER BY n.id LIMIT 1) AS told ON p.in_app
   LEFT JOIN LATERAL (
        SELECT m.id, m.status, m.delivery_type FROM pending_emails m
         WHERE m.event_id = d.event_id AND m.user_id = d.user_id
         ORDER BY m.id LIMIT 1) AS mail ON p.email IS NOT NULL
-  LEFT JOIN notifications unread
-    ON unread.user_id = d.user_id AND unread.coalesce_key = p.coalesce_key
-   AND unread.read_at IS NULL
+  LEFT JOIN LATERAL (
+       SELECT n.id, n.coalesce_count, n.event_id FROM notifications n
+        WHERE n.user_id = d.user_id AND n.coalesce_key = p.coalesce_key AND n.read_at IS NULL
+       OFFSET 0) AS unread ON true
  WHERE $31::uuid IS NULL OR d.user_id = $31
  ORDER BY d.plan_no, d.user_id
  LIMIT $32

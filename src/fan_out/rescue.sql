@@ -23,6 +23,7 @@ rescued AS (
     RETURNING np.processing_status
 ),
 handled AS MATERIALIZED (
+    -- BETWEEN keeps the index of what is due out of it: there is more of that.
     SELECT event_id
       FROM notification_processing
      WHERE unhandled_type = ANY ($3) AND processing_status = 'pending'

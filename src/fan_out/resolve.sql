@@ -20,7 +20,8 @@ WITH plan AS MATERIALIZED (
                email_project_id, email_project_name, once_key)
 ),
 -- UNION, not UNION ALL: a relation of the application may be a view that repeats people. Whether
--- there is a row is asked with LIMIT 1: for EXISTS the planner may read all of a relation instead.
+-- there is a row is asked with LIMIT 1, and OFFSET 0 keeps a look-up one by key, here and below: the
+-- planner, which can't tell how many of them there are, would rather join, and so read, all rows.
 candidate AS MATERIALIZED (
     SELECT * FROM (
         SELECT p.plan_no, p.user_id, true AS belongs
@@ -37,13 +38,13 @@ candidate AS MATERIALIZED (
         UNION
         SELECT p.plan_no, t.user_id, true
           FROM plan p
-          JOIN chat_thread_participants t ON t.thread_id = p.thread_id
+         CROSS JOIN LATERAL (
+               SELECT user_id FROM chat_thread_participants x
+                WHERE x.thread_id = p.thread_id
+                  AND ($29::uuid IS NULL OR x.user_id > $29)
+                  AND ($30::uuid IS NULL OR x.user_id <= $30) OFFSET 0) AS t
          WHERE p.audience = 'thread' AND t.user_id <> ALL (p.user_ids)
-        UNION
-        SELECT p.plan_no, t.user_id, true
-          FROM plan p
-          JOIN chat_thread_participants t ON t.thread_id = p.thread_id
-         WHERE p.audience = 'thread_among' AND t.user_id = ANY (p.user_ids)
+            OR p.audience = 'thread_among' AND t.user_id = ANY (p.user_ids)
         UNION
         SELECT p.plan_no, mentioned.user_id, (
                    SELECT true FROM chat_thread_participants t
@@ -55,30 +56,44 @@ candidate AS MATERIALIZED (
         UNION
         SELECT p.plan_no, m.user_id, true
           FROM plan p
-          JOIN meeting_participants m ON m.meeting_id = p.meeting_id
+         CROSS JOIN LATERAL (
+               SELECT user_id FROM meeting_participants x
+                WHERE x.meeting_id = p.meeting_id
+                  AND ($29::uuid IS NULL OR x.user_id > $29)
+                  AND ($30::uuid IS NULL OR x.user_id <= $30) OFFSET 0) AS m
          WHERE p.audience = 'meeting'
         UNION
         SELECT p.plan_no, m.user_id, true
           FROM plan p
-          JOIN org_members m ON m.org_id = p.org_id
-         WHERE p.audience = 'org_owners' AND m.role = 'owner' AND m.user_id <> ALL (p.user_ids)
+         CROSS JOIN LATERAL (
+               SELECT user_id FROM org_members x
+                WHERE x.org_id = p.org_id AND role = 'owner' OFFSET 0) AS m
+         WHERE p.audience = 'org_owners' AND m.user_id <> ALL (p.user_ids)
         UNION
         SELECT p.plan_no, g.user_id, true
           FROM plan p
-          JOIN project_access_grants g ON g.project_id = p.project_id
+         CROSS JOIN LATERAL (
+               SELECT user_id FROM project_access_grants x
+                WHERE x.project_id = p.project_id
+                  AND ($29::uuid IS NULL OR x.user_id > $29)
+                  AND ($30::uuid IS NULL OR x.user_id <= $30) OFFSET 0) AS g
          WHERE p.audience = 'project_viewers'
         UNION
         SELECT p.plan_no, m.user_id, true
           FROM plan p
-          LEFT JOIN resources r ON r.id = p.resource_id
-          LEFT JOIN projects pr ON pr.id = p.project_id
-          JOIN org_members m ON m.org_id = coalesce(r.org_id, pr.owner_org_id)
-         WHERE p.audience = 'project_viewers' AND m.role = 'owner') AS everyone
+          LEFT JOIN LATERAL (
+               SELECT org_id FROM resources x WHERE x.id = p.resource_id OFFSET 0) AS r ON true
+          LEFT JOIN LATERAL (
+               SELECT owner_org_id FROM projects x WHERE x.id = p.project_id OFFSET 0) AS pr ON true
+         CROSS JOIN LATERAL (
+               SELECT user_id FROM org_members x
+                WHERE x.org_id = coalesce(r.org_id, pr.owner_org_id) AND role = 'owner' OFFSET 0) AS m
+         WHERE p.audience = 'project_viewers') AS everyone
      WHERE ($29::uuid IS NULL OR user_id > $29) AND ($30::uuid IS NULL OR user_id <= $30)
 ),
 -- The application's rule, asked once for all distinct pairs.
 viewable AS MATERIALIZED (
-    SELECT seen.user_id, seen.resource_id
+    SELECT DISTINCT seen.user_id, seen.resource_id
       FROM (SELECT array_agg(user_id) AS users, array_agg(resource_id) AS resources
               FROM (SELECT DISTINCT c.user_id, p.resource_id
                       FROM candidate c
@@ -88,9 +103,7 @@ viewable AS MATERIALIZED (
      CROSS JOIN LATERAL can_view_many(pairs.users, pairs.resources) AS seen
      WHERE pairs.users IS NOT NULL
 ),
--- Each person once, however many events of the batch concern him. Here and below OFFSET 0 keeps a
--- look-up one by key: the planner, which can't tell how many there are, would rather join, and so
--- read, whole tables.
+-- Each person once, however many events of the batch concern him.
 person AS MATERIALIZED (
     SELECT c.user_id,
            (SELECT true FROM profiles WHERE profiles.id = c.user_id LIMIT 1) AS is_known

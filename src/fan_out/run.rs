@@ -11,7 +11,7 @@ use super::claim::{Claim, ClaimedEvent, claim};
 use super::report::FanOutReport;
 use super::rescue::rescue;
 use super::write::{Written, charge, write};
-use crate::db::{Access, Database, Fault, Session, sqlstate};
+use crate::db::{Access, Database, Fault, Joins, Session, sqlstate};
 use crate::domain::backoff;
 
 /// The same batch is written this often where other transactions are in its way, or the connection
@@ -170,7 +170,7 @@ impl Run<'_> {
         let oldest = at_most.min(batch);
         let companions = (at_most - oldest).min(batch);
         let (rescued, claim) = within(settings, async {
-            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+            let mut transaction = session.begin_indexed(Access::ReadWrite, Joins::Any).await?;
             let rescued = if first {
                 Some(rescue(&mut transaction, settings).await?)
             } else {

@@ -9,7 +9,7 @@ use super::gather::gather;
 use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
-use crate::db::{Access, Session, Unnamed};
+use crate::db::{Access, Joins, Session, Unnamed};
 use crate::domain::plan::{InApp, Plan};
 use crate::handlers::{Names, Wanted};
 
@@ -68,7 +68,9 @@ pub(super) async fn write(
     events: &[ClaimedEvent],
 ) -> Result<Written, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
-    let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+    let mut transaction = session
+        .begin_indexed(Access::ReadWrite, Joins::Hashed)
+        .await?;
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
         .fetch_all(Unnamed(&mut transaction))
         .await?;

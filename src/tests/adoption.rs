@@ -382,6 +382,63 @@ async fn processing_rows_in_every_status() {
     works(&db).await;
 }
 
+/// Rows that the back-fill makes have their thread; those of an older job do without, and both are
+/// settled.
+#[tokio::test]
+async fn threads_of_events_that_wait() {
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         INSERT INTO chat_threads VALUES ('{0}', NULL, 'Old'), ('{1}', NULL, 'Older');
+         INSERT INTO domain_events (event_type, thread_id)
+         VALUES ('chat_message_sent', '{0}'), ('chat_message_sent', '{1}'), ('chat_message_sent', '{0}');
+         INSERT INTO notification_processing (event_id) VALUES (2);
+         INSERT INTO domain_events (event_type, thread_id, occurred_at)
+         VALUES ('chat_message_sent', '{1}', now() - interval '2 days'), ('meeting_updated', NULL, now() - interval '2 days')",
+        id("thread", "Old"),
+        id("thread", "Older"),
+    ))
+    .await;
+    assert_eq!(
+        (
+            report.online.backfilled_pending,
+            report.online.backfilled_expired
+        ),
+        (2, 2)
+    );
+    let threads = "SELECT event_id || ' ' || coalesce(topic, '-') FROM notification_processing LEFT JOIN chat_threads ON id = thread_id ORDER BY event_id";
+    assert_eq!(
+        db.texts(threads).await,
+        ["1 Old", "2 -", "3 Old", "4 Older", "5 -"]
+    );
+    assert_eq!(db.run().await.events, 3);
+    works(&db).await;
+}
+
+/// Where threads have identifiers of another type the job can't tell anybody of them; but whoever
+/// writes events is not to fail for that.
+#[tokio::test]
+async fn threads_that_are_no_uuids() {
+    let (db, report) = adopt(&format!(
+        "{APPLICATION}{OLDER_JOB}
+         ALTER TABLE domain_events ALTER thread_id TYPE text;
+         INSERT INTO domain_events (event_type, thread_id) VALUES ('old', 'thread 1'), ('old', '{}')",
+        id("thread", "Old"),
+    ))
+    .await;
+    assert_eq!(report.online.backfilled_pending, 2);
+    db.execute(
+        "INSERT INTO domain_events (event_type, thread_id) VALUES ('new', 'thread 2'), ('new', gen_random_uuid()::text)",
+    )
+    .await;
+    assert_eq!(
+        db.count(
+            "notification_processing WHERE processing_status = 'pending' AND thread_id IS NULL"
+        )
+        .await,
+        4
+    );
+}
+
 /// The nudges that an older job sent are not sent again.
 #[tokio::test]
 async fn nudges_that_were_sent() {
@@ -474,6 +531,38 @@ async fn views_instead_of_tables() {
     ))
     .await;
     works(&db).await;
+}
+
+/// A function of theirs that answers for many documents at once is the one that is asked.
+#[tokio::test]
+async fn an_answer_for_many_of_their_own() {
+    let (db, _) = adopt(&format!(
+        "{APPLICATION}
+         CREATE FUNCTION can_view_many(people uuid[], documents uuid[]) RETURNS TABLE (user_id uuid, resource_id uuid)
+         LANGUAGE sql STABLE AS
+            $$ SELECT p, d FROM unnest(people, documents) AS asked (p, d) WHERE p = '{}' $$",
+        id("user", "Ada"),
+    ))
+    .await;
+    // Ada owns the organisation; Cy does as well, and is not named.
+    let mut world = db.world().await;
+    let cy = world.user("Cy").await;
+    works(&db).await;
+    let (acme, atlas) = (id("org", "Acme"), id("project", "Atlas"));
+    world.members(acme, "owner", [cy]).await;
+    let plan = world.document("Plan", acme, atlas).await;
+    world
+        .event("document_uploaded")
+        .project(atlas)
+        .document(plan)
+        .await;
+    let done = db.run().await;
+    assert_eq!((done.notifications, done.suppressed), (1, 1));
+    assert_eq!(
+        db.count(&format!("notifications WHERE user_id = '{cy}'"))
+            .await,
+        0
+    );
 }
 
 #[tokio::test]

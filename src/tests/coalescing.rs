@@ -93,15 +93,32 @@ async fn over_batches_as_within_one() {
     }
     let Stage { db, world, .. } = stage;
     drop(world);
-    let twin = db.twin().await;
+    let [pairs, singles] = [db.twin().await, db.twin().await];
     let at_once = db.run().await;
-    let mut one_by_one = twin.settings();
-    one_by_one.batch_size = 1;
-    let in_parts = twin.run_with(&one_by_one).await;
-    assert_eq!((at_once.batches, in_parts.batches), (1, 4));
-    assert_eq!((at_once.notifications, at_once.merged), (2, 6));
-    assert_eq!((in_parts.notifications, in_parts.merged), (2, 6));
-    assert_eq!(db.notifications().await, twin.notifications().await);
+    assert_eq!(
+        (at_once.batches, at_once.notifications, at_once.merged),
+        (1, 2, 6)
+    );
+    // Each of them the oldest and as many again of its thread.
+    let mut small = pairs.settings();
+    small.batch_size = 1;
+    let in_parts = pairs.run_with(&small).await;
+    assert_eq!(
+        (in_parts.batches, in_parts.notifications, in_parts.merged),
+        (2, 2, 6)
+    );
+    assert_eq!(db.notifications().await, pairs.notifications().await);
+
+    small.limit = Some(1);
+    let (mut notifications, mut merged) = (0, 0);
+    for _ in 0..4 {
+        let one = singles.run_with(&small).await;
+        assert_eq!((one.batches, one.events), (1, 1));
+        notifications += one.notifications;
+        merged += one.merged;
+    }
+    assert_eq!((notifications, merged), (2, 6));
+    assert_eq!(db.notifications().await, singles.notifications().await);
 }
 
 /// Ten is one digit longer than nine.

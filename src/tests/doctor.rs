@@ -61,7 +61,25 @@ async fn what_is_missing_is_named() {
         "DROP FUNCTION can_view;
          CREATE FUNCTION can_view(uuid, uuid) RETURNS text LANGUAGE sql AS 'SELECT ''yes''::text'",
     ).await, @"Problem tables: the function can_view(uuid, uuid) does not return a boolean");
-    insta::assert_snapshot!(after("DELETE FROM notify_fan_out_migrations WHERE version >= 5").await, @"Problem migrations: missing: 0005 row level security, 0006 pruned events, 0007 read for good");
+    insta::assert_snapshot!(after("DROP FUNCTION can_view_many").await, @"Problem tables: the function can_view_many(uuid[], uuid[]) does not exist, or not on the search path");
+    let mut complaints = Vec::new();
+    for returned in ["TABLE (user_id uuid, resource_id text)", "SETOF uuid"] {
+        complaints.push(after(&format!(
+            "DROP FUNCTION can_view_many;
+             CREATE FUNCTION can_view_many(uuid[], uuid[]) RETURNS {returned} LANGUAGE plpgsql AS 'BEGIN RETURN; END'",
+        )).await);
+    }
+    assert_eq!(complaints[0], complaints[1]);
+    insta::assert_snapshot!(complaints[0], @"Problem tables: the function can_view_many(uuid[], uuid[]) does not return rows of user_id uuid and resource_id uuid");
+    assert_eq!(
+        after(
+            "DROP FUNCTION can_view_many; CREATE TYPE pair AS (user_id uuid, resource_id uuid);
+             CREATE FUNCTION can_view_many(uuid[], uuid[]) RETURNS SETOF pair LANGUAGE plpgsql AS 'BEGIN RETURN; END'",
+        )
+        .await,
+        ""
+    );
+    insta::assert_snapshot!(after("DELETE FROM notify_fan_out_migrations WHERE version >= 5").await, @"Problem migrations: missing: 0005 row level security, 0006 pruned events, 0007 read for good, 0008 claim by thread, 0009 can view many");
 }
 
 #[tokio::test]
@@ -77,6 +95,10 @@ async fn rights_are_looked_at_one_by_one() {
     insta::assert_snapshot!(after("REVOKE ALL ON FUNCTION can_view FROM PUBLIC, notify_fan_out").await, @r"
     Problem rights: no EXECUTE on function can_view(uuid, uuid)
     Problem can_view: fails: permission denied for function can_view
+    ");
+    insta::assert_snapshot!(after("REVOKE ALL ON FUNCTION can_view_many FROM PUBLIC, notify_fan_out").await, @r"
+    Problem rights: no EXECUTE on function can_view_many(uuid[], uuid[])
+    Problem can_view: fails: permission denied for function can_view_many
     ");
 }
 

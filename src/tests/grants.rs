@@ -87,6 +87,7 @@ async fn no_more_than_is_needed() {
     let first = rights(&db, &name).await;
     insta::assert_snapshot!(first, @r"
     can_view() EXECUTE
+    can_view_many() EXECUTE
     chat_thread_participants SELECT
     chat_threads SELECT
     domain_events SELECT

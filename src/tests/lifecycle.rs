@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{TestDatabase, Worker, World};
+use crate::harness::{TestDatabase, Worker, World, id};
 
 struct Stage {
     db: TestDatabase<'static>,
@@ -33,6 +33,15 @@ impl Stage {
     async fn messages(&mut self, count: usize) {
         for _ in 0..count {
             self.message().await;
+        }
+    }
+
+    /// Messages in a thread each, none of which is claimed for another's sake.
+    async fn messages_apart(&mut self, count: usize) {
+        let readers = ["Ada", "Bo"].map(|name| id("user", name));
+        for no in 0..count {
+            let thread = self.world.thread(&format!("Thread {no}"), readers).await;
+            self.world.event("chat_message_sent").thread(thread).await;
         }
     }
 }
@@ -279,7 +288,7 @@ async fn an_unknown_type_becomes_known() {
 #[tokio::test]
 async fn limit() {
     let mut stage = Stage::new().await;
-    stage.messages(7).await;
+    stage.messages_apart(7).await;
     let mut settings = stage.db.settings();
     settings.limit = Some(5);
     settings.batch_size = 3;
@@ -296,7 +305,7 @@ async fn limit() {
 #[tokio::test]
 async fn the_time_is_up() {
     let mut stage = Stage::new().await;
-    stage.messages(20).await;
+    stage.messages_apart(20).await;
     let hold = stage
         .db
         .hold("LOCK TABLE notifications IN SHARE MODE")
@@ -321,7 +330,7 @@ async fn the_time_is_up() {
 async fn asked_to_stop() {
     for signal in ["TERM", "INT"] {
         let mut stage = Stage::new().await;
-        stage.messages(30).await;
+        stage.messages_apart(30).await;
         let hold = stage
             .db
             .hold("LOCK TABLE notifications IN SHARE MODE")
@@ -373,11 +382,12 @@ async fn told_to_stop() {
     hold.release().await;
     stage.db.until("NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out')").await;
     assert_eq!(stage.db.count("notifications").await, 0);
-    assert_eq!(stage.db.statuses().await["processing"], 10);
+    // Ten, and as many of their thread.
+    assert_eq!(stage.db.statuses().await["processing"], 20);
 
     stage.db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE claimed_at IS NOT NULL").await;
     let report = stage.db.run().await;
-    assert_eq!((report.rescued, report.events), (10, 30));
+    assert_eq!((report.rescued, report.events), (20, 30));
     assert_eq!(
         stage
             .db
@@ -401,7 +411,7 @@ async fn without_the_schema() {
 async fn muted_after_the_claim() {
     let mut stage = Stage::new().await;
     stage.message().await;
-    let bo = crate::harness::id("user", "Bo");
+    let bo = id("user", "Bo");
     let mut hold = stage
         .db
         .hold("LOCK TABLE notifications IN SHARE MODE")
@@ -439,7 +449,7 @@ async fn latency() {
 #[tokio::test]
 async fn notices_of_the_application() {
     let mut stage = Stage::new().await;
-    stage.messages(3).await;
+    stage.messages_apart(3).await;
     stage
         .db
         .execute(

@@ -2,6 +2,8 @@
 //! the server; what the tests have in common is in [`harness`].
 
 mod adoption;
+mod batches;
+mod can_view;
 mod coalescing;
 mod command_line;
 mod doctor;
@@ -13,6 +15,7 @@ mod failures;
 mod grants;
 mod harness;
 mod lifecycle;
+mod plans;
 mod pooler;
 mod preferences;
 mod restart;

@@ -2,15 +2,30 @@
 //! events, the people or the history.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use crate::harness::{Server, TestDatabase};
+use notify_fan_out::fan_out;
+use tokio_util::sync::CancellationToken;
 
-/// The statements that a run sends, by their first words, as the server counts them.
-async fn cost(db: &TestDatabase<'_>, batch_size: u32) -> BTreeMap<String, u64> {
-    let mut settings = db.settings();
-    settings.batch_size = batch_size;
+use crate::harness::{Proxy, Server, TestDatabase, database_at};
+
+const ROUND_TRIPS: &str = "round trips";
+
+/// The statements that a run sends, by their first words, as the server counts them; and how often
+/// it waits for an answer.
+async fn cost(db: &TestDatabase<'_>, server: &Server) -> BTreeMap<String, u64> {
+    let (socket, port) = server.socket();
+    let proxy =
+        Proxy::start(&Path::new(&socket).join(format!(".s.PGSQL.{port}"))).expect("a socket");
+    let in_url = |folder: &str| folder.replace('/', "%2F");
+    let through = in_url(proxy.folder().to_str().expect("a path"));
+    // To ask for TLS first is to connect, and not what is counted.
+    let url = db.url().replace(&in_url(&socket), &through) + "&sslmode=disable";
+
     db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)").await;
-    db.run_with(&settings).await;
+    let stop = CancellationToken::new();
+    let (_, result) = fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
+    result.expect("a run");
     let rows = db
         .texts(
             "SELECT split_part(regexp_replace(btrim(query, E' \\n'), '^(--[^\\n]*\\n)+', ''), ' ', 1) || '=' || sum(calls)
@@ -20,12 +35,15 @@ async fn cost(db: &TestDatabase<'_>, batch_size: u32) -> BTreeMap<String, u64> {
               GROUP BY split_part(regexp_replace(btrim(query, E' \\n'), '^(--[^\\n]*\\n)+', ''), ' ', 1)",
         )
         .await;
-    rows.iter()
+    let mut cost: BTreeMap<_, _> = rows
+        .iter()
         .map(|row| {
             let (kind, calls) = row.split_once('=').expect("a count");
             (kind.to_owned(), calls.parse().expect("a number"))
         })
-        .collect()
+        .collect();
+    cost.insert(ROUND_TRIPS.to_owned(), proxy.take().round_trips);
+    cost
 }
 
 /// A server of its own: the shared one may have been started without the module.
@@ -33,18 +51,21 @@ fn server() -> Server {
     Server::start_with("-c shared_preload_libraries=pg_stat_statements")
 }
 
-async fn stage(server: &Server, events: usize, people: i32) -> TestDatabase<'_> {
+/// So many people with so many events, evenly among so many threads.
+async fn stage(server: &Server, events: usize, people: i32, threads: usize) -> TestDatabase<'_> {
     let db = TestDatabase::on(server).await;
     db.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         .await;
     let mut world = db.world().await;
     let readers = world.crowd(people).await;
-    let town = world.thread("Town", &readers).await;
     let kickoff = world.meeting("Kick-off", &readers).await;
     world
         .execute(format!(
-            "INSERT INTO domain_events (event_type, thread_id, meeting_id)
-             SELECT CASE n % 2 WHEN 0 THEN 'chat_message_sent' ELSE 'meeting_updated' END, '{town}', '{kickoff}'
+            "INSERT INTO chat_threads (id, topic) SELECT md5('thread' || n)::uuid, 'Thread ' || n FROM generate_series(1, {threads}) AS n;
+             INSERT INTO chat_thread_participants (thread_id, user_id) SELECT t.id, p.id FROM chat_threads t, profiles p;
+             INSERT INTO domain_events (event_type, thread_id, meeting_id)
+             SELECT CASE n % 2 WHEN 0 THEN 'chat_message_sent' ELSE 'meeting_updated' END,
+                    md5('thread' || 1 + n % {threads})::uuid, '{kickoff}'
                FROM generate_series(1, {events}) AS n"
         ))
         .await;
@@ -54,29 +75,40 @@ async fn stage(server: &Server, events: usize, people: i32) -> TestDatabase<'_> 
 #[tokio::test]
 async fn per_batch_they_are_constant() {
     let server = server();
-    let few = stage(&server, 10, 2).await;
-    let few = cost(&few, 500).await;
-    let many = stage(&server, 500, 60).await;
-    let many = cost(&many, 500).await;
+    let few = stage(&server, 10, 2, 10).await;
+    let few = cost(&few, &server).await;
+    let many = stage(&server, 500, 20, 500).await;
+    let many = cost(&many, &server).await;
     // Neither events nor people count: two transactions for the batch, one that finds nothing more.
     assert_eq!(few, many);
     assert_eq!(many["COMMIT"], 3, "{many:?}");
+    assert!(many[ROUND_TRIPS] > many["COMMIT"], "{many:?}");
 
-    let history = stage(&server, 10, 2).await;
+    let history = stage(&server, 10, 2, 10).await;
     history
         .execute(
             "INSERT INTO domain_events (event_type) SELECT 'old' FROM generate_series(1, 20000);
              UPDATE notification_processing SET processing_status = 'completed' WHERE event_id > 10",
         )
         .await;
-    assert_eq!(cost(&history, 500).await, few);
+    assert_eq!(cost(&history, &server).await, few);
 
+    // As many again of the same threads come for the same.
+    for threads in [1, 25] {
+        let together = stage(&server, 1_000, 5, threads).await;
+        let at_once = cost(&together, &server).await;
+        assert_eq!(at_once, few, "{threads} threads");
+    }
+
+    let idle = stage(&server, 0, 2, 1).await;
+    let idle = cost(&idle, &server).await;
     // A thousand events: at most six commits, with that of the claim that finds nothing more.
-    let thousand = stage(&server, 1_000, 5).await;
-    let thousand = cost(&thousand, 500).await;
+    let thousand = stage(&server, 1_000, 5, 1_000).await;
+    let thousand = cost(&thousand, &server).await;
     assert_eq!(thousand["COMMIT"], 5);
-    let idle = stage(&server, 0, 2).await;
-    let idle = cost(&idle, 500).await;
+    // And two thousand of a few threads, which are two batches too.
+    let companions = stage(&server, 2_000, 5, 25).await;
+    assert_eq!(cost(&companions, &server).await, thousand);
     for (kind, calls) in &many {
         // A run looks for stuck claims once, and once for what is due after the last batch.
         let once = idle.get(kind).copied().unwrap_or(0);

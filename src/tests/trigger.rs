@@ -5,7 +5,8 @@ use crate::harness::TestDatabase;
 const MISSING: &str = "domain_events e WHERE NOT EXISTS (
     SELECT FROM notification_processing p
      WHERE p.event_id = e.id AND p.processing_status = 'pending' AND p.occurred_at = e.occurred_at
-       AND p.next_attempt_at <= now() AND p.retry_count = 0)";
+       AND p.next_attempt_at <= now() AND p.retry_count = 0
+       AND p.thread_id IS NOT DISTINCT FROM e.thread_id)";
 
 #[tokio::test]
 async fn one_row() {
@@ -26,6 +27,25 @@ async fn thousands_at_once() {
     assert_eq!(
         (db.count("domain_events").await, db.count(MISSING).await),
         (5_000, 0)
+    );
+}
+
+/// What waits in a thread is found by it.
+#[tokio::test]
+async fn with_its_thread() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "INSERT INTO domain_events (event_type, thread_id) VALUES ('a', gen_random_uuid()), ('b', NULL), ('c', gen_random_uuid())",
+    )
+    .await;
+    assert_eq!(
+        (db.count("domain_events").await, db.count(MISSING).await),
+        (3, 0)
+    );
+    assert_eq!(
+        db.count("notification_processing WHERE thread_id IS NOT NULL")
+            .await,
+        2
     );
 }
 

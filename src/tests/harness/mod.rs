@@ -19,6 +19,9 @@ mod database;
 mod hold;
 mod pooler;
 mod process;
+#[expect(dead_code, reason = "the benchmark's, which asks it for more")]
+#[path = "../../bench/proxy.rs"]
+mod proxy;
 mod rows;
 mod server;
 mod template;
@@ -27,5 +30,6 @@ mod world;
 pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
 pub(crate) use pooler::Pooler;
 pub(crate) use process::Worker;
+pub(crate) use proxy::Proxy;
 pub(crate) use server::Server;
 pub(crate) use world::{World, id};

@@ -191,6 +191,12 @@ impl Server {
         self.own().pg_ctl(&["start"]);
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read(self.own().folder.path().join("log")).expect("a log");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     fn own(&self) -> &OwnServer {
         self.own.as_ref().expect("a server of the test's own")
     }

@@ -22,6 +22,23 @@ SELECT 'the function can_view(uuid, uuid) does not return a boolean'
   FROM pg_proc
  WHERE oid = to_regprocedure('can_view(uuid, uuid)') AND (prorettype <> 'boolean'::regtype OR proretset)
 UNION ALL
+SELECT 'the function can_view_many(uuid[], uuid[]) does not exist, or not on the search path'
+ WHERE to_regprocedure('can_view_many(uuid[], uuid[])') IS NULL
+UNION ALL
+SELECT 'the function can_view_many(uuid[], uuid[]) does not return rows of user_id uuid and resource_id uuid'
+  FROM pg_proc p
+ WHERE p.oid = to_regprocedure('can_view_many(uuid[], uuid[])')
+   AND NOT (p.proretset AND 2 = (
+           SELECT count(*)
+             FROM (SELECT a.name, a.type
+                     FROM unnest(p.proargnames, p.proallargtypes, p.proargmodes) AS a (name, type, mode)
+                    WHERE a.mode IN ('t', 'o', 'b')
+                   UNION ALL
+                   SELECT a.attname, a.atttypid
+                     FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
+                    WHERE t.oid = p.prorettype AND a.attnum > 0 AND NOT a.attisdropped) AS returned
+            WHERE name IN ('user_id', 'resource_id') AND type = 'uuid'::regtype))
+UNION ALL
 SELECT 'the sequence notification_claim_token_seq does not exist'
  WHERE to_regclass('notification_claim_token_seq') IS NULL
  ORDER BY 1

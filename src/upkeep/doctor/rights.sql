@@ -33,4 +33,7 @@ SELECT 'sequence ' || s.oid::regclass, 'USAGE', true, false
 UNION ALL
 SELECT 'function can_view(uuid, uuid)', 'EXECUTE', false, false
  WHERE NOT has_function_privilege(to_regprocedure('can_view(uuid, uuid)'), 'EXECUTE')
+UNION ALL
+SELECT 'function can_view_many(uuid[], uuid[])', 'EXECUTE', false, false
+ WHERE NOT has_function_privilege(to_regprocedure('can_view_many(uuid[], uuid[])'), 'EXECUTE')
  ORDER BY 1, 2

@@ -1,0 +1,257 @@
+//! What a claim takes: the oldest of what is due, and what else is due in their threads.
+
+use uuid::Uuid;
+
+use crate::harness::{TestDatabase, World};
+
+struct Stage {
+    db: TestDatabase<'static>,
+    world: World,
+    readers: [Uuid; 2],
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let db = TestDatabase::new().await;
+        let mut world = db.world().await;
+        let readers = world.users(["Ada", "Bo"]).await;
+        Self { db, world, readers }
+    }
+
+    async fn thread(&mut self, no: usize) -> Uuid {
+        self.world
+            .thread(&format!("Thread {no}"), self.readers)
+            .await
+    }
+
+    async fn message(&mut self, thread: Uuid) -> i64 {
+        self.world.event("chat_message_sent").thread(thread).await
+    }
+
+    async fn messages(&mut self, thread: Uuid, count: usize) {
+        for _ in 0..count {
+            self.message(thread).await;
+        }
+    }
+
+    /// Which claim took each event, counted from 1, in the order of the events; 0: none.
+    async fn claims(&self) -> Vec<u64> {
+        let claims = self
+            .db
+            .texts(
+                "SELECT CASE WHEN claim_token IS NULL THEN 0
+                        ELSE dense_rank() OVER (ORDER BY claim_token) END
+                   FROM notification_processing ORDER BY event_id",
+            )
+            .await;
+        claims
+            .iter()
+            .map(|claim| claim.parse().expect("a number"))
+            .collect()
+    }
+}
+
+/// A backlog in which the threads take turns: each is settled at once.
+#[tokio::test]
+async fn a_thread_is_claimed_together() {
+    let mut stage = Stage::new().await;
+    let mut threads = Vec::new();
+    for no in 0..12 {
+        threads.push(stage.thread(no).await);
+    }
+    for thread in [&threads[..], &threads].concat() {
+        stage.message(thread).await;
+    }
+    let mut settings = stage.db.settings();
+    settings.batch_size = 3;
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.batches, report.events), (4, 24));
+    assert_eq!((report.notifications, report.merged), (24, 24));
+    let once = [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4];
+    assert_eq!(stage.claims().await, [once, once].concat());
+    assert_eq!(
+        stage
+            .db
+            .texts("SELECT DISTINCT coalesce_count FROM notifications")
+            .await,
+        ["2"]
+    );
+}
+
+/// Whatever else is in the thread: an event of another type goes along, one that nobody
+/// understands is put aside, one that is too old has expired, and what is not due, or ended, stays
+/// as it is.
+#[tokio::test]
+async fn only_what_is_due_goes_along() {
+    let mut stage = Stage::new().await;
+    let thread = stage.thread(1).await;
+    let kickoff = stage.world.meeting("Kick-off", stage.readers).await;
+    let first = stage.message(thread).await;
+    let later = stage.message(thread).await;
+    let failed = stage.message(thread).await;
+    let other = stage.world.event("meeting_updated").meeting(kickoff);
+    let other = other.thread(thread).await;
+    let unknown = stage.world.event("moon_landed").thread(thread).await;
+    let old = stage.world.event("chat_message_sent").thread(thread);
+    let old = old.hours_ago(25).await;
+    // With these the first one fills the claim.
+    for _ in 0..4 {
+        stage.world.event("meeting_updated").meeting(kickoff).await;
+    }
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notification_processing SET next_attempt_at = next_attempt_at - interval '1 h'
+              WHERE event_id = {first} OR thread_id IS NULL;
+             UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = {later};
+             UPDATE notification_processing SET processing_status = 'failed' WHERE event_id = {failed}"
+        ))
+        .await;
+    let mut settings = stage.db.settings();
+    settings.batch_size = 5;
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.events, report.expired, report.failed), (6, 1, 0));
+    assert_eq!(Vec::from_iter(&report.unhandled_types), ["moon_landed"]);
+    assert_eq!(stage.claims().await, [1, 0, 0, 1, 1, 1, 1, 1, 1, 1]);
+    let mut states = Vec::new();
+    for event in [first, later, failed, other, unknown, old] {
+        states.push(stage.db.state(event).await);
+    }
+    insta::assert_snapshot!(states.join("\n"), @"
+    completed 0
+    pending 0
+    failed 0
+    completed 0
+    pending 0
+    failed 0 expired: pending for longer than the age limit
+    ");
+}
+
+/// What goes along counts like any other.
+#[tokio::test]
+async fn the_limit_holds() {
+    let mut stage = Stage::new().await;
+    let busy = stage.thread(0).await;
+    for no in 1..=8 {
+        let quiet = stage.thread(no).await;
+        stage.messages(busy, 4).await;
+        stage.message(quiet).await;
+    }
+    // A few that have expired, among those that go along too.
+    stage
+        .db
+        .execute("UPDATE notification_processing SET occurred_at = now() - interval '25 h' WHERE event_id % 7 = 0")
+        .await;
+    let mut settings = stage.db.settings();
+    settings.batch_size = 3;
+    let mut settled = 0;
+    for limit in 1..=8 {
+        settings.limit = Some(limit);
+        let report = stage.db.run_with(&settings).await;
+        assert_eq!(report.events + report.expired, limit, "{report:?}");
+        assert!(report.stopped_early);
+        settled += limit;
+        let statuses = stage.db.statuses().await;
+        assert_eq!(statuses["pending"], 40 - settled, "{statuses:?}");
+    }
+    settings.limit = None;
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!(report.events + report.expired, 40 - settled);
+    assert_eq!(
+        stage.db.statuses().await,
+        [("completed".to_owned(), 35), ("failed".to_owned(), 5)].into()
+    );
+}
+
+/// However much waits in one thread, the oldest come first, whatever they are, and no claim takes
+/// more than twice its size.
+#[tokio::test]
+async fn a_busy_thread_holds_up_nobody() {
+    const SIZE: usize = 20;
+    let mut stage = Stage::new().await;
+    let busy = stage.thread(0).await;
+    let quiet = stage.thread(1).await;
+    stage
+        .world
+        .execute(format!(
+            "INSERT INTO domain_events (event_type, thread_id)
+             SELECT 'chat_message_sent', CASE WHEN n % 50 = 0 THEN '{quiet}'::uuid ELSE '{busy}' END
+               FROM generate_series(1, 600) AS n"
+        ))
+        .await;
+    // One by one: those that are inserted together are due at the same time.
+    stage
+        .db
+        .execute("UPDATE notification_processing SET next_attempt_at = next_attempt_at - interval '1 h' + event_id * interval '1 s'")
+        .await;
+    let mut settings = stage.db.settings();
+    settings.batch_size = u32::try_from(SIZE).expect("few");
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!(report.events, 600);
+    let claims = stage.claims().await;
+    let last = usize::try_from(*claims.iter().max().expect("claims")).expect("few");
+    assert_eq!(report.batches, last as u64);
+    assert!(last < 600 / SIZE, "nothing went along: {last} claims");
+    let mut left: Vec<usize> = (0..600).collect();
+    for claim in 1..=last as u64 {
+        let (taken, others): (Vec<_>, Vec<_>) =
+            left.iter().partition(|&&event| claims[event] == claim);
+        assert!((1..=2 * SIZE).contains(&taken.len()), "{taken:?}");
+        let oldest = &left[..SIZE.min(left.len())];
+        assert_eq!(taken[..oldest.len()], *oldest, "claim {claim}");
+        left = others;
+    }
+}
+
+/// Another worker's are passed over, and not waited for.
+#[tokio::test]
+async fn what_another_holds_stays_his() {
+    let mut stage = Stage::new().await;
+    let thread = stage.thread(1).await;
+    stage.messages(thread, 8).await;
+    let hold = stage
+        .db
+        .hold("SELECT FROM notification_processing WHERE event_id IN (3, 4, 6) FOR UPDATE")
+        .await;
+    let mut settings = stage.db.settings();
+    settings.batch_size = 2;
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.batches, report.events), (2, 5));
+    assert_eq!(stage.claims().await, [1, 1, 0, 0, 1, 0, 1, 2]);
+    hold.release().await;
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.batches, report.events), (1, 3));
+    assert_eq!(
+        stage
+            .db
+            .texts("SELECT DISTINCT coalesce_count FROM notifications")
+            .await,
+        ["8"]
+    );
+}
+
+/// Rows that are older than the column have no thread: they are claimed one by one, and merged as
+/// ever.
+#[tokio::test]
+async fn rows_without_a_thread() {
+    let mut stage = Stage::new().await;
+    let thread = stage.thread(1).await;
+    stage.messages(thread, 6).await;
+    stage
+        .db
+        .execute("UPDATE notification_processing SET thread_id = NULL WHERE event_id <= 4")
+        .await;
+    let mut settings = stage.db.settings();
+    settings.batch_size = 1;
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!((report.events, report.batches), (6, 5));
+    assert_eq!(stage.claims().await, [1, 2, 3, 4, 5, 5]);
+    assert_eq!((report.notifications, report.merged), (2, 10));
+    assert_eq!(
+        stage
+            .db
+            .texts("SELECT DISTINCT coalesce_count FROM notifications")
+            .await,
+        ["6"]
+    );
+}

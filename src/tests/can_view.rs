@@ -1,0 +1,336 @@
+//! Who may see a document: `can_view` is the rule, whoever wrote it, and `can_view_many`, which the
+//! job asks, says the same.
+
+use notify_fan_out::fan_out::explain;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use uuid::Uuid;
+
+use crate::harness::{TestDatabase, World, id};
+
+/// Every person and document that anything is said of, and some of which nothing is, in pairs.
+const PAIRS: &str = "
+    SELECT u.id AS user_id, r.id AS resource_id
+      FROM (SELECT id FROM profiles UNION SELECT user_id FROM permissions
+            UNION SELECT user_id FROM org_members UNION SELECT user_id FROM project_access_grants
+            UNION SELECT gen_random_uuid()) AS u
+     CROSS JOIN
+           (SELECT id FROM resources UNION SELECT resource_id FROM permissions
+            UNION SELECT gen_random_uuid()) AS r";
+
+/// In which pairs the two functions differ, or the one for many repeats itself.
+async fn differences(db: &TestDatabase<'_>) -> Vec<String> {
+    db.texts(&format!(
+        "WITH pair AS MATERIALIZED ({PAIRS}),
+         seen AS MATERIALIZED (
+            SELECT seen.user_id, seen.resource_id, count(*) AS times
+              FROM (SELECT array_agg(user_id) AS u, array_agg(resource_id) AS r FROM pair) AS pairs
+             CROSS JOIN LATERAL can_view_many(pairs.u, pairs.r) AS seen
+             GROUP BY seen.user_id, seen.resource_id)
+         SELECT format('%s %s: %s, and %s times', user_id, resource_id, may, coalesce(times, 0))
+           FROM (SELECT *, can_view(user_id, resource_id) AS may FROM pair) AS each
+           FULL JOIN seen USING (user_id, resource_id)
+          WHERE coalesce(may, false)::int <> coalesce(times, 0)"
+    ))
+    .await
+}
+
+/// People with each kind of right or none, on documents in projects and outside of them.
+async fn populate(world: &mut World, random: &mut StdRng) {
+    let mut people = world.crowd(30).await;
+    // Some are not in the application any more.
+    people.extend((0..5).map(|no| id("user", &format!("Gone {no}"))));
+    let some = |random: &mut StdRng, at_most: usize| {
+        let count = random.random_range(0..=at_most);
+        let some: Vec<Uuid> = people.choose_multiple(random, count).copied().collect();
+        some
+    };
+    let mut projects = Vec::new();
+    for no in 0..5 {
+        let mut staff = some(random, 6);
+        let members = staff.split_off(staff.len() / 2);
+        let org = world.org(&format!("Org {no}"), staff).await;
+        world.members(org, "member", members).await;
+        for part in 0..2 {
+            let project = world.project(&format!("Project {no}.{part}"), org).await;
+            world.grant(project, some(random, 8)).await;
+            projects.push((org, project));
+        }
+    }
+    for no in 0..30 {
+        let &(org, project) = projects.choose(random).expect("a project");
+        let document = world
+            .document(&format!("Document {no}"), org, project)
+            .await;
+        for person in some(random, 6) {
+            let permission = ["none", "view", "edit"].choose(random).expect("one");
+            world.permission(document, person, permission).await;
+        }
+    }
+    world
+        .execute(
+            "UPDATE resources SET project_id = NULL WHERE name LIKE '%3';
+             -- Of an organisation, or in a project, that is not there.
+             UPDATE resources SET org_id = gen_random_uuid() WHERE name LIKE '%4';
+             UPDATE resources SET project_id = gen_random_uuid() WHERE name LIKE '%5'",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn many_at_once_are_answered_as_each_alone() {
+    let pairs = format!("({PAIRS}) AS p");
+    let kinds = [
+        (
+            "may",
+            format!("{pairs} WHERE can_view(user_id, resource_id)"),
+        ),
+        (
+            "may not",
+            format!("{pairs} WHERE NOT can_view(user_id, resource_id)"),
+        ),
+        (
+            "may not, in spite of a grant",
+            "permissions p JOIN resources r ON r.id = p.resource_id
+               JOIN project_access_grants USING (project_id, user_id)
+              WHERE permission = 'none'"
+                .to_owned(),
+        ),
+        (
+            "may as an owner alone",
+            "resources r JOIN org_members m ON m.org_id = r.org_id AND role = 'owner'
+              WHERE (r.id, m.user_id) NOT IN (SELECT resource_id, user_id FROM permissions)
+                AND NOT EXISTS (SELECT FROM project_access_grants g
+                                 WHERE g.project_id = r.project_id AND g.user_id = m.user_id)"
+                .to_owned(),
+        ),
+    ];
+    let mut seen = [0; 4];
+    for seed in 0..4 {
+        let db = TestDatabase::new().await;
+        let mut world = db.world().await;
+        populate(&mut world, &mut StdRng::seed_from_u64(seed)).await;
+        assert_eq!(differences(&db).await, Vec::<String>::new(), "seed {seed}");
+        for (seen, (_, of)) in seen.iter_mut().zip(&kinds) {
+            *seen += db.count(of).await;
+        }
+    }
+    for (seen, (kind, _)) in seen.iter().zip(&kinds) {
+        assert_ne!(*seen, 0, "nobody {kind}");
+    }
+}
+
+/// A permission decides, whatever else there is of the document.
+#[tokio::test]
+async fn permissions_for_documents_that_are_gone() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let [ada, bo] = world.users(["Ada", "Bo"]).await;
+    let gone = id("document", "Gone");
+    world.permission(gone, ada, "view").await;
+    world.permission(gone, bo, "none").await;
+    assert_eq!(differences(&db).await, Vec::<String>::new());
+}
+
+/// An application's tables may be looser than those that `migrate` makes.
+#[tokio::test]
+async fn looser_tables() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    populate(&mut world, &mut StdRng::seed_from_u64(7)).await;
+    db.execute(
+        "ALTER TABLE permissions ALTER permission DROP NOT NULL;
+         ALTER TABLE resources ALTER org_id DROP NOT NULL;
+         UPDATE permissions SET permission = NULL WHERE permission = 'edit';
+         UPDATE resources SET org_id = NULL WHERE name LIKE '%6'",
+    )
+    .await;
+    assert_eq!(differences(&db).await, Vec::<String>::new());
+}
+
+/// They may be views that say things twice.
+#[tokio::test]
+async fn what_is_said_twice() {
+    for table in ["org_members", "project_access_grants", "resources"] {
+        let mut stage = Stage::new().await;
+        stage
+            .world
+            .permission(stage.report, id("user", "Bo"), "edit")
+            .await;
+        populate(&mut stage.world, &mut StdRng::seed_from_u64(8)).await;
+        stage
+            .db
+            .execute(format!(
+                "ALTER TABLE {table} RENAME TO own_{table};
+                 CREATE VIEW {table} AS SELECT * FROM own_{table} UNION ALL SELECT * FROM own_{table};
+                 GRANT SELECT ON {table} TO notify_fan_out"
+            ))
+            .await;
+        assert_eq!(
+            differences(&stage.db).await,
+            Vec::<String>::new(),
+            "{table}"
+        );
+        stage.assert_told(&["Ada", "Bo"]).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for() {
+    let db = TestDatabase::new().await;
+    for none in ["'{}', '{}'", "NULL, NULL"] {
+        assert_eq!(db.count(&format!("can_view_many({none})")).await, 0);
+    }
+}
+
+/// The function for many knows the rule that `migrate` makes by its text.
+#[tokio::test]
+async fn the_rule_that_it_knows_is_the_one_that_is_made() {
+    let db = TestDatabase::new().await;
+    let known = "SELECT position(quote_literal(md5(one.prosrc)) IN many.prosrc) > 0
+                   FROM pg_proc one, pg_proc many
+                  WHERE one.oid = 'can_view(uuid, uuid)'::regprocedure
+                    AND many.oid = 'can_view_many(uuid[], uuid[])'::regprocedure";
+    assert_eq!(db.text(known).await, "true");
+    // And does without it, then.
+    let mut stage = Stage::on(db).await;
+    stage
+        .db
+        .execute("REVOKE ALL ON FUNCTION can_view FROM PUBLIC, notify_fan_out")
+        .await;
+    stage.assert_told(&["Ada", "Bo"]).await;
+}
+
+/// A document in a project on which Ada and Bo have a grant.
+struct Stage {
+    db: TestDatabase<'static>,
+    world: World,
+    atlas: Uuid,
+    report: Uuid,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        Self::on(TestDatabase::new().await).await
+    }
+
+    async fn on(db: TestDatabase<'static>) -> Self {
+        let mut world = db.world().await;
+        let people = world.users(["Ada", "Bo"]).await;
+        let acme = world.org("Acme", []).await;
+        let atlas = world.project("Atlas", acme).await;
+        world.grant(atlas, people).await;
+        let report = world.document("Report", acme, atlas).await;
+        Self {
+            db,
+            world,
+            atlas,
+            report,
+        }
+    }
+
+    /// Uploads the document again, and sees who may view it by `explain`, by a run, and by
+    /// `explain` of what the run did.
+    async fn assert_told(&mut self, names: &[&str]) {
+        let event = self.world.event("document_uploaded").project(self.atlas);
+        let event = event.document(self.report).await;
+        assert_eq!(self.explained(event).await, names);
+        let report = self.db.run().await;
+        assert_eq!((report.events, report.failed), (1, 0), "{report:?}");
+        let told = self
+            .db
+            .texts(&format!(
+                "SELECT full_name FROM notifications n JOIN profiles p ON p.id = n.user_id
+                  WHERE event_id = {event} ORDER BY full_name"
+            ))
+            .await;
+        assert_eq!(told, names);
+        assert_eq!(self.explained(event).await, names);
+    }
+
+    async fn explained(&self, event: i64) -> Vec<String> {
+        let explanation = explain(&self.db.database(), event, None).await;
+        let explanation = explanation.expect("explained").expect("an event");
+        let mut names: Vec<_> = explanation
+            .candidates
+            .into_iter()
+            .filter(|candidate| candidate.in_app.outcome.starts_with("delivered"))
+            .filter_map(|candidate| candidate.name)
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// An application's rule, in whatever words and from whenever on, is the one that counts.
+#[tokio::test]
+async fn a_rule_of_the_application() {
+    let mut stage = Stage::new().await;
+    stage.assert_told(&["Ada", "Bo"]).await;
+    let [ada, bo] = ["Ada", "Bo"].map(|name| id("user", name));
+    let rule = |words: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean {words}"
+        )
+    };
+    for (words, told) in [
+        (
+            format!("LANGUAGE sql STABLE AS $$ SELECT p_user_id = '{bo}' $$"),
+            &["Bo"][..],
+        ),
+        (
+            format!("LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT p_user_id = '{ada}' $$"),
+            &["Ada"],
+        ),
+        (
+            format!(
+                "LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN RETURN p_user_id <> '{ada}'; END $$"
+            ),
+            &["Bo"],
+        ),
+        ("LANGUAGE sql AS 'SELECT NULL::boolean'".to_owned(), &[]),
+    ] {
+        stage.db.execute(rule(&words)).await;
+        stage.assert_told(told).await;
+        assert_eq!(differences(&stage.db).await, Vec::<String>::new());
+    }
+}
+
+/// The same words mean something else to another reader, or by another search path.
+#[tokio::test]
+async fn the_same_words_with_another_meaning() {
+    let mut stage = Stage::new().await;
+    let bo = id("user", "Bo");
+    stage
+        .db
+        .execute(format!(
+            "CREATE SCHEMA vault; GRANT USAGE ON SCHEMA vault TO PUBLIC;
+             CREATE TABLE vault.permissions (resource_id uuid, user_id uuid, permission text);
+             GRANT SELECT ON vault.permissions TO PUBLIC;
+             INSERT INTO vault.permissions VALUES ('{}', '{bo}', 'none');
+             ALTER FUNCTION can_view SET search_path = vault, public",
+            stage.report
+        ))
+        .await;
+    stage.assert_told(&["Ada"]).await;
+    assert_eq!(differences(&stage.db).await, Vec::<String>::new());
+
+    // Its owner sees what the job doesn't.
+    stage
+        .db
+        .execute(format!(
+            "ALTER FUNCTION can_view RESET search_path;
+             INSERT INTO permissions VALUES ('{}', '{bo}', 'none');
+             ALTER TABLE permissions ENABLE ROW LEVEL SECURITY;
+             DROP POLICY IF EXISTS notify_fan_out_select ON permissions",
+            stage.report
+        ))
+        .await;
+    stage.assert_told(&["Ada", "Bo"]).await;
+    stage
+        .db
+        .execute("ALTER FUNCTION can_view SECURITY DEFINER")
+        .await;
+    stage.assert_told(&["Ada"]).await;
+}
