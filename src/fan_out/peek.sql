@@ -2,19 +2,30 @@
 -- it would rescue first, and what has found its handler. $1 at most this many, $2 age limit in
 -- seconds, $3 the types with a handler, $4 stuck after (seconds), $5 attempts allowed; $6, $7:
 -- only what comes after this place.
-WITH due AS (
-    SELECT event_id, next_attempt_at, false AS given_up
-      FROM notification_processing
-     WHERE processing_status = 'pending' AND next_attempt_at <= now()
+WITH due AS MATERIALIZED (
+    (SELECT event_id, next_attempt_at, false AS given_up
+       FROM notification_processing
+      WHERE processing_status = 'pending' AND next_attempt_at <= now()
+        AND ($6::timestamptz IS NULL OR (next_attempt_at, event_id) > ($6, $7::bigint))
+      ORDER BY next_attempt_at, event_id
+      LIMIT $1)
     UNION ALL
     SELECT event_id, next_attempt_at, coalesce(retry_count, 0) + 1 >= $5
       FROM notification_processing
      WHERE processing_status = 'processing'
        AND coalesce(claimed_at, created_at, '-infinity') < now() - make_interval(secs => $4)
     UNION ALL
+    -- BETWEEN keeps the index of what is due out of it: there is more of that.
     SELECT event_id, now(), false
       FROM notification_processing
-     WHERE processing_status = 'pending' AND unhandled_type = ANY ($3) AND next_attempt_at > now()
+     WHERE processing_status BETWEEN 'pending' AND 'pending' AND unhandled_type = ANY ($3)
+       AND next_attempt_at > now()
+),
+page AS MATERIALIZED (
+    SELECT * FROM due
+     WHERE $6::timestamptz IS NULL OR (next_attempt_at, event_id) > ($6, $7::bigint)
+     ORDER BY next_attempt_at, event_id
+     LIMIT $1
 )
 SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
        coalesce(e.event_type::text, '') AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
@@ -25,9 +36,8 @@ SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
                  <= now() - make_interval(secs => $2) THEN 'expired'
             WHEN e.event_type::text = ANY ($3) THEN 'claimed'
             ELSE 'unhandled' END AS "verdict!"
-  FROM due
-  JOIN notification_processing np USING (event_id)
-  LEFT JOIN domain_events e ON e.id = due.event_id
- WHERE $6::timestamptz IS NULL OR (due.next_attempt_at, due.event_id) > ($6, $7::bigint)
+  FROM page AS due
+ CROSS JOIN LATERAL (
+       SELECT * FROM notification_processing x WHERE x.event_id = due.event_id OFFSET 0) AS np
+  LEFT JOIN LATERAL (SELECT * FROM domain_events x WHERE x.id = due.event_id OFFSET 0) AS e ON true
  ORDER BY due.next_attempt_at, due.event_id
- LIMIT $1

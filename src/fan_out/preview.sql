@@ -4,7 +4,8 @@ SELECT d.plan_no, d.event_id, d.user_id, d.in_app, d.email, d.in_app_rule, d.ema
        unread.coalesce_count AS unread_count
   FROM decision d
   JOIN plan p USING (plan_no)
-  LEFT JOIN notifications unread
-    ON unread.user_id = d.user_id AND unread.coalesce_key = p.coalesce_key
-   AND unread.read_at IS NULL AND d.in_app = 'deliver'
+  LEFT JOIN LATERAL (
+       SELECT n.coalesce_count FROM notifications n
+        WHERE n.user_id = d.user_id AND n.coalesce_key = p.coalesce_key AND n.read_at IS NULL
+       OFFSET 0) AS unread ON d.in_app = 'deliver'
  ORDER BY d.event_id, d.plan_no, d.user_id

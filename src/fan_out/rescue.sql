@@ -26,7 +26,8 @@ handled AS MATERIALIZED (
     -- BETWEEN keeps the index of what is due out of it: there is more of that.
     SELECT event_id
       FROM notification_processing
-     WHERE unhandled_type = ANY ($3) AND processing_status = 'pending'
+     -- BETWEEN keeps the index of what is due out of it: there is more of that.
+     WHERE unhandled_type = ANY ($3) AND processing_status BETWEEN 'pending' AND 'pending'
      ORDER BY event_id
        FOR UPDATE SKIP LOCKED
 ),
@@ -43,4 +44,4 @@ SELECT (SELECT count(*) FROM rescued WHERE processing_status = 'pending') AS "re
        coalesce((SELECT array_agg(DISTINCT unhandled_type)
                    FROM notification_processing
                   WHERE unhandled_type IS NOT NULL AND unhandled_type <> ALL ($3)
-                    AND processing_status = 'pending'), '{}') AS "unhandled!"
+                    AND processing_status BETWEEN 'pending' AND 'pending'), '{}') AS "unhandled!"

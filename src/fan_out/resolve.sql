@@ -29,9 +29,10 @@ candidate AS MATERIALIZED (
          WHERE p.audience = 'user'
         UNION
         SELECT p.plan_no, p.user_id, (
-                   SELECT true FROM projects pr
-                     JOIN org_members m ON m.org_id = pr.owner_org_id
-                    WHERE pr.id = p.project_id AND m.user_id = p.user_id AND m.role = 'owner'
+                   SELECT true FROM org_members m
+                    WHERE m.org_id = (
+                              SELECT owner_org_id FROM projects WHERE id = p.project_id LIMIT 1)
+                      AND m.user_id = p.user_id AND m.role = 'owner'
                     LIMIT 1) IS NOT NULL
           FROM plan p
          WHERE p.audience = 'project_owner'

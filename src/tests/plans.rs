@@ -45,8 +45,10 @@ const STATEMENTS: &[(&str, &str)] = &[
         include_str!("../fan_out/explain_event.sql"),
     ),
     ("explain", include_str!("../fan_out/explain.sql")),
+    ("crowd", include_str!("../fan_out/crowd.sql")),
+    ("crowd_cuts", include_str!("../fan_out/crowd_cuts.sql")),
     // The function's, within the others.
-    ("can_view_many", "WITH document AS MATERIALIZED"),
+    ("can_view_many", "WITH asked AS MATERIALIZED"),
     (
         "can_view_many, whose rule",
         "WHERE oid = to_regprocedure('can_view(uuid, uuid)')",
@@ -246,6 +248,14 @@ fn examine(statement: &str, node: &Value, findings: &mut Findings) {
         };
         // A node's pages are its own and those below it.
         let pages = pages(node) - children.iter().map(pages).sum::<f64>();
+        // Who only looks may go through a person's own notifications for the unread one.
+        let is_a_look = ["preview", "explain"].contains(&statement)
+            && text("Index Name") == "notifications_inbox_idx"
+            && text("Index Cond").starts_with("(user_id = ");
+        if is_a_look {
+            continue_below(statement, children, findings);
+            return;
+        }
         if kind == "Seq Scan" || rows > f64::from(MOST_ROWS) || pages > PAGES * rows + MORE_PAGES {
             // Lists and the places of a dry run are long, and differ.
             let condition = |key: &str| text(key).split('\'').next().unwrap_or_default().to_owned();
@@ -260,6 +270,10 @@ fn examine(statement: &str, node: &Value, findings: &mut Findings) {
             *most = (rows.max(most.0), pages.max(most.1));
         }
     }
+    continue_below(statement, children, findings);
+}
+
+fn continue_below(statement: &str, children: &[Value], findings: &mut Findings) {
     for child in children {
         examine(statement, child, findings);
     }
