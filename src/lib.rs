@@ -15,4 +15,5 @@ pub mod handlers;
 pub mod metrics;
 pub mod seed;
 pub mod telemetry;
+pub mod templates;
 pub mod upkeep;
