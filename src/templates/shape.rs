@@ -16,7 +16,7 @@ pub(super) struct Shape {
     pub(super) optional: &'static [&'static str],
 }
 
-/// The shape of a type's mails; `None` for a type that has no mail.
+/// The shape of a type's mails; `None` for a type without mails, or without templates.
 pub(super) fn of(event_type: EventType) -> Option<Shape> {
     Some(match event_type {
         EventType::DocumentUploaded => Shape {
@@ -55,13 +55,8 @@ pub(super) fn of(event_type: EventType) -> Option<Shape> {
                 "new_permission",
             ],
         },
-        EventType::ChatMessageSent
-        | EventType::MeetingInvited
-        | EventType::MeetingUpdated
-        | EventType::MeetingReminder
-        | EventType::ProjectAccessRevoked
-        | EventType::DocumentPermissionGranted
-        | EventType::DocumentPermissionChanged => return None,
+        // The generic templates do for a type until it has its own.
+        _ => return None,
     })
 }
 
