@@ -104,7 +104,7 @@ is_set() { [[ -n ${!1:-} ]] || is_in_dotenv "$1"; }
 
 wants_no_database() {
   local argument
-  if [[ ${1:-} == help ]]; then return 0; fi
+  if [[ ${1:-} == help || ${1:-} == preview ]]; then return 0; fi
   for argument in "$@"; do
     case $argument in
     -h | --help | -V | --version) return 0 ;;

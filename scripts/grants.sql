@@ -6,6 +6,7 @@
 --   psql -d DATABASE -v role=NAME -f scripts/grants.sql      another name
 --   psql -d DATABASE -v prune=1 -f scripts/grants.sql        and prune: delete what is done
 --   psql -d DATABASE -v prune=events -f scripts/grants.sql   and prune --events: delete events too
+--   psql -d DATABASE -v unsubscribe=1 -f scripts/grants.sql  and unsubscribe: mute mails for people
 --   psql -d DATABASE -v readonly=1 -f scripts/grants.sql     notify_fan_out_readonly, for dry runs,
 --                                                            explain, status and doctor: reads only
 \set ON_ERROR_STOP on
@@ -16,6 +17,10 @@
 \if :{?prune}
 \else
   \set prune 0
+\endif
+\if :{?unsubscribe}
+\else
+  \set unsubscribe 0
 \endif
 \if :{?role}
 \elif :readonly
@@ -28,7 +33,8 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 SELECT set_config('notify_fan_out.role', :'role', true),
        set_config('notify_fan_out.readonly', :'readonly', true),
-       set_config('notify_fan_out.prune', :'prune', true)
+       set_config('notify_fan_out.prune', :'prune', true),
+       set_config('notify_fan_out.unsubscribe', :'unsubscribe', true)
 \gset grants_
 
 -- Where the tables are: on the search path, else in the one schema that has domain_events.
@@ -69,6 +75,7 @@ DECLARE
     job text := current_setting('notify_fan_out.role');
     reads_only boolean := current_setting('notify_fan_out.readonly')::boolean;
     prune text := lower(current_setting('notify_fan_out.prune'));
+    unsubscribes boolean := current_setting('notify_fan_out.unsubscribe')::boolean;
     needed record;
     relation regclass;
     sequence regclass;
@@ -123,13 +130,17 @@ BEGIN
             ('notification_pruned', 'INSERT (event_ids, completed_at)', 'prunes'),
             ('notification_pruned', 'UPDATE (completed_at, pruned_at)', 'prunes'),
             ('notification_pruned', 'DELETE', 'prunes events'),
-            ('domain_events', 'DELETE', 'prunes events')
+            ('domain_events', 'DELETE', 'prunes events'),
+            ('user_notification_preferences', 'INSERT (user_id, scope_type, scope_id, event_type, channel, status)',
+                'unsubscribes'),
+            ('user_notification_preferences', 'UPDATE (status)', 'unsubscribes')
         ) AS needed (name, privilege, what_for)
          WHERE what_for = 'reads'
             OR NOT reads_only AND (
                 what_for = 'runs'
                 OR what_for = 'prunes' AND prune IN ('1', 'on', 'true', 'events')
-                OR what_for = 'prunes events' AND prune = 'events')
+                OR what_for = 'prunes events' AND prune = 'events'
+                OR what_for = 'unsubscribes' AND unsubscribes)
     LOOP
         relation := to_regclass(needed.name);
         IF relation IS NULL THEN
@@ -144,7 +155,8 @@ BEGIN
         may_write := NOT reads_only AND (
             needed.name IN ('notification_processing', 'notifications', 'pending_emails', 'notification_once',
                 'notification_pruned')
-            OR needed.name = 'domain_events' AND prune = 'events');
+            OR needed.name = 'domain_events' AND prune = 'events'
+            OR needed.name = 'user_notification_preferences' AND unsubscribes);
         IF NOT is_bypassing AND (SELECT relrowsecurity FROM pg_class WHERE oid = relation)
            AND NOT EXISTS (
                SELECT FROM pg_policy
@@ -172,6 +184,7 @@ BEGIN
                               AND d.refclassid = 'pg_class'::regclass
               JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
              WHERE def.adrelid = ANY (ARRAY['notifications', 'pending_emails']::regclass[])
+                OR unsubscribes AND def.adrelid = 'user_notification_preferences'::regclass
         LOOP
             EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', sequence, job);
         END LOOP;

@@ -2,6 +2,8 @@
 //! but wrong is refused, by the name of the flag or variable. The value itself is repeated only
 //! where it can't be a secret.
 
+mod mail;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +25,11 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_FANOUT_MAX_RUNTIME",
     "NOTIFY_FANOUT_ALONE",
     "NOTIFY_FANOUT_METRICS_FILE",
+    "APP_BASE_URL",
+    "NOTIFY_TEMPLATES_DIR",
+    "NOTIFY_PREFERENCES_URL",
+    "NOTIFY_UNSUBSCRIBE_URL",
+    "NOTIFY_UNSUBSCRIBE_KEY",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];
@@ -335,6 +342,18 @@ mod tests {
             (settings.batch_size, settings.max_runtime.as_secs()),
             (7, 55)
         );
+    }
+
+    #[test]
+    fn every_variable_is_documented() {
+        for (file, text) in [
+            ("README.md", include_str!("../README.md")),
+            (".env.example", include_str!("../.env.example")),
+        ] {
+            for variable in VARIABLES {
+                assert!(text.contains(variable), "{variable} is not in {file}");
+            }
+        }
     }
 
     #[test]

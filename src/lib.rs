@@ -3,7 +3,8 @@
 //!
 //! Events come with a trigger's pending row beside them. [`fan_out`] claims them in batches, asks
 //! the [`handlers`] what each means for whom, and lets the database expand that to people, write
-//! it and settle the events, in one fenced transaction. [`upkeep`] looks after what has gathered.
+//! it and settle the events, in one fenced transaction. [`templates`] puts queued mails into words;
+//! [`unsubscribe`] lets people out of them. [`upkeep`] looks after what has gathered.
 //! [`cli`] puts it all on a command line. [`domain`] knows nothing of SQL.
 
 pub mod cli;
@@ -15,4 +16,6 @@ pub mod handlers;
 pub mod metrics;
 pub mod seed;
 pub mod telemetry;
+pub mod templates;
+pub mod unsubscribe;
 pub mod upkeep;

@@ -6,12 +6,14 @@ mod exit;
 mod explain;
 mod migrate;
 mod output;
+mod preview;
 mod prune;
 mod retry;
 mod run;
 mod seed;
 mod signals;
 mod status;
+mod unsubscribe;
 mod words;
 
 pub use exit::ExitStatus;
@@ -70,6 +72,10 @@ enum Command {
     Prune(prune::Arguments),
     /// Bring the database's schema up to date
     Migrate(migrate::Arguments),
+    /// Show a mail as it would be sent, made from sample data
+    Preview(preview::Arguments),
+    /// Mute mails for whom an unsubscribe address was made
+    Unsubscribe(unsubscribe::Arguments),
     /// Insert test events with a small world around them
     Seed(seed::Arguments),
     /// Check connection, rights, schema, trigger, pooler and clock
@@ -93,6 +99,8 @@ pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failu
         Command::Retry(arguments) => retry::execute(arguments, source, format).await,
         Command::Prune(arguments) => prune::execute(arguments, source, format).await,
         Command::Migrate(arguments) => migrate::execute(arguments, source, format).await,
+        Command::Preview(arguments) => preview::execute(&arguments, source, format),
+        Command::Unsubscribe(arguments) => unsubscribe::execute(arguments, source, format).await,
         Command::Seed(arguments) => seed::execute(arguments, source, format).await,
         Command::Doctor(arguments) => doctor::execute(arguments, source, format).await,
     }

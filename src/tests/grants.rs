@@ -211,6 +211,73 @@ async fn deleting_takes_a_variable() {
 }
 
 #[tokio::test]
+async fn unsubscribing_takes_a_variable() {
+    use notify_fan_out::unsubscribe::{Outcome, Request, Scope, apply};
+
+    let db = TestDatabase::new().await;
+    let bo = db.world().await.user("Bo").await;
+    db.execute(
+        "ALTER TABLE user_notification_preferences ADD COLUMN id bigserial;
+         ALTER TABLE user_notification_preferences ENABLE ROW LEVEL SECURITY",
+    )
+    .await;
+    let (name, variable, url) = role(&db, "job");
+    let muted = async || {
+        let mut session = database_at(&url).connect().await.expect("a connection");
+        let request = Request {
+            user_id: bo,
+            scope: Scope::All,
+        };
+        apply(&mut session, &request).await
+    };
+    grants(&db, &[&variable]).expect("granted");
+    let before = rights(&db, &name).await;
+    assert!(muted().await.is_err());
+    grants(&db, &[&variable, "unsubscribe=1"]).expect("granted");
+    grants(&db, &[&variable, "unsubscribe=1"]).expect("granted again");
+    assert_eq!(muted().await.expect("muted"), Outcome::Unsubscribed);
+    assert_eq!(muted().await.expect("muted"), Outcome::AlreadyUnsubscribed);
+    let after = rights(&db, &name).await;
+    let more: Vec<_> = after
+        .lines()
+        .filter(|line| !before.contains(line))
+        .collect();
+    assert_eq!(
+        more,
+        [
+            "user_notification_preferences INSERT (channel, event_type, scope_id, scope_type, status, user_id), SELECT, UPDATE (status)",
+            "user_notification_preferences_id_seq USAGE",
+        ]
+    );
+    // Each is used.
+    for (right, row) in [
+        (
+            "INSERT (status)",
+            "DELETE FROM user_notification_preferences",
+        ),
+        (
+            "UPDATE (status)",
+            "UPDATE user_notification_preferences SET status = 'digest'",
+        ),
+        (
+            "USAGE ON SEQUENCE",
+            "DELETE FROM user_notification_preferences",
+        ),
+    ] {
+        db.execute(row).await;
+        let on = match right.strip_suffix(" ON SEQUENCE") {
+            Some(usage) => format!("{usage} ON SEQUENCE user_notification_preferences_id_seq"),
+            None => format!("{right} ON user_notification_preferences"),
+        };
+        db.execute(format!("REVOKE {on} FROM {name}")).await;
+        assert!(muted().await.is_err(), "{right} is not needed");
+        db.execute(format!("GRANT {on} TO {name}")).await;
+        assert_eq!(muted().await.expect("muted"), Outcome::Unsubscribed);
+    }
+    assert_eq!(problems(&url).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
     let db = TestDatabase::new().await;
     let (reader, variable, url) = role(&db, "reader");

@@ -22,5 +22,7 @@ mod restart;
 mod rls;
 mod seed;
 mod statements;
+mod templates;
 mod trigger;
+mod unsubscribe;
 mod upkeep;

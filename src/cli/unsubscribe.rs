@@ -1,0 +1,91 @@
+//! `unsubscribe`: applies a token that came with a mail.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{ExitStatus, Failure, connect, database_failure, output};
+use crate::config::{Format, Source};
+use crate::db::sqlstate;
+use crate::unsubscribe::{Outcome, Request, Scope, apply};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out unsubscribe AV7tXu36EUABgAAA…
+  notify-fan-out unsubscribe https://app.example.com/unsubscribe/AV7tXu36EUABgAAA…
+
+A token says who, and which mails: those of one event type, or all. They are muted in
+user_notification_preferences, for every project and thread; what appears in the
+application stays as it is. Doing it again changes nothing. The keys are those of
+NOTIFY_UNSUBSCRIBE_KEY; the role needs scripts/grants.sql -v unsubscribe=1.")]
+pub(super) struct Arguments {
+    /// The token at the end of a mail's unsubscribe address, or the whole address
+    #[arg(value_name = "TOKEN")]
+    token: String,
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let request = source
+        .required_unsubscribe()?
+        .read(&arguments.token)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let database = source.database()?;
+    let mut session = connect(&database).await?;
+    let outcome = apply(&mut session, &request).await.map_err(|error| {
+        let lacks_right = sqlstate(&error).as_deref() == Some("42501");
+        match database_failure(&database, error) {
+            Failure::Database { place, error, .. } if lacks_right => Failure::Database {
+                place,
+                error,
+                advice: "; as the tables' owner: psql -d DATABASE -v role=… -v unsubscribe=1 -f scripts/grants.sql"
+                    .to_owned(),
+            },
+            failure => failure,
+        }
+    })?;
+    match format {
+        Format::Json => output::json(&json!({
+            "user_id": request.user_id,
+            "event_type": request.scope.as_str(),
+            "outcome": outcome,
+        }))?,
+        Format::Text => output::text(&in_words(&request, outcome))?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn in_words(request: &Request, outcome: Outcome) -> String {
+    let who = request.user_id;
+    let mails = match &request.scope {
+        Scope::All => "mails".to_owned(),
+        Scope::EventType(event_type) => format!("mails of {event_type}"),
+    };
+    match outcome {
+        Outcome::Unsubscribed => format!("Unsubscribed: {who} gets no more {mails}."),
+        Outcome::AlreadyUnsubscribed => format!("Nothing to do: {who} gets no {mails} already."),
+        Outcome::NoSuchPerson => format!("Nothing to do: there is no {who} any more."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_who_and_what() {
+        let told = |scope: &str, outcome| {
+            let request = Request {
+                user_id: uuid::Uuid::from_u128(7),
+                scope: scope.into(),
+            };
+            in_words(&request, outcome)
+        };
+        insta::assert_snapshot!(told("document_uploaded", Outcome::Unsubscribed), @"Unsubscribed: 00000000-0000-0000-0000-000000000007 gets no more mails of document_uploaded.");
+        insta::assert_snapshot!(told("*", Outcome::AlreadyUnsubscribed), @"Nothing to do: 00000000-0000-0000-0000-000000000007 gets no mails already.");
+        insta::assert_snapshot!(told("*", Outcome::NoSuchPerson), @"Nothing to do: there is no 00000000-0000-0000-0000-000000000007 any more.");
+    }
+}

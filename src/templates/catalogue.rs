@@ -1,0 +1,259 @@
+//! The templates themselves: those of the binary, and the files of a folder that take their place.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, escape_formatter,
+};
+
+use super::{Part, words};
+
+macro_rules! embedded {
+    ($($file:literal),+ $(,)?) => {
+        const EMBEDDED: &[(&str, &str)] = &[$(($file, include_str!(concat!("mails/", $file)))),+];
+    };
+}
+
+embedded! {
+    "layout.html",
+    "layout.txt",
+    "parts.html",
+    "generic.subject",
+    "generic.html",
+    "generic.txt",
+    "digest.subject",
+    "digest.html",
+    "digest.txt",
+    "document_uploaded.html",
+    "document_uploaded.txt",
+    "thread_unread_stale.html",
+    "thread_unread_stale.txt",
+    "resume_incomplete_nudge.html",
+    "resume_incomplete_nudge.txt",
+    "invite_accepted.html",
+    "invite_accepted.txt",
+    "project_access_granted.html",
+    "project_access_granted.txt",
+    "project_access_changed.html",
+    "project_access_changed.txt",
+}
+
+/// What a name can't be the type of a mail, since other mails are made of it.
+const RESERVED: &[&str] = &["layout", "parts", "generic", "digest"];
+
+/// A template that can't be used, and where it fails. It repeats nothing of a mail's data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}{}: {problem}", .line.map(|line| format!(", line {line}")).unwrap_or_default())]
+pub struct TemplateError {
+    /// The file; without a folder, that of the binary.
+    pub file: String,
+    /// The line, counted from one, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub problem: String,
+    /// Whether it asked for data that this mail does not have, and another may.
+    pub lacks_data: bool,
+}
+
+/// All templates, compiled.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    environment: Environment<'static>,
+    folder: Option<PathBuf>,
+    overridden: BTreeSet<String>,
+}
+
+impl Catalogue {
+    /// Compiles the templates of the binary and, in their place or besides them, those of a folder.
+    pub(super) fn load(folder: Option<&Path>) -> Result<Self, TemplateError> {
+        let mut catalogue = Self {
+            environment: environment(),
+            folder: folder.map(Path::to_owned),
+            overridden: BTreeSet::new(),
+        };
+        for (name, source) in folder.map(files).transpose()?.unwrap_or_default() {
+            catalogue.overridden.insert(name.clone());
+            catalogue.add(&name, source)?;
+        }
+        for (name, source) in EMBEDDED {
+            if !catalogue.overridden.contains(*name) {
+                catalogue.add(name, (*source).to_owned())?;
+            }
+        }
+        Ok(catalogue)
+    }
+
+    fn add(&mut self, name: &str, source: String) -> Result<(), TemplateError> {
+        let added = self.environment.add_template_owned(name.to_owned(), source);
+        added.map_err(|error| self.error(name, &error))
+    }
+
+    /// Renders a part of a mail.
+    pub(super) fn render(
+        &self,
+        mail: &str,
+        part: Part,
+        context: &minijinja::Value,
+    ) -> Result<String, TemplateError> {
+        let name = self.file(mail, part);
+        self.environment
+            .get_template(&name)
+            .and_then(|template| template.render(context.clone()))
+            .map_err(|error| self.error(&name, &error))
+    }
+
+    /// The file that a part of a mail is made from. A part that a mail has not is the generic one's.
+    fn file(&self, mail: &str, part: Part) -> String {
+        let own = format!("{mail}.{}", part.extension());
+        if self.has(&own) {
+            own
+        } else {
+            format!("generic.{}", part.extension())
+        }
+    }
+
+    /// The files of the folder that are templates.
+    #[cfg(test)]
+    pub(super) fn files(&self) -> &BTreeSet<String> {
+        &self.overridden
+    }
+
+    /// Whether there is a template of that name.
+    pub(super) fn has(&self, file: &str) -> bool {
+        self.overridden.contains(file) || EMBEDDED.iter().any(|(name, _)| *name == file)
+    }
+
+    /// Types of mails that the folder alone has templates for.
+    pub(super) fn added_types(&self) -> BTreeSet<&str> {
+        self.overridden
+            .iter()
+            .filter_map(|file| file.rsplit_once('.'))
+            .map(|(name, _)| name)
+            .filter(|name| !is_reserved(name))
+            .filter(|name| {
+                let is_one = |(file, _): &(&str, _)| {
+                    file.rsplit_once('.').is_some_and(|(own, _)| own == *name)
+                };
+                !EMBEDDED.iter().any(is_one)
+            })
+            .collect()
+    }
+
+    /// The parts of a mail that come from the folder.
+    pub(super) fn overridden(&self, mail: &str) -> Vec<Part> {
+        let is_overridden = |part: &Part| self.overridden.contains(&self.file(mail, *part));
+        Part::ALL.into_iter().filter(is_overridden).collect()
+    }
+
+    /// The innermost place that an error tells of: where a template goes wrong, not where it is used.
+    fn error(&self, file: &str, error: &Error) -> TemplateError {
+        let mut inner = error;
+        while let Some(source) = inner.source().and_then(|source| source.downcast_ref()) {
+            inner = source;
+        }
+        let (place, line) = match inner.name() {
+            Some(name) => (name, inner.line()),
+            None => (error.name().unwrap_or(file), error.line()),
+        };
+        let problem = inner.detail().map_or_else(
+            || inner.kind().to_string(),
+            |detail| format!("{}: {detail}", inner.kind()),
+        );
+        let file = match &self.folder {
+            Some(folder) if self.overridden.contains(place) => {
+                folder.join(place).display().to_string()
+            }
+            _ => place.to_owned(),
+        };
+        TemplateError {
+            file,
+            line,
+            problem,
+            lacks_data: inner.kind() == ErrorKind::UndefinedError,
+        }
+    }
+}
+
+/// Whether a name stands for something else than a type of mail.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|name| {
+        if Path::new(name).extension().is_some_and(|end| end == "html") {
+            AutoEscape::Html
+        } else {
+            AutoEscape::None
+        }
+    });
+    if let Ok(syntax) = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build()
+    {
+        environment.set_syntax(syntax);
+    }
+    // So that errors name what is undefined.
+    environment.set_debug(true);
+    environment.add_filter("name", words::name);
+    environment.set_formatter(|output, state, value| match value.as_str() {
+        Some(words) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
+            write_escaped(words, output)
+        }
+        _ => escape_formatter(output, state, value),
+    });
+    environment
+}
+
+/// Words in HTML, within an element or a quoted attribute. Unlike minijinja's own way it leaves
+/// slashes alone: filters of spam distrust an address that hides them.
+fn write_escaped(words: &str, output: &mut Output<'_>) -> Result<(), Error> {
+    for c in words.chars() {
+        match c {
+            '&' => output.write_str("&amp;")?,
+            '<' => output.write_str("&lt;")?,
+            '>' => output.write_str("&gt;")?,
+            '"' => output.write_str("&quot;")?,
+            '\'' => output.write_str("&#39;")?,
+            _ => output.write_char(c)?,
+        }
+    }
+    Ok(())
+}
+
+/// The templates in a folder: name and content. Files that have another ending are none.
+fn files(folder: &Path) -> Result<Vec<(String, String)>, TemplateError> {
+    let failed = |path: &Path, error: &std::io::Error| TemplateError {
+        file: path.display().to_string(),
+        line: None,
+        problem: format!("can't be read: {error}"),
+        lacks_data: false,
+    };
+    let entries = std::fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| failed(folder, &error))?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let is_template = Part::ALL
+            .iter()
+            .any(|part| ending == Some(part.extension()));
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        if is_template && !name.starts_with('.') {
+            let content = std::fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
+            files.push((name.to_owned(), content));
+        }
+    }
+    // In an order of our own, so that of several errors the same one is told each time.
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,183 @@
+//! Several queued mails as one: by project, in the order in which they were queued.
+
+use uuid::Uuid;
+
+use super::QueuedMail;
+
+/// Entries that a digest names; of the others it tells how many there are.
+const ENTRIES_MAX: usize = 100;
+
+/// What a person is told at once. Never empty.
+#[derive(Debug, Clone)]
+pub struct Digest<'a> {
+    pub(super) groups: Vec<Group<'a>>,
+    pub(super) count: usize,
+    pub(super) projects: usize,
+}
+
+/// What happened in one project, or outside of any.
+#[derive(Debug, Clone)]
+pub(super) struct Group<'a> {
+    project_id: Option<Uuid>,
+    pub(super) project: Option<&'a str>,
+    pub(super) mails: Vec<&'a QueuedMail>,
+}
+
+impl<'a> Digest<'a> {
+    /// Gathers one person's mails; `None` where there are none.
+    #[must_use]
+    pub fn new(mails: &'a [QueuedMail]) -> Option<Self> {
+        let mut mails: Vec<_> = mails.iter().collect();
+        mails.sort_by_key(|mail| mail.created_at);
+        let count = mails.len();
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for mail in mails {
+            let project = mail.project();
+            match groups
+                .iter_mut()
+                .find(|group| group.is_of(mail.project_id, project))
+            {
+                Some(group) => {
+                    group.project = group.project.or(project);
+                    group.mails.push(mail);
+                }
+                None => groups.push(Group {
+                    project_id: mail.project_id,
+                    project,
+                    mails: vec![mail],
+                }),
+            }
+        }
+        // What belongs to no project, or to one without a name, comes last.
+        groups.sort_by_key(|group| {
+            let name = group.project.map(str::to_lowercase);
+            (name.is_none(), name)
+        });
+        let projects = groups.iter().filter(|group| group.is_project()).count();
+        let mut room = ENTRIES_MAX;
+        for group in &mut groups {
+            group.mails.truncate(room);
+            room -= group.mails.len();
+        }
+        groups.retain(|group| !group.mails.is_empty());
+        (count > 0).then_some(Self {
+            groups,
+            count,
+            projects,
+        })
+    }
+
+    /// How many mails it stands for.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many it does not name.
+    pub(super) fn left_out(&self) -> usize {
+        self.count
+            - self
+                .groups
+                .iter()
+                .map(|group| group.mails.len())
+                .sum::<usize>()
+    }
+}
+
+impl Group<'_> {
+    /// A project is told by its identifier; by its name where nothing else is known.
+    fn is_of(&self, project_id: Option<Uuid>, project: Option<&str>) -> bool {
+        self.project_id == project_id && (project_id.is_some() || self.project == project)
+    }
+
+    fn is_project(&self) -> bool {
+        self.project_id.is_some() || self.project.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use serde_json::json;
+
+    fn mail(minute: i64, project: Option<(u128, &str)>, subject: &str) -> QueuedMail {
+        QueuedMail {
+            event_type: "document_uploaded".to_owned(),
+            subject: subject.to_owned(),
+            body_data: json!({}),
+            project_id: project.map(|(id, _)| Uuid::from_u128(id)),
+            project_name: project.map(|(_, name)| name.to_owned()),
+            created_at: DateTime::from_timestamp(minute * 60, 0).unwrap(),
+        }
+    }
+
+    fn told(mails: &[QueuedMail]) -> String {
+        let digest = Digest::new(mails).expect("a digest");
+        let groups: Vec<_> = digest
+            .groups
+            .iter()
+            .map(|group| {
+                let subjects: Vec<_> = group
+                    .mails
+                    .iter()
+                    .map(|mail| mail.subject.as_str())
+                    .collect();
+                format!(
+                    "{}: {}",
+                    group.project.unwrap_or("Elsewhere"),
+                    subjects.join(", ")
+                )
+            })
+            .collect();
+        format!(
+            "{} in {} projects; {}",
+            digest.count(),
+            digest.projects,
+            groups.join("; ")
+        )
+    }
+
+    #[test]
+    fn nothing_is_no_digest() {
+        assert!(Digest::new(&[]).is_none());
+    }
+
+    #[test]
+    fn by_project_in_order() {
+        let quay = Some((1, "Quayside"));
+        let mails = [
+            mail(5, quay, "third"),
+            mail(1, None, "outside"),
+            mail(2, Some((2, "Atlas")), "first"),
+            mail(3, quay, "second"),
+            mail(4, Some((3, "quayside")), "namesake"),
+            mail(6, Some((2, " ")), "nameless"),
+        ];
+        insta::assert_snapshot!(told(&mails), @"6 in 3 projects; Atlas: first, nameless; Quayside: second, third; quayside: namesake; Elsewhere: outside");
+    }
+
+    #[test]
+    fn a_long_one_is_cut() {
+        let mails: Vec<_> = (0..250)
+            .map(|minute| {
+                mail(
+                    minute,
+                    (minute >= 90).then_some((1, "Atlas")),
+                    &minute.to_string(),
+                )
+            })
+            .collect();
+        let digest = Digest::new(&mails).expect("a digest");
+        let shown: usize = digest.groups.iter().map(|group| group.mails.len()).sum();
+        assert_eq!(
+            (digest.count(), shown, digest.left_out()),
+            (250, ENTRIES_MAX, 150)
+        );
+        let outside_only: Vec<_> = (0..3).map(|minute| mail(minute, None, "x")).collect();
+        assert_eq!(
+            Digest::new(&outside_only).map(|digest| digest.projects),
+            Some(0)
+        );
+    }
+}

@@ -1,0 +1,320 @@
+//! Mails in words: subject, HTML and plain text of what is queued, one by one or as a digest.
+//!
+//! The templates (minijinja, the language of Jinja) are part of the binary; a folder may hold
+//! others in their place. Which one is taken follows from the type of the mail and the shape of
+//! its data: a mail that an older job queued in another shape, or of a type that nobody knows, is
+//! told by the generic ones, with its subject and its link. What comes from people reaches the
+//! templates as lines without links, and is escaped where it stands in HTML; nothing is loaded
+//! from outside.
+
+mod catalogue;
+mod digest;
+mod plain;
+pub mod samples;
+mod shape;
+mod times;
+mod words;
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use minijinja::context;
+use minijinja::value::Serde;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+pub use catalogue::TemplateError;
+pub use digest::Digest;
+
+use crate::domain::base_url::BaseUrl;
+use crate::domain::text::is_blank;
+use crate::handlers::EventType;
+use catalogue::{Catalogue, is_reserved};
+use times::{Zone, instant};
+
+/// The name of the digest among the mails.
+pub const DIGEST: &str = "digest";
+/// The name of the mail that stands for all that have none.
+pub const GENERIC: &str = "generic";
+
+/// A part of a mail, made from a template of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The line in its header.
+    Subject,
+    /// For programs that show HTML.
+    Html,
+    /// For all others.
+    Text,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Subject, Self::Html, Self::Text];
+
+    /// How its file's name ends.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Html => "html",
+            Self::Text => "txt",
+        }
+    }
+}
+
+/// A row of `pending_emails`, as far as its words go.
+#[derive(Debug, Clone)]
+pub struct QueuedMail {
+    /// The event's type; perhaps one that this binary does not know.
+    pub event_type: String,
+    /// The sentence that was queued.
+    pub subject: String,
+    /// What the handler gave with it; perhaps in the shape of an older job.
+    pub body_data: Value,
+    /// The project that a digest puts it under.
+    pub project_id: Option<Uuid>,
+    /// That project's name.
+    pub project_name: Option<String>,
+    /// When it was queued.
+    pub created_at: DateTime<Utc>,
+}
+
+impl QueuedMail {
+    /// The project's name, if it has one.
+    fn project(&self) -> Option<&str> {
+        self.project_name
+            .as_deref()
+            .filter(|name| !is_blank(name))
+            .map(str::trim)
+    }
+
+    /// The sentence; without one, its type in words.
+    fn sentence(&self) -> String {
+        if is_blank(&self.subject) {
+            words::of_type(&self.event_type)
+        } else {
+            words::words(&self.subject)
+        }
+    }
+
+    fn path(&self) -> &str {
+        let path = self.body_data.get("link_url").and_then(Value::as_str);
+        path.unwrap_or_default()
+    }
+}
+
+/// Whom a mail is for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reader<'a> {
+    /// `profiles.full_name`.
+    pub name: Option<&'a str>,
+    /// `profiles.time_zone`, an IANA name; without one, or with another, times are in UTC.
+    pub time_zone: Option<&'a str>,
+    /// Where the reader unsubscribes from mails like this one.
+    pub unsubscribe_url: Option<&'a str>,
+}
+
+/// A mail in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RenderedMail {
+    /// One line without control characters.
+    pub subject: String,
+    /// A whole HTML document.
+    pub html: String,
+    /// Plain text, wrapped.
+    pub text: String,
+}
+
+/// All templates, compiled and tried out, and the addresses that mails link to.
+#[derive(Debug)]
+pub struct Templates {
+    catalogue: Catalogue,
+    app_url: BaseUrl,
+    preferences_url: Option<String>,
+}
+
+/// What a digest tells of one mail.
+#[derive(Debug, Serialize)]
+struct Entry {
+    subject: String,
+    link: String,
+    at: String,
+}
+
+/// The entries of one project.
+#[derive(Debug, Serialize)]
+struct Entries {
+    project: Option<String>,
+    entries: Vec<Entry>,
+}
+
+impl Templates {
+    /// Compiles the templates, those in `folder` in the place of the binary's own, and renders a
+    /// sample of each, so that what is wrong with one is known before there is a mail to send.
+    pub fn load(
+        folder: Option<&Path>,
+        app_url: BaseUrl,
+        preferences_url: Option<String>,
+    ) -> Result<Self, TemplateError> {
+        let templates = Self {
+            catalogue: Catalogue::load(folder)?,
+            app_url,
+            preferences_url,
+        };
+        for unsubscribe_url in [None, Some("https://app.example.com/unsubscribe/token")] {
+            let reader = samples::reader(unsubscribe_url);
+            for name in templates.names() {
+                match templates.sample(&name, &reader) {
+                    // What the data of a type of the folder's own is like, only the folder knows.
+                    Err(error)
+                        if error.lacks_data
+                            && templates.catalogue.added_types().contains(&*name) => {}
+                    tried => drop(tried?),
+                }
+            }
+        }
+        Ok(templates)
+    }
+
+    /// The names of the mails: the types that are mailed, those that the folder adds, and the two
+    /// that are no types.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let own = EventType::ALL
+            .iter()
+            .filter(|event_type| shape::of(**event_type).is_some())
+            .map(|event_type| event_type.name());
+        own.chain(self.catalogue.added_types())
+            .chain([DIGEST, GENERIC])
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The parts of a mail that come from the folder.
+    #[must_use]
+    pub fn overridden(&self, name: &str) -> Vec<Part> {
+        self.catalogue.overridden(name)
+    }
+
+    /// A mail of the name given, made from sample data; `None` where there is no such mail.
+    pub fn preview(
+        &self,
+        name: &str,
+        reader: &Reader<'_>,
+    ) -> Result<Option<RenderedMail>, TemplateError> {
+        if self.names().iter().any(|known| known == name) {
+            self.sample(name, reader).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn sample(&self, name: &str, reader: &Reader<'_>) -> Result<RenderedMail, TemplateError> {
+        let digest = samples::digest();
+        if let (DIGEST, Some(digest)) = (name, Digest::new(&digest)) {
+            return self.digest(&digest, reader);
+        }
+        let mail = EventType::from_name(name).and_then(samples::queued);
+        let mail = mail.unwrap_or_else(|| QueuedMail {
+            event_type: name.to_owned(),
+            ..samples::generic()
+        });
+        self.mail(&mail, reader)
+    }
+
+    /// One queued mail.
+    pub fn mail(
+        &self,
+        mail: &QueuedMail,
+        reader: &Reader<'_>,
+    ) -> Result<RenderedMail, TemplateError> {
+        let data = words::data(&mail.body_data);
+        let zone = Zone::named(reader.time_zone);
+        let (name, data) = match EventType::from_name(&mail.event_type).and_then(shape::of) {
+            Some(shape) => match shape.fit(&data) {
+                Some(data) => (mail.event_type.as_str(), data),
+                None => (GENERIC, data),
+            },
+            None if is_reserved(&mail.event_type) => (GENERIC, data),
+            None => (mail.event_type.as_str(), data),
+        };
+        let start = mail.body_data.get("start_time").and_then(Value::as_str);
+        let own = context! {
+            subject => mail.sentence(),
+            type => words::words(&mail.event_type),
+            project => mail.project().map(words::words),
+            link => self.app_url.link(mail.path()),
+            when => start.and_then(instant).map(|at| zone.full(at)),
+            data => Serde(&data),
+        };
+        self.render(name, own, zone, reader)
+    }
+
+    /// Several of one person's queued mails at once.
+    pub fn digest(
+        &self,
+        digest: &Digest<'_>,
+        reader: &Reader<'_>,
+    ) -> Result<RenderedMail, TemplateError> {
+        let zone = Zone::named(reader.time_zone);
+        let groups: Vec<_> = digest
+            .groups
+            .iter()
+            .map(|group| Entries {
+                project: group.project.map(words::words),
+                entries: group
+                    .mails
+                    .iter()
+                    .map(|mail| Entry {
+                        subject: mail.sentence(),
+                        link: self.app_url.link(mail.path()),
+                        at: zone.short(mail.created_at),
+                    })
+                    .collect(),
+            })
+            .collect();
+        let own = context! {
+            groups => Serde(&groups),
+            count => digest.count,
+            projects => digest.projects,
+            left_out => digest.left_out(),
+        };
+        self.render(DIGEST, own, zone, reader)
+    }
+
+    /// The parts of a mail, from what all mails have and its own.
+    fn render(
+        &self,
+        name: &str,
+        own: minijinja::Value,
+        zone: Zone,
+        reader: &Reader<'_>,
+    ) -> Result<RenderedMail, TemplateError> {
+        let common = context! {
+            reader => reader.name.map(words::words),
+            zone => zone.name(),
+            app_url => self.app_url.as_str(),
+            host => self.app_url.host(),
+            unsubscribe_url => reader.unsubscribe_url,
+            preferences_url => self.preferences_url.as_deref(),
+        };
+        let context = context! { ..own, ..common };
+        let rendered = self.catalogue.render(name, Part::Subject, &context)?;
+        let subject = words::subject(&rendered);
+        // A digest's own words; a mail's sentence is longer than what fits into its header.
+        let context = match name {
+            DIGEST => context! { subject => subject.as_str(), ..context },
+            _ => context,
+        };
+        Ok(RenderedMail {
+            html: self.catalogue.render(name, Part::Html, &context)?,
+            text: plain::tidy(&self.catalogue.render(name, Part::Text, &context)?),
+            subject,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

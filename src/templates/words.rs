@@ -1,0 +1,119 @@
+//! What people wrote, made fit for mails: one line each, of sane length, and never a link.
+
+use minijinja::value::Value as Word;
+use serde_json::{Map, Value};
+
+use crate::domain::text;
+
+/// Longest text within a mail's data, in characters. Names are cut to [`text::NAME_MAX`] where
+/// they stand.
+const WORDS_MAX: usize = 500;
+/// Has no width, and is no part of an address.
+const JOINER: char = '\u{2060}';
+
+/// One line that mail programs don't turn into a link. (Escaping for HTML is the templates'.)
+pub(super) fn words(words: &str) -> String {
+    unlinked(&text::clip(&text::plain(words), WORDS_MAX))
+}
+
+/// All that is in a mail's data.
+pub(super) fn data(value: &Value) -> Value {
+    match value {
+        Value::String(string) => Value::String(words(string)),
+        Value::Array(entries) => entries.iter().map(data).collect(),
+        Value::Object(pairs) => pairs
+            .iter()
+            .map(|(key, value)| (key.clone(), data(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// The filter `name`: a name is cut so that none pushes out what follows it.
+#[expect(clippy::needless_pass_by_value, reason = "filters are called so")]
+pub(super) fn name(value: Word) -> String {
+    let words = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    text::clip(&words, text::NAME_MAX)
+}
+
+/// What stands in a mail's header: one line, whatever was in it.
+pub(super) fn subject(rendered: &str) -> String {
+    text::title(&rendered.replace(JOINER, ""))
+}
+
+/// A type's name as words: "Invoice paid".
+pub(super) fn of_type(event_type: &str) -> String {
+    let words = text::plain(&event_type.replace(['_', '.', '-'], " "));
+    let mut letters = words.chars();
+    letters.next().map_or_else(
+        || "News for you".to_owned(),
+        |first| first.to_uppercase().chain(letters).collect(),
+    )
+}
+
+/// Mail programs make links of what looks like an address: `scheme://` and `www.`.
+fn unlinked(line: &str) -> String {
+    let mut unlinked = String::with_capacity(line.len());
+    for (at, c) in line.char_indices() {
+        let is_www = c == '.'
+            && at
+                .checked_sub(3)
+                .and_then(|start| line.get(start..at))
+                .is_some_and(|before| before.eq_ignore_ascii_case("www"));
+        if is_www || c == '/' && line[..at].ends_with(':') {
+            unlinked.push(JOINER);
+        }
+        unlinked.push(c);
+    }
+    unlinked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn people_make_no_links() {
+        let visible = |text: &str| words(text).replace(JOINER, "|");
+        assert_eq!(
+            visible("https://evil.example WWW.evil.example a/b www"),
+            "https:|//evil.example WWW|.evil.example a/b www"
+        );
+        assert_eq!(visible("a\r\nBcc: me\u{202e}\u{0}"), "a Bcc: me");
+    }
+
+    #[test]
+    fn data_keeps_its_shape() {
+        let given = json!({"a": ["x\ny", 1, null, {"b": "https://c"}], "d": true});
+        let expected = json!({"a": ["x y", 1, null, {"b": "https:\u{2060}//c"}], "d": true});
+        assert_eq!(data(&given), expected);
+    }
+
+    #[test]
+    fn types_as_words() {
+        assert_eq!(of_type("invoice_paid"), "Invoice paid");
+        assert_eq!(of_type("tenant.created"), "Tenant created");
+        assert_eq!(of_type(" _"), "News for you");
+    }
+
+    proptest! {
+        #[test]
+        fn a_subject_is_one_short_line(text in any::<String>()) {
+            let subject = subject(&text);
+            prop_assert!(subject.chars().count() <= text::TITLE_MAX);
+            prop_assert!(!subject.contains(|c: char| c.is_control() || c == JOINER));
+        }
+
+        #[test]
+        fn words_are_one_line_without_a_scheme(text in r"(https?://|www\.|[ -~]|\PC|\n){0,40}") {
+            let words = words(&text);
+            prop_assert!(!words.contains("://") && !words.contains(char::is_control));
+            prop_assert!(!words.to_ascii_lowercase().contains("www."));
+        }
+    }
+}
