@@ -6,6 +6,7 @@
 //! it and settle the events, in one fenced transaction. [`upkeep`] looks after what has gathered.
 //! [`cli`] puts it all on a command line. [`domain`] knows nothing of SQL.
 
+pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod db;
