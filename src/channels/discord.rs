@@ -97,11 +97,7 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
     let told = answer.json();
     let mut error = match exchange.judge(answer) {
         Ok(receipt) => {
-            let provider_id = told["id"].as_str().map(str::to_owned);
-            return Ok(Receipt {
-                provider_id,
-                ..receipt
-            });
+            return Ok(exchange.named(receipt, told["id"].as_str()));
         }
         Err(error) => gone_at(&[404, 410], error),
     };

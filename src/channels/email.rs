@@ -154,7 +154,7 @@ impl EmailMessage {
             let header = HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value);
             builder = builder.raw_header(header);
         }
-        let parts = MultiPart::alternative_plain_html(self.text.clone(), self.html.clone());
+        let parts = MultiPart::alternative_plain_html(crlf(&self.text), crlf(&self.html));
         let mail = builder.multipart(parts).map_err(|error| {
             SendError::permanent(
                 Blame::Message,
@@ -163,6 +163,12 @@ impl EmailMessage {
         })?;
         Ok(mail.formatted())
     }
+}
+
+/// The ends of lines as mails have them. The builder would see to it too, at a cost that grows
+/// with the square of their number.
+fn crlf(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\n', "\r\n")
 }
 
 /// What carries the mails of this installation.

@@ -6,10 +6,19 @@ use reqwest::header::{HeaderValue, RETRY_AFTER};
 use url::Url;
 
 use super::kind::{Repetition, Transport};
+use super::limits::cut;
 use super::mask::Mask;
 use super::outcome::{Blame, Receipt, SendError, Verdict};
 use super::outgoing::{Answer, Failure};
 use super::retry_after;
+use crate::domain::text::plain;
+
+/// Longest name of a fault.
+const CODE_MAX: usize = 64;
+/// Longest account of a fault.
+const MESSAGE_MAX: usize = 300;
+/// Longest name of a message.
+const ID_MAX: usize = 200;
 
 /// One attempt's point of view.
 #[derive(Debug)]
@@ -43,13 +52,32 @@ impl Exchange<'_> {
 
     /// Puts the provider's own account of a fault to an error, for its reader.
     pub(super) fn explain(&self, error: SendError, code: &str, message: &str) -> SendError {
-        let told = if message.is_empty() { code } else { message };
-        let told = super::limits::cut(&self.mask.apply(&super::limits::lines(told)), 300);
+        let code = self.told(code, CODE_MAX);
+        let message = self.told(message, MESSAGE_MAX);
+        let told = match (code.as_str(), message.as_str()) {
+            ("", told) | (told, "") => told.to_owned(),
+            (code, message) if code == message => message.to_owned(),
+            (code, message) => format!("{code}: {message}"),
+        };
         SendError {
-            reason: self.reason(error.status.unwrap_or_default(), Some((code, &told))),
-            code: (!code.is_empty()).then(|| code.to_owned()),
+            reason: self.reason(error.status.unwrap_or_default(), Some(&told)),
+            code: Some(code).filter(|code| !code.is_empty()),
             ..error
         }
+    }
+
+    /// Puts the provider's name for the message to its receipt.
+    pub(super) fn named(&self, receipt: Receipt, id: Option<&str>) -> Receipt {
+        let provider_id = id.map(|id| self.told(id, ID_MAX));
+        Receipt {
+            provider_id,
+            ..receipt
+        }
+    }
+
+    /// What the other side says, masked, in one line.
+    fn told(&self, text: &str, max: usize) -> String {
+        cut(&plain(&self.mask.apply(text)), max)
     }
 
     /// Judges where no answer came.
@@ -67,24 +95,19 @@ impl Exchange<'_> {
         }
     }
 
-    fn reason(&self, status: u16, told: Option<(&str, &str)>) -> String {
+    fn reason(&self, status: u16, told: Option<&str>) -> String {
         let name = self.transport.name();
         let phrase = StatusCode::from_u16(status)
             .ok()
             .and_then(|status| status.canonical_reason())
             .map(|phrase| format!(" {phrase}"))
             .unwrap_or_default();
-        match told {
-            Some((code, told)) if code == told => {
-                format!("{name} answered {status}{phrase}: {told}")
-            }
-            Some(("", told)) => format!("{name} answered {status}{phrase}: {told}"),
-            Some((code, told)) => format!("{name} answered {status}{phrase}: {code}: {told}"),
-            None if (300..400).contains(&status) => {
-                format!("{name} answered {status}{phrase}; redirects are not followed")
-            }
-            None => format!("{name} answered {status}{phrase}"),
-        }
+        let more = match told {
+            Some(told) => format!(": {told}"),
+            None if (300..400).contains(&status) => "; redirects are not followed".to_owned(),
+            None => String::new(),
+        };
+        format!("{name} answered {status}{phrase}{more}")
     }
 }
 

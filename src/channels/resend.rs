@@ -130,11 +130,7 @@ impl Channel for Resend {
         let body = body(target, message);
         let answer = self.post(&exchange, "emails", headers, &body).await?;
         let receipt = judge(&exchange, &answer)?;
-        let provider_id = answer.json()["id"].as_str().map(str::to_owned);
-        Ok(Receipt {
-            provider_id,
-            ..receipt
-        })
+        Ok(exchange.named(receipt, answer.json()["id"].as_str()))
     }
 }
 
@@ -166,29 +162,27 @@ fn each(
     count: usize,
 ) -> Vec<Result<Receipt, SendError>> {
     let errors = told["errors"].as_array().map_or(&[][..], Vec::as_slice);
-    let refusal = |at: usize| errors.iter().find(|error| error["index"] == json!(at));
-    let mut ids = told["data"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice)
-        .iter();
-    let each = (0..count).map(|at| match refusal(at) {
-        Some(error) => {
-            let message = error["message"].as_str().unwrap_or_default();
-            let mut refused = SendError::permanent(Blame::Message, "");
-            refused.status = Some(receipt.status);
-            refused.answer = Some(exchange.mask.answer(error.to_string().as_bytes()));
-            Err(exchange.explain(refused, "validation_error", message))
-        }
-        None => Ok(Receipt {
-            status: receipt.status,
+    let names = told["data"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut names = names.iter().map(|one| one["id"].as_str());
+    let taken = |id: Option<&str>| {
+        let receipt = Receipt {
             answer: String::new(),
-            provider_id: ids
-                .next()
-                .and_then(|one| one["id"].as_str())
-                .map(str::to_owned),
-        }),
-    });
-    each.collect()
+            ..receipt.clone()
+        };
+        exchange.named(receipt, id)
+    };
+    let refused = |error: &Value| {
+        let mut refused = SendError::permanent(Blame::Message, "");
+        refused.status = Some(receipt.status);
+        refused.answer = Some(exchange.mask.answer(error.to_string().as_bytes()));
+        let message = error["message"].as_str().unwrap_or_default();
+        exchange.explain(refused, "validation_error", message)
+    };
+    let outcome = |at| match errors.iter().find(|error| error["index"] == json!(at)) {
+        Some(error) => Err(refused(error)),
+        None => Ok(taken(names.next().flatten())),
+    };
+    (0..count).map(outcome).collect()
 }
 
 /// A key for the batch, the same for the same mails.

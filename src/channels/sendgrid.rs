@@ -82,11 +82,7 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
     let error = match exchange.judge(answer) {
         Ok(receipt) => {
             let id = answer.header(&HeaderName::from_static("x-message-id"));
-            let provider_id = id.map(str::to_owned);
-            return Ok(Receipt {
-                provider_id,
-                ..receipt
-            });
+            return Ok(exchange.named(receipt, id));
         }
         Err(error) => error,
     };

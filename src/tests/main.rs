@@ -2,6 +2,7 @@
 //! the server; what the tests have in common is in [`harness`].
 
 mod adoption;
+mod channels;
 mod coalescing;
 mod command_line;
 mod doctor;
