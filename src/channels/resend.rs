@@ -7,8 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -74,12 +73,8 @@ impl Resend {
         body: &Value,
     ) -> Result<Answer, SendError> {
         let url = below(&self.base, path);
-        let request = Request {
-            method: Method::POST,
-            url: &url,
-            headers,
-            body: body.to_string().into_bytes(),
-        };
+        let mut request = Request::json(&url, body);
+        request.headers.extend(headers);
         let answered = self.outgoing.exchange(request).await;
         answered.map_err(|failure| exchange.lost(failure))
     }
@@ -100,7 +95,6 @@ impl Resend {
         let mut headers = HeaderMap::new();
         let bearer = format!("Bearer {}", self.api_key.expose_secret());
         headers.insert(AUTHORIZATION, secret_header(&bearer)?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("idempotency-key", secret_header(key)?);
         Ok(headers)
     }

@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -60,16 +59,12 @@ impl Channel for SendGrid {
             mask: &mask,
             now,
         };
-        let mut headers = HeaderMap::new();
+        let url = below(&self.base, "v3/mail/send");
+        let mut request = Request::json(&url, &body(target, message));
         let bearer = format!("Bearer {}", self.api_key.expose_secret());
-        headers.insert(AUTHORIZATION, secret_header(&bearer)?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request = Request {
-            method: Method::POST,
-            url: &below(&self.base, "v3/mail/send"),
-            headers,
-            body: body(target, message).to_string().into_bytes(),
-        };
+        request
+            .headers
+            .insert(AUTHORIZATION, secret_header(&bearer)?);
         match self.outgoing.exchange(request).await {
             Ok(answer) => judge(&exchange, &answer),
             Err(failure) => Err(exchange.lost(failure)),

@@ -6,8 +6,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::Channel;
@@ -67,14 +65,7 @@ impl Channel for Slack {
             mask: &mask,
             now,
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request = Request {
-            method: Method::POST,
-            url: target.expose(),
-            headers,
-            body: body(message).to_string().into_bytes(),
-        };
+        let request = Request::json(target.expose(), &body(message));
         match self.outgoing.exchange(request).await {
             Ok(answer) => judge(&exchange, &answer),
             Err(failure) => Err(exchange.lost(failure)),

@@ -13,8 +13,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, redirect, retry};
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -83,6 +84,21 @@ pub struct Request<'a> {
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl<'a> Request<'a> {
+    /// A POST of JSON.
+    #[must_use]
+    pub fn json(url: &'a Url, body: &Value) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self {
+            method: Method::POST,
+            url,
+            headers,
+            body: body.to_string().into_bytes(),
+        }
+    }
 }
 
 /// Why there is no answer.
