@@ -306,23 +306,23 @@ async fn when_to_try_again() {
 /// Where no answer comes, it depends on whether the other side would know a second copy.
 #[tokio::test]
 async fn connections_that_break() {
+    let broken = async |reply: Reply, transport| {
+        let receiver = Receiver::start(move |_| reply.clone()).await;
+        let began = Instant::now();
+        let client = outgoing(local());
+        let result = attempt(transport, &client, &receiver.base()).await;
+        let error = result.expect_err("an error");
+        assert!(began.elapsed() < Duration::from_secs(3));
+        assert_eq!(receiver.requests().len(), 1, "tried again by itself");
+        let expected = match transport {
+            Transport::Resend | Transport::Webhook => Verdict::Retry { after: None },
+            _ => Verdict::Uncertain,
+        };
+        assert_eq!(error.verdict, expected, "{transport:?} {error}");
+    };
     for reply in [Reply::Cut, Reply::Silence, Reply::DripBefore] {
-        for transport in over_http() {
-            let reply = reply.clone();
-            let receiver = Receiver::start(move |_| reply.clone()).await;
-            let began = Instant::now();
-            let client = outgoing(local());
-            let error = attempt(transport, &client, &receiver.base())
-                .await
-                .expect_err("an error");
-            assert!(began.elapsed() < Duration::from_secs(3));
-            assert_eq!(receiver.requests().len(), 1, "tried again by itself");
-            let expected = match transport {
-                Transport::Resend | Transport::Webhook => Verdict::Retry { after: None },
-                _ => Verdict::Uncertain,
-            };
-            assert_eq!(error.verdict, expected, "{transport:?} {error}");
-        }
+        let each = over_http().map(|transport| broken(reply.clone(), transport));
+        futures_util::future::join_all(each).await;
     }
     // Nobody listens: nothing was sent, whoever it is.
     let gone = Receiver::start(|_| status(200)).await.base();
