@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests: gets PostgreSQL and PgBouncer where they are missing, starts a throw-away
-# PostgreSQL, and calls cargo test.
+# Runs all tests: gets PostgreSQL, PgBouncer and some software to check against where they are
+# missing, starts a throw-away PostgreSQL, and calls cargo test.
 #
 # Usage: scripts/test.sh [ARGUMENT OF cargo test…]
 #        scripts/test.sh --test integration coalescing
@@ -10,6 +10,9 @@
 #   TEST_PG_BIN         directory of the server's programs, for tests that start their own
 #   TEST_PGBOUNCER      path of the program pgbouncer
 #   TEST_RUN_AS         account for such servers, which refuse to run as root; empty unless root
+#   TEST_PYTHON         Python with aiosmtpd and standardwebhooks
+#   TEST_NODE           Node.js
+#   TEST_EMULATE        folder that the npm package emulate is installed in
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -18,6 +21,7 @@ source scripts/lib/ui.sh
 source scripts/lib/packages.sh
 source scripts/lib/postgres.sh
 source scripts/lib/throwaway.sh
+source scripts/lib/foreign.sh
 
 find_pgbouncer() {
   # Debian keeps it out of an ordinary user's PATH.
@@ -33,6 +37,12 @@ require_pgbouncer() {
   fi
   explain_install PgBouncer pgbouncer pgbouncer pgbouncer pgbouncer
   return 1
+}
+
+require_foreign() {
+  local target=${CARGO_TARGET_DIR:-target}
+  mkdir -p "$target"
+  foreign_require "$(cd "$target" && pwd -P)/foreign"
 }
 
 require_cargo() {
@@ -67,6 +77,7 @@ main() {
   require_cargo
   pg_require_server
   require_pgbouncer
+  require_foreign
   start_server
   TEST_DATABASE_URL=$(pg_url postgres)
   TEST_PG_BIN=$PG_BIN

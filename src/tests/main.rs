@@ -4,6 +4,7 @@
 mod adoption;
 mod batches;
 mod can_view;
+mod channels;
 mod coalescing;
 mod command_line;
 mod doctor;

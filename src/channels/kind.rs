@@ -1,0 +1,165 @@
+//! The closed sets of channels and of what carries them.
+
+use std::str::FromStr;
+
+/// What a delivery goes through, as its recipient sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A mail.
+    Email,
+    /// A text message to a phone.
+    Sms,
+    /// A Slack incoming webhook.
+    Slack,
+    /// A Discord webhook.
+    Discord,
+    /// A signed request to a program.
+    Webhook,
+}
+
+impl Kind {
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [
+        Self::Email,
+        Self::Sms,
+        Self::Slack,
+        Self::Discord,
+        Self::Webhook,
+    ];
+
+    /// Its name in tables, options and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// What carries the messages of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// A mail server.
+    Smtp,
+    /// The Resend API.
+    Resend,
+    /// The `SendGrid` API.
+    SendGrid,
+    /// The Twilio API.
+    Twilio,
+    /// Slack itself.
+    Slack,
+    /// Discord itself.
+    Discord,
+    /// The receiver's own program.
+    Webhook,
+}
+
+impl Transport {
+    /// Every one of them.
+    pub const ALL: [Self; 7] = [
+        Self::Smtp,
+        Self::Resend,
+        Self::SendGrid,
+        Self::Twilio,
+        Self::Slack,
+        Self::Discord,
+        Self::Webhook,
+    ];
+
+    /// Its name in tables, options and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Resend => "resend",
+            Self::SendGrid => "sendgrid",
+            Self::Twilio => "twilio",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// The channel it serves.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Smtp | Self::Resend | Self::SendGrid => Kind::Email,
+            Self::Twilio => Kind::Sms,
+            Self::Slack => Kind::Slack,
+            Self::Discord => Kind::Discord,
+            Self::Webhook => Kind::Webhook,
+        }
+    }
+
+    /// What a second copy of a message that arrived after all would come to.
+    #[must_use]
+    pub fn repetition(self) -> Repetition {
+        match self {
+            Self::Resend | Self::Webhook => Repetition::Recognized,
+            Self::Smtp | Self::SendGrid => Repetition::Alike,
+            Self::Twilio | Self::Slack | Self::Discord => Repetition::Shown,
+        }
+    }
+}
+
+/// What becomes of a message that is sent twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Repetition {
+    /// The receiver knows it by its key: a lost answer is simply asked for again.
+    Recognized,
+    /// It bears the same Message-ID, by which many mailboxes show it once.
+    Alike,
+    /// The recipient sees it twice.
+    Shown,
+}
+
+/// A name that is none of those known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of {0}")]
+pub struct UnknownName(&'static str);
+
+impl FromStr for Kind {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.ok_or(UnknownName("email, sms, slack, discord, webhook"))
+    }
+}
+
+impl FromStr for Transport {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let known = Self::ALL.into_iter().find(|one| one.name() == name);
+        known.ok_or(UnknownName(
+            "smtp, resend, sendgrid, twilio, slack, discord, webhook",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+            let UnknownName(names) = "fax".parse::<Kind>().unwrap_err();
+            assert!(names.split(", ").any(|name| name == kind.name()));
+        }
+        for transport in Transport::ALL {
+            assert_eq!(transport.name().parse(), Ok(transport));
+            let UnknownName(names) = "fax".parse::<Transport>().unwrap_err();
+            assert!(names.split(", ").any(|name| name == transport.name()));
+            assert!(Kind::ALL.contains(&transport.kind()));
+        }
+    }
+}

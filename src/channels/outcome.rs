@@ -1,0 +1,97 @@
+//! What became of an attempt.
+
+use std::time::Duration;
+
+/// Longest part of an answer that is kept, in bytes.
+pub const ANSWER_KEPT: usize = 2_048;
+
+/// Proof that the other side took a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The status it answered with, of HTTP or SMTP.
+    pub status: u16,
+    /// The first [`ANSWER_KEPT`] bytes of what it said, masked.
+    pub answer: String,
+    /// The name that the provider gave the message.
+    pub provider_id: Option<String>,
+}
+
+/// An attempt that has no [`Receipt`], and what is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct SendError {
+    /// The decision.
+    pub verdict: Verdict,
+    /// Why, for people; masked.
+    pub reason: String,
+    /// The status of the answer, of HTTP or SMTP, if one came.
+    pub status: Option<u16>,
+    /// The provider's own name or number for the fault.
+    pub code: Option<String>,
+    /// The first [`ANSWER_KEPT`] bytes of the answer, masked.
+    pub answer: Option<String>,
+}
+
+/// What is to be done about a message that was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again.
+    Retry {
+        /// Not before this has passed, and nothing else to the same target either.
+        after: Option<Duration>,
+    },
+    /// Don't: the same attempt would fail again.
+    Permanent {
+        /// What has to change first.
+        blame: Blame,
+    },
+    /// It may or may not have arrived: the connection broke after everything was sent. Trying
+    /// again may deliver it twice; [`Transport::repetition`] says what that would come to.
+    ///
+    /// [`Transport::repetition`]: super::Transport::repetition
+    Uncertain,
+}
+
+/// What is at fault where trying again is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// This message, or its recipient.
+    Message,
+    /// Address, credentials or account: any message to the target would fare alike until a
+    /// person mends it.
+    Settings,
+    /// The target is no more: it is to be disabled.
+    Gone,
+}
+
+impl SendError {
+    /// A failure without an answer.
+    #[must_use]
+    pub fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            reason: reason.into(),
+            status: None,
+            code: None,
+            answer: None,
+        }
+    }
+
+    /// One that calls for another attempt, at no particular time.
+    #[must_use]
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::new(Verdict::Retry { after: None }, reason)
+    }
+
+    /// One that no further attempt would mend.
+    #[must_use]
+    pub fn permanent(blame: Blame, reason: impl Into<String>) -> Self {
+        Self::new(Verdict::Permanent { blame }, reason)
+    }
+
+    /// Whether the endpoint is to be disabled.
+    #[must_use]
+    pub fn disables_endpoint(&self) -> bool {
+        self.verdict == Verdict::Permanent { blame: Blame::Gone }
+    }
+}

@@ -1,0 +1,222 @@
+//! Requests to the outside: the one way out for whatever speaks HTTP, test messages included.
+//!
+//! Where a request may go is decided where the connection is made, on the address that the name
+//! stands for at that moment. Redirects are not followed, proxies of the environment not used,
+//! answers not unpacked; time and the size of an answer are bounded.
+
+mod answer;
+mod policy;
+mod resolver;
+
+use std::error::Error as _;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, redirect, retry};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::trust::Trust;
+
+pub use answer::{ANSWER_READ, Answer};
+pub use policy::{Policy, Refused};
+pub use resolver::{Lookup, system_lookup};
+
+/// How requests are made.
+#[derive(Clone)]
+pub struct OutgoingSettings {
+    /// Where they may go.
+    pub policy: Policy,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// How long an exchange may take in all, from looking up the name to the end of the answer.
+    pub timeout: Duration,
+    /// How long of this the connection may take: looking up, connecting, and TLS.
+    pub connect_timeout: Duration,
+    /// How names become addresses.
+    pub lookup: Lookup,
+}
+
+impl OutgoingSettings {
+    /// Public addresses by HTTPS alone, in 15 s, 5 s of them for the connection.
+    #[must_use]
+    pub fn new(trust: Trust) -> Self {
+        Self {
+            policy: Policy::default(),
+            trust,
+            timeout: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(5),
+            lookup: system_lookup(),
+        }
+    }
+}
+
+impl fmt::Debug for OutgoingSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingSettings")
+            .field("policy", &self.policy)
+            .field("trust", &self.trust)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The client that every channel shares. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    client: reqwest::Client,
+    policy: Arc<Policy>,
+    timeout: Duration,
+}
+
+/// A request as it goes out.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// POST or PUT.
+    pub method: Method,
+    /// Where to; it may be a secret.
+    pub url: &'a Url,
+    /// What stands before the body; secrets are marked as sensitive.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl<'a> Request<'a> {
+    /// A POST of JSON.
+    #[must_use]
+    pub fn json(url: &'a Url, body: &Value) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self {
+            method: Method::POST,
+            url,
+            headers,
+            body: body.to_string().into_bytes(),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The policy forbids it.
+    #[error(transparent)]
+    Refused(Refused),
+    /// No connection was had, so nothing was sent.
+    #[error("{0}")]
+    Unsent(String),
+    /// The request went out, at least in part, and no answer came.
+    #[error("{0}")]
+    Unanswered(String),
+}
+
+/// An [`Outgoing`] that can't be had.
+#[derive(Debug, thiserror::Error)]
+#[error("no client for outgoing requests: {0}")]
+pub struct NoClient(String);
+
+impl Outgoing {
+    /// A client of these settings.
+    pub fn new(settings: OutgoingSettings) -> Result<Self, NoClient> {
+        let unfit = |error: &dyn std::error::Error| NoClient(error.to_string());
+        if settings.connect_timeout >= settings.timeout {
+            // Else the end of the whole would not tell whether anything had been sent.
+            return Err(NoClient(
+                "the connection has to take less time than the whole".to_owned(),
+            ));
+        }
+        let policy = Arc::new(settings.policy);
+        let tls = settings.trust.client().map_err(|error| unfit(&error))?;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!(
+                env!("CARGO_PKG_NAME"),
+                "/",
+                env!("CARGO_PKG_VERSION")
+            ))
+            .dns_resolver(resolver::Guard::new(Arc::clone(&policy), settings.lookup))
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            // Whether to try again is not the client's to decide.
+            .retry(retry::never())
+            .connect_timeout(settings.connect_timeout)
+            // A kept connection that its server is about to close costs an uncertain attempt.
+            .pool_idle_timeout(Duration::from_secs(10))
+            .build()
+            .map_err(|error| unfit(&error))?;
+        Ok(Self {
+            client,
+            policy,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// Where requests may go.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// No exchange takes longer.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends a request and reads the answer, as far as it is read. Once the status has come,
+    /// nothing turns the answer into a failure.
+    pub async fn exchange(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        self.policy.check(request.url).map_err(Failure::Refused)?;
+        let deadline = Instant::now() + self.timeout;
+        let sending = self
+            .client
+            .request(request.method, request.url.clone())
+            .headers(request.headers)
+            .body(request.body)
+            .send();
+        match timeout_at(deadline, sending).await {
+            Ok(Ok(response)) => Ok(Answer::read(response, deadline).await),
+            Ok(Err(error)) => Err(failure(&error)),
+            Err(_) => Err(Failure::Unanswered(format!(
+                "no answer within {}",
+                humantime::format_duration(self.timeout)
+            ))),
+        }
+    }
+}
+
+/// The causes alone are told: the error itself would repeat the address, which may be a secret.
+fn failure(error: &reqwest::Error) -> Failure {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(refused) = cause.downcast_ref::<Refused>() {
+            return Failure::Refused(refused.clone());
+        }
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    // Some errors repeat the text of their cause.
+    let mut story: Vec<String> = Vec::new();
+    for cause in causes.into_iter().rev() {
+        if story
+            .last()
+            .is_none_or(|inner| !cause.contains(inner.as_str()))
+        {
+            story.push(cause);
+        }
+    }
+    story.reverse();
+    let story = story.join(": ");
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => Failure::Unsent("no connection in time".to_owned()),
+        (true, false) => Failure::Unsent(format!("no connection: {story}")),
+        (false, _) => Failure::Unanswered(format!("the connection broke: {story}")),
+    }
+}

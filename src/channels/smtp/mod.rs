@@ -1,0 +1,216 @@
+//! Mails by a mail server.
+//!
+//! The dialogue is led command by command, because what a broken connection means depends on how
+//! far it had come: until the line that ends the mail, the server has not taken it; after that,
+//! nobody knows.
+
+mod server;
+mod session;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use super::Channel;
+use super::email::{EmailMessage, Mailbox};
+use super::kind::Transport;
+use super::mask::Mask;
+use super::outcome::{Receipt, SendError, Verdict};
+use super::trust::Trust;
+
+pub use server::{InvalidServer, Security, SmtpServer};
+use session::{Mail, Refusal, Session, Step};
+
+/// Connections that are kept for the next mail.
+const KEPT_MAX: usize = 8;
+/// A server closes one that says nothing, often after a minute or five.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+/// Some servers take only so many mails by one connection.
+const MAILS_MAX: u32 = 100;
+
+/// How mails go to a server.
+#[derive(Debug, Clone)]
+pub struct SmtpSettings {
+    /// The server.
+    pub server: SmtpServer,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// How long an attempt may take in all.
+    pub timeout: Duration,
+    /// How long of this the connection may take, for each address of the server.
+    pub connect_timeout: Duration,
+}
+
+impl SmtpSettings {
+    /// A minute in all, for servers that look at a mail before they answer.
+    #[must_use]
+    pub fn new(server: SmtpServer, trust: Trust) -> Self {
+        Self {
+            server,
+            trust,
+            timeout: Duration::from_mins(1),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The way through a mail server, with the connections that are kept open to it.
+pub struct Smtp {
+    settings: SmtpSettings,
+    tls: TlsParameters,
+    mask: Mask,
+    kept: Mutex<Vec<Session>>,
+}
+
+/// A server's certificate could never be checked.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS can't be set up: {0}")]
+pub struct NoTls(String);
+
+impl Smtp {
+    /// A way through the server; nothing is connected yet.
+    pub fn new(settings: SmtpSettings) -> Result<Self, NoTls> {
+        let unfit = |error: lettre::transport::smtp::Error| NoTls(error.to_string());
+        let mut tls = TlsParameters::builder(settings.server.host.clone())
+            .certificate_store(CertificateStore::None);
+        for certificate in settings.trust.certificates() {
+            tls = tls.add_root_certificate(Certificate::from_der(certificate).map_err(unfit)?);
+        }
+        let mut mask = Mask::default();
+        if let Some((user, password)) = &settings.server.credentials {
+            mask = mask.hiding(user).hiding(password.expose_secret());
+        }
+        Ok(Self {
+            tls: tls.build_rustls().map_err(unfit)?,
+            settings,
+            mask,
+            kept: Mutex::default(),
+        })
+    }
+
+    /// Takes leave of the server on every connection that is kept.
+    pub async fn close(&self) {
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        for session in kept {
+            // Who doesn't answer is not waited for.
+            let _ = timeout(Duration::from_secs(1), session.quit()).await;
+        }
+    }
+
+    /// Sends the mail, by a kept connection if there is one. If its server had closed that
+    /// meanwhile, nothing was sent, and a new one is made.
+    async fn deliver(&self, mail: &Mail<'_>) -> Result<Receipt, SendError> {
+        while let Some(mut session) = self.take() {
+            match session.send(mail).await {
+                Err(refusal) if refusal.is_stale() => {}
+                result => return self.settle(session, result).await,
+            }
+        }
+        let connecting = Session::open(&self.settings, &self.tls);
+        let mut session = connecting.await.map_err(|refusal| self.judge(&refusal))?;
+        let result = session.send(mail).await;
+        self.settle(session, result).await
+    }
+
+    async fn settle(
+        &self,
+        mut session: Session,
+        result: Result<session::Taken, Refusal>,
+    ) -> Result<Receipt, SendError> {
+        let reusable = match &result {
+            Ok(_) => true,
+            Err(refusal) => {
+                refusal.status.is_some_and(|status| status != 421) && session.reset().await
+            }
+        };
+        if reusable {
+            self.keep(session);
+        }
+        match result {
+            Ok(taken) => Ok(Receipt {
+                status: taken.status,
+                answer: self.mask.answer(taken.text.as_bytes()),
+                provider_id: None,
+            }),
+            Err(refusal) => Err(self.judge(&refusal)),
+        }
+    }
+
+    fn take(&self) -> Option<Session> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        kept.retain(|session| now.duration_since(session.used) < KEPT_FOR);
+        kept.pop()
+    }
+
+    fn keep(&self, session: Session) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT_MAX && session.mails < MAILS_MAX {
+            kept.push(session);
+        }
+    }
+
+    fn judge(&self, refusal: &Refusal) -> SendError {
+        let text = self.mask.apply(&super::limits::cut(&refusal.text, 300));
+        let reason = match refusal.status {
+            Some(status) => format!("smtp answered {status} {}: {text}", refusal.step),
+            None => format!("smtp failed {}: {text}", refusal.step),
+        };
+        let mut error = SendError::new(refusal.verdict(), reason);
+        error.status = refusal.status;
+        if refusal.status.is_some() {
+            error.answer = Some(self.mask.answer(refusal.text.as_bytes()));
+        }
+        error
+    }
+}
+
+impl Channel for Smtp {
+    type Target = Mailbox;
+    type Message = EmailMessage;
+
+    fn transport(&self) -> Transport {
+        Transport::Smtp
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    async fn send(
+        &self,
+        target: &Mailbox,
+        message: &EmailMessage,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, SendError> {
+        let handed_over = AtomicBool::new(false);
+        let mail = Mail {
+            from: message.from.envelope_address(),
+            to: target.envelope_address(),
+            content: &message.to_mime(target, now)?,
+            handed_over: &handed_over,
+        };
+        match timeout(self.settings.timeout, self.deliver(&mail)).await {
+            Ok(result) => result,
+            Err(_) if handed_over.load(Ordering::Relaxed) => Err(SendError::new(
+                Verdict::Uncertain,
+                format!("smtp failed {}: no answer in time", Step::End),
+            )),
+            Err(_) => Err(SendError::retry("smtp failed: not done in time")),
+        }
+    }
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smtp")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

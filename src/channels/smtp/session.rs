@@ -1,0 +1,316 @@
+//! One connection to a mail server, and the dialogue on it.
+
+use std::error::Error as _;
+use std::fmt;
+use std::iter;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use lettre::Address;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail as MailCommand, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::Response;
+use secrecy::ExposeSecret;
+
+use super::server::Security;
+use super::{SmtpSettings, Verdict};
+use crate::channels::outcome::Blame;
+
+/// How much of a mail is written at once.
+const PART: usize = 16 * 1_024;
+
+/// A connection that is ready for a mail.
+pub(super) struct Session {
+    connection: AsyncSmtpConnection,
+    /// When it was last of use.
+    pub(super) used: Instant,
+    /// How many mails it has carried.
+    pub(super) mails: u32,
+}
+
+/// What is sent, and how far that has come.
+pub(super) struct Mail<'a> {
+    pub(super) from: &'a Address,
+    pub(super) to: &'a Address,
+    pub(super) content: &'a [u8],
+    /// Set just before the line that ends the mail is written: from there on the server may have
+    /// taken it.
+    pub(super) handed_over: &'a AtomicBool,
+}
+
+/// The server took the mail.
+pub(super) struct Taken {
+    pub(super) status: u16,
+    pub(super) text: String,
+}
+
+/// How far the dialogue had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Connect,
+    Encrypt,
+    Authenticate,
+    Sender,
+    Recipient,
+    Content,
+    End,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "on connecting",
+            Self::Encrypt => "on STARTTLS",
+            Self::Authenticate => "on AUTH",
+            Self::Sender => "on MAIL FROM",
+            Self::Recipient => "on RCPT TO",
+            Self::Content => "on DATA",
+            Self::End => "after the end of the mail",
+        })
+    }
+}
+
+/// A step that failed.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) step: Step,
+    /// The server's answer, unless the connection or this side is to blame.
+    pub(super) status: Option<u16>,
+    pub(super) text: String,
+    /// This side would not go on: the server lacks something that is needed.
+    ours: bool,
+}
+
+impl Refusal {
+    fn at(step: Step) -> impl Fn(Error) -> Self {
+        move |error| Self {
+            step,
+            status: error.status().map(u16::from),
+            text: match error.source() {
+                Some(source) => source.to_string(),
+                None => error.to_string(),
+            },
+            ours: error.is_client(),
+        }
+    }
+
+    fn lacking(step: Step, text: &str) -> Self {
+        Self {
+            step,
+            status: None,
+            text: text.to_owned(),
+            ours: true,
+        }
+    }
+
+    /// Whether the connection had been closed before it was of any use for the mail.
+    pub(super) fn is_stale(&self) -> bool {
+        let closed = self.status.map_or(!self.ours, |status| status == 421);
+        self.step == Step::Sender && closed
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let blame = match self.step {
+            Step::Connect | Step::Encrypt | Step::Authenticate | Step::Sender => Blame::Settings,
+            Step::Recipient | Step::Content | Step::End => Blame::Message,
+        };
+        match self.status {
+            Some(500..) => Verdict::Permanent { blame },
+            None if self.ours => Verdict::Permanent { blame },
+            None if self.step == Step::End => Verdict::Uncertain,
+            Some(_) | None => Verdict::Retry { after: None },
+        }
+    }
+}
+
+impl Session {
+    /// Connects, encrypts, authenticates.
+    pub(super) async fn open(
+        settings: &SmtpSettings,
+        tls: &TlsParameters,
+    ) -> Result<Self, Refusal> {
+        let server = &settings.server;
+        let hello = server
+            .hello
+            .clone()
+            .map_or_else(ClientId::default, ClientId::Domain);
+        let at_once = (server.security == Security::Tls).then(|| tls.clone());
+        let address = (server.host.as_str(), server.port);
+        let limit = Some(settings.connect_timeout);
+        let connecting = AsyncSmtpConnection::connect_tokio1(address, limit, &hello, at_once, None);
+        let mut connection = connecting.await.map_err(Refusal::at(Step::Connect))?;
+        if server.security == Security::StartTls {
+            if !connection.can_starttls() {
+                return Err(Refusal::lacking(
+                    Step::Encrypt,
+                    "the server does not offer it (tls=none does without)",
+                ));
+            }
+            let encrypting = connection.starttls(tls.clone(), &hello);
+            encrypting.await.map_err(Refusal::at(Step::Encrypt))?;
+        }
+        if let Some((user, password)) = &server.credentials {
+            let password = password.expose_secret().to_owned();
+            let credentials = Credentials::new(user.clone(), password);
+            let authenticating = connection.auth(DEFAULT_MECHANISMS, &credentials);
+            authenticating
+                .await
+                .map_err(Refusal::at(Step::Authenticate))?;
+        }
+        Ok(Self {
+            connection,
+            used: Instant::now(),
+            mails: 0,
+        })
+    }
+
+    /// Sends one mail to one recipient.
+    pub(super) async fn send(&mut self, mail: &Mail<'_>) -> Result<Taken, Refusal> {
+        let parameters = self.parameters(mail)?;
+        let sender = MailCommand::new(Some(mail.from.clone()), parameters);
+        let sender = self.connection.command(sender).await;
+        sender.map_err(Refusal::at(Step::Sender))?;
+        self.mails += 1;
+        let recipient = Rcpt::new(mail.to.clone(), Vec::new());
+        let recipient = self.connection.command(recipient).await;
+        recipient.map_err(Refusal::at(Step::Recipient))?;
+        let ready = self.connection.command(Data).await;
+        ready.map_err(Refusal::at(Step::Content))?;
+
+        // The client asks for one more part only after it has written the last one.
+        let end = iter::from_fn(|| {
+            mail.handed_over.store(true, Ordering::Relaxed);
+            None
+        });
+        let parts = mail.content.chunks(PART).chain(end);
+        let taken = self.connection.message_iter(parts).await.map_err(|error| {
+            let over = mail.handed_over.load(Ordering::Relaxed);
+            Refusal::at(if over { Step::End } else { Step::Content })(error)
+        })?;
+        self.used = Instant::now();
+        Ok(Taken {
+            status: taken.code().into(),
+            text: text_of(&taken),
+        })
+    }
+
+    /// What the server has to know of the mail beforehand, and to be able to do.
+    fn parameters(&self, mail: &Mail<'_>) -> Result<Vec<MailParameter>, Refusal> {
+        let server = self.connection.server_info();
+        let mut parameters = Vec::new();
+        let addresses: [&str; 2] = [mail.from.as_ref(), mail.to.as_ref()];
+        if !addresses.iter().all(|address| address.is_ascii()) {
+            if !server.supports_feature(Extension::SmtpUtfEight) {
+                let text = "the server takes no addresses beyond ASCII (SMTPUTF8)";
+                return Err(Refusal::lacking(Step::Recipient, text));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !mail.content.is_ascii() {
+            if !server.supports_feature(Extension::EightBitMime) {
+                let text = "the server takes no mail beyond ASCII (8BITMIME)";
+                return Err(Refusal::lacking(Step::Content, text));
+            }
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        Ok(parameters)
+    }
+
+    /// Makes it ready for another mail; whether that went well.
+    pub(super) async fn reset(&mut self) -> bool {
+        self.used = Instant::now();
+        self.connection.command(Rset).await.is_ok()
+    }
+
+    /// Takes leave.
+    pub(super) async fn quit(mut self) {
+        let _ = self.connection.quit().await;
+    }
+}
+
+fn text_of(response: &Response) -> String {
+    response.message().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        use Step::{Authenticate, Connect, Content, Encrypt, End, Recipient, Sender};
+        let mut table = String::new();
+        for step in [
+            Connect,
+            Encrypt,
+            Authenticate,
+            Sender,
+            Recipient,
+            Content,
+            End,
+        ] {
+            for (status, ours) in [
+                (Some(421), false),
+                (Some(450), false),
+                (Some(550), false),
+                (None, false),
+                (None, true),
+            ] {
+                let refusal = Refusal {
+                    step,
+                    status,
+                    text: String::new(),
+                    ours,
+                };
+                let stale = if refusal.is_stale() { ", stale" } else { "" };
+                let _ = writeln!(
+                    table,
+                    "{step:?} {status:?} ours={ours}: {:?}{stale}",
+                    refusal.verdict()
+                );
+            }
+        }
+        insta::assert_snapshot!(table, @"
+        Connect Some(421) ours=false: Retry { after: None }
+        Connect Some(450) ours=false: Retry { after: None }
+        Connect Some(550) ours=false: Permanent { blame: Settings }
+        Connect None ours=false: Retry { after: None }
+        Connect None ours=true: Permanent { blame: Settings }
+        Encrypt Some(421) ours=false: Retry { after: None }
+        Encrypt Some(450) ours=false: Retry { after: None }
+        Encrypt Some(550) ours=false: Permanent { blame: Settings }
+        Encrypt None ours=false: Retry { after: None }
+        Encrypt None ours=true: Permanent { blame: Settings }
+        Authenticate Some(421) ours=false: Retry { after: None }
+        Authenticate Some(450) ours=false: Retry { after: None }
+        Authenticate Some(550) ours=false: Permanent { blame: Settings }
+        Authenticate None ours=false: Retry { after: None }
+        Authenticate None ours=true: Permanent { blame: Settings }
+        Sender Some(421) ours=false: Retry { after: None }, stale
+        Sender Some(450) ours=false: Retry { after: None }
+        Sender Some(550) ours=false: Permanent { blame: Settings }
+        Sender None ours=false: Retry { after: None }, stale
+        Sender None ours=true: Permanent { blame: Settings }
+        Recipient Some(421) ours=false: Retry { after: None }
+        Recipient Some(450) ours=false: Retry { after: None }
+        Recipient Some(550) ours=false: Permanent { blame: Message }
+        Recipient None ours=false: Retry { after: None }
+        Recipient None ours=true: Permanent { blame: Message }
+        Content Some(421) ours=false: Retry { after: None }
+        Content Some(450) ours=false: Retry { after: None }
+        Content Some(550) ours=false: Permanent { blame: Message }
+        Content None ours=false: Retry { after: None }
+        Content None ours=true: Permanent { blame: Message }
+        End Some(421) ours=false: Retry { after: None }
+        End Some(450) ours=false: Retry { after: None }
+        End Some(550) ours=false: Permanent { blame: Message }
+        End None ours=false: Uncertain
+        End None ours=true: Permanent { blame: Message }
+        ");
+    }
+}

@@ -1,0 +1,215 @@
+//! Text messages by the Twilio API.
+//!
+//! Faults: <https://www.twilio.com/docs/api/errors>.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use super::Channel;
+use super::exchange::{Exchange, below, secret_header};
+use super::kind::Transport;
+use super::limits::{cut, lines};
+use super::mask::Mask;
+use super::outcome::{Blame, Receipt, SendError, Verdict};
+use super::outgoing::{Answer, Outgoing, Request};
+use super::phone::PhoneNumber;
+
+/// Longest body, in UTF-16 units.
+const BODY_MAX: usize = 1_600;
+
+/// The way through Twilio. It knows no idempotency key, so an attempt without an answer is
+/// uncertain.
+#[derive(Debug, Clone)]
+pub struct Twilio {
+    /// The shared client.
+    pub outgoing: Outgoing,
+    /// The account, `AC…`.
+    pub account: String,
+    /// What the account is opened with.
+    pub credentials: Credentials,
+    /// Whom the messages are from.
+    pub sender: Sender,
+    /// Where the API is.
+    pub base: Url,
+}
+
+/// What an account is opened with.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// The account's own token.
+    AuthToken(SecretString),
+    /// A key that can be withdrawn by itself.
+    ApiKey {
+        /// Its name, `SK…`.
+        sid: String,
+        /// Its secret.
+        secret: SecretString,
+    },
+}
+
+/// Whom messages are from.
+#[derive(Debug, Clone)]
+pub enum Sender {
+    /// A number of the account's.
+    Number(PhoneNumber),
+    /// A messaging service, `MG…`, which picks a number.
+    Service(String),
+}
+
+/// A text message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmsMessage {
+    /// All of it.
+    pub text: String,
+}
+
+impl Twilio {
+    /// Where the API is, unless it is told otherwise; other regions have others.
+    pub const BASE: &str = "https://api.twilio.com";
+
+    fn basic_auth(&self) -> String {
+        let (user, secret) = match &self.credentials {
+            Credentials::AuthToken(token) => (&self.account, token),
+            Credentials::ApiKey { sid, secret } => (sid, secret),
+        };
+        STANDARD.encode(format!("{user}:{}", secret.expose_secret()))
+    }
+
+    fn mask(&self, to: &PhoneNumber) -> Mask {
+        let (Credentials::AuthToken(secret) | Credentials::ApiKey { secret, .. }) =
+            &self.credentials;
+        Mask::default()
+            .hiding(secret.expose_secret())
+            .hiding(&self.basic_auth())
+            // Masked by itself only where a plus sign tells it for a number.
+            .hiding(&to.as_str()[1..])
+    }
+}
+
+impl Channel for Twilio {
+    type Target = PhoneNumber;
+    type Message = SmsMessage;
+
+    fn transport(&self) -> Transport {
+        Transport::Twilio
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.outgoing.timeout()
+    }
+
+    async fn send(
+        &self,
+        target: &PhoneNumber,
+        message: &SmsMessage,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, SendError> {
+        let mask = self.mask(target);
+        let exchange = Exchange {
+            transport: self.transport(),
+            mask: &mask,
+            now,
+        };
+        let mut headers = HeaderMap::new();
+        let basic = format!("Basic {}", self.basic_auth());
+        headers.insert(AUTHORIZATION, secret_header(&basic)?);
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
+        let path = format!("2010-04-01/Accounts/{}/Messages.json", self.account);
+        let request = Request {
+            method: Method::POST,
+            url: &below(&self.base, &path),
+            headers,
+            body: body(target, &self.sender, message).into_bytes(),
+        };
+        match self.outgoing.exchange(request).await {
+            Ok(answer) => judge(&exchange, &answer),
+            Err(failure) => Err(exchange.lost(failure)),
+        }
+    }
+}
+
+/// Faults are told as `{"code", "message", "status"}`. One code outranks the status: 20429 is a
+/// limit of the rate, and the message was never looked at.
+fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
+    let told = answer.json();
+    let mut error = match exchange.judge(answer) {
+        Ok(receipt) => {
+            return Ok(exchange.named(receipt, told["sid"].as_str()));
+        }
+        Err(error) => error,
+    };
+    match told["code"].as_u64() {
+        Some(20_429) if !matches!(error.verdict, Verdict::Retry { .. }) => {
+            error.verdict = Verdict::Retry { after: None };
+        }
+        // No such number; the recipient said STOP; not a mobile phone: his, whatever the status.
+        Some(21_211 | 21_610 | 21_614) => {
+            error.verdict = Verdict::Permanent {
+                blame: Blame::Message,
+            };
+        }
+        _ => {}
+    }
+    let code = told["code"].as_u64().map(|code| code.to_string());
+    match (code, told["message"].as_str()) {
+        (None, None) => Err(error),
+        (code, message) => {
+            let code = code.unwrap_or_default();
+            Err(exchange.explain(error, &code, message.unwrap_or_default()))
+        }
+    }
+}
+
+fn body(to: &PhoneNumber, sender: &Sender, message: &SmsMessage) -> String {
+    let mut form = Serializer::new(String::new());
+    form.append_pair("To", to.as_str());
+    match sender {
+        Sender::Number(number) => form.append_pair("From", number.as_str()),
+        Sender::Service(sid) => form.append_pair("MessagingServiceSid", sid),
+    };
+    form.append_pair("Body", &cut(&lines(&message.text), BODY_MAX));
+    form.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::limits::length;
+    use proptest::prelude::*;
+
+    fn number(text: &str) -> PhoneNumber {
+        text.parse().expect("a number")
+    }
+
+    fn text(text: &str) -> SmsMessage {
+        SmsMessage {
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn request() {
+        let to = number("+4915112345678");
+        let message = text("Paid: 12 € & more\nSee https://app.example/?a=1");
+        insta::assert_snapshot!(body(&to, &Sender::Number(number("+15551234567")), &message), @"To=%2B4915112345678&From=%2B15551234567&Body=Paid%3A+12+%E2%82%AC+%26+more%0ASee+https%3A%2F%2Fapp.example%2F%3Fa%3D1");
+        insta::assert_snapshot!(body(&to, &Sender::Service("MG1".to_owned()), &text("Hi")), @"To=%2B4915112345678&MessagingServiceSid=MG1&Body=Hi");
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_are_cut(message in "[a👩‍👧é\\n]{0,2500}") {
+            let form = body(&number("+4915112345678"), &Sender::Service("MG1".to_owned()), &text(&message));
+            let sent = url::form_urlencoded::parse(form.as_bytes()).find(|(key, _)| key == "Body");
+            prop_assert!(sent.is_some_and(|(_, body)| length(&body) <= 1_600));
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Webhooks: signed JSON to a program of the receiver's (Standard Webhooks 1.0).
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::exchange::{Exchange, gone_at, secret_header};
+use super::kind::Transport;
+use super::mask::Mask;
+use super::outcome::{Receipt, SendError};
+use super::outgoing::{Outgoing, Request};
+use super::secret_url::SecretUrl;
+use super::signature::{SigningSecret, signatures};
+use super::{Channel, DeliveryKey};
+
+/// The way to any program that takes webhooks.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// The shared client.
+    pub outgoing: Outgoing,
+}
+
+/// A program that takes webhooks.
+#[derive(Debug, Clone)]
+pub struct WebhookTarget {
+    /// Where it listens.
+    pub url: SecretUrl,
+    /// What the messages are signed with: the newest secret, and those that it may still use.
+    /// Without any, they are not signed.
+    pub secrets: Vec<SigningSecret>,
+    /// What it wants to see besides.
+    pub headers: ExtraHeaders,
+    /// How it wants to be asked.
+    pub method: WebhookMethod,
+}
+
+/// How a request asks for its body to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WebhookMethod {
+    /// The usual one.
+    #[default]
+    Post,
+    /// For receivers that store.
+    Put,
+}
+
+impl WebhookMethod {
+    /// As HTTP writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+/// A method that webhooks don't use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be POST or PUT")]
+pub struct UnknownMethod;
+
+impl FromStr for WebhookMethod {
+    type Err = UnknownMethod;
+
+    fn from_str(name: &str) -> Result<Self, UnknownMethod> {
+        [Self::Post, Self::Put]
+            .into_iter()
+            .find(|method| method.name() == name)
+            .ok_or(UnknownMethod)
+    }
+}
+
+/// Headers of an endpoint's own. Their values may be secrets.
+#[derive(Clone, Default)]
+pub struct ExtraHeaders(Vec<(HeaderName, SecretString)>);
+
+/// A header that an endpoint can't have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHeader {
+    /// Not the name of a header.
+    #[error("{0:?} is no name of a header")]
+    Name(String),
+    /// A value that can't be sent.
+    #[error("the value of the header {0} is not printable ASCII")]
+    Value(HeaderName),
+    /// One that is set by the sender.
+    #[error("the header {0} is set by the sender")]
+    Reserved(HeaderName),
+    /// More than there may be.
+    #[error("an endpoint may have 20 headers of its own")]
+    TooMany,
+}
+
+/// Most headers of an endpoint's own.
+const HEADERS_MAX: usize = 20;
+
+impl ExtraHeaders {
+    /// Checks names and values.
+    pub fn new<'a>(
+        headers: impl IntoIterator<Item = (&'a str, SecretString)>,
+    ) -> Result<Self, InvalidHeader> {
+        let mut checked = Vec::new();
+        for (name, value) in headers {
+            let Ok(name) = name.parse::<HeaderName>() else {
+                return Err(InvalidHeader::Name(name.to_owned()));
+            };
+            if is_reserved(&name) {
+                return Err(InvalidHeader::Reserved(name));
+            }
+            let printable = |b: u8| (b' '..=b'~').contains(&b);
+            if !value.expose_secret().bytes().all(printable) {
+                return Err(InvalidHeader::Value(name));
+            }
+            checked.push((name, value));
+        }
+        if checked.len() > HEADERS_MAX {
+            return Err(InvalidHeader::TooMany);
+        }
+        Ok(Self(checked))
+    }
+
+    /// The names, which are no secrets.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+impl fmt::Debug for ExtraHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+/// What frames the message or says what it is.
+fn is_reserved(name: &HeaderName) -> bool {
+    const RESERVED: [&str; 13] = [
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    RESERVED.contains(&name.as_str()) || name.as_str().starts_with("webhook-")
+}
+
+/// An event as a program reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhookMessage {
+    /// The same in every attempt.
+    pub key: DeliveryKey,
+    /// What happened, such as `document_uploaded`.
+    pub event_type: String,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// The particulars.
+    pub data: Value,
+}
+
+impl WebhookMessage {
+    /// The body: `type`, `timestamp` and `data`, as the standard recommends.
+    fn body(&self) -> Vec<u8> {
+        let at = self
+            .occurred_at
+            .to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let body = json!({ "type": self.event_type, "timestamp": at, "data": self.data });
+        body.to_string().into_bytes()
+    }
+}
+
+impl Channel for Webhook {
+    type Target = WebhookTarget;
+    type Message = WebhookMessage;
+
+    fn transport(&self) -> Transport {
+        Transport::Webhook
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.outgoing.timeout()
+    }
+
+    async fn send(
+        &self,
+        target: &WebhookTarget,
+        message: &WebhookMessage,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, SendError> {
+        let mask = target.mask();
+        let exchange = Exchange {
+            transport: self.transport(),
+            mask: &mask,
+            now,
+        };
+        let body = message.body();
+        let request = Request {
+            method: match target.method {
+                WebhookMethod::Post => Method::POST,
+                WebhookMethod::Put => Method::PUT,
+            },
+            url: target.url.expose(),
+            headers: headers(target, message, now, &body)?,
+            body,
+        };
+        match self.outgoing.exchange(request).await {
+            Ok(answer) => exchange
+                .judge(&answer)
+                .map_err(|error| gone_at(&[410], error)),
+            Err(failure) => Err(exchange.lost(failure)),
+        }
+    }
+}
+
+impl WebhookTarget {
+    fn mask(&self) -> Mask {
+        let mut mask = self.url.mask();
+        for secret in &self.secrets {
+            mask = mask.hiding(&secret.reveal());
+        }
+        for (_, value) in &self.headers.0 {
+            mask = mask.hiding(value.expose_secret());
+            // `Bearer` and the like are no secrets, what follows is.
+            if let Some((_, credentials)) = value.expose_secret().split_once(' ') {
+                mask = mask.hiding(credentials);
+            }
+        }
+        mask
+    }
+}
+
+fn headers(
+    target: &WebhookTarget,
+    message: &WebhookMessage,
+    now: DateTime<Utc>,
+    body: &[u8],
+) -> Result<HeaderMap, SendError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &target.headers.0 {
+        headers.append(name, secret_header(value.expose_secret())?);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("webhook-timestamp", now.timestamp().into());
+    let id = message.key.as_str();
+    headers.insert("webhook-id", secret_header(id)?);
+    if !target.secrets.is_empty() {
+        let signatures = signatures(&target.secrets, id, now, body);
+        headers.insert("webhook-signature", secret_header(&signatures)?);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> WebhookTarget {
+        let headers = [
+            ("X-Tenant", "acme-1".into()),
+            ("authorization", "Bearer t0p-secret".into()),
+        ];
+        WebhookTarget {
+            url: "https://example.com/hooks/4711?key=abcdef"
+                .parse()
+                .expect("an address"),
+            secrets: vec![
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+                    .parse()
+                    .expect("a secret"),
+            ],
+            headers: ExtraHeaders::new(headers).expect("headers"),
+            method: WebhookMethod::Put,
+        }
+    }
+
+    #[test]
+    fn request() {
+        let message = WebhookMessage {
+            key: "msg_1".parse().expect("a key"),
+            event_type: "document_uploaded".to_owned(),
+            occurred_at: "2026-11-21T10:00:00.5Z".parse().expect("a time"),
+            data: json!({ "document": "Zähler.pdf" }),
+        };
+        let body = message.body();
+        insta::assert_snapshot!(String::from_utf8_lossy(&body), @r#"{"data":{"document":"Zähler.pdf"},"timestamp":"2026-11-21T10:00:00.500Z","type":"document_uploaded"}"#);
+        let now = "2026-11-21T10:00:07Z".parse().expect("a time");
+        let headers = headers(&target(), &message, now, &body).expect("headers");
+        let mut lines: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .collect();
+        lines.sort();
+        insta::assert_snapshot!(lines.join("\n"), @"
+        authorization: Bearer t0p-secret
+        content-type: application/json
+        webhook-id: msg_1
+        webhook-signature: v1,iATWqrAvcJSaInWro9PWNLJugl9dcW/Q2uQnvxKrz3Q=
+        webhook-timestamp: 1795255207
+        x-tenant: acme-1
+        ");
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        insta::assert_snapshot!(format!("{:?}", target()), @r#"WebhookTarget { url: https://example.com/…, secrets: [whsec_…], headers: ["x-tenant", "authorization"], method: Put }"#);
+        let told = "401: Bearer t0p-secret for /hooks/4711?key=abcdef, or t0p-secret";
+        insta::assert_snapshot!(target().mask().apply(told), @"401: ••• for /•••?•••, or •••");
+    }
+
+    #[test]
+    fn methods() {
+        for method in [WebhookMethod::Post, WebhookMethod::Put] {
+            assert_eq!(method.name().parse(), Ok(method));
+        }
+        assert_eq!("GET".parse::<WebhookMethod>(), Err(UnknownMethod));
+    }
+
+    #[test]
+    fn headers_that_an_endpoint_cannot_have() {
+        let refusal = |name: &str, value: &str| {
+            let headers = ExtraHeaders::new([(name, value.into())]);
+            headers.expect_err("a refusal").to_string()
+        };
+        insta::assert_snapshot!(refusal("a b", ""), @r#""a b" is no name of a header"#);
+        insta::assert_snapshot!(refusal("x-a", "1\r\nx-b: 2"), @"the value of the header x-a is not printable ASCII");
+        insta::assert_snapshot!(refusal("Webhook-Signature", "v1,"), @"the header webhook-signature is set by the sender");
+        insta::assert_snapshot!(refusal("Host", "localhost"), @"the header host is set by the sender");
+        let many = vec![("x-a", SecretString::from("1")); 21];
+        assert_eq!(
+            ExtraHeaders::new(many).expect_err("a refusal"),
+            InvalidHeader::TooMany
+        );
+    }
+}

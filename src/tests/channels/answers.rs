@@ -1,0 +1,460 @@
+//! What each answer, and each lack of one, comes to.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use notify_fan_out::channels::{Blame, Receipt, SendError, Transport, Verdict};
+
+use super::receiver::{Receiver, Reply, answer, status};
+use super::{SECRETS, attempt, local, outgoing, over_http};
+
+/// An outcome in one line.
+fn told(result: &Result<Receipt, SendError>) -> String {
+    match result {
+        Ok(receipt) => match &receipt.provider_id {
+            Some(id) => format!("delivered as {id}"),
+            None => "delivered".to_owned(),
+        },
+        Err(error) => {
+            let code = error
+                .code
+                .as_deref()
+                .map(|code| format!(" [{code}]"))
+                .unwrap_or_default();
+            format!("{:?}{code}: {error}", error.verdict)
+        }
+    }
+}
+
+async fn table(replies: Vec<(Transport, Reply)>) -> String {
+    let client = outgoing(local());
+    let mut table = String::new();
+    for (transport, reply) in replies {
+        let receiver = Receiver::start(move |_| reply.clone()).await;
+        let result = attempt(transport, &client, &receiver.base()).await;
+        assert_eq!(receiver.requests().len(), 1, "{transport:?}");
+        let _ = writeln!(table, "{} {}", transport.name(), told(&result));
+    }
+    table
+}
+
+#[tokio::test]
+async fn statuses() {
+    let statuses = [
+        200, 204, 301, 304, 400, 401, 403, 404, 408, 410, 413, 425, 429, 500, 503,
+    ];
+    let replies = statuses.map(|code| (Transport::Webhook, status(code)));
+    insta::assert_snapshot!(table(replies.into()).await, @"
+        webhook delivered
+        webhook delivered
+        webhook Permanent { blame: Settings }: webhook answered 301 Moved Permanently; redirects are not followed
+        webhook Permanent { blame: Settings }: webhook answered 304 Not Modified; redirects are not followed
+        webhook Permanent { blame: Message }: webhook answered 400 Bad Request
+        webhook Permanent { blame: Settings }: webhook answered 401 Unauthorized
+        webhook Permanent { blame: Settings }: webhook answered 403 Forbidden
+        webhook Permanent { blame: Message }: webhook answered 404 Not Found
+        webhook Retry { after: None }: webhook answered 408 Request Timeout
+        webhook Permanent { blame: Gone }: webhook answered 410 Gone
+        webhook Permanent { blame: Message }: webhook answered 413 Payload Too Large
+        webhook Retry { after: None }: webhook answered 425 Too Early
+        webhook Retry { after: None }: webhook answered 429 Too Many Requests
+        webhook Retry { after: None }: webhook answered 500 Internal Server Error
+        webhook Retry { after: None }: webhook answered 503 Service Unavailable
+        ");
+    let gone =
+        over_http().flat_map(|transport| [(transport, status(404)), (transport, status(410))]);
+    insta::assert_snapshot!(table(gone.collect()).await, @"
+        resend Permanent { blame: Message }: resend answered 404 Not Found
+        resend Permanent { blame: Message }: resend answered 410 Gone
+        sendgrid Permanent { blame: Message }: sendgrid answered 404 Not Found
+        sendgrid Permanent { blame: Message }: sendgrid answered 410 Gone
+        twilio Permanent { blame: Message }: twilio answered 404 Not Found
+        twilio Permanent { blame: Message }: twilio answered 410 Gone
+        slack Permanent { blame: Gone }: slack answered 404 Not Found
+        slack Permanent { blame: Gone }: slack answered 410 Gone
+        discord Permanent { blame: Gone }: discord answered 404 Not Found
+        discord Permanent { blame: Gone }: discord answered 410 Gone
+        webhook Permanent { blame: Message }: webhook answered 404 Not Found
+        webhook Permanent { blame: Gone }: webhook answered 410 Gone
+        ");
+}
+
+/// The providers' own words, as their documentation has them.
+#[tokio::test]
+async fn provider_words() {
+    use Transport::{Discord, Resend, SendGrid, Slack, Twilio};
+    let json = |code, body| answer(code, &[("content-type", "application/json")], body);
+    let replies = vec![
+        (Slack, answer(200, &[], "ok")),
+        (Slack, answer(400, &[], "invalid_payload")),
+        (Slack, answer(403, &[], "action_prohibited")),
+        (Slack, answer(404, &[], "channel_not_found")),
+        (Slack, answer(410, &[], "channel_is_archived")),
+        (Slack, answer(500, &[], "rollup_error")),
+        (Slack, answer(429, &[("retry-after", "30")], "")),
+        (Discord, json(200, r#"{"id":"1234567890","type":0}"#)),
+        (
+            Discord,
+            json(
+                400,
+                r#"{"code":50006,"message":"Cannot send an empty message"}"#,
+            ),
+        ),
+        (
+            Discord,
+            json(404, r#"{"code":10015,"message":"Unknown Webhook"}"#),
+        ),
+        (
+            Discord,
+            answer(
+                429,
+                &[("retry-after", "1")],
+                r#"{"global":false,"message":"You are being rate limited.","retry_after":0.65}"#,
+            ),
+        ),
+        (
+            Resend,
+            json(200, r#"{"id":"49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"}"#),
+        ),
+        (
+            Resend,
+            json(
+                400,
+                r#"{"statusCode":400,"name":"invalid_idempotency_key","message":"The key must be between 1-256 chars."}"#,
+            ),
+        ),
+        (
+            Resend,
+            json(
+                403,
+                r#"{"statusCode":403,"name":"invalid_api_key","message":"API key is invalid"}"#,
+            ),
+        ),
+        (
+            Resend,
+            json(
+                409,
+                r#"{"statusCode":409,"name":"invalid_idempotent_request","message":"Same key, other payload"}"#,
+            ),
+        ),
+        (
+            Resend,
+            json(
+                409,
+                r#"{"statusCode":409,"name":"concurrent_idempotent_requests","message":"Under way"}"#,
+            ),
+        ),
+        (
+            Resend,
+            json(
+                422,
+                r#"{"statusCode":422,"name":"validation_error","message":"Invalid `to` field: grace@example.org"}"#,
+            ),
+        ),
+        (
+            Resend,
+            answer(
+                429,
+                &[("retry-after", "2")],
+                r#"{"statusCode":429,"name":"rate_limit_exceeded","message":"Too many requests"}"#,
+            ),
+        ),
+        (
+            Resend,
+            json(
+                500,
+                r#"{"statusCode":500,"name":"internal_server_error","message":"Unexpected"}"#,
+            ),
+        ),
+        (
+            SendGrid,
+            answer(202, &[("x-message-id", "14c5d75ce93")], ""),
+        ),
+        (
+            SendGrid,
+            json(
+                400,
+                r#"{"errors":[{"message":"Does not contain a valid address.","field":"personalizations.0.to","help":null}]}"#,
+            ),
+        ),
+        (
+            SendGrid,
+            json(
+                401,
+                r#"{"errors":[{"message":"The provided authorization grant is invalid","field":null}]}"#,
+            ),
+        ),
+        (SendGrid, json(413, "{}")),
+        (SendGrid, json(503, "")),
+        (
+            Twilio,
+            json(201, r#"{"sid":"SM0123456789","status":"queued"}"#),
+        ),
+        (
+            Twilio,
+            json(
+                400,
+                r#"{"code":21211,"message":"The 'To' number +4915112345678 is not a valid phone number.","status":400}"#,
+            ),
+        ),
+        (
+            Twilio,
+            json(
+                400,
+                r#"{"code":21610,"message":"Attempt to send to unsubscribed recipient","status":400}"#,
+            ),
+        ),
+        (
+            Twilio,
+            json(
+                400,
+                r#"{"code":21614,"message":"'To' number is not a valid mobile number","status":400}"#,
+            ),
+        ),
+        (
+            Twilio,
+            json(
+                401,
+                r#"{"code":20003,"message":"Authenticate","status":401}"#,
+            ),
+        ),
+        (
+            Twilio,
+            answer(
+                429,
+                &[("retry-after", "5")],
+                r#"{"code":20429,"message":"Too Many Requests","status":429}"#,
+            ),
+        ),
+        (
+            Twilio,
+            json(
+                400,
+                r#"{"code":20429,"message":"Too Many Requests","status":400}"#,
+            ),
+        ),
+        (
+            Twilio,
+            json(
+                503,
+                r#"{"code":20503,"message":"Service unavailable","status":503}"#,
+            ),
+        ),
+    ];
+    insta::assert_snapshot!(table(replies).await, @"
+        slack delivered
+        slack Permanent { blame: Message } [invalid_payload]: slack answered 400 Bad Request: invalid_payload
+        slack Permanent { blame: Settings } [action_prohibited]: slack answered 403 Forbidden: action_prohibited
+        slack Permanent { blame: Gone } [channel_not_found]: slack answered 404 Not Found: channel_not_found
+        slack Permanent { blame: Gone } [channel_is_archived]: slack answered 410 Gone: channel_is_archived
+        slack Retry { after: None } [rollup_error]: slack answered 500 Internal Server Error: rollup_error
+        slack Retry { after: Some(30s) }: slack answered 429 Too Many Requests
+        discord delivered as 1234567890
+        discord Permanent { blame: Message } [50006]: discord answered 400 Bad Request: 50006: Cannot send an empty message
+        discord Permanent { blame: Gone } [10015]: discord answered 404 Not Found: 10015: Unknown Webhook
+        discord Retry { after: Some(650ms) }: discord answered 429 Too Many Requests: You are being rate limited.
+        resend delivered as 49a3999c-0ce1-4ea6-ab68-afcd6dc2e794
+        resend Permanent { blame: Message } [invalid_idempotency_key]: resend answered 400 Bad Request: invalid_idempotency_key: The key must be between 1-256 chars.
+        resend Permanent { blame: Settings } [invalid_api_key]: resend answered 403 Forbidden: invalid_api_key: API key is invalid
+        resend Permanent { blame: Message } [invalid_idempotent_request]: resend answered 409 Conflict: invalid_idempotent_request: Same key, other payload
+        resend Retry { after: None } [concurrent_idempotent_requests]: resend answered 409 Conflict: concurrent_idempotent_requests: Under way
+        resend Permanent { blame: Message } [validation_error]: resend answered 422 Unprocessable Entity: validation_error: Invalid `to` field: g…@example.org
+        resend Retry { after: Some(2s) } [rate_limit_exceeded]: resend answered 429 Too Many Requests: rate_limit_exceeded: Too many requests
+        resend Retry { after: None } [internal_server_error]: resend answered 500 Internal Server Error: internal_server_error: Unexpected
+        sendgrid delivered as 14c5d75ce93
+        sendgrid Permanent { blame: Message } [personalizations.0.to]: sendgrid answered 400 Bad Request: personalizations.0.to: Does not contain a valid address.
+        sendgrid Permanent { blame: Settings }: sendgrid answered 401 Unauthorized: The provided authorization grant is invalid
+        sendgrid Permanent { blame: Message }: sendgrid answered 413 Payload Too Large
+        sendgrid Retry { after: None }: sendgrid answered 503 Service Unavailable
+        twilio delivered as SM0123456789
+        twilio Permanent { blame: Message } [21211]: twilio answered 400 Bad Request: 21211: The 'To' number +••• is not a valid phone number.
+        twilio Permanent { blame: Message } [21610]: twilio answered 400 Bad Request: 21610: Attempt to send to unsubscribed recipient
+        twilio Permanent { blame: Message } [21614]: twilio answered 400 Bad Request: 21614: 'To' number is not a valid mobile number
+        twilio Permanent { blame: Settings } [20003]: twilio answered 401 Unauthorized: 20003: Authenticate
+        twilio Retry { after: Some(5s) } [20429]: twilio answered 429 Too Many Requests: 20429: Too Many Requests
+        twilio Retry { after: None } [20429]: twilio answered 400 Bad Request: 20429: Too Many Requests
+        twilio Retry { after: None } [20503]: twilio answered 503 Service Unavailable: 20503: Service unavailable
+        ");
+}
+
+#[tokio::test]
+async fn when_to_try_again() {
+    let client = outgoing(local());
+    let after = async |value: &'static str| {
+        let receiver = Receiver::start(move |_| answer(503, &[("retry-after", value)], "")).await;
+        let error = attempt(Transport::Webhook, &client, &receiver.base())
+            .await
+            .expect_err("an error");
+        let Verdict::Retry { after } = error.verdict else {
+            panic!("{error:?}");
+        };
+        after
+    };
+    assert_eq!(after("120").await, Some(Duration::from_mins(2)));
+    assert_eq!(after("999999").await, Some(Duration::from_hours(24)));
+    assert_eq!(after("soon").await, None);
+    let in_an_hour =
+        httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_hours(1));
+    let hour = after(in_an_hour.leak()).await.expect("a delay").as_secs();
+    assert!((3_590..=3_600).contains(&hour), "{hour}");
+    assert_eq!(
+        after("Wed, 21 Oct 2015 07:28:00 GMT").await,
+        Some(Duration::ZERO)
+    );
+}
+
+/// Where no answer comes, it depends on whether the other side would know a second copy.
+#[tokio::test]
+async fn connections_that_break() {
+    let broken = async |reply: Reply, transport| {
+        let receiver = Receiver::start(move |_| reply.clone()).await;
+        let began = Instant::now();
+        let client = outgoing(local());
+        let result = attempt(transport, &client, &receiver.base()).await;
+        let error = result.expect_err("an error");
+        assert!(began.elapsed() < Duration::from_secs(3));
+        assert_eq!(receiver.requests().len(), 1, "tried again by itself");
+        let expected = match transport {
+            Transport::Resend | Transport::Webhook => Verdict::Retry { after: None },
+            _ => Verdict::Uncertain,
+        };
+        assert_eq!(error.verdict, expected, "{transport:?} {error}");
+    };
+    for reply in [Reply::Cut, Reply::Silence, Reply::DripBefore] {
+        let each = over_http().map(|transport| broken(reply.clone(), transport));
+        futures_util::future::join_all(each).await;
+    }
+    // Nobody listens: nothing was sent, whoever it is.
+    let gone = Receiver::start(|_| status(200)).await.base();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for transport in over_http() {
+        let error = attempt(transport, &outgoing(local()), &gone)
+            .await
+            .expect_err("an error");
+        assert_eq!(
+            error.verdict,
+            Verdict::Retry { after: None },
+            "{transport:?} {error}"
+        );
+        assert!(error.reason.starts_with("no connection: "), "{error}");
+    }
+}
+
+/// Once the status is there the message is, whatever becomes of the rest.
+#[tokio::test]
+async fn bodies_that_never_end() {
+    for reply in [Reply::Drip, Reply::Endless, Reply::CutWithin] {
+        let endless = matches!(reply, Reply::Endless);
+        let receiver = Receiver::start(move |_| reply.clone()).await;
+        let began = Instant::now();
+        let client = outgoing(local());
+        let receipt = attempt(Transport::Webhook, &client, &receiver.base())
+            .await
+            .expect("a receipt");
+        assert!(began.elapsed() < Duration::from_secs(3));
+        assert_eq!(receipt.status, 200);
+        if endless {
+            assert_eq!(receipt.answer, "x".repeat(2_048));
+            // Beyond what was read, only buffers of the sockets were filled.
+            assert!(
+                receiver.written() < 16 * 1_024 * 1_024,
+                "{}",
+                receiver.written()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let elsewhere = Receiver::start(|_| status(200)).await;
+    for code in [301, 302, 303, 307, 308] {
+        let location = elsewhere.base();
+        let receiver = Receiver::start(move |_| answer(code, &[("location", &location)], "")).await;
+        let error = attempt(Transport::Webhook, &outgoing(local()), &receiver.base())
+            .await
+            .expect_err("an error");
+        assert_eq!(
+            error.verdict,
+            Verdict::Permanent {
+                blame: Blame::Settings
+            }
+        );
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+/// Nothing is unpacked, so nothing small can become large.
+#[tokio::test]
+async fn packed_answers_stay_packed() {
+    let receiver =
+        Receiver::start(|_| answer(200, &[("content-encoding", "gzip")], "\u{1f}not unpacked"))
+            .await;
+    let receipt = attempt(Transport::Webhook, &outgoing(local()), &receiver.base())
+        .await
+        .expect("a receipt");
+    assert_eq!(receipt.answer, "not unpacked");
+    assert!(
+        !receiver.requests()[0]
+            .headers
+            .contains_key("accept-encoding")
+    );
+}
+
+/// A receiver that repeats everything that it was sent learns nobody else's secrets for it.
+#[tokio::test]
+async fn secrets_come_back_from_nowhere() {
+    for code in [200, 400, 500] {
+        let receiver = Receiver::start(move |request| {
+            let headers = request.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
+            let heard: String = headers.collect();
+            let body = String::from_utf8_lossy(&request.body);
+            let message = format!("{} {heard} grace@example.org +4915112345678 {body}", request.path);
+            let told = serde_json::json!({ "message": message, "code": 1, "name": message, "id": message, "sid": message, "errors": [{ "message": message, "field": message }] });
+            answer(code, &[], &told.to_string())
+        })
+        .await;
+        for transport in over_http() {
+            let result = attempt(transport, &outgoing(local()), &receiver.base()).await;
+            let all = format!("{result:?}");
+            let personal = ["grace@", "4915112345678", "QUMwMDAw"];
+            for secret in SECRETS.into_iter().chain(personal) {
+                assert!(!all.contains(secret), "{transport:?} {secret}: {all}");
+            }
+        }
+    }
+    // Nor from the client itself, when it has only an address to complain about.
+    for transport in over_http() {
+        let error = attempt(transport, &outgoing(local()), "http://127.0.0.1:1/").await;
+        let all = format!("{error:?}");
+        assert!(!SECRETS.iter().any(|secret| all.contains(secret)), "{all}");
+    }
+}
+
+/// The same test again, in an environment that names proxies.
+#[test]
+fn proxies_of_the_environment_are_not_used() {
+    let nobody = "http://127.0.0.1:1";
+    let again = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "channels::answers::packed_answers_stay_packed"])
+        .envs(
+            [
+                "http_proxy",
+                "HTTP_PROXY",
+                "https_proxy",
+                "HTTPS_PROXY",
+                "all_proxy",
+                "ALL_PROXY",
+            ]
+            .map(|name| (name, nobody)),
+        )
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .expect("output");
+    let told = String::from_utf8_lossy(&again.stdout);
+    assert!(
+        again.status.success() && told.contains("1 passed"),
+        "{told}"
+    );
+}

@@ -1,0 +1,305 @@
+//! Slack, Resend and Twilio as the package `emulate` plays them: servers that were written by
+//! others, from the providers' documentation.
+
+use notify_fan_out::channels::outgoing::Request;
+use notify_fan_out::channels::twilio::Credentials;
+use notify_fan_out::channels::{
+    Blame, Channel, ChatMessage, EmailMessage, Field, Link, Outgoing, SecretUrl, Severity, Slack,
+    SmsMessage, Twilio, Verdict,
+};
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use super::foreign::{Foreign, from_environment};
+use super::{chat, email, local, mailbox, now, outgoing, phone, resend, twilio};
+
+struct Emulated {
+    _program: Foreign,
+    addresses: Value,
+    outgoing: Outgoing,
+}
+
+impl Emulated {
+    async fn start() -> Self {
+        let folder = from_environment("TEST_EMULATE");
+        let mut program = Foreign::start("TEST_NODE", "emulate.mjs", &[&folder]);
+        Self {
+            addresses: program.next().await,
+            _program: program,
+            outgoing: outgoing(local()),
+        }
+    }
+
+    fn base(&self, service: &str) -> &str {
+        self.addresses[service].as_str().expect("an address")
+    }
+
+    /// What the service shows of itself.
+    async fn look(&self, service: &str, path: &str, authorization: &'static str) -> Value {
+        self.ask(Method::GET, service, path, authorization, "")
+            .await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        service: &str,
+        path: &str,
+        authorization: &'static str,
+        form: &str,
+    ) -> Value {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static(authorization));
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, kind);
+        let url = format!("{}{path}", self.base(service));
+        let request = Request {
+            method,
+            url: &url.parse().expect("an address"),
+            headers,
+            body: form.as_bytes().to_vec(),
+        };
+        let answer = self.outgoing.exchange(request).await.expect("an answer");
+        let told = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 200, "{told}");
+        answer.json()
+    }
+}
+
+#[tokio::test]
+async fn resend_takes_each_mail_once() {
+    let emulated = Emulated::start().await;
+    let channel = resend(emulated.outgoing.clone(), emulated.base("resend"));
+    let grace = mailbox("Grace Ünsal <grace@example.org>");
+    let first = channel
+        .send(&grace, &email(), now())
+        .await
+        .expect("a receipt");
+    let id = first.provider_id.clone().expect("a name");
+
+    // The answer was lost, say: the same mail again is the same mail.
+    let again = channel
+        .send(&grace, &email(), now())
+        .await
+        .expect("a receipt");
+    assert_eq!(again.provider_id, first.provider_id);
+    // Another mail under its name is refused for good.
+    let other = EmailMessage {
+        subject: "Something else".to_owned(),
+        ..email()
+    };
+    let conflict = channel
+        .send(&grace, &other, now())
+        .await
+        .expect_err("a conflict");
+    let blame = Blame::Message;
+    assert_eq!(conflict.verdict, Verdict::Permanent { blame });
+    assert_eq!(conflict.code.as_deref(), Some("invalid_idempotent_request"));
+
+    let all = emulated.look("resend", "emails", "Bearer re_test").await;
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(1));
+    let mut mail = emulated
+        .look("resend", &format!("emails/{id}"), "Bearer re_test")
+        .await;
+    for unsteady in ["id", "created_at"] {
+        mail[unsteady] = "…".into();
+    }
+    insta::assert_json_snapshot!(mail, @r#"
+        {
+          "bcc": [],
+          "cc": [],
+          "created_at": "…",
+          "from": "Brücke <notify@example.com>",
+          "headers": {
+            "Auto-Submitted": "auto-generated",
+            "List-Unsubscribe": "<https://app.example/unsubscribe?token=abc>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            "Message-ID": "<email.6f9c@example.com>"
+          },
+          "html": "<p>Hello Grace,<br>Grüße</p>",
+          "id": "…",
+          "last_event": "email.delivered",
+          "object": "email",
+          "reply_to": [
+            "help@example.com"
+          ],
+          "scheduled_at": null,
+          "status": "delivered",
+          "subject": "Ada shared “Zähler.pdf”",
+          "tags": [],
+          "text": "Hello Grace,\n.\n..\nGrüße",
+          "to": [
+            "Grace Ünsal <grace@example.org>"
+          ]
+        }
+        "#);
+}
+
+#[tokio::test]
+async fn resend_takes_batches() {
+    let emulated = Emulated::start().await;
+    let channel = resend(emulated.outgoing.clone(), emulated.base("resend"));
+    let mails: Vec<_> = (0..100)
+        .map(|n| {
+            let to = mailbox(&format!("user{n}@example.org"));
+            let key = format!("batch.{n}").parse().expect("a key");
+            (to, EmailMessage { key, ..email() })
+        })
+        .collect();
+    let borrowed: Vec<_> = mails.iter().map(|(to, mail)| (to, mail)).collect();
+    let names = async || {
+        let sent = channel
+            .send_batch(&borrowed, now())
+            .await
+            .expect("an answer");
+        let names = sent
+            .into_iter()
+            .map(|one| one.expect("a receipt").provider_id.expect("a name"));
+        names.collect::<Vec<_>>()
+    };
+    let first = names().await;
+    assert_eq!(first.len(), 100);
+    assert_eq!(names().await, first, "the same batch again");
+    for (at, name) in [(0, &first[0]), (99, &first[99])] {
+        let mail = emulated
+            .look("resend", &format!("emails/{name}"), "Bearer re_test")
+            .await;
+        assert_eq!(mail["to"][0], format!("user{at}@example.org"));
+    }
+    let one_alone = channel
+        .send_batch(&borrowed[..1], now())
+        .await
+        .expect("an answer");
+    assert!(one_alone[0].is_ok());
+}
+
+#[tokio::test]
+async fn slack_shows_the_message() {
+    let emulated = Emulated::start().await;
+    let slack = Slack {
+        outgoing: emulated.outgoing.clone(),
+    };
+    let room = |token: &str| -> SecretUrl {
+        let base = emulated.base("slack");
+        format!("{base}services/T000000001/B000000001/{token}")
+            .parse()
+            .expect("an address")
+    };
+    let message = ChatMessage {
+        fields: vec![Field {
+            name: "Amount".to_owned(),
+            value: "€ 12.00 <!here>".to_owned(),
+        }],
+        severity: Severity::Critical,
+        link: Some(Link {
+            label: "Open".to_owned(),
+            url: "https://app.example/?a=1&b=2".parse().expect("an address"),
+        }),
+        ..chat()
+    };
+    let receipt = slack
+        .send(&room("X000000001"), &message, now())
+        .await
+        .expect("a receipt");
+    assert_eq!(receipt.answer, "ok");
+
+    let token = "Bearer xoxb-test";
+    let ask = async |path, form: &str| emulated.ask(Method::POST, "slack", path, token, form).await;
+    let channels = ask("api/conversations.list", "").await;
+    let channels = channels["channels"].as_array().expect("channels");
+    let general = channels.iter().find(|channel| channel["name"] == "general");
+    let id = general
+        .and_then(|channel| channel["id"].as_str())
+        .expect("a channel");
+    let history = ask("api/conversations.history", &format!("channel={id}")).await;
+    let shown = &history["messages"][0];
+    assert_eq!(
+        history["messages"].as_array().map(Vec::len),
+        Some(1),
+        "{history}"
+    );
+    insta::assert_json_snapshot!([&shown["text"], &shown["blocks"]], @r#"
+        [
+          "🚨 Payment failed\n&lt;!channel&gt; &amp; @everyone",
+          [
+            {
+              "text": {
+                "emoji": true,
+                "text": "🚨 Payment failed",
+                "type": "plain_text"
+              },
+              "type": "header"
+            },
+            {
+              "text": {
+                "emoji": true,
+                "text": "<!channel> & @everyone",
+                "type": "plain_text"
+              },
+              "type": "section"
+            },
+            {
+              "fields": [
+                {
+                  "text": "*Amount*\n€ 12.00 &lt;!here&gt;",
+                  "type": "mrkdwn",
+                  "verbatim": true
+                }
+              ],
+              "type": "section"
+            },
+            {
+              "text": {
+                "text": "<https://app.example/?a=1&amp;b=2|Open>",
+                "type": "mrkdwn",
+                "verbatim": true
+              },
+              "type": "section"
+            }
+          ]
+        ]
+        "#);
+}
+
+#[tokio::test]
+async fn twilio_takes_the_message() {
+    let emulated = Emulated::start().await;
+    let channel = Twilio {
+        credentials: Credentials::AuthToken("twilio_test_auth_token".into()),
+        ..twilio(emulated.outgoing.clone(), emulated.base("twilio"))
+    };
+    let message = SmsMessage {
+        text: "Paid: 12 € & more".to_owned(),
+    };
+    let receipt = channel
+        .send(&phone(), &message, now())
+        .await
+        .expect("a receipt");
+    assert_eq!(receipt.status, 201);
+    let sid = receipt.provider_id.expect("a name");
+    let path = format!(
+        "2010-04-01/Accounts/{}/Messages/{sid}.json",
+        channel.account
+    );
+    // The account and its token, as HTTP has them.
+    let basic =
+        "Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDp0d2lsaW9fdGVzdF9hdXRoX3Rva2Vu";
+    let shown = emulated.look("twilio", &path, basic).await;
+    assert_eq!(shown["body"], message.text);
+    assert_eq!(
+        (&shown["to"], &shown["from"]),
+        (&"+4915112345678".into(), &"+15551234567".into())
+    );
+
+    let intruder = twilio(emulated.outgoing.clone(), emulated.base("twilio"));
+    let error = intruder
+        .send(&phone(), &message, now())
+        .await
+        .expect_err("a refusal");
+    let blame = Blame::Settings;
+    assert_eq!(
+        (error.verdict, error.status),
+        (Verdict::Permanent { blame }, Some(401))
+    );
+}

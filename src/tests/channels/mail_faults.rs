@@ -1,0 +1,233 @@
+//! Mail servers that fail where no decent one would: played line by line.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use notify_fan_out::channels::smtp::SmtpSettings;
+use notify_fan_out::channels::{
+    Blame, Channel, EmailMessage, Receipt, SendError, Smtp, Trust, Verdict,
+};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{email, mailbox, now};
+
+/// What the server does at some point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Say(&'static str),
+    Close,
+    Silence,
+}
+
+/// Where the server fails: at a command, on the connection with this number and those after it.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    at: &'static str,
+    from: usize,
+    fault: Fault,
+}
+
+struct Server {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+    mails: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(plan: Plan) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let connections = Arc::<AtomicUsize>::default();
+        let mails = Arc::<AtomicUsize>::default();
+        let (count, taken) = (Arc::clone(&connections), Arc::clone(&mails));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(stream, plan, number, Arc::clone(&taken)));
+            }
+        });
+        Self {
+            port,
+            connections,
+            mails,
+        }
+    }
+
+    fn smtp(&self) -> Smtp {
+        let address = format!("smtp://127.0.0.1:{}?tls=none", self.port);
+        let server = address.parse().expect("a server");
+        let settings = SmtpSettings {
+            timeout: Duration::from_millis(700),
+            ..SmtpSettings::new(server, Trust::default())
+        };
+        Smtp::new(settings).expect("a way")
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        (
+            self.connections.load(Ordering::SeqCst),
+            self.mails.load(Ordering::SeqCst),
+        )
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    plan: Plan,
+    number: usize,
+    taken: Arc<AtomicUsize>,
+) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    let mut mails = 0;
+    let mut command = "GREETING".to_owned();
+    loop {
+        // `LATER` is the second mail of a connection.
+        let here = plan.at == command || plan.at == "LATER" && command == "MAIL" && mails > 0;
+        let answer = match plan.fault {
+            Fault::Close if here && number >= plan.from => return None,
+            Fault::Silence if here && number >= plan.from => std::future::pending().await,
+            Fault::Say(answer) if here && number >= plan.from => answer,
+            _ => match command.as_str() {
+                "GREETING" => "220 faulty.example ready",
+                "EHLO" => "250-faulty.example\r\n250 8BITMIME",
+                "DATA" => "354 go on",
+                "QUIT" => "221 bye",
+                _ => "250 OK",
+            },
+        };
+        if command == "END" && answer.starts_with('2') {
+            mails += 1;
+            taken.fetch_add(1, Ordering::SeqCst);
+        }
+        stream
+            .write_all(format!("{answer}\r\n").as_bytes())
+            .await
+            .ok()?;
+        stream.flush().await.ok()?;
+        if answer.starts_with("354") {
+            let mut line = String::new();
+            while line != ".\r\n" {
+                line.clear();
+                if stream.read_line(&mut line).await.ok()? == 0 {
+                    return None;
+                }
+                if plan.at == "WITHIN" && number >= plan.from {
+                    return None;
+                }
+            }
+            "END".clone_into(&mut command);
+        } else {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            command = line[..4].to_ascii_uppercase();
+        }
+    }
+}
+
+async fn send(smtp: &Smtp) -> Result<Receipt, SendError> {
+    smtp.send(&mailbox("grace@example.org"), &email(), now())
+        .await
+}
+
+fn failing(at: &'static str, fault: Fault) -> Plan {
+    Plan { at, from: 0, fault }
+}
+
+/// Until the line that ends the mail a lost connection loses nothing; from there on nobody knows.
+#[tokio::test]
+async fn where_it_broke_decides() {
+    for fault in [Fault::Close, Fault::Silence] {
+        for at in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
+            let server = Server::start(failing(at, fault)).await;
+            let began = Instant::now();
+            let error = send(&server.smtp()).await.expect_err("an error");
+            let expected = if at == "END" {
+                Verdict::Uncertain
+            } else {
+                Verdict::Retry { after: None }
+            };
+            assert_eq!(
+                (error.verdict, error.status),
+                (expected, None),
+                "{at} {fault:?} {error}"
+            );
+            assert!(began.elapsed() < Duration::from_secs(2));
+        }
+    }
+}
+
+/// A mail that is larger than what the sockets hold, cut while it is written.
+#[tokio::test]
+async fn cut_within_the_mail() {
+    let server = Server::start(failing("WITHIN", Fault::Close)).await;
+    let large = EmailMessage {
+        html: "<p>Large</p>\n".repeat(800_000),
+        ..email()
+    };
+    let settings = SmtpSettings {
+        timeout: Duration::from_secs(30),
+        ..SmtpSettings::new(
+            format!("smtp://127.0.0.1:{}?tls=none", server.port)
+                .parse()
+                .expect("a server"),
+            Trust::default(),
+        )
+    };
+    let smtp = Smtp::new(settings).expect("a way");
+    let error = smtp
+        .send(&mailbox("grace@example.org"), &large, now())
+        .await
+        .expect_err("an error");
+    assert_eq!(error.verdict, Verdict::Retry { after: None }, "{error}");
+    assert!(error.reason.starts_with("smtp failed on DATA"), "{error}");
+}
+
+#[tokio::test]
+async fn answers_at_every_step() {
+    let settings = Verdict::Permanent {
+        blame: Blame::Settings,
+    };
+    let message = Verdict::Permanent {
+        blame: Blame::Message,
+    };
+    let retry = Verdict::Retry { after: None };
+    for (at, answer, verdict) in [
+        ("GREETING", "554 no service here", settings),
+        ("GREETING", "421 too many connections", retry),
+        ("EHLO", "550 go away", settings),
+        ("MAIL", "550 not from there", settings),
+        ("MAIL", "451 not now", retry),
+        ("RCPT", "550 nobody", message),
+        ("DATA", "554 no valid recipients", message),
+        ("DATA", "451 not now", retry),
+        ("END", "554 looks like spam", message),
+        ("END", "421 shutting down", retry),
+        ("END", "what?", Verdict::Uncertain),
+    ] {
+        let server = Server::start(failing(at, Fault::Say(answer))).await;
+        let error = send(&server.smtp()).await.expect_err("an error");
+        assert_eq!(error.verdict, verdict, "{at} {answer}: {error}");
+        assert_eq!(
+            error.answer.as_deref(),
+            answer.get(4..).filter(|_| error.status.is_some())
+        );
+    }
+}
+
+/// A server may close a kept connection, or say so, before the next mail: that goes by a new one,
+/// and arrives once.
+#[tokio::test]
+async fn stale_connections_are_replaced() {
+    for fault in [Fault::Close, Fault::Say("421 idle for too long")] {
+        let server = Server::start(failing("LATER", fault)).await;
+        let smtp = server.smtp();
+        for _ in 0..4 {
+            send(&smtp).await.expect("a receipt");
+        }
+        assert_eq!(server.counts(), (4, 4), "{fault:?}");
+    }
+}
