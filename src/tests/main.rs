@@ -7,6 +7,7 @@ mod can_view;
 mod channels;
 mod coalescing;
 mod command_line;
+mod crowds;
 mod doctor;
 mod dry_run;
 mod event_types;

@@ -1,0 +1,128 @@
+//! Events that concern very many people: nobody waits behind them, and everyone hears of them once.
+
+use uuid::Uuid;
+
+use crate::harness::{TestDatabase, World};
+
+/// More than are written at once, and not a whole number of parts.
+const PEOPLE: i32 = 45_001;
+
+struct Stage {
+    db: TestDatabase<'static>,
+    world: World,
+    people: Vec<Uuid>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let db = TestDatabase::new().await;
+        let mut world = db.world().await;
+        let people = world.crowd(PEOPLE).await;
+        Self { db, world, people }
+    }
+
+    /// A document that all may see but every tenth, who is refused it, and the owner, who is also a
+    /// grantee.
+    async fn document(&mut self) -> i64 {
+        let owner = self.people[0];
+        let org = self.world.org("Acme", [owner]).await;
+        let project = self.world.project("Atlas", org).await;
+        let document = self.world.document("Plan.pdf", org, project).await;
+        self.world.grant(project, &self.people).await;
+        self.world
+            .execute(format!(
+                "INSERT INTO permissions (resource_id, user_id, permission)
+                 SELECT '{document}', user_id, 'none' FROM (
+                     SELECT user_id, row_number() OVER (ORDER BY user_id) AS n
+                       FROM project_access_grants WHERE user_id <> '{owner}') AS people
+                  WHERE n % 10 = 0"
+            ))
+            .await;
+        let event = self.world.event("document_uploaded").project(project);
+        event.document(document).await
+    }
+
+    async fn small(&mut self, topic: &str) -> i64 {
+        let pair = [self.people[1], self.people[2]];
+        let thread = self.world.thread(topic, pair).await;
+        self.world.event("chat_message_sent").thread(thread).await
+    }
+}
+
+#[tokio::test]
+async fn others_go_first_and_each_hears_it_once() {
+    let mut stage = Stage::new().await;
+    let large = stage.document().await;
+    let small = stage.small("Two").await;
+    let report = stage.db.run().await;
+    let expected = u64::try_from(PEOPLE - (PEOPLE - 1) / 10).expect("many");
+    assert_eq!((report.events, report.batches), (2, 2));
+    assert_eq!(report.notifications, expected + 2);
+    assert_eq!(report.emails, expected);
+    assert_eq!(report.suppressed, 4_500, "those who may not view it");
+    for table in ["notifications", "pending_emails"] {
+        let told = format!(
+            "SELECT count(*) || ' ' || count(DISTINCT user_id) FROM {table} WHERE event_id = {large}"
+        );
+        assert_eq!(
+            stage.db.text(&told).await,
+            format!("{expected} {expected}"),
+            "{table}"
+        );
+    }
+    let order = format!(
+        "SELECT max(id) FILTER (WHERE event_id = {small}) < min(id) FILTER (WHERE event_id = {large})
+           FROM notifications"
+    );
+    assert_eq!(
+        stage.db.text(&order).await,
+        "true",
+        "the large one came last"
+    );
+
+    // A retry of what is done tells nobody again, whatever part he is in.
+    stage
+        .db
+        .execute("UPDATE notification_processing SET processing_status = 'pending'")
+        .await;
+    let again = stage.db.run().await;
+    assert_eq!((again.events, again.notifications, again.emails), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn a_limit_is_kept_and_leaves_nothing_in_hand() {
+    let mut stage = Stage::new().await;
+    stage.document().await;
+    stage.small("Two").await;
+    stage.small("And two").await;
+    let mut settings = stage.db.settings();
+    settings.limit = Some(2);
+    let report = stage.db.run_with(&settings).await;
+    assert_eq!(report.events, 2);
+    let statuses = stage.db.statuses().await;
+    assert_eq!(statuses.get("processing"), None, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_thread_of_very_many() {
+    let mut stage = Stage::new().await;
+    let people = stage.people.clone();
+    let town = stage.world.thread("Town", &people).await;
+    stage.world.event("chat_message_sent").thread(town).await;
+    let sender = people[7];
+    stage
+        .world
+        .event("chat_message_sent")
+        .thread(town)
+        .actor(sender)
+        .await;
+    let report = stage.db.run().await;
+    let everyone = u64::try_from(PEOPLE).expect("many");
+    assert_eq!(report.notifications, everyone);
+    assert_eq!(report.merged, everyone - 1, "but the sender of the second");
+    let counts = stage
+        .db
+        .texts("SELECT coalesce_count || ': ' || count(*) FROM notifications GROUP BY coalesce_count ORDER BY 1")
+        .await;
+    assert_eq!(counts, ["1: 1".to_owned(), format!("2: {}", everyone - 1)]);
+}
