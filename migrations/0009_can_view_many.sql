@@ -15,8 +15,12 @@ BEGIN
     EXECUTE format($function$
 CREATE FUNCTION %s.can_view_many(p_user_ids uuid[], p_resource_ids uuid[])
 RETURNS TABLE (user_id uuid, resource_id uuid)
--- Planned anew each time: a plan for few pairs is a bad one for many.
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $body$
+-- Planned anew each time: a plan for few pairs is a bad one for many. The other settings are those of
+-- the statement around it; said here, they end with the function where it changes them.
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_custom_plan
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off
+AS $body$
 #variable_conflict use_column
 BEGIN
     IF EXISTS (
@@ -29,14 +33,17 @@ BEGIN
         -- are, would read whole tables instead. Of a project that is open to very many, only the part
         -- that is asked for is read.
         WITH asked AS MATERIALIZED (
-            SELECT (SELECT id FROM unnest(p_user_ids) AS id ORDER BY id LIMIT 1) AS first,
-                   (SELECT id FROM unnest(p_user_ids) AS id ORDER BY id DESC LIMIT 1) AS last
+            SELECT (SELECT id FROM unnest(p_user_ids) AS id WHERE id IS NOT NULL ORDER BY id LIMIT 1) AS first,
+                   (SELECT id FROM unnest(p_user_ids) AS id WHERE id IS NOT NULL ORDER BY id DESC LIMIT 1) AS last
         ),
         document AS MATERIALIZED (
             SELECT r.id, r.org_id, r.project_id
               FROM (SELECT DISTINCT unnest(p_resource_ids)) AS wanted (id)
              CROSS JOIN LATERAL (
                    SELECT * FROM resources WHERE resources.id = wanted.id OFFSET 0) AS r
+             -- One row that the planner takes for a hundred: of few documents come very many pairs,
+             -- which are to be joined by hash and not in a nested loop.
+             CROSS JOIN jsonb_array_elements('[0]') AS many
         ),
         entitled AS MATERIALIZED (
             SELECT document.id AS resource_id, m.user_id
@@ -69,6 +76,9 @@ BEGIN
           LEFT JOIN entitled USING (user_id, resource_id)
          WHERE coalesce(own.allowed, entitled.user_id IS NOT NULL);
     ELSE
+        -- What the application's rule is planned with elsewhere.
+        PERFORM set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),
+                set_config('enable_mergejoin', 'on', true);
         RETURN QUERY
         SELECT pair.user_id, pair.resource_id
           FROM unnest(p_user_ids, p_resource_ids) AS pair (user_id, resource_id)

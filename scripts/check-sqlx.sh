@@ -19,7 +19,7 @@ copy_sources() {
   local entry
   rm -rf "$COPY"
   mkdir -p "$COPY" "$FRESH"
-  for entry in *; do
+  for entry in * .env.example; do
     if [[ ! $entry -ef $TARGET ]]; then cp -R "$entry" "$COPY/"; fi
   done
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use notify_fan_out::db::{Access, Database, Joins, Session};
+use notify_fan_out::db::{Access, Database, Session};
 use notify_fan_out::handlers::EventType;
 use secrecy::SecretString;
 use sqlx::PgConnection;
@@ -20,7 +20,7 @@ impl Claimer {
     /// Claims the events that are due, which have to be so many, and takes it back: they stay where
     /// they were. The time is that of the statement, planning included, in milliseconds.
     pub(crate) async fn time(&mut self, due: u32) -> anyhow::Result<f64> {
-        let mut transaction = self.0.begin_indexed(Access::ReadWrite, Joins::Any).await?;
+        let mut transaction = self.0.begin_indexed(Access::ReadWrite).await?;
         let started = Instant::now();
         let claimed = statement(&mut transaction, due).await?;
         let time = started.elapsed().as_secs_f64() * 1e3;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::types::chrono::{DateTime, Utc};
@@ -65,6 +64,12 @@ struct Part {
 pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<[Section; 2]> {
     let seconds = lab.options.soak_seconds();
     let rate = lab.options.rate;
+    let kept =
+        "SELECT count(*) FROM pg_settings WHERE name = 'track_commit_timestamp' AND setting = 'on'";
+    anyhow::ensure!(
+        lab.count(kept).await? == 1,
+        "the server needs track_commit_timestamp = on: a latency ends with the commit"
+    );
     eprintln!("soaking for {seconds:.0} s …");
     lab.restore().await?;
     lab.sql("TRUNCATE domain_events RESTART IDENTITY CASCADE")
@@ -144,8 +149,7 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<[Section; 2]> {
         .bind(start)
         .bind(part_length.as_secs_f64())
         .fetch_all(&mut lab.db)
-        .await
-        .context("the server needs track_commit_timestamp = on")?;
+        .await?;
     let sections = [
         pace_section(&parts, &pace, part_length, rate),
         growth_section(&parts, part_length),

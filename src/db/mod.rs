@@ -29,16 +29,6 @@ pub enum Access {
     ReadOnly,
 }
 
-/// How the rows of a batch are joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joins {
-    /// As the planner sees fit.
-    Any,
-    /// By hash: of a few plans become very many people, which no statistics tell, and a nested loop
-    /// over them would be quadratic. What is looked up in a table has to be LATERAL, or by array.
-    Hashed,
-}
-
 /// Where the database is and how it is spoken to.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -149,20 +139,11 @@ impl Session {
     pub async fn begin_indexed(
         &mut self,
         access: Access,
-        joins: Joins,
     ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
         self.begin_with(
             access,
-            match joins {
-                Joins::Any => {
-                    "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-                     SET LOCAL enable_mergejoin = off"
-                }
-                Joins::Hashed => {
-                    "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-                     SET LOCAL enable_mergejoin = off; SET LOCAL enable_nestloop = off"
-                }
-            },
+            "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+             SET LOCAL enable_mergejoin = off",
         )
         .await
     }

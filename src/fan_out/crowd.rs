@@ -8,8 +8,7 @@ use uuid::Uuid;
 use crate::db::Unnamed;
 use crate::domain::plan::{Audience, Plan};
 
-/// An event that tells more people than this is written on its own, when nothing else is due: a
-/// batch of usual events tells fewer.
+/// An event that tells more people than this is written on its own, after others that are due.
 const CROWD: i64 = 10_000;
 
 /// A crowd is written in parts of so many people: what the server has to hold at once does not

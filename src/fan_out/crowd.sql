@@ -1,9 +1,9 @@
 -- Which of these projects, threads and meetings have more than $4 people. The look-up ends there.
-SELECT 'project' AS "kind!", id AS "id!" FROM unnest($1::uuid[]) AS id
- WHERE (SELECT true FROM project_access_grants g WHERE g.project_id = id LIMIT 1 OFFSET $4)
+SELECT 'project' AS "kind!", asked.id AS "id!" FROM unnest($1::uuid[]) AS asked (id)
+ WHERE (SELECT true FROM project_access_grants g WHERE g.project_id = asked.id LIMIT 1 OFFSET $4)
 UNION ALL
-SELECT 'thread', id FROM unnest($2::uuid[]) AS id
- WHERE (SELECT true FROM chat_thread_participants t WHERE t.thread_id = id LIMIT 1 OFFSET $4)
+SELECT 'thread', asked.id FROM unnest($2::uuid[]) AS asked (id)
+ WHERE (SELECT true FROM chat_thread_participants t WHERE t.thread_id = asked.id LIMIT 1 OFFSET $4)
 UNION ALL
-SELECT 'meeting', id FROM unnest($3::uuid[]) AS id
- WHERE (SELECT true FROM meeting_participants m WHERE m.meeting_id = id LIMIT 1 OFFSET $4)
+SELECT 'meeting', asked.id FROM unnest($3::uuid[]) AS asked (id)
+ WHERE (SELECT true FROM meeting_participants m WHERE m.meeting_id = asked.id LIMIT 1 OFFSET $4)

@@ -9,7 +9,7 @@ use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
 use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
 use super::run::RunFailed;
 use super::understand::understand;
-use crate::db::{Access, Database, Joins, Unnamed};
+use crate::db::{Access, Database, Unnamed};
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, InApp, Plan};
 use crate::handlers::{EventType, Wanted};
@@ -105,9 +105,7 @@ pub async fn explain(
     user: Option<Uuid>,
 ) -> Result<Option<Explanation>, RunFailed> {
     let mut session = database.connect().await?;
-    let mut transaction = session
-        .begin_indexed(Access::ReadOnly, Joins::Hashed)
-        .await?;
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let Some(row) = sqlx::query_file!("src/fan_out/explain_event.sql", event_id)
         .fetch_optional(Unnamed(&mut transaction))
         .await?

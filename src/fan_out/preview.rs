@@ -14,7 +14,7 @@ use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::run::RunFailed;
 use super::understand::understand;
 use super::{Settings, handled_types};
-use crate::db::{Access, Database, Fault, Joins, Unnamed, sqlstate};
+use crate::db::{Access, Database, Fault, Unnamed, sqlstate};
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Message, Plan};
 use crate::handlers::{EventType, Handler, Wanted};
@@ -102,9 +102,7 @@ pub async fn preview(
     audit: &mut dyn Audit,
 ) -> Result<FanOutReport, RunFailed> {
     let mut session = database.connect().await?;
-    let mut transaction = session
-        .begin_indexed(Access::ReadOnly, Joins::Hashed)
-        .await?;
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let mut preview = Preview {
         audit,
         report: FanOutReport::default(),

@@ -23,7 +23,6 @@ rescued AS (
     RETURNING np.processing_status
 ),
 handled AS MATERIALIZED (
-    -- BETWEEN keeps the index of what is due out of it: there is more of that.
     SELECT event_id
       FROM notification_processing
      -- BETWEEN keeps the index of what is due out of it: there is more of that.

@@ -18,6 +18,9 @@ WITH plan AS MATERIALIZED (
                meeting_id, scope_project_id, scope_thread_id, in_app, title, body,
                link_url, payload, coalesce_key, email, subject, body_data,
                email_project_id, email_project_name, once_key)
+     -- One row that the planner takes for a hundred: of few plans come very many people, which are to
+     -- be joined by hash and not in a nested loop.
+     CROSS JOIN jsonb_array_elements('[0]') AS many
 ),
 -- UNION, not UNION ALL: a relation of the application may be a view that repeats people. Whether
 -- there is a row is asked with LIMIT 1, and OFFSET 0 keeps a look-up one by key, here and below: the
@@ -100,7 +103,7 @@ viewable AS MATERIALIZED (
                       FROM candidate c
                       JOIN plan p USING (plan_no)
                      WHERE p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
-                       AND c.user_id IS DISTINCT FROM p.actor_id) AS pair) AS pairs
+                       AND c.user_id IS NOT NULL AND c.user_id IS DISTINCT FROM p.actor_id) AS pair) AS pairs
      CROSS JOIN LATERAL can_view_many(pairs.users, pairs.resources) AS seen
      WHERE pairs.users IS NOT NULL
 ),

@@ -10,8 +10,8 @@ use super::Settings;
 use super::claim::{Claim, ClaimedEvent, claim};
 use super::report::FanOutReport;
 use super::rescue::rescue;
-use super::write::{Written, charge, write};
-use crate::db::{Access, Database, Fault, Joins, Session, sqlstate};
+use super::write::{Written, charge, release, write};
+use crate::db::{Access, Database, Fault, Session, sqlstate};
 use crate::domain::backoff;
 
 /// The same batch is written this often where other transactions are in its way, or the connection
@@ -19,6 +19,8 @@ use crate::domain::backoff;
 const WRITE_TRIES: u32 = 4;
 /// Pause before another try where another transaction was in the way.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
+/// So many events to crowds are held back while others are due.
+const MOST_CROWDS: usize = 4;
 /// A server that is silent for this long after its own time limit is gone.
 const SILENCE: Duration = Duration::from_secs(15);
 /// A server that goes away, as for a restart, is waited for this long.
@@ -91,20 +93,38 @@ impl Run<'_> {
         stop: &CancellationToken,
         progress: &mut dyn FnMut(&FanOutReport),
     ) -> Result<(), RunFailed> {
+        let result = self.batches(stop, progress).await;
+        self.release().await;
+        result
+    }
+
+    async fn batches(
+        &mut self,
+        stop: &CancellationToken,
+        progress: &mut dyn FnMut(&FanOutReport),
+    ) -> Result<(), RunFailed> {
         let (started, max_runtime) = (Instant::now(), self.settings.max_runtime);
         let is_over = || stop.is_cancelled() || started.elapsed() >= max_runtime;
         let mut first = true;
         loop {
             let left = self.left();
-            let is_last = left == 0 || is_over();
-            while self.set_aside.front().is_some_and(|crowd| {
-                is_last || crowd.since.elapsed() >= self.settings.stuck_after / 2
-            }) {
-                self.settle_crowd(stop, &is_over, progress).await?;
-            }
-            if is_last {
+            if left == 0 || is_over() {
+                // One a run at least, or they would wait for as long as there is other work.
+                let mut again = !stop.is_cancelled();
+                while again {
+                    again = self.settle_crowd(stop, &is_over, progress).await? && !is_over();
+                }
                 self.report.stopped_early = true;
                 return Ok(());
+            }
+            if self.set_aside.len() > MOST_CROWDS
+                || self
+                    .set_aside
+                    .front()
+                    .is_some_and(|crowd| crowd.since.elapsed() >= self.settings.stuck_after / 2)
+            {
+                self.settle_crowd(stop, &is_over, progress).await?;
+                continue;
             }
             let claim = match self.claim(first, left).await {
                 Ok(claim) => claim,
@@ -146,6 +166,24 @@ impl Run<'_> {
         Ok(true)
     }
 
+    /// Gives back what was set aside and is still in hand.
+    async fn release(&mut self) {
+        let (ids, tokens): (Vec<i64>, Vec<i64>) = self
+            .set_aside
+            .drain(..)
+            .map(|crowd| (crowd.event.event_id, crowd.token))
+            .unzip();
+        if let (false, Some(session)) = (ids.is_empty(), &mut self.session)
+            && let Err(error) = within(self.settings, release(session, &ids, &tokens)).await
+        {
+            tracing::warn!(
+                events = ids.len(),
+                sqlstate = sqlstate(&error),
+                "could not be given back; left to the rescue"
+            );
+        }
+    }
+
     /// How many events the run may still take.
     fn left(&self) -> u64 {
         let done = self.report.events
@@ -170,7 +208,7 @@ impl Run<'_> {
         let oldest = at_most.min(batch);
         let companions = (at_most - oldest).min(batch);
         let (rescued, claim) = within(settings, async {
-            let mut transaction = session.begin_indexed(Access::ReadWrite, Joins::Any).await?;
+            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
             let rescued = if first {
                 Some(rescue(&mut transaction, settings).await?)
             } else {
@@ -244,7 +282,7 @@ impl Run<'_> {
                     self.set_aside.extend(crowds.map(|event| Crowd {
                         token,
                         event,
-                        since: Instant::now(),
+                        since: started,
                     }));
                     continue;
                 }
@@ -297,7 +335,7 @@ impl Run<'_> {
                 self.session = Some(self.database.connect().await?);
                 continue;
             };
-            let error = match within(self.settings, write(session, token, part)).await {
+            let error = match write(session, self.settings, token, part).await {
                 Ok(Written { report, set_aside }) => {
                     self.add(report);
                     return Ok(set_aside);
@@ -455,9 +493,9 @@ impl Refusal {
     }
 }
 
-/// Work on the connection, given up where the server has fallen silent: it ends each statement by
-/// itself before this.
-async fn within<T>(
+/// Work of a few statements on the connection, given up where the server has fallen silent: it ends
+/// each of them by itself before this.
+pub(super) async fn within<T>(
     settings: &Settings,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {

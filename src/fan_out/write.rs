@@ -3,13 +3,15 @@
 use serde::Serialize;
 use sqlx::types::Json;
 
+use super::Settings;
 use super::claim::ClaimedEvent;
 use super::crowd::{self, Crowds};
 use super::gather::gather;
 use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
-use crate::db::{Access, Joins, Session, Unnamed};
+use super::run::within;
+use crate::db::{Access, Session, Unnamed};
 use crate::domain::plan::{InApp, Plan};
 use crate::handlers::{Names, Wanted};
 
@@ -64,13 +66,12 @@ pub(super) struct Written {
 /// that ask for it, and found like any other.
 pub(super) async fn write(
     session: &mut Session,
+    settings: &Settings,
     token: i64,
     events: &[ClaimedEvent],
 ) -> Result<Written, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
-    let mut transaction = session
-        .begin_indexed(Access::ReadWrite, Joins::Hashed)
-        .await?;
+    let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
         .fetch_all(Unnamed(&mut transaction))
         .await?;
@@ -93,14 +94,16 @@ pub(super) async fn write(
     let names = if wanted == Wanted::default() {
         Names::default()
     } else {
-        look_up(&mut transaction, &wanted).await?
+        within(settings, look_up(&mut transaction, &wanted)).await?
     };
     let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
     let (mut set_aside, mut cuts) = (Vec::new(), Vec::new());
     if events.len() == 1 {
-        cuts = crowd::cuts(&mut transaction, plans.iter().map(|(_, plan)| plan)).await?;
+        let plans = plans.iter().map(|(_, plan)| plan);
+        cuts = within(settings, crowd::cuts(&mut transaction, plans)).await?;
     } else {
-        let crowds = Crowds::among(&mut transaction, plans.iter().map(|(_, plan)| plan)).await?;
+        let all = plans.iter().map(|(_, plan)| plan);
+        let crowds = within(settings, Crowds::among(&mut transaction, all)).await?;
         let told = plans.iter().filter(|(_, plan)| crowds.hear(plan));
         set_aside = told.map(|(event, _)| event.event_id).collect();
         set_aside.dedup();
@@ -124,26 +127,26 @@ pub(super) async fn write(
             Some(_) => (&[][..], &[][..]),
             None => (&open[..], &invalid[..]),
         };
-        let written: Each = bind_plans(sqlx::query_as(WRITE_EACH), &each, part)
+        let write_each = bind_plans(sqlx::query_as(WRITE_EACH), &each, part)
             .bind(settled)
-            .bind(Json(failed))
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
+            .bind(Json(failed));
+        let written: Each =
+            within(settings, write_each.fetch_one(Unnamed(&mut transaction))).await?;
         debug_assert_eq!(written.settled.unsigned_abs(), settled.len() as u64);
         report.notifications += written.notifications.unsigned_abs();
         report.emails += written.emails.unsigned_abs();
         report.suppressed += written.suppressed.unsigned_abs();
         if !coalesced.is_empty() {
-            let merging: Coalesced = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part)
-                .fetch_one(Unnamed(&mut transaction))
-                .await?;
+            let merge = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part);
+            let merging: Coalesced =
+                within(settings, merge.fetch_one(Unnamed(&mut transaction))).await?;
             report.notifications += merging.notifications.unsigned_abs();
             report.merged += (merging.delivered - merging.notifications).unsigned_abs();
             report.suppressed += merging.suppressed.unsigned_abs();
         }
         after = until;
     }
-    transaction.commit().await?;
+    within(settings, transaction.commit()).await?;
 
     // Those of an earlier try whose answer was lost are told of as well: they are settled.
     let settled = held
@@ -178,6 +181,19 @@ pub(super) async fn charge(
     .await?;
     transaction.commit().await?;
     Ok(charged.rows_affected() == 1)
+}
+
+/// Gives events back that were claimed and not touched. Those whose claim is no longer ours stay.
+pub(super) async fn release(
+    session: &mut Session,
+    event_ids: &[i64],
+    tokens: &[i64],
+) -> Result<(), sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadWrite).await?;
+    sqlx::query_file!("src/fan_out/release.sql", event_ids, tokens)
+        .execute(Unnamed(&mut transaction))
+        .await?;
+    transaction.commit().await
 }
 
 /// Coalescing plans, those of the same key in one as far as may be.
