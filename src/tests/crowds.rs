@@ -1,5 +1,7 @@
 //! Events that concern very many people: nobody waits behind them, and everyone hears of them once.
 
+use notify_fan_out::fan_out::run;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::harness::{TestDatabase, World};
@@ -125,4 +127,28 @@ async fn a_thread_of_very_many() {
         .texts("SELECT coalesce_count || ': ' || count(*) FROM notifications GROUP BY coalesce_count ORDER BY 1")
         .await;
     assert_eq!(counts, ["1: 1".to_owned(), format!("2: {}", everyone - 1)]);
+}
+
+/// Told to stop with a crowd in hand, a run gives it back as if it had never had it.
+#[tokio::test]
+async fn what_there_is_no_time_for_is_given_back() {
+    let mut stage = Stage::new().await;
+    let large = stage.document().await;
+    stage.small("Two").await;
+    let stop = CancellationToken::new();
+    let (report, result) = run(
+        &stage.db.database(),
+        &stage.db.settings(),
+        &stop,
+        &mut |_| stop.cancel(),
+    )
+    .await;
+    result.expect("a run that was stopped");
+    assert_eq!((report.events, report.stopped_early), (1, true));
+    let row = format!(
+        "SELECT concat_ws(' ', processing_status, retry_count, claimed_at, claim_token)
+           FROM notification_processing WHERE event_id = {large}"
+    );
+    assert_eq!(stage.db.text(&row).await, "pending 0");
+    assert_eq!(stage.db.run().await.events, 1);
 }
