@@ -12,6 +12,7 @@ mod gather;
 mod names;
 mod outcome;
 mod preview;
+mod refusal;
 mod report;
 mod rescue;
 mod resolve;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::claim::{Claim, ClaimedEvent, claim};
+use super::refusal::Refusal;
 use super::report::FanOutReport;
 use super::rescue::rescue;
 use super::write::{Written, charge, release, write};
@@ -454,42 +455,6 @@ impl Run<'_> {
         report.retried += part.retried;
         report.lost_claims += part.lost_claims;
         report.latencies.extend(part.latencies);
-    }
-}
-
-/// How an event that the database would not take is settled.
-struct Refusal {
-    is_retried: bool,
-    for_log: String,
-    for_table: String,
-}
-
-impl Refusal {
-    fn of(error: &sqlx::Error, attempt: u32, max_attempts: u32) -> Self {
-        let code = sqlstate(error);
-        let permanent = match Fault::of(error) {
-            Fault::Refused => true,
-            Fault::Contended => code.as_ref().is_some_and(|code| code.starts_with("23")),
-            Fault::Unreachable | Fault::Blocked | Fault::Other => false,
-        };
-        let spent = attempt >= max_attempts;
-        let code = code.map_or_else(
-            || "no SQLSTATE".to_owned(),
-            |code| format!("SQLSTATE {code}"),
-        );
-        let for_log = if spent && !permanent {
-            format!("out of attempts: database refused: {code}")
-        } else {
-            format!("database refused: {code}")
-        };
-        let message = error
-            .as_database_error()
-            .map_or_else(|| error.to_string(), |error| error.message().to_owned());
-        Self {
-            is_retried: !permanent && !spent,
-            for_table: format!("{for_log}: {message}"),
-            for_log,
-        }
     }
 }
 
