@@ -118,14 +118,33 @@ BEGIN
             ('notifications', 'UPDATE (title, body, link_url, payload, coalesce_count, updated_at)', 'runs'),
             ('pending_emails', 'SELECT', 'reads'),
             ('pending_emails', 'INSERT (user_id, event_id, event_type, delivery_type, project_id, project_name,
-                subject, body_data)', 'runs'),
+                subject, body_data, has_notification)', 'runs'),
+            ('pending_emails', 'UPDATE (status, processed_at, delivery_id, status_reason)', 'runs'),
             ('notification_once', 'SELECT', 'reads'),
             ('notification_once', 'INSERT (user_id, once_key, event_id)', 'runs'),
             ('notification_pruned', 'SELECT', 'reads'),
+            -- Its settings hold secrets: who only reads has no use for them.
+            ('notification_endpoints', 'SELECT (id, name, scope, scope_id, channel, target, event_types, enabled,
+                disabled_reason, disabled_at, created_at, updated_at)', 'reads'),
+            ('notification_endpoints', 'SELECT (settings)', 'runs'),
+            ('notification_endpoints', 'UPDATE (enabled, disabled_reason, disabled_at, updated_at)', 'runs'),
+            ('notification_deliveries', 'SELECT', 'reads'),
+            ('notification_deliveries', 'INSERT', 'runs'),
+            ('notification_deliveries', 'UPDATE', 'runs'),
+            ('notification_delivery_attempts', 'SELECT', 'reads'),
+            ('notification_delivery_attempts', 'INSERT', 'runs'),
+            ('notification_delivery_targets', 'SELECT', 'reads'),
+            ('notification_delivery_targets', 'INSERT', 'runs'),
+            ('notification_delivery_targets', 'UPDATE', 'runs'),
+            ('notification_delivery_guards', 'SELECT', 'reads'),
+            ('notification_delivery_guards', 'INSERT', 'runs'),
+            ('notification_delivery_guards', 'UPDATE', 'runs'),
             -- To delete a mail it is locked first, which takes the right to update it.
             ('pending_emails', 'UPDATE (processed_at)', 'prunes'),
             ('pending_emails', 'DELETE', 'prunes'),
             ('notifications', 'DELETE', 'prunes'),
+            ('notification_deliveries', 'DELETE', 'prunes'),
+            ('notification_delivery_guards', 'DELETE', 'prunes'),
             ('notification_processing', 'DELETE', 'prunes'),
             ('notification_pruned', 'INSERT (event_ids, completed_at)', 'prunes'),
             ('notification_pruned', 'UPDATE (completed_at, pruned_at)', 'prunes'),
@@ -154,7 +173,9 @@ BEGIN
         -- Where row level security is on, a right alone shows no row.
         may_write := NOT reads_only AND (
             needed.name IN ('notification_processing', 'notifications', 'pending_emails', 'notification_once',
-                'notification_pruned')
+                'notification_pruned', 'notification_endpoints', 'notification_deliveries',
+                'notification_delivery_attempts', 'notification_delivery_targets',
+                'notification_delivery_guards')
             OR needed.name = 'domain_events' AND prune = 'events'
             OR needed.name = 'user_notification_preferences' AND unsubscribes);
         IF NOT is_bypassing AND (SELECT relrowsecurity FROM pg_class WHERE oid = relation)
@@ -173,8 +194,17 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- What a person may have, and need not.
+    FOR needed IN
+        SELECT attname AS name FROM pg_attribute
+         WHERE attrelid = 'profiles'::regclass AND attname IN ('time_zone', 'phone') AND NOT attisdropped
+    LOOP
+        EXECUTE format('GRANT SELECT (%I) ON profiles TO %I', needed.name, job);
+    END LOOP;
+
     IF NOT reads_only THEN
-        EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', 'notification_claim_token_seq'::regclass, job);
+        EXECUTE format('GRANT USAGE ON SEQUENCE %s, %s TO %I', 'notification_claim_token_seq'::regclass,
+            'notification_lease_token_seq'::regclass, job);
         -- Behind bigserial there is a sequence with rights of its own; behind an identity column
         -- there is one that asks for none.
         FOR sequence IN

@@ -2,6 +2,8 @@
 
 use url::Url;
 
+pub use crate::domain::announcement::{Field, Severity};
+
 /// A message to a room, in plain text: whatever the chat would take for markup is shown as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChatMessage {
@@ -19,15 +21,6 @@ pub struct ChatMessage {
     pub footer: Option<String>,
 }
 
-/// A particular.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
-    /// What it is.
-    pub name: String,
-    /// What it says.
-    pub value: String,
-}
-
 /// Somewhere to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -37,23 +30,16 @@ pub struct Link {
     pub url: Url,
 }
 
-/// How much a message matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Severity {
-    /// Good to know.
-    #[default]
-    Info,
-    /// Something went well.
-    Success,
-    /// Someone should look at it.
-    Warning,
-    /// Someone has to look at it now.
-    Critical,
+/// How a severity looks.
+pub(super) trait Look {
+    /// A sign before the title, where it needs one.
+    fn sign(self) -> &'static str;
+    /// A colour: red, green, blue.
+    fn colour(self) -> u32;
 }
 
-impl Severity {
-    /// A sign before the title, where it needs one.
-    pub(super) fn sign(self) -> &'static str {
+impl Look for Severity {
+    fn sign(self) -> &'static str {
         match self {
             Self::Info => "",
             Self::Success => "✅ ",
@@ -62,8 +48,7 @@ impl Severity {
         }
     }
 
-    /// A colour: red, green, blue.
-    pub(super) fn colour(self) -> u32 {
+    fn colour(self) -> u32 {
         match self {
             Self::Info => 0x3b_82f6,
             Self::Success => 0x16_a34a,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Channel;
-use super::chat::{ChatMessage, Field};
+use super::chat::{ChatMessage, Field, Look};
 use super::exchange::{Exchange, gone_at};
 use super::kind::Transport;
 use super::limits::{cut, cut_escaped, length, lines};

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Channel;
-use super::chat::{ChatMessage, Field, Link};
+use super::chat::{ChatMessage, Field, Link, Look};
 use super::exchange::{Exchange, gone_at};
 use super::kind::Transport;
 use super::limits::{cut, cut_escaped, length, lines};

@@ -71,6 +71,16 @@ const INDEXES: &[Index] = &[
         name: "pending_emails_waiting_idx",
         definition: "INDEX CONCURRENTLY {name} ON pending_emails (delivery_type, created_at) WHERE status = 'pending'",
     },
+    // What waits for a person's next digest.
+    Index {
+        name: "pending_emails_digest_idx",
+        definition: "INDEX CONCURRENTLY {name} ON pending_emails (user_id) WHERE status = 'pending' AND delivery_type = 'aggregated'",
+    },
+    // The mails that a delivery carries.
+    Index {
+        name: "pending_emails_delivery_idx",
+        definition: "INDEX CONCURRENTLY {name} ON pending_emails (delivery_id) WHERE delivery_id IS NOT NULL",
+    },
     // One unread notification per reader and key: what later events are merged into.
     Index {
         name: "notifications_coalesce_key",

@@ -1,7 +1,9 @@
 //! Types and pure functions that know nothing of SQL, HTTP or the clock.
 
+pub mod announcement;
 pub mod backoff;
 pub mod base_url;
+pub mod channel;
 pub mod event;
 pub mod payload;
 pub mod plan;

@@ -11,9 +11,10 @@
 ),
 queued AS (
     INSERT INTO pending_emails
-        (user_id, event_id, event_type, delivery_type, project_id, project_name, subject, body_data)
-    SELECT d.user_id, d.event_id, p.event_type, d.email,
-           p.email_project_id, p.email_project_name, p.subject, p.body_data
+        (user_id, event_id, event_type, delivery_type, project_id, project_name, subject, body_data,
+         has_notification)
+    SELECT d.user_id, d.event_id, p.event_type, d.email, p.email_project_id, p.email_project_name,
+           p.subject, p.body_data, d.in_app = 'deliver'
       FROM decision d
       JOIN plan p USING (plan_no)
      WHERE d.email IN ('immediate', 'aggregated')
