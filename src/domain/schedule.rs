@@ -1,0 +1,111 @@
+//! When a message that was not taken is tried again.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Longest list of delays.
+const MOST: usize = 50;
+/// Longest delay, and the longest that a target may ask for.
+pub const LONGEST: Duration = Duration::from_hours(24);
+/// A delay differs by up to this share of it, either way.
+const JITTER: f64 = 0.1;
+
+/// The delays before the second, third … attempt. When they are spent, so is the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule(Vec<Duration>);
+
+/// A text that is no [`Schedule`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 50 times such as 5m, 30m, 2h, each from 1s to 24h")]
+pub struct InvalidSchedule;
+
+impl Schedule {
+    /// For mails and text messages: 5 retries within 38 h 35 min.
+    #[must_use]
+    pub fn patient() -> Self {
+        Self([5, 30, 120, 720, 1_440].map(Duration::from_mins).into())
+    }
+
+    /// For chats and webhooks, which mostly come back at once: the same after a fast start.
+    #[must_use]
+    pub fn eager() -> Self {
+        let start = [5, 10, 20, 40, 80].map(Duration::from_secs);
+        let delays = start.into_iter().chain(Self::patient().0);
+        Self(delays.collect())
+    }
+
+    /// The delay after `attempts` have failed (at least 1); `None` when no attempt is left. `jitter`,
+    /// drawn by the caller from 0.0 ..= 1.0, moves it by up to a tenth, so that what failed together
+    /// does not return together.
+    #[must_use]
+    pub fn delay(&self, attempts: u32, jitter: f64) -> Option<Duration> {
+        let place = usize::try_from(attempts.max(1) - 1).ok()?;
+        let share = 1.0 + JITTER * (2.0 * jitter.clamp(0.0, 1.0) - 1.0);
+        self.0.get(place).map(|delay| delay.mul_f64(share))
+    }
+
+    /// Attempts in all.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        u32::try_from(self.0.len()).map_or(u32::MAX, |retries| retries + 1)
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = InvalidSchedule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
+        let delays = text.split(',').map(|delay| {
+            humantime::parse_duration(delay.trim())
+                .ok()
+                .filter(|delay| (Duration::from_secs(1)..=LONGEST).contains(delay))
+                .ok_or(InvalidSchedule)
+        });
+        let delays: Vec<_> = delays.collect::<Result<_, _>>()?;
+        if delays.len() > MOST {
+            return Err(InvalidSchedule);
+        }
+        Ok(Self(delays))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn told(schedule: &Schedule) -> String {
+        let delays = (1..).map_while(|attempts| schedule.delay(attempts, 0.5));
+        let delays: Vec<_> = delays
+            .map(|delay| humantime::format_duration(delay).to_string())
+            .collect();
+        delays.join(", ")
+    }
+
+    #[test]
+    fn schedules() {
+        insta::assert_snapshot!(told(&Schedule::patient()), @"5m, 30m, 2h, 12h, 1day");
+        insta::assert_snapshot!(told(&Schedule::eager()), @"5s, 10s, 20s, 40s, 1m 20s, 5m, 30m, 2h, 12h, 1day");
+        let own: Schedule = " 1s,90s , 1h 30m".parse().expect("a schedule");
+        insta::assert_snapshot!(told(&own), @"1s, 1m 30s, 1h 30m");
+        assert_eq!(own.attempts(), 4);
+        let long = vec!["1s"; 51].join(",");
+        for bad in ["", "5", "0s", "999ms", "25h", "5m,,1h", "5m;1h", &long] {
+            assert_eq!(bad.parse::<Schedule>(), Err(InvalidSchedule), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn within_a_tenth(attempts in 0_u32..9, jitter in -1.0_f64..2.0) {
+            let schedule = Schedule::patient();
+            match (schedule.delay(attempts, jitter), schedule.delay(attempts, 0.5)) {
+                (Some(delay), Some(plain)) => prop_assert!(
+                    delay >= plain.mul_f64(0.899) && delay <= plain.mul_f64(1.101)
+                ),
+                (None, None) => prop_assert!(attempts >= schedule.attempts()),
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
