@@ -2,7 +2,9 @@
 //! but wrong is refused, by the name of the flag or variable. The value itself is repeated only
 //! where it can't be a secret.
 
+mod endpoints;
 mod mail;
+mod outgoing;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +32,16 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_PREFERENCES_URL",
     "NOTIFY_UNSUBSCRIBE_URL",
     "NOTIFY_UNSUBSCRIBE_KEY",
+    "NOTIFY_SECRET_KEY",
+    "NOTIFY_OUTGOING_ALLOW",
+    "NOTIFY_OUTGOING_PLAIN_HTTP",
+    "NOTIFY_OUTGOING_CA_FILE",
+    "NOTIFICATIONS_SLACK_WEBHOOK_URL",
+    "NOTIFICATIONS_SLACK_ENABLED",
+    "NOTIFICATIONS_DISCORD_WEBHOOK_URL",
+    "NOTIFICATIONS_DISCORD_ENABLED",
+    "NOTIFICATIONS_EMAIL_TO",
+    "NOTIFICATIONS_EMAIL_ENABLED",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];

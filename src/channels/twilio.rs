@@ -23,7 +23,7 @@ use super::outgoing::{Answer, Outgoing, Request};
 use super::phone::PhoneNumber;
 
 /// Longest body, in UTF-16 units.
-const BODY_MAX: usize = 1_600;
+pub const BODY_MAX: usize = 1_600;
 
 /// The way through Twilio. It knows no idempotency key, so an attempt without an answer is
 /// uncertain.

@@ -130,6 +130,13 @@ impl ExtraHeaders {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
+
+    /// Names and values.
+    pub fn expose(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose_secret()))
+    }
 }
 
 impl fmt::Debug for ExtraHeaders {

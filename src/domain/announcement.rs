@@ -6,6 +6,27 @@ use uuid::Uuid;
 
 use super::channel::Kind;
 
+/// The types of events that endpoints hear of, as they are stored.
+pub const OPERATOR_TYPES: [&str; 10] = [
+    "tenant_created",
+    "payment_succeeded",
+    "payment_failed",
+    "node_launched",
+    "node_terminated",
+    "node_health_degraded",
+    "cost_anomaly_detected",
+    "ratelimit_threshold_reached",
+    "margin_alert",
+    "alert_triggered",
+];
+
+/// The type that goes by this name. Dots do for underscores: `tenant.created`.
+#[must_use]
+pub fn operator_type(name: &str) -> Option<&'static str> {
+    let name = name.replace('.', "_");
+    OPERATOR_TYPES.into_iter().find(|known| *known == name)
+}
+
 /// A message to the outside and which endpoints hear it. Those are rows of `notification_endpoints`
 /// and the routes of the environment; the database picks them.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,5 +109,20 @@ impl Guard {
             Self::Day(key) => format!("day:{key}"),
             Self::Content(key) => format!("content:{key}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_dotted_names() {
+        for known in OPERATOR_TYPES {
+            assert_eq!(operator_type(known), Some(known));
+            assert_eq!(operator_type(&known.replacen('_', ".", 1)), Some(known));
+        }
+        assert_eq!(operator_type("tenant-created"), None);
+        assert_eq!(operator_type("*"), None);
     }
 }

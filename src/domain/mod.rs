@@ -8,4 +8,5 @@ pub mod event;
 pub mod payload;
 pub mod plan;
 pub mod schedule;
+pub mod secret_keys;
 pub mod text;

@@ -9,7 +9,7 @@ mod token;
 use uuid::Uuid;
 
 pub use apply::{Outcome, apply};
-pub use keys::{InvalidKeys, Keys};
+pub use keys::Keys;
 pub use token::InvalidToken;
 
 use crate::domain::base_url::BaseUrl;

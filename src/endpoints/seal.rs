@@ -1,0 +1,248 @@
+//! Settings at rest: encrypted where there is a key, plain where there is none.
+//!
+//! XChaCha20-Poly1305 with a random nonce for each sealing, and the endpoint's identifier as
+//! associated data: what was sealed for one endpoint can't be put into another's row.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use rand::CryptoRng;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use uuid::Uuid;
+
+use crate::domain::secret_keys::SecretKeys;
+
+/// What encrypted settings begin with, of any version; plain ones are JSON and don't.
+const SEALED: &str = "enc:";
+/// Then comes the base64 of nonce, ciphertext and tag.
+const VERSION: &str = "enc:v1:";
+const NONCE_SIZE: usize = 24;
+
+/// Encrypts settings with the first of its keys, and decrypts with any. Without keys settings stay
+/// as they are.
+#[derive(Debug, Default)]
+pub struct Seal(Option<SecretKeys>);
+
+/// Settings that can be read, and how they were kept.
+#[derive(Debug)]
+pub struct Opened {
+    /// The settings, as JSON.
+    pub settings: SecretString,
+    /// How they were kept.
+    pub kept: Kept,
+}
+
+/// How settings were kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// As they are.
+    Plain,
+    /// Encrypted with the key that is used for new ones.
+    Sealed,
+    /// Encrypted with a key that is about to be replaced.
+    SealedBefore,
+}
+
+/// Why settings can't be read. It repeats nothing of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CannotOpen {
+    /// They are encrypted, and there is no key.
+    #[error("its settings are encrypted, and NOTIFY_SECRET_KEY is not set")]
+    NoKey,
+    /// No key fits, or something was changed.
+    #[error(
+        "its settings can't be decrypted: none of the keys of NOTIFY_SECRET_KEY is the one that they \
+         were encrypted with, or they were tampered with"
+    )]
+    WrongKey,
+    /// Encrypted in a way that this program does not know.
+    #[error(
+        "its settings are encrypted in a form that is not known here; is this program too old?"
+    )]
+    UnknownForm,
+}
+
+impl Seal {
+    /// With keys.
+    #[must_use]
+    pub fn new(keys: SecretKeys) -> Self {
+        Self(Some(keys))
+    }
+
+    /// Whether there is a key.
+    #[must_use]
+    pub fn encrypts(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The settings of an endpoint as they are to be stored.
+    pub fn close(&self, endpoint: Uuid, settings: &str, random: &mut impl CryptoRng) -> String {
+        let Some(cipher) = self.ciphers().next() else {
+            return settings.to_owned();
+        };
+        let mut nonce = [0; NONCE_SIZE];
+        random.fill_bytes(&mut nonce);
+        let payload = Payload {
+            msg: settings.as_bytes(),
+            aad: endpoint.as_bytes(),
+        };
+        let sealed = cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .unwrap_or_else(|_| unreachable!("settings are shorter than 256 GB"));
+        format!(
+            "{VERSION}{}",
+            STANDARD.encode([&nonce[..], &sealed].concat())
+        )
+    }
+
+    /// Reads the settings of an endpoint.
+    pub fn open(&self, endpoint: Uuid, stored: &str) -> Result<Opened, CannotOpen> {
+        if !stored.starts_with(SEALED) {
+            return Ok(Opened {
+                settings: stored.into(),
+                kept: Kept::Plain,
+            });
+        }
+        let encoded = stored.strip_prefix(VERSION);
+        let encoded = encoded.ok_or(CannotOpen::UnknownForm)?;
+        if !self.encrypts() {
+            return Err(CannotOpen::NoKey);
+        }
+        let sealed = STANDARD.decode(encoded).map_err(|_| CannotOpen::WrongKey)?;
+        let (nonce, sealed) = sealed
+            .split_first_chunk::<NONCE_SIZE>()
+            .ok_or(CannotOpen::WrongKey)?;
+        let payload = || Payload {
+            msg: sealed,
+            aad: endpoint.as_bytes(),
+        };
+        let opened = self.ciphers().enumerate().find_map(|(place, cipher)| {
+            let bytes = cipher.decrypt(&XNonce::from(*nonce), payload()).ok()?;
+            Some((place, Zeroizing::new(bytes)))
+        });
+        let (place, bytes) = opened.ok_or(CannotOpen::WrongKey)?;
+        let settings = str::from_utf8(&bytes).map_err(|_| CannotOpen::WrongKey)?;
+        Ok(Opened {
+            settings: settings.into(),
+            kept: if place == 0 {
+                Kept::Sealed
+            } else {
+                Kept::SealedBefore
+            },
+        })
+    }
+
+    fn ciphers(&self) -> impl Iterator<Item = XChaCha20Poly1305> {
+        let keys = self.0.iter().flat_map(SecretKeys::iter);
+        keys.filter_map(|key| XChaCha20Poly1305::new_from_slice(key).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+    use secrecy::ExposeSecret as _;
+
+    const OLD: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+    const NEW: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+
+    fn seal(keys: &str) -> Seal {
+        Seal::new(SecretKeys::parse_exact(keys).expect("keys"))
+    }
+
+    fn random() -> StdRng {
+        StdRng::seed_from_u64(7)
+    }
+
+    fn opened(seal: &Seal, id: Uuid, stored: &str) -> Result<(String, Kept), CannotOpen> {
+        let opened = seal.open(id, stored)?;
+        Ok((opened.settings.expose_secret().to_owned(), opened.kept))
+    }
+
+    #[test]
+    fn keys_are_replaced_one_by_one() {
+        let (id, settings) = (Uuid::from_u128(7), r#"{"number":"+4915112345678"}"#);
+        let before = seal(OLD).close(id, settings, &mut random());
+        assert!(
+            before.starts_with("enc:v1:") && !before.contains("1234"),
+            "{before}"
+        );
+        let read = |keys: &str| opened(&seal(keys), id, &before);
+        assert_eq!(read(OLD), Ok((settings.to_owned(), Kept::Sealed)));
+        let both = format!("{NEW},{OLD}");
+        assert_eq!(read(&both), Ok((settings.to_owned(), Kept::SealedBefore)));
+        assert_eq!(read(NEW), Err(CannotOpen::WrongKey));
+        assert_eq!(
+            opened(&Seal::default(), id, &before),
+            Err(CannotOpen::NoKey)
+        );
+        let again = seal(&both).close(id, settings, &mut random());
+        assert_eq!(
+            opened(&seal(NEW), id, &again),
+            Ok((settings.to_owned(), Kept::Sealed))
+        );
+        // Another endpoint's row is no place for it.
+        assert_eq!(
+            opened(&seal(OLD), Uuid::nil(), &before),
+            Err(CannotOpen::WrongKey)
+        );
+    }
+
+    #[test]
+    fn without_a_key_settings_stay_plain() {
+        let (id, settings) = (Uuid::from_u128(7), r#"{"url":"https://x"}"#);
+        assert_eq!(Seal::default().close(id, settings, &mut random()), settings);
+        for seal in [Seal::default(), seal(NEW)] {
+            assert_eq!(
+                opened(&seal, id, settings),
+                Ok((settings.to_owned(), Kept::Plain))
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_sealed_text_is_refused() {
+        for (stored, error) in [
+            ("enc:v1:", CannotOpen::WrongKey),
+            ("enc:v1:AAAA", CannotOpen::WrongKey),
+            ("enc:v1:{}", CannotOpen::WrongKey),
+            ("enc:v2:AAAA", CannotOpen::UnknownForm),
+        ] {
+            assert_eq!(
+                opened(&seal(NEW), Uuid::nil(), stored),
+                Err(error),
+                "{stored}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_comes_back(settings in any::<String>(), id: u128, seed: u64) {
+            let id = Uuid::from_u128(id);
+            let mut random = StdRng::seed_from_u64(seed);
+            let once = seal(NEW).close(id, &settings, &mut random);
+            let twice = seal(NEW).close(id, &settings, &mut random);
+            prop_assert_ne!(&once, &twice);
+            prop_assert_eq!(opened(&seal(NEW), id, &once), Ok((settings, Kept::Sealed)));
+        }
+
+        #[test]
+        fn a_changed_bit_is_noticed(settings in "[a-z]{1,40}", at: prop::sample::Index, bit in 0_u32..8) {
+            let id = Uuid::from_u128(7);
+            let sealed = seal(NEW).close(id, &settings, &mut random());
+            let mut bytes = STANDARD.decode(&sealed[VERSION.len()..]).expect("base64");
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            let changed = format!("{VERSION}{}", STANDARD.encode(&bytes));
+            prop_assert_eq!(opened(&seal(NEW), id, &changed), Err(CannotOpen::WrongKey));
+            let cut = format!("{VERSION}{}", STANDARD.encode(&bytes[..at]));
+            prop_assert_eq!(opened(&seal(NEW), id, &cut), Err(CannotOpen::WrongKey));
+        }
+    }
+}
