@@ -2,9 +2,13 @@
 //! but wrong is refused, by the name of the flag or variable. The value itself is repeated only
 //! where it can't be a secret.
 
+mod delivery;
 mod endpoints;
 mod mail;
 mod outgoing;
+mod transports;
+
+pub use delivery::DeliverFlags;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,6 +46,30 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFICATIONS_DISCORD_ENABLED",
     "NOTIFICATIONS_EMAIL_TO",
     "NOTIFICATIONS_EMAIL_ENABLED",
+    "NOTIFY_EMAIL_TRANSPORT",
+    "NOTIFY_SMTP_URL",
+    "NOTIFICATIONS_RESEND_API_KEY",
+    "NOTIFY_SENDGRID_API_KEY",
+    "NOTIFICATIONS_EMAIL_FROM",
+    "NOTIFY_EMAIL_REPLY_TO",
+    "NOTIFY_RESEND_BASE_URL",
+    "NOTIFY_SENDGRID_BASE_URL",
+    "NOTIFY_TWILIO_ACCOUNT_SID",
+    "NOTIFY_TWILIO_AUTH_TOKEN",
+    "NOTIFY_TWILIO_API_KEY_SID",
+    "NOTIFY_TWILIO_API_KEY_SECRET",
+    "NOTIFY_TWILIO_FROM",
+    "NOTIFY_TWILIO_BASE_URL",
+    "NOTIFY_DELIVERY_CONCURRENCY",
+    "NOTIFY_DELIVERY_PER_TARGET",
+    "NOTIFY_DELIVERY_MAX_RUNTIME",
+    "NOTIFY_DELIVERY_DRY_RUN",
+    "NOTIFY_DELIVERY_ALONE",
+    "NOTIFY_DELIVERY_RETRY_SCHEDULE",
+    "NOTIFY_DELIVERY_CHAT_RETRY_SCHEDULE",
+    "NOTIFY_DELIVERY_HOLD_UNCERTAIN",
+    "NOTIFY_DELIVERY_MAX_AGE",
+    "NOTIFY_DIGEST_EVERY",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];

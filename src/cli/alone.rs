@@ -4,10 +4,17 @@ use sqlx::PgConnection;
 
 use crate::db::{Access, Database, Session, Unnamed};
 
-/// Key of the advisory lock; any constant does.
-const LOCK_KEY: i64 = 0x006e_6f74_6966_7902;
+/// What there can be one instance of; the keys of the advisory locks, any constants do.
+#[derive(Debug, Clone, Copy)]
+#[repr(i64)]
+pub(super) enum Job {
+    /// `run`.
+    FanOut = 0x006e_6f74_6966_7902,
+    /// `deliver`.
+    Delivery = 0x006e_6f74_6966_7904,
+}
 
-/// Proof that no other instance that asked to be alone runs on this database.
+/// Proof that no other instance of the job that asked to be alone runs on this database.
 ///
 /// The lock belongs to a transaction on a connection of its own: a pooler in transaction mode
 /// keeps nothing longer. The transaction reads nothing, so it holds back no vacuum; the server
@@ -19,10 +26,13 @@ pub(super) struct Alone {
 
 impl Alone {
     /// `None`: another instance has it.
-    pub(super) async fn acquire(database: &Database) -> Result<Option<Self>, sqlx::Error> {
+    pub(super) async fn acquire(
+        database: &Database,
+        job: Job,
+    ) -> Result<Option<Self>, sqlx::Error> {
         let mut session = database.connect().await?;
         let mut transaction = session.begin(Access::ReadWrite).await?;
-        let acquired = lock(&mut transaction).await?;
+        let acquired = lock(&mut transaction, job as i64).await?;
         if !acquired {
             transaction.rollback().await?;
             return Ok(None);
@@ -33,14 +43,14 @@ impl Alone {
     }
 }
 
-async fn lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn lock(connection: &mut PgConnection, key: i64) -> Result<bool, sqlx::Error> {
     // This transaction is idle by design.
     sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         .execute(&mut *connection)
         .await?;
     sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_xact_lock($1) AS "acquired!""#,
-        LOCK_KEY
+        key
     )
     .fetch_one(Unnamed(connection))
     .await

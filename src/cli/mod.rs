@@ -1,6 +1,7 @@
 //! The commands: one file each. Only here is anything printed.
 
 mod alone;
+mod deliver;
 mod doctor;
 mod exit;
 mod explain;
@@ -37,7 +38,7 @@ Exit codes:
   0  success
   1  failure of any other kind
   2  wrong usage or configuration
-  3  events failed for good in this run
+  3  events failed for good in this run, or messages became dead letters
   4  the database is out of reach
   5  another instance is running, and this one was asked to be alone
   6  the check found something to do (migrate --check, doctor)"
@@ -62,6 +63,8 @@ pub struct Cli {
 enum Command {
     /// Claim what is due, notify, and settle (the default)
     Run(run::Arguments),
+    /// Send what is due: mails, chat messages, webhooks and text messages
+    Deliver(deliver::Arguments),
     /// Tell who hears of an event, who does not, and why
     Explain(explain::Arguments),
     /// Show the backlog, failures, throughput and latency
@@ -94,6 +97,7 @@ pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failu
     }
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(arguments) => run::execute(arguments, source, format).await,
+        Command::Deliver(arguments) => deliver::execute(arguments, source, format).await,
         Command::Explain(arguments) => explain::execute(arguments, source, format).await,
         Command::Status(arguments) => status::execute(arguments, source, format).await,
         Command::Retry(arguments) => retry::execute(arguments, source, format).await,

@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::alone::Alone;
+use super::alone::{Alone, Job};
 use super::{ExitStatus, Failure, database_failure, output, signals};
 use crate::config::{Format, RunFlags, Source};
 use crate::db::Database;
@@ -47,7 +47,7 @@ pub(super) async fn execute(
     }
     let started = Instant::now();
     let guard = if alone {
-        let acquired = Alone::acquire(&database).await;
+        let acquired = Alone::acquire(&database, Job::FanOut).await;
         let Some(guard) = acquired.map_err(|error| database_failure(&database, error))? else {
             return not_alone(format);
         };
@@ -89,7 +89,7 @@ pub(super) async fn execute(
     })
 }
 
-fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
+pub(super) fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
     match format {
         Format::Json => output::json(&serde_json::json!({ "not_alone": true }))?,
         Format::Text => output::text("Another instance is running; nothing was done.")?,
@@ -98,7 +98,7 @@ fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
 }
 
 /// Host, process and a moment that tells apart processes of the same number.
-fn processor_id() -> String {
+pub(super) fn processor_id() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = std::env::var("HOSTNAME")
         .ok()
@@ -113,7 +113,7 @@ pub(super) fn run_failure(database: &Database, failed: RunFailed) -> Failure {
     database_failure(database, error)
 }
 
-fn progress_bar(format: Format) -> ProgressBar {
+pub(super) fn progress_bar(format: Format) -> ProgressBar {
     // The bar would tear the lines of a log that goes to the same terminal: it shows where the
     // log has been turned down.
     if format == Format::Json

@@ -4,6 +4,7 @@
 mod fault;
 pub mod migrate;
 mod online;
+mod patience;
 mod unnamed;
 
 use std::time::Duration;

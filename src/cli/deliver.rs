@@ -1,0 +1,75 @@
+//! `deliver`: the minute job of the second stage. `deliver --dry-run`: what it would send.
+
+mod dry;
+mod summary;
+
+use std::time::Instant;
+
+use clap::Args;
+
+use super::alone::{Alone, Job};
+use super::run::{not_alone, processor_id, progress_bar};
+use super::{ExitStatus, Failure, database_failure, signals};
+use crate::config::{DeliverFlags, Format, Source};
+use crate::delivery::run;
+
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out deliver                  send everything that is due
+  notify-fan-out deliver --dry-run        show what that would be, and send nothing
+  notify-fan-out deliver --limit 10 --concurrency 1
+  notify-fan-out deliver --alone          exit with code 5 if another instance runs
+
+Runs that overlap, on one machine or several, share the work. What is not taken is tried again by
+later runs; what is given up is shown by: notify-fan-out dead-letters list")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    flags: DeliverFlags,
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let flags = &arguments.flags;
+    let settings = source.delivery_settings(flags, processor_id())?;
+    let dry_run = source.delivery_dry_run(flags)?;
+    let alone = source.delivery_alone(flags)?;
+    let post = source.post()?;
+    let database = source.database()?;
+    if dry_run {
+        return dry::execute(&database, &post, &settings, format).await;
+    }
+    let started = Instant::now();
+    let guard = if alone {
+        let acquired = Alone::acquire(&database, Job::Delivery).await;
+        let Some(guard) = acquired.map_err(|error| database_failure(&database, error))? else {
+            return not_alone(format);
+        };
+        Some(guard)
+    } else {
+        None
+    };
+    let stop = signals::stop_on_signal()?;
+    let bar = progress_bar(format);
+    let (report, result) = run(&database, post, &settings, &stop, &mut |report| {
+        bar.set_message(format!("{} delivered", report.delivered));
+        bar.tick();
+    })
+    .await;
+    bar.finish_and_clear();
+    drop(guard);
+    let seconds = started.elapsed().as_secs_f64();
+    let log = source.log_format()?;
+    let printed = summary::print(&report, seconds, result.is_err(), &settings, format, log);
+    // How the run went counts for more than whether anyone heard of it.
+    result.map_err(|error| database_failure(&database, error))?;
+    printed?;
+    Ok(if report.dead + report.uncertain > 0 {
+        ExitStatus::EventsFailed
+    } else {
+        ExitStatus::Success
+    })
+}

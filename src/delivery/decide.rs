@@ -1,0 +1,329 @@
+//! What is done about an attempt, by what came of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::channels::{Blame, Receipt, SendError, Verdict};
+use crate::domain::channel::Kind;
+use crate::domain::schedule::{LONGEST, Schedule};
+
+/// For so long being told to come later costs a message no attempt: it was never processed.
+const PATIENCE: Duration = Duration::from_hours(24);
+/// HTTP's "Too Many Requests".
+const TOO_MANY: u16 = 429;
+
+/// The operator's choices.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// When mails and text messages are tried again.
+    pub patient: Schedule,
+    /// When chats and webhooks are.
+    pub eager: Schedule,
+    /// Channels whose messages wait for a person where it is uncertain whether they arrived. Those of
+    /// the others are sent again.
+    pub held: BTreeSet<Kind>,
+}
+
+impl Rules {
+    /// The schedule of a channel.
+    #[must_use]
+    pub fn schedule(&self, kind: Kind) -> &Schedule {
+        match kind {
+            Kind::Email | Kind::Sms => &self.patient,
+            Kind::Slack | Kind::Discord | Kind::Webhook => &self.eager,
+        }
+    }
+}
+
+/// Where a delivery stands after it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Next {
+    Delivered,
+    Retry {
+        after: Duration,
+        /// Whether the attempt counts.
+        is_charged: bool,
+    },
+    Dead,
+    Cancelled,
+    Uncertain,
+}
+
+impl Next {
+    /// As `notification_deliveries.status` has it.
+    pub(super) fn status(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry { .. } => "pending",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+/// What an attempt says of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lesson {
+    Nothing,
+    /// It could not be reached, or would take nothing.
+    Failed,
+    /// It is no more.
+    Gone,
+}
+
+/// What is to be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Decision {
+    pub(super) next: Next,
+    pub(super) reason: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) lesson: Lesson,
+    /// How long the target is to be left alone.
+    pub(super) pause: Option<Duration>,
+}
+
+impl Decision {
+    /// About one that was not attempted.
+    pub(super) fn without_attempt(next: Next, code: &str, reason: impl Into<String>) -> Self {
+        Self {
+            next,
+            reason: Some(reason.into()),
+            code: Some(code.to_owned()),
+            lesson: Lesson::Nothing,
+            pause: None,
+        }
+    }
+}
+
+/// What has to be known of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempted {
+    pub(super) kind: Kind,
+    /// This one included.
+    pub(super) attempts: u32,
+    /// Since it was queued.
+    pub(super) age: Duration,
+    /// Whether its target is this installation's own way to all recipients, and not one receiver.
+    pub(super) is_shared: bool,
+}
+
+/// Decides. `jitter` is drawn from 0.0 ..= 1.0.
+pub(super) fn decide(
+    rules: &Rules,
+    it: Attempted,
+    result: &Result<Receipt, SendError>,
+    jitter: f64,
+) -> Decision {
+    let error = match result {
+        Ok(_) => {
+            return Decision {
+                next: Next::Delivered,
+                reason: None,
+                code: None,
+                lesson: Lesson::Nothing,
+                pause: None,
+            };
+        }
+        Err(error) => error,
+    };
+    let scheduled = rules.schedule(it.kind).delay(it.attempts, jitter);
+    let retry_or_die = |floor: Duration| match scheduled {
+        Some(delay) => Next::Retry {
+            after: delay.max(floor),
+            is_charged: true,
+        },
+        None => Next::Dead,
+    };
+    let (next, lesson, pause) = match error.verdict {
+        Verdict::Retry { after: Some(after) } => {
+            let after = after.min(LONGEST);
+            let next = if error.status == Some(TOO_MANY) && it.age < PATIENCE {
+                Next::Retry {
+                    after: after.mul_f64(1.0 + 0.1 * jitter),
+                    is_charged: false,
+                }
+            } else {
+                retry_or_die(after)
+            };
+            (next, Lesson::Failed, Some(after))
+        }
+        Verdict::Retry { after: None } => (retry_or_die(Duration::ZERO), Lesson::Failed, None),
+        // The credentials or the sender are wrong: that is no fault of the messages, which would all
+        // come to the same.
+        Verdict::Permanent {
+            blame: Blame::Settings | Blame::Gone,
+        } if it.is_shared => {
+            let pause = rules.schedule(it.kind).delay(1, jitter);
+            (retry_or_die(Duration::ZERO), Lesson::Failed, pause)
+        }
+        Verdict::Permanent { blame } => {
+            let lesson = match blame {
+                Blame::Message => Lesson::Nothing,
+                Blame::Settings => Lesson::Failed,
+                Blame::Gone => Lesson::Gone,
+            };
+            (Next::Dead, lesson, None)
+        }
+        Verdict::Uncertain if rules.held.contains(&it.kind) => {
+            (Next::Uncertain, Lesson::Failed, None)
+        }
+        Verdict::Uncertain => (retry_or_die(Duration::ZERO), Lesson::Failed, None),
+    };
+    let reason = match (next, error.verdict) {
+        (Next::Dead, Verdict::Retry { .. } | Verdict::Uncertain) => {
+            format!("given up after {} attempts: {}", it.attempts, error.reason)
+        }
+        _ => error.reason.clone(),
+    };
+    Decision {
+        next,
+        reason: Some(reason),
+        code: Some(code(error)),
+        lesson,
+        pause,
+    }
+}
+
+/// The kind of failure, for filters.
+fn code(error: &SendError) -> String {
+    let named = error.code.clone();
+    let status = error.status.map(|status| status.to_string());
+    named.or(status).unwrap_or_else(|| {
+        match error.verdict {
+            Verdict::Retry { .. } => "no_answer",
+            Verdict::Permanent { .. } => "refused",
+            Verdict::Uncertain => "uncertain",
+        }
+        .to_owned()
+    })
+}
+
+/// What an attempt is called in the log.
+pub(super) fn outcome(result: &Result<Receipt, SendError>) -> &'static str {
+    match result {
+        Ok(_) => "delivered",
+        Err(error) => match error.verdict {
+            Verdict::Retry { .. } => "retry",
+            Verdict::Permanent { .. } => "permanent",
+            Verdict::Uncertain => "uncertain",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rules() -> Rules {
+        Rules {
+            patient: Schedule::patient(),
+            eager: Schedule::eager(),
+            held: BTreeSet::from([Kind::Sms, Kind::Slack, Kind::Discord]),
+        }
+    }
+
+    fn attempted(kind: Kind, attempts: u32) -> Attempted {
+        Attempted {
+            kind,
+            attempts,
+            age: Duration::from_mins(1),
+            is_shared: matches!(kind, Kind::Email | Kind::Sms),
+        }
+    }
+
+    fn failed(verdict: Verdict, status: Option<u16>) -> Result<Receipt, SendError> {
+        let mut error = SendError::new(verdict, "why");
+        error.status = status;
+        Err(error)
+    }
+
+    fn permanent(blame: Blame) -> Result<Receipt, SendError> {
+        failed(Verdict::Permanent { blame }, Some(400))
+    }
+
+    fn told(kind: Kind, attempts: u32, result: &Result<Receipt, SendError>) -> String {
+        let decision = decide(&rules(), attempted(kind, attempts), result, 0.5);
+        let mut line = format!("{:?}", decision.next);
+        for (name, value) in [
+            ("reason", decision.reason),
+            ("code", decision.code),
+            ("pause", decision.pause.map(|pause| format!("{pause:?}"))),
+        ] {
+            if let Some(value) = value {
+                let _ = write!(line, ", {name} {value}");
+            }
+        }
+        format!("{line}, {:?}", decision.lesson)
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_until_it_is_given_up() {
+        let broken = failed(Verdict::Retry { after: None }, Some(503));
+        insta::assert_snapshot!(told(Kind::Email, 1, &broken), @"Retry { after: 300s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 5, &broken), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 6, &broken), @"Dead, reason given up after 6 attempts: why, code 503, Failed");
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &broken), @"Retry { after: 5s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(told(Kind::Slack, 1, &failed(Verdict::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
+    }
+
+    #[test]
+    fn what_a_target_asks_for_is_a_floor_and_pauses_it() {
+        let later = |seconds, status| {
+            failed(
+                Verdict::Retry {
+                    after: Some(Duration::from_secs(seconds)),
+                },
+                Some(status),
+            )
+        };
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &later(1_000_000, 503)), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 6, &later(2, 429)), @"Retry { after: 2.1s, is_charged: false }, reason why, code 429, pause 2s, Failed");
+        let old = Attempted {
+            age: PATIENCE,
+            ..attempted(Kind::Email, 6)
+        };
+        let decision = decide(&rules(), old, &later(2, 429), 0.5);
+        assert_eq!(decision.next, Next::Dead);
+    }
+
+    #[test]
+    fn what_does_not_pass_is_not_tried_again() {
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Nothing");
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Blame::Settings)), @"Dead, reason why, code 400, Failed");
+        insta::assert_snapshot!(told(Kind::Slack, 1, &permanent(Blame::Gone)), @"Dead, reason why, code 400, Gone");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Nothing");
+        // Wrong credentials of our own are not the messages' fault.
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
+    }
+
+    #[test]
+    fn what_may_have_arrived() {
+        let cut = failed(Verdict::Uncertain, None);
+        insta::assert_snapshot!(told(Kind::Email, 1, &cut), @"Retry { after: 300s, is_charged: true }, reason why, code uncertain, Failed");
+        insta::assert_snapshot!(told(Kind::Sms, 1, &cut), @"Uncertain, reason why, code uncertain, Failed");
+    }
+
+    proptest! {
+        /// Whatever happens, a message comes to an end after as many attempts as its schedule has.
+        #[test]
+        fn an_end_is_reached(status in proptest::option::of(100_u16..600), after in proptest::option::of(0_u64..1_000_000), jitter in 0.0_f64..=1.0) {
+            let error = failed(Verdict::Retry { after: after.map(Duration::from_secs) }, status);
+            for kind in Kind::ALL {
+                let last = rules().schedule(kind).attempts();
+                let it = Attempted { age: PATIENCE, ..attempted(kind, last) };
+                prop_assert_eq!(decide(&rules(), it, &error, jitter).next, Next::Dead);
+                let it = attempted(kind, last - 1);
+                let Next::Retry { after: delay, .. } = decide(&rules(), it, &error, jitter).next else {
+                    return Err(TestCaseError::fail("no retry"));
+                };
+                prop_assert!(delay >= Duration::from_secs(after.unwrap_or(0)).min(LONGEST));
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+-- Disables endpoints ($1: their targets, each with $2 why), and cancels what waits for them.
+WITH given_up AS MATERIALIZED (
+    SELECT * FROM unnest($1::text[], $2::text[]) AS g (target, reason)
+),
+endpoint AS (
+    UPDATE notification_endpoints e
+       SET enabled = false, disabled_reason = g.reason, disabled_at = now(), updated_at = now()
+      FROM given_up g
+     WHERE g.target LIKE 'endpoint:%' AND e.id = substr(g.target, 10)::uuid AND e.enabled
+),
+route AS (
+    INSERT INTO notification_delivery_targets AS t (target, disabled_reason, disabled_at)
+    SELECT target, reason, now() FROM given_up WHERE target LIKE 'env:%' ORDER BY target
+    ON CONFLICT (target) DO UPDATE
+       SET disabled_reason = excluded.disabled_reason, disabled_at = excluded.disabled_at
+     WHERE t.disabled_at IS NULL
+)
+UPDATE notification_deliveries d
+   SET status = 'cancelled', code = 'endpoint_disabled', finished_at = now(),
+       reason = 'the endpoint was disabled: ' || g.reason
+  FROM given_up g
+ WHERE d.target = g.target AND d.status = 'pending'

@@ -1,0 +1,160 @@
+//! Taking hold of what is due, and of what senders that are gone have left.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::report::DeliveryReport;
+use super::{DIGEST, EMAIL, PACE, PACED, Rules, SMS, Settings};
+use crate::db::Unnamed;
+use crate::domain::channel::Kind;
+
+/// Leases taken over in one statement.
+const RESCUED_AT_ONCE: i64 = 1_000;
+
+/// A message that is ours to send until its lease ends.
+#[derive(Debug, Clone)]
+pub(super) struct Leased {
+    pub(super) id: i64,
+    /// What the outside knows it by.
+    pub(super) key: Uuid,
+    pub(super) token: i64,
+    pub(super) kind: Kind,
+    pub(super) target: String,
+    pub(super) recipient: String,
+    pub(super) user_id: Option<Uuid>,
+    pub(super) endpoint_id: Option<Uuid>,
+    pub(super) event_type: String,
+    /// JSON.
+    pub(super) message: String,
+    pub(super) occurred_at: DateTime<Utc>,
+    /// The one that is spent now included.
+    pub(super) attempts: u32,
+    /// Since it was queued.
+    pub(super) age: Duration,
+}
+
+impl Leased {
+    pub(super) fn is_digest(&self) -> bool {
+        self.event_type == DIGEST
+    }
+
+    /// Whether its target is this installation's way to all recipients, and not one receiver.
+    pub(super) fn is_shared(&self) -> bool {
+        self.target == EMAIL || self.target == SMS
+    }
+}
+
+/// What was leased, and when by the database's clock.
+#[derive(Debug)]
+pub(super) struct Leases {
+    pub(super) now: Option<DateTime<Utc>>,
+    pub(super) messages: Vec<Leased>,
+}
+
+/// What can be sent from here, and how long it may take.
+#[derive(Debug, Clone)]
+pub(super) struct Reach {
+    /// Targets that nothing can be sent to.
+    pub(super) closed: Vec<String>,
+    /// What carries mails.
+    pub(super) mails_by: Option<&'static str>,
+    /// Until a lease ends.
+    pub(super) lease: Duration,
+}
+
+/// Leases up to `room` messages. `busy` counts those that are on their way, by target.
+pub(super) async fn lease(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    reach: &Reach,
+    busy: &BTreeMap<String, u32>,
+    room: i64,
+) -> Result<Leases, sqlx::Error> {
+    let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let targets: Vec<String> = busy.keys().cloned().collect();
+    let on_their_way: Vec<i32> = busy.values().copied().map(count).collect();
+    let paced = PACED.map(|kind| kind.name().to_owned());
+    let rows = sqlx::query_file!(
+        "src/delivery/lease.sql",
+        room,
+        &targets,
+        &on_their_way,
+        count(settings.per_target),
+        &reach.closed,
+        &paced,
+        PACE.as_secs_f64(),
+        reach.lease.as_secs_f64(),
+        settings.sender_id,
+        reach.mails_by,
+    )
+    .fetch_all(Unnamed(connection))
+    .await?;
+    let now = rows.first().map(|row| row.now);
+    let messages = rows.into_iter().filter_map(|row| {
+        Some(Leased {
+            // The table's own check has no others.
+            kind: row.channel.parse().ok()?,
+            id: row.id,
+            key: row.key,
+            token: row.token,
+            target: row.target,
+            recipient: row.recipient,
+            user_id: row.user_id,
+            endpoint_id: row.endpoint_id,
+            event_type: row.event_type,
+            message: row.message,
+            occurred_at: row.occurred_at,
+            attempts: row.attempts.unsigned_abs(),
+            age: (row.now - row.created_at).to_std().unwrap_or_default(),
+        })
+    });
+    Ok(Leases {
+        now,
+        messages: messages.collect(),
+    })
+}
+
+/// Takes over what senders that are gone have left: back into the queue, or to a person where it
+/// must not be sent twice.
+pub(super) async fn rescue(
+    connection: &mut PgConnection,
+    rules: &Rules,
+    report: &mut DeliveryReport,
+) -> Result<(), sqlx::Error> {
+    let channels = Kind::ALL.map(|kind| kind.name().to_owned());
+    let attempts =
+        Kind::ALL.map(|kind| i32::try_from(rules.schedule(kind).attempts()).unwrap_or(i32::MAX));
+    let held = Kind::ALL.map(|kind| rules.held.contains(&kind));
+    loop {
+        let taken = sqlx::query_file!(
+            "src/delivery/rescue.sql",
+            RESCUED_AT_ONCE,
+            &channels,
+            &attempts,
+            &held,
+        )
+        .fetch_one(Unnamed(connection))
+        .await?;
+        let count = taken.put_back + taken.held + taken.dead;
+        report.rescued += count.unsigned_abs();
+        report.uncertain += taken.held.unsigned_abs();
+        report.dead += taken.dead.unsigned_abs();
+        if count < RESCUED_AT_ONCE {
+            return Ok(());
+        }
+    }
+}
+
+/// Seconds until the first paused target opens for which something is due.
+pub(super) async fn next_opening(
+    connection: &mut PgConnection,
+    reach: &Reach,
+) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/delivery/pauses.sql", &reach.closed)
+        .fetch_one(Unnamed(connection))
+        .await
+}

@@ -1,0 +1,69 @@
+-- Takes what is due, the targets that have waited longest first, a few of each: one that is slow or
+-- paused is in nobody's way. $1 at most this many in all; $2 the targets that messages are on their
+-- way to, each with $3 how many; $4 at most this many to a target at once; $5 targets that nothing can
+-- be sent to from here; $6 channels of which a target takes one message in $7 seconds; $8 seconds
+-- until the lease ends; $9 who takes them; $10 what carries mails.
+WITH RECURSIVE waiting (target) AS (
+    -- From target to target by the index, whatever waits behind each.
+    (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.target FROM notification_deliveries d
+             WHERE d.status = 'pending' AND d.target > w.target
+             ORDER BY d.target LIMIT 1)
+      FROM waiting w
+     WHERE w.target IS NOT NULL
+),
+open AS MATERIALIZED (
+    SELECT w.target, first.next_attempt_at, first.channel = ANY ($6) AS is_paced,
+           CASE WHEN first.channel = ANY ($6) THEN 1 ELSE $4 END - coalesce(busy.messages, 0) AS room
+      FROM waiting w
+     CROSS JOIN LATERAL (
+           SELECT d.next_attempt_at, d.channel FROM notification_deliveries d
+            WHERE d.status = 'pending' AND d.target = w.target AND d.next_attempt_at <= now()
+            ORDER BY d.next_attempt_at, d.id
+            LIMIT 1) AS first
+      LEFT JOIN unnest($2::text[], $3::int[]) AS busy (target, messages) ON busy.target = w.target
+     WHERE w.target <> ALL ($5)
+       AND NOT EXISTS (
+           SELECT FROM notification_delivery_targets t
+            WHERE t.target = w.target AND t.paused_until > now())
+),
+-- Whoever moves a paced target's pause may send to it; of two at once only one does.
+paced AS (
+    INSERT INTO notification_delivery_targets AS t (target, paused_until)
+    SELECT target, now() + make_interval(secs => $7)
+      FROM open
+     WHERE is_paced AND room > 0
+     ORDER BY target
+    ON CONFLICT (target) DO UPDATE SET paused_until = excluded.paused_until
+     WHERE t.paused_until IS NULL OR t.paused_until <= now()
+    RETURNING target
+),
+due AS MATERIALIZED (
+    SELECT d.id
+      FROM (SELECT * FROM open
+             WHERE room > 0 AND (NOT is_paced OR target IN (SELECT target FROM paced))
+             ORDER BY next_attempt_at, target) AS o
+     CROSS JOIN LATERAL (
+           SELECT x.id FROM notification_deliveries x
+            WHERE x.status = 'pending' AND x.target = o.target AND x.next_attempt_at <= now()
+            ORDER BY x.next_attempt_at, x.id
+            LIMIT o.room
+              FOR UPDATE SKIP LOCKED) AS d
+     LIMIT $1
+),
+token AS MATERIALIZED (SELECT nextval('notification_lease_token_seq') AS value)
+UPDATE notification_deliveries d
+   SET status = 'sending',
+       -- The attempt is spent here, durably, whatever becomes of this process.
+       attempts = d.attempts + 1,
+       lease_token = (SELECT value FROM token),
+       leased_at = now(),
+       lease_until = now() + make_interval(secs => $8),
+       leased_by = $9,
+       transport = CASE d.channel WHEN 'email' THEN $10 WHEN 'sms' THEN 'twilio' ELSE d.channel END
+  FROM due
+ WHERE d.id = due.id
+RETURNING d.id, d.key, d.channel, d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
+          d.message::text AS "message!", d.occurred_at, d.attempts, d.lease_token AS "token!",
+          d.created_at, now() AS "now!"

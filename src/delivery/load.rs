@@ -1,0 +1,117 @@
+//! What a lease is to say, and to whom; and whether it is still wanted.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::lease::Leased;
+use super::people::{People, Person};
+use crate::db::Unnamed;
+use crate::domain::channel::Kind;
+
+/// A row of `pending_emails`.
+#[derive(Debug)]
+pub(super) struct MailRow {
+    pub(super) id: i64,
+    pub(super) delivery_id: Option<i64>,
+    pub(super) user_id: Uuid,
+    pub(super) event_type: String,
+    pub(super) subject: String,
+    /// JSON, as text: PostgreSQL stores numbers and depths that no double and no stack takes.
+    pub(super) body_data: String,
+    pub(super) project_id: Option<Uuid>,
+    pub(super) project_name: Option<String>,
+    pub(super) created_at: DateTime<Utc>,
+    /// Why it is not wanted any more: `muted`, `read` or `gone`.
+    pub(super) unwanted: Option<String>,
+}
+
+/// An endpoint as it stands now.
+#[derive(Debug)]
+pub(super) struct EndpointRow {
+    pub(super) id: Uuid,
+    pub(super) channel: String,
+    /// Perhaps encrypted.
+    pub(super) settings: SecretString,
+    pub(super) enabled: bool,
+    pub(super) disabled_reason: Option<String>,
+}
+
+/// All that a batch of leases needs.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    /// By delivery.
+    pub(super) mails: HashMap<i64, Vec<MailRow>>,
+    pub(super) people: HashMap<Uuid, Person>,
+    pub(super) endpoints: HashMap<Uuid, EndpointRow>,
+    /// Routes of the environment that were disabled, and why.
+    pub(super) disabled_routes: HashMap<String, String>,
+}
+
+/// Reads it, in as many statements as there are kinds of things.
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    people: &People,
+    leased: &[Leased],
+) -> Result<Loaded, sqlx::Error> {
+    let mut loaded = Loaded::default();
+    let for_people = leased.iter().filter(|one| one.user_id.is_some());
+    let deliveries: Vec<i64> = for_people
+        .clone()
+        .filter(|one| one.kind == Kind::Email)
+        .map(|one| one.id)
+        .collect();
+    if !deliveries.is_empty() {
+        for mail in mails(connection, &deliveries, &[]).await? {
+            if let Some(delivery_id) = mail.delivery_id {
+                loaded.mails.entry(delivery_id).or_default().push(mail);
+            }
+        }
+    }
+    let ids: Vec<Uuid> = for_people.filter_map(|one| one.user_id).collect();
+    loaded.people = people.read(connection, &ids).await?;
+
+    let ids: Vec<Uuid> = leased.iter().filter_map(|one| one.endpoint_id).collect();
+    if !ids.is_empty() {
+        let rows = sqlx::query_file!("src/delivery/endpoints.sql", &ids)
+            .fetch_all(Unnamed(&mut *connection))
+            .await?;
+        let rows = rows.into_iter().map(|row| EndpointRow {
+            id: row.id,
+            channel: row.channel,
+            settings: row.settings.into(),
+            enabled: row.enabled,
+            disabled_reason: row.disabled_reason,
+        });
+        loaded.endpoints = rows.map(|row| (row.id, row)).collect();
+    }
+    let routes: Vec<String> = leased
+        .iter()
+        .filter(|one| one.user_id.is_none() && one.endpoint_id.is_none())
+        .map(|one| one.recipient.clone())
+        .collect();
+    if !routes.is_empty() {
+        let rows = sqlx::query_file!("src/delivery/routes.sql", &routes)
+            .fetch_all(Unnamed(connection))
+            .await?;
+        loaded.disabled_routes = rows
+            .into_iter()
+            .map(|row| (row.target, row.reason))
+            .collect();
+    }
+    Ok(loaded)
+}
+
+/// The mails that these deliveries carry, and those given by their own identifiers.
+pub(super) async fn mails(
+    connection: &mut PgConnection,
+    deliveries: &[i64],
+    mails: &[i64],
+) -> Result<Vec<MailRow>, sqlx::Error> {
+    sqlx::query_file_as!(MailRow, "src/delivery/mails.sql", deliveries, mails)
+        .fetch_all(Unnamed(connection))
+        .await
+}

@@ -1,0 +1,123 @@
+//! Mails to people: one that was queued, or several as a digest.
+
+use sha2::{Digest as _, Sha256};
+
+use super::decide::{Decision, Next};
+use super::lease::Leased;
+use super::load::MailRow;
+use super::people::Person;
+use super::post::Mail;
+use crate::channels::{DeliveryKey, EmailMessage, Mailbox};
+use crate::domain::text::is_blank;
+use crate::templates::{Digest, QueuedMail, Reader};
+use crate::unsubscribe::{Request, Scope};
+
+/// A mail that is ready, or why there is none.
+pub(super) type Written = Result<(Mailbox, EmailMessage), Decision>;
+
+/// What became of the wish to send it, in the words of `status_reason`.
+pub(super) fn unwanted(code: &str) -> &'static str {
+    match code {
+        "muted" => "the person has muted such mails",
+        "read" => "it was read in the application",
+        _ => "its notification is gone",
+    }
+}
+
+/// Puts a delivery's mails, as far as they are still wanted, into words.
+pub(super) fn write(
+    post: &Mail,
+    leased: &Leased,
+    person: Option<&Person>,
+    mails: &[MailRow],
+) -> Written {
+    let cancelled =
+        |code: &str, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
+    let dead = |code: &str, reason: String| Decision::without_attempt(Next::Dead, code, reason);
+    let Some(person) = person else {
+        return Err(cancelled("recipient_gone", "the person is gone"));
+    };
+    let wanted: Vec<&MailRow> = mails
+        .iter()
+        .filter(|mail| mail.unwanted.is_none())
+        .collect();
+    let Some(first) = wanted.first() else {
+        let code = mails.iter().find_map(|mail| mail.unwanted.as_deref());
+        let code = code.unwrap_or("gone");
+        return Err(cancelled(code, unwanted(code)));
+    };
+    let address = person.email.as_deref().filter(|address| !is_blank(address));
+    let Some(address) = address else {
+        return Err(cancelled("no_address", "the person has no mail address"));
+    };
+    let to = Mailbox::new(person.full_name.as_deref(), address)
+        .map_err(|invalid| dead("invalid_address", invalid.to_string()))?;
+
+    let scope = if leased.is_digest() {
+        Scope::All
+    } else {
+        Scope::from(first.event_type.as_str())
+    };
+    let user_id = first.user_id;
+    let unsubscribe = post
+        .unsubscribe
+        .as_ref()
+        .map(|unsubscribe| unsubscribe.url(&Request { user_id, scope }));
+    let reader = Reader {
+        name: person.full_name.as_deref(),
+        time_zone: person.time_zone.as_deref(),
+        unsubscribe_url: unsubscribe.as_deref(),
+    };
+    let queued: Vec<QueuedMail> = wanted.into_iter().map(queued).collect();
+    let words = match Digest::new(&queued) {
+        Some(digest) if leased.is_digest() => post.templates.digest(&digest, &reader),
+        _ => post.templates.mail(&queued[0], &reader),
+    };
+    let words = words.map_err(|error| dead("template", error.to_string()))?;
+    let mut message = EmailMessage {
+        key: DeliveryKey::from(leased.key),
+        from: post.from.clone(),
+        reply_to: post.reply_to.clone(),
+        subject: words.subject,
+        text: words.text,
+        html: words.html,
+        unsubscribe: unsubscribe.and_then(|url| url.parse().ok()),
+    };
+    message.key = key(leased, &to, &message);
+    Ok((to, message))
+}
+
+/// The delivery's name and a part of the hash of what it says: what is sent again is known again, and
+/// a digest that lost an item meanwhile is another mail. (Who knows the key refuses other content.)
+fn key(leased: &Leased, to: &Mailbox, message: &EmailMessage) -> DeliveryKey {
+    let mut hash = Sha256::new();
+    for part in [
+        to.address(),
+        message.from.address(),
+        &message.subject,
+        &message.text,
+        &message.html,
+    ] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    let hash: String = hash.finalize()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}.{hash}", leased.key)
+        .parse()
+        .unwrap_or_else(|_| DeliveryKey::from(leased.key))
+}
+
+fn queued(row: &MailRow) -> QueuedMail {
+    QueuedMail {
+        event_type: row.event_type.clone(),
+        subject: row.subject.clone(),
+        // What can't be read is told by the generic template.
+        body_data: serde_json::from_str(&row.body_data).unwrap_or_default(),
+        project_id: row.project_id,
+        project_name: row.project_name.clone(),
+        created_at: row.created_at,
+    }
+}

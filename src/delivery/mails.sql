@@ -1,0 +1,36 @@
+-- The words of mails to people, and whether each is still wanted. $1 deliveries that carry them; $2
+-- mails that none carries yet.
+WITH mine AS MATERIALIZED (
+    SELECT id FROM pending_emails WHERE delivery_id = ANY ($1) AND status = 'processing'
+    UNION ALL
+    SELECT unnest($2::bigint[])
+)
+SELECT m.id, m.delivery_id, m.user_id, m.event_type, m.subject,
+       m.body_data::text AS "body_data!", m.project_id, m.project_name, m.created_at,
+       CASE WHEN wish.rule % 10 = 1 THEN 'muted'
+            WHEN told.is_read THEN 'read'
+            WHEN m.has_notification AND told.is_read IS NULL THEN 'gone' END AS "unwanted?"
+  FROM mine
+  JOIN pending_emails m ON m.id = mine.id
+ CROSS JOIN LATERAL (SELECT CASE
+           WHEN m.body_data ->> 'thread_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+           THEN (m.body_data ->> 'thread_id')::uuid END) AS t (thread_id)
+ -- The preference that decides, by the same digits as when it was queued.
+ CROSS JOIN LATERAL (
+       SELECT min(
+                CASE u.scope_type WHEN 'thread' THEN 1000 WHEN 'project' THEN 2000 ELSE 3000 END
+              + CASE u.event_type WHEN m.event_type THEN 100 ELSE 300 END
+              + CASE u.channel WHEN '*' THEN 20 ELSE 10 END
+              + CASE u.status WHEN 'muted' THEN 1 WHEN 'digest' THEN 2 ELSE 3 END) AS rule
+         FROM user_notification_preferences u
+        WHERE u.user_id = m.user_id AND u.channel IN ('email', '*')
+          AND u.status IN ('muted', 'digest', 'immediate')
+          AND u.event_type IN (m.event_type, '*')
+          AND (u.scope_type = 'global'
+               OR u.scope_type = 'project' AND u.scope_id = m.project_id
+               OR u.scope_type = 'thread' AND u.scope_id = t.thread_id)) AS wish
+ CROSS JOIN LATERAL (
+       SELECT bool_and(n.read_at IS NOT NULL) AS is_read
+         FROM notifications n
+        WHERE n.event_id = m.event_id AND n.user_id = m.user_id) AS told
+ ORDER BY m.delivery_id, m.created_at, m.id

@@ -1,0 +1,32 @@
+-- Mails that a run would give a delivery: those that go out at once, then those of people whose
+-- digest is due. $1 at most this many of either kind; $2 length of a window and $3 age limit, in seconds.
+WITH bounds AS MATERIALIZED (
+    SELECT to_timestamp(floor(extract(epoch FROM now())::float8 / $2) * $2) AS window_start
+),
+single AS (
+    SELECT m.id FROM pending_emails m
+     WHERE m.status = 'pending' AND m.delivery_type = 'immediate'
+     ORDER BY m.created_at
+     LIMIT $1
+),
+together AS (
+    SELECT m.id FROM pending_emails m, bounds
+     WHERE m.status = 'pending' AND m.delivery_type = 'aggregated' AND m.created_at < bounds.window_start
+       AND NOT EXISTS (
+           SELECT FROM notification_deliveries d
+            WHERE d.user_id = m.user_id AND d.digest_window = bounds.window_start)
+     ORDER BY m.created_at
+     LIMIT $1
+)
+SELECT m.id, m.user_id, m.event_type, m.delivery_type = 'aggregated' AS "is_digest!", m.created_at,
+       m.created_at < now() - make_interval(secs => $3) AS "is_late!",
+       m.delivery_type = 'immediate' AND EXISTS (
+           SELECT FROM jsonb_array_elements_text(
+                  CASE WHEN jsonb_typeof(m.body_data -> 'guards') = 'array'
+                       THEN m.body_data -> 'guards' ELSE '[]' END) AS g (value)
+             JOIN notification_delivery_guards held
+               ON held.guard = 'email|user:' || m.user_id || '|' || g.value
+            WHERE held.until > now()) AS "is_repeated!"
+  FROM (SELECT id FROM single UNION ALL SELECT id FROM together) AS due
+  JOIN pending_emails m ON m.id = due.id
+ ORDER BY m.delivery_type = 'aggregated', m.user_id, m.created_at, m.id

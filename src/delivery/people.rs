@@ -1,0 +1,67 @@
+//! The people that messages go to.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use crate::db::Unnamed;
+
+/// What is known of a person.
+#[derive(Debug, Clone, Default, sqlx::FromRow)]
+pub(super) struct Person {
+    id: Uuid,
+    pub(super) email: Option<String>,
+    pub(super) full_name: Option<String>,
+    pub(super) time_zone: Option<String>,
+    pub(super) phone: Option<String>,
+}
+
+/// The statement that reads them: `profiles` need not have all columns, nor the job the right to them.
+#[derive(Debug)]
+pub(super) struct People(String);
+
+impl People {
+    /// Looks which columns can be read.
+    pub(super) async fn known(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let columns: Vec<String> = sqlx::query_scalar(
+            "SELECT attname::text FROM pg_attribute
+              WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
+                AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')",
+        )
+        .fetch_all(Unnamed(connection))
+        .await?;
+        let optional = |name: &str| {
+            if columns.iter().any(|column| column == name) {
+                format!("{name}::text AS {name}")
+            } else {
+                format!("NULL::text AS {name}")
+            }
+        };
+        Ok(Self(format!(
+            "SELECT id, email::text AS email, full_name::text AS full_name, {}, {}
+               FROM profiles WHERE id = ANY ($1)",
+            optional("time_zone"),
+            optional("phone"),
+        )))
+    }
+
+    /// Reads those asked for; who is gone is not among them.
+    pub(super) async fn read(
+        &self,
+        connection: &mut PgConnection,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, Person>, sqlx::Error> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let people: Vec<Person> = sqlx::query_as(AssertSqlSafe(self.0.clone()))
+            .bind(ids)
+            .fetch_all(Unnamed(connection))
+            .await?;
+        Ok(people
+            .into_iter()
+            .map(|person| (person.id, person))
+            .collect())
+    }
+}

@@ -1,0 +1,251 @@
+//! By what messages leave, and how a lease becomes one.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+
+use super::decide::{Decision, Next};
+use super::lease::{Leased, Reach};
+use super::load::Loaded;
+use super::{EMAIL, SMS, mail};
+use crate::channels::{
+    Blame, Channel, DeliveryKey, EmailMessage, Mailbox, Mailer, Outgoing, PhoneNumber, Receipt,
+    SendError, Twilio,
+};
+use crate::domain::announcement::Told;
+use crate::domain::base_url::BaseUrl;
+use crate::domain::channel::Kind;
+use crate::domain::text::is_blank;
+use crate::endpoints::{self, Destination, Mails, NotSent, Routes, Seal, Ways};
+use crate::templates::Templates;
+use crate::unsubscribe::Unsubscribe;
+
+/// A lease outlives the longest attempt by this: time to begin it, and to record what became of it.
+const MARGIN: Duration = Duration::from_mins(1);
+
+/// What mails are made with and sent by.
+#[derive(Debug)]
+pub struct Mail {
+    /// What carries them.
+    pub mailer: Mailer,
+    /// Whom they are from.
+    pub from: Mailbox,
+    /// Where answers go, if not there.
+    pub reply_to: Option<Mailbox>,
+    /// Their words.
+    pub templates: Templates,
+    /// How people get out of them, if that is configured.
+    pub unsubscribe: Option<Unsubscribe>,
+}
+
+/// All ways out of the building.
+#[derive(Debug)]
+pub struct Post {
+    /// For mails, where that is configured.
+    pub mail: Option<Mail>,
+    /// For text messages, where that is configured.
+    pub twilio: Option<Twilio>,
+    /// For whatever speaks HTTP.
+    pub outgoing: Outgoing,
+    /// The routes of the environment.
+    pub routes: Routes,
+    /// Opens the settings of endpoints.
+    pub seal: Seal,
+    /// Where the application is, if that is known.
+    pub app_url: Option<BaseUrl>,
+}
+
+/// A message that is ready to be sent.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    /// To a person's mailbox.
+    Mail {
+        to: Mailbox,
+        message: Box<EmailMessage>,
+    },
+    /// To an endpoint, or a person's phone.
+    Told {
+        destination: Box<Destination>,
+        told: Box<Told>,
+        key: DeliveryKey,
+        event_type: String,
+        occurred_at: DateTime<Utc>,
+    },
+}
+
+impl Post {
+    pub(super) fn reach(&self) -> Reach {
+        let mut closed = Vec::new();
+        if self.mail.is_none() {
+            closed.push(EMAIL.to_owned());
+        }
+        if self.twilio.is_none() {
+            closed.push(SMS.to_owned());
+        }
+        let longest = self.mail.as_ref().map(|mail| mail.mailer.time_limit());
+        Reach {
+            closed,
+            mails_by: self
+                .mail
+                .as_ref()
+                .map(|mail| mail.mailer.transport().name()),
+            lease: longest.unwrap_or_default().max(self.outgoing.timeout()) + MARGIN,
+        }
+    }
+
+    /// Makes the message of a lease, or says why there is none to be sent.
+    pub(super) fn pack(&self, leased: &Leased, loaded: &Loaded) -> Result<Parcel, Decision> {
+        let person = leased.user_id.and_then(|id| loaded.people.get(&id));
+        match (leased.user_id, leased.kind, &self.mail) {
+            (Some(_), Kind::Email, Some(post)) => {
+                let mails = loaded.mails.get(&leased.id).map_or(&[][..], Vec::as_slice);
+                let (to, message) = mail::write(post, leased, person, mails)?;
+                Ok(Parcel::Mail {
+                    to,
+                    message: Box::new(message),
+                })
+            }
+            (Some(_), _, _) => {
+                let phone = person.map(|person| person.phone.as_deref().unwrap_or_default());
+                self.tell(leased, phone_of(phone)?)
+            }
+            (None, _, _) => self.tell(leased, self.destination(leased, loaded)?),
+        }
+    }
+
+    fn tell(&self, leased: &Leased, destination: Destination) -> Result<Parcel, Decision> {
+        let told: Told = serde_json::from_str(&leased.message).map_err(|error| {
+            Decision::without_attempt(
+                Next::Dead,
+                "unreadable",
+                format!("notification_deliveries.message can't be read: {error}"),
+            )
+        })?;
+        Ok(Parcel::Told {
+            destination: Box::new(destination),
+            told: Box::new(told),
+            key: DeliveryKey::from(leased.key),
+            event_type: leased.event_type.clone(),
+            occurred_at: leased.occurred_at,
+        })
+    }
+
+    /// Where an endpoint's message goes, as the endpoint stands now.
+    fn destination(&self, leased: &Leased, loaded: &Loaded) -> Result<Destination, Decision> {
+        let cancelled =
+            |code: &str, reason: String| Decision::without_attempt(Next::Cancelled, code, reason);
+        let disabled = |reason: &str| {
+            let reason = format!("the endpoint was disabled: {reason}");
+            cancelled("endpoint_disabled", reason)
+        };
+        let Some(id) = leased.endpoint_id else {
+            if let Some(reason) = loaded.disabled_routes.get(&leased.recipient) {
+                return Err(disabled(reason));
+            }
+            return self.routes.destination(&leased.recipient).ok_or_else(|| {
+                let reason = format!("the environment has no route {} any more", leased.recipient);
+                cancelled("endpoint_removed", reason)
+            });
+        };
+        let Some(row) = loaded.endpoints.get(&id) else {
+            let reason = "the endpoint was removed".to_owned();
+            return Err(cancelled("endpoint_removed", reason));
+        };
+        if !row.enabled {
+            return Err(disabled(
+                row.disabled_reason.as_deref().unwrap_or("by hand"),
+            ));
+        }
+        let unusable = |reason: String| Decision::without_attempt(Next::Dead, "endpoint", reason);
+        let kind: Kind = row
+            .channel
+            .parse()
+            .map_err(|_| unusable(format!("{} is no channel", row.channel)))?;
+        let opened = self
+            .seal
+            .open(id, row.settings.expose_secret())
+            .map_err(|error| unusable(error.to_string()))?;
+        Destination::parse(kind, &opened.settings)
+            .map_err(|error| unusable(format!("the endpoint's settings are wrong: {error}")))
+    }
+
+    /// One attempt.
+    pub(super) async fn send(
+        &self,
+        parcel: &Parcel,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, SendError> {
+        match parcel {
+            Parcel::Mail { to, message } => match &self.mail {
+                Some(mail) => mail.mailer.send(to, message, now).await,
+                None => Err(SendError::retry("nothing that carries mails is configured")),
+            },
+            Parcel::Told {
+                destination,
+                told,
+                key,
+                event_type,
+                occurred_at,
+            } => {
+                let parcel = endpoints::Parcel {
+                    key: key.clone(),
+                    event_type,
+                    occurred_at: *occurred_at,
+                    told,
+                };
+                let sent = self.ways().send(destination, &parcel, now).await;
+                sent.map_err(|error| match error {
+                    NotSent::Failed(error) => error,
+                    NotSent::NoWay(_) => SendError::retry(error.to_string()),
+                    NotSent::NoWords(_) => SendError::permanent(Blame::Message, error.to_string()),
+                })
+            }
+        }
+    }
+
+    /// Says goodbye to whoever is still connected.
+    pub(super) async fn close(&self) {
+        if let Some(Mail {
+            mailer: Mailer::Smtp(smtp),
+            ..
+        }) = &self.mail
+        {
+            smtp.close().await;
+        }
+    }
+
+    /// What carries messages to endpoints.
+    fn ways(&self) -> Ways<'_> {
+        Ways {
+            outgoing: &self.outgoing,
+            mail: self.mail.as_ref().map(|mail| Mails {
+                mailer: &mail.mailer,
+                from: &mail.from,
+                reply_to: mail.reply_to.as_ref(),
+                templates: &mail.templates,
+            }),
+            twilio: self.twilio.as_ref(),
+            app_url: self.app_url.as_ref(),
+        }
+    }
+}
+
+/// A person's phone; `None`: the person is gone.
+fn phone_of(phone: Option<&str>) -> Result<Destination, Decision> {
+    let cancelled =
+        |code: &str, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
+    match phone {
+        None => Err(cancelled("recipient_gone", "the person is gone")),
+        Some(number) if is_blank(number) => Err(cancelled(
+            "no_number",
+            "the person has no phone number (profiles.phone)",
+        )),
+        Some(number) => number
+            .parse::<PhoneNumber>()
+            .map(Destination::Sms)
+            .map_err(|invalid| {
+                Decision::without_attempt(Next::Dead, "invalid_number", invalid.to_string())
+            }),
+    }
+}

@@ -1,0 +1,47 @@
+//! Mails that wait become deliveries: one each, or one together as a digest.
+
+use sqlx::PgConnection;
+
+use super::Settings;
+use super::report::DeliveryReport;
+use crate::db::Unnamed;
+
+/// Key of the advisory lock; any constant does.
+const LOCK_KEY: i64 = 0x006e_6f74_6966_7903;
+/// Mails taken in one statement. So many are queued ahead of what can be sent.
+const MAILS: i64 = 1_000;
+/// Mails of one person's digest; what is beyond comes with the next.
+const DIGEST_MOST: i64 = 500;
+
+/// Promotes a batch of each kind, if nobody else is at it. `false`: nothing was left to promote, or
+/// somebody else does it.
+pub(super) async fn promote(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    report: &mut DeliveryReport,
+) -> Result<bool, sqlx::Error> {
+    let acquired = sqlx::query_file_scalar!("src/delivery/lock.sql", LOCK_KEY)
+        .fetch_one(Unnamed(&mut *connection))
+        .await?;
+    if !acquired {
+        return Ok(false);
+    }
+    let max_age = settings.max_age.as_secs_f64();
+    let single = sqlx::query_file!("src/delivery/promote_mails.sql", MAILS, max_age)
+        .fetch_one(Unnamed(&mut *connection))
+        .await?;
+    let together = sqlx::query_file!(
+        "src/delivery/promote_digests.sql",
+        settings.digest_every.as_secs_f64(),
+        MAILS,
+        max_age,
+        DIGEST_MOST,
+    )
+    .fetch_one(Unnamed(connection))
+    .await?;
+    report.mails += (single.mails + together.mails).unsigned_abs();
+    report.digests += together.digests.unsigned_abs();
+    report.dead += (single.expired + together.expired).unsigned_abs();
+    report.cancelled += single.duplicates.unsigned_abs();
+    Ok(single.mails + together.mails > 0)
+}

@@ -1,0 +1,67 @@
+-- Gathers aggregated mails into digests: one a person and window, of what was queued before the
+-- window began. $1 length of a window in seconds, $2 at most the people of this many mails, oldest
+-- first, $3 seconds after which a mail is too old to be of use, $4 at most this many in one digest.
+WITH bounds AS MATERIALIZED (
+    SELECT to_timestamp(floor(extract(epoch FROM now())::float8 / $1) * $1) AS window_start
+),
+oldest AS MATERIALIZED (
+    SELECT DISTINCT user_id FROM (
+        SELECT m.user_id
+          FROM pending_emails m, bounds
+         WHERE m.status = 'pending' AND m.delivery_type = 'aggregated'
+           AND m.created_at < bounds.window_start
+           -- Who has had one of this window already waits for the next.
+           AND NOT EXISTS (
+               SELECT FROM notification_deliveries d
+                WHERE d.user_id = m.user_id AND d.digest_window = bounds.window_start)
+         ORDER BY m.created_at
+         LIMIT $2) AS first
+),
+mine AS MATERIALIZED (
+    SELECT m.id, m.user_id, m.created_at, m.created_at < now() - make_interval(secs => $3) AS is_late
+      FROM oldest, bounds
+     CROSS JOIN LATERAL (
+           SELECT id, user_id, created_at FROM pending_emails x
+            WHERE x.user_id = oldest.user_id AND x.status = 'pending'
+              AND x.delivery_type = 'aggregated' AND x.created_at < bounds.window_start
+            ORDER BY x.created_at, x.id
+            LIMIT $4
+              FOR UPDATE SKIP LOCKED) AS m
+),
+digest AS MATERIALIZED (
+    SELECT user_id, is_late, max(created_at) AS latest, gen_random_uuid() AS key
+      FROM mine
+     GROUP BY user_id, is_late
+),
+queued AS (
+    INSERT INTO notification_deliveries
+        (key, channel, target, recipient, user_id, event_type, digest_window, occurred_at, status,
+         reason, code, finished_at)
+    SELECT g.key, 'email', 'email', 'user:' || g.user_id, g.user_id, 'digest',
+           -- What is too old is put aside, not into the window's digest.
+           CASE WHEN NOT g.is_late THEN bounds.window_start END, g.latest,
+           CASE WHEN g.is_late THEN 'dead' ELSE 'pending' END,
+           CASE WHEN g.is_late THEN 'expired: it had waited for longer than the age limit' END,
+           CASE WHEN g.is_late THEN 'expired' END,
+           CASE WHEN g.is_late THEN now() END
+      FROM digest g, bounds
+     ORDER BY g.user_id, g.is_late
+    ON CONFLICT (user_id, digest_window) WHERE digest_window IS NOT NULL DO NOTHING
+    RETURNING id, key, status, reason
+),
+moved AS (
+    UPDATE pending_emails m
+       SET status = CASE WHEN q.status = 'pending' THEN 'processing' ELSE 'failed' END,
+           delivery_id = q.id,
+           processed_at = CASE WHEN q.status = 'pending' THEN NULL ELSE now() END,
+           status_reason = CASE WHEN q.status <> 'pending' THEN q.status || ': ' || q.reason END
+      FROM mine
+      JOIN digest USING (user_id, is_late)
+      JOIN queued q USING (key)
+     WHERE m.id = mine.id
+    RETURNING q.status
+)
+SELECT count(*) AS "mails!",
+       (SELECT count(*) FROM queued WHERE status = 'pending') AS "digests!",
+       (SELECT count(*) FROM queued WHERE status = 'dead') AS "expired!"
+  FROM moved

@@ -1,0 +1,216 @@
+//! Recording what became of messages, and what it says of their targets.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::decide::{Decision, Lesson, Next};
+use super::lease::Leased;
+use super::report::{DeliveryReport, Disabled};
+use crate::db::Unnamed;
+
+/// After so many failures on end a target is left alone …
+const FAILURES_ON_END: i32 = 5;
+/// … for this long, and then tried with a few messages again.
+const LEFT_ALONE: Duration = Duration::from_mins(1);
+/// An endpoint that failed for this long on end is disabled.
+const GIVEN_UP_AFTER: Duration = Duration::from_hours(5 * 24);
+
+/// A message that was looked at, and what is to be recorded of it.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) leased: Leased,
+    pub(super) decision: Decision,
+    /// `None`: there was no need for an attempt.
+    pub(super) attempt: Option<Attempt>,
+    /// Mails of it that were not wanted any more, each with the reason.
+    pub(super) left_out: Vec<(i64, &'static str)>,
+}
+
+/// One attempt, for the log.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) outcome: &'static str,
+    pub(super) duration: Duration,
+    pub(super) status: Option<u16>,
+    pub(super) answer: Option<String>,
+    pub(super) provider_id: Option<String>,
+}
+
+/// Records all of it, under the tokens of their leases, and counts what was.
+pub(super) async fn record(
+    connection: &mut PgConnection,
+    finished: &[Finished],
+) -> Result<DeliveryReport, sqlx::Error> {
+    if finished.is_empty() {
+        return Ok(DeliveryReport::default());
+    }
+    fn column<T>(finished: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {
+        finished.iter().map(of).collect()
+    }
+    let attempt = |one: &Finished| {
+        one.attempt
+            .as_ref()
+            .map(|attempt| attempt.outcome.to_owned())
+    };
+    let (left_out, why): (Vec<i64>, Vec<String>) = finished
+        .iter()
+        .flat_map(|one| &one.left_out)
+        .map(|(id, reason)| (*id, (*reason).to_owned()))
+        .unzip();
+    let ours: Vec<i64> = sqlx::query_file_scalar!(
+        "src/delivery/record.sql",
+        &column(finished, |one| one.leased.id),
+        &column(finished, |one| one.leased.token),
+        &column(finished, |one| one.decision.next.status().to_owned()),
+        &column(finished, |one| clean(one.decision.reason.as_deref())) as &[Option<String>],
+        &column(finished, |one| clean(one.decision.code.as_deref())) as &[Option<String>],
+        &column(finished, |one| clean(
+            one.attempt
+                .as_ref()
+                .and_then(|attempt| attempt.provider_id.as_deref())
+        )) as &[Option<String>],
+        &column(finished, |one| match one.decision.next {
+            Next::Retry { after, .. } => Some(after.as_secs_f64()),
+            _ => None,
+        }) as &[Option<f64>],
+        &column(finished, attempt) as &[Option<String>],
+        &column(finished, |one| one.attempt.as_ref().map(|attempt| {
+            i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX)
+        })) as &[Option<i32>],
+        &column(finished, |one| one
+            .attempt
+            .as_ref()
+            .and_then(|attempt| attempt.status)
+            .map(i32::from)) as &[Option<i32>],
+        &column(finished, |one| clean(
+            one.attempt
+                .as_ref()
+                .and_then(|attempt| attempt.answer.as_deref())
+        )) as &[Option<String>],
+        &column(finished, |one| match one.decision.next {
+            Next::Retry { is_charged, .. } => is_charged,
+            _ => one.attempt.is_some(),
+        }),
+        &left_out,
+        &why,
+    )
+    .fetch_all(Unnamed(&mut *connection))
+    .await?;
+    let ours: HashSet<i64> = ours.into_iter().collect();
+    let (recorded, lost): (Vec<_>, Vec<_>) = finished
+        .iter()
+        .partition(|one| ours.contains(&one.leased.id));
+    let mut report = count(&recorded);
+    report.lost_leases = lost.len() as u64;
+    report.disabled = learn(connection, &recorded).await?;
+    Ok(report)
+}
+
+/// Text as PostgreSQL takes it.
+fn clean(text: Option<&str>) -> Option<String> {
+    text.map(|text| text.replace('\0', "\u{fffd}"))
+}
+
+fn count(recorded: &[&Finished]) -> DeliveryReport {
+    let mut report = DeliveryReport::default();
+    for one in recorded {
+        let (kind, next) = (one.leased.kind, one.decision.next);
+        let counter = match next {
+            Next::Delivered => &mut report.delivered,
+            Next::Retry { .. } => &mut report.retried,
+            Next::Dead => &mut report.dead,
+            Next::Cancelled => &mut report.cancelled,
+            Next::Uncertain => &mut report.uncertain,
+        };
+        *counter += 1;
+        if matches!(next, Next::Retry { .. }) {
+            *report.retries.entry(kind).or_default() += 1;
+        } else {
+            let end = (kind, one.leased.event_type.clone(), next.status());
+            *report.outcomes.entry(end).or_default() += 1;
+        }
+        let duration = one.attempt.as_ref().map(|attempt| attempt.duration);
+        report
+            .durations
+            .extend(duration.map(|duration| (kind, duration.as_secs_f64())));
+    }
+    report
+}
+
+/// What failures say of one target.
+#[derive(Debug, Default)]
+struct Failures<'a> {
+    count: i32,
+    reason: Option<&'a str>,
+    pause: Option<Duration>,
+    gone: Option<&'a str>,
+}
+
+/// Pauses targets that asked for it or fail on end, and disables endpoints that are gone.
+async fn learn(
+    connection: &mut PgConnection,
+    recorded: &[&Finished],
+) -> Result<Vec<Disabled>, sqlx::Error> {
+    // Ordered, so that two workers don't wait for each other.
+    let mut targets: BTreeMap<&str, Failures<'_>> = BTreeMap::new();
+    for one in recorded {
+        let decision = &one.decision;
+        if decision.lesson == Lesson::Nothing && decision.pause.is_none() {
+            continue;
+        }
+        let target = targets.entry(&one.leased.target).or_default();
+        target.count += 1;
+        target.reason = decision.reason.as_deref().or(target.reason);
+        target.pause = target.pause.max(decision.pause);
+        if decision.lesson == Lesson::Gone {
+            target.gone = decision.reason.as_deref();
+        }
+    }
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = targets.keys().map(|&target| target.to_owned()).collect();
+    let counts: Vec<i32> = targets.values().map(|target| target.count).collect();
+    let reasons: Vec<Option<String>> = targets
+        .values()
+        .map(|target| clean(target.reason))
+        .collect();
+    let pauses: Vec<Option<f64>> = targets
+        .values()
+        .map(|target| target.pause.map(|pause| pause.as_secs_f64()))
+        .collect();
+    let failing = sqlx::query_file!(
+        "src/delivery/learn.sql",
+        &names,
+        &counts,
+        &reasons as &[Option<String>],
+        &pauses as &[Option<f64>],
+        FAILURES_ON_END,
+        LEFT_ALONE.as_secs_f64(),
+        GIVEN_UP_AFTER.as_secs_f64(),
+    )
+    .fetch_all(Unnamed(&mut *connection))
+    .await?;
+    let mut given_up: BTreeMap<String, String> = failing
+        .into_iter()
+        .map(|row| (row.target, row.reason))
+        .collect();
+    for (target, failures) in targets {
+        if let Some(reason) = failures.gone {
+            given_up.insert(target.to_owned(), reason.to_owned());
+        }
+    }
+    if given_up.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (targets, reasons): (Vec<String>, Vec<String>) = given_up.into_iter().unzip();
+    sqlx::query_file!("src/delivery/disable.sql", &targets, &reasons)
+        .execute(Unnamed(connection))
+        .await?;
+    let disabled = targets.into_iter().zip(reasons);
+    Ok(disabled
+        .map(|(target, reason)| Disabled { target, reason })
+        .collect())
+}

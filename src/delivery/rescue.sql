@@ -1,0 +1,50 @@
+-- Takes deliveries from senders that are gone: their lease has ended, and nothing was recorded. The
+-- message may have arrived. $1 at most this many; $2 the channels, each with $3 its attempts in all
+-- and $4 whether it is held for a person rather than sent again.
+WITH rule AS MATERIALIZED (
+    SELECT * FROM unnest($2::text[], $3::int[], $4::boolean[]) AS r (channel, attempts, is_held)
+),
+gone AS MATERIALIZED (
+    SELECT id
+      FROM notification_deliveries
+     WHERE status = 'sending' AND lease_until < now()
+     ORDER BY lease_until
+     LIMIT $1
+       FOR UPDATE SKIP LOCKED
+),
+taken AS (
+    UPDATE notification_deliveries d
+       SET status = verdict.status,
+           next_attempt_at = now(),
+           lease_token = nextval('notification_lease_token_seq'),
+           lease_until = NULL,
+           reason = 'the sender was gone before it could record what became of it',
+           code = 'lost',
+           finished_at = CASE WHEN verdict.status <> 'pending' THEN now() END
+      FROM gone
+      JOIN notification_deliveries seen ON seen.id = gone.id
+      JOIN rule ON rule.channel = seen.channel
+     CROSS JOIN LATERAL (SELECT CASE
+               WHEN rule.is_held THEN 'uncertain'
+               WHEN seen.attempts >= rule.attempts THEN 'dead'
+               ELSE 'pending' END) AS verdict (status)
+     WHERE d.id = gone.id
+    RETURNING d.id, d.status, d.attempts, d.transport, d.channel, d.leased_at, d.reason
+),
+logged AS (
+    INSERT INTO notification_delivery_attempts
+        (delivery_id, attempt, transport, started_at, outcome, code, error)
+    SELECT id, attempts, coalesce(transport, channel), coalesce(leased_at, now()), 'lost', 'lost', reason
+      FROM taken
+     ORDER BY id
+),
+settled AS (
+    UPDATE pending_emails m
+       SET status = 'failed', processed_at = now(), status_reason = t.status || ': ' || t.reason
+      FROM taken t
+     WHERE t.status <> 'pending' AND m.delivery_id = t.id AND m.status = 'processing'
+)
+SELECT count(*) FILTER (WHERE status = 'pending') AS "put_back!",
+       count(*) FILTER (WHERE status = 'uncertain') AS "held!",
+       count(*) FILTER (WHERE status = 'dead') AS "dead!"
+  FROM taken

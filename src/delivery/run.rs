@@ -1,0 +1,462 @@
+//! One run of `deliver`: messages are leased as fast as others are done with, until nothing is due.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::decide::{Attempted, decide, outcome};
+use super::lease::{Leased, Reach, lease, next_opening, rescue};
+use super::load::{Loaded, load};
+use super::mail::unwanted;
+use super::people::People;
+use super::post::Post;
+use super::promote::promote;
+use super::record::{Attempt, Finished, record};
+use super::report::{DeliveryReport, Waiting};
+use super::{EMAIL, SMS, Settings};
+use crate::channels::{Receipt, SendError};
+use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate};
+
+/// What was done is recorded again this often where other transactions are in the way.
+const TRIES: u32 = 5;
+/// Pause before another try where another transaction was in the way.
+const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
+/// A target that opens again within this time is waited for.
+const SHORT_PAUSE: Duration = Duration::from_secs(5);
+
+/// Runs until nothing is due, or the time or the limit is reached, or `stop` is cancelled. What is on
+/// its way then is waited for. `progress` hears of each step.
+///
+/// What was done is in the report even where the run failed.
+pub async fn run(
+    database: &Database,
+    post: Post,
+    settings: &Settings,
+    stop: &CancellationToken,
+    progress: &mut dyn FnMut(&DeliveryReport),
+) -> (DeliveryReport, Result<(), sqlx::Error>) {
+    let reach = post.reach();
+    let post = Arc::new(post);
+    let mut run = Run {
+        database,
+        post: Arc::clone(&post),
+        settings,
+        stop,
+        reach,
+        session: None,
+        people: None,
+        report: DeliveryReport::default(),
+        sending: JoinSet::new(),
+        on_their_way: HashMap::new(),
+        finished: Vec::new(),
+    };
+    let result = run.until_empty(progress).await;
+    post.close().await;
+    if let Some(session) = run.session.take() {
+        // The work is done; a server that is gone or silent by now needs no goodbye.
+        let _ = tokio::time::timeout(Duration::from_secs(1), session.close()).await;
+    }
+    (run.report, result)
+}
+
+struct Run<'a> {
+    database: &'a Database,
+    post: Arc<Post>,
+    settings: &'a Settings,
+    stop: &'a CancellationToken,
+    reach: Reach,
+    session: Option<Session>,
+    people: Option<People>,
+    report: DeliveryReport,
+    sending: JoinSet<Sent>,
+    on_their_way: HashMap<Id, OnItsWay>,
+    finished: Vec<Finished>,
+}
+
+/// What came of an attempt; `None`: it was too late to begin one.
+type Sent = Option<(Result<Receipt, SendError>, Duration)>;
+
+struct OnItsWay {
+    leased: Leased,
+    left_out: Vec<(i64, &'static str)>,
+}
+
+/// What one transaction brought.
+struct Round {
+    recorded: DeliveryReport,
+    now: Option<DateTime<Utc>>,
+    leased: Vec<Leased>,
+    loaded: Loaded,
+}
+
+impl Run<'_> {
+    async fn until_empty(
+        &mut self,
+        progress: &mut dyn FnMut(&DeliveryReport),
+    ) -> Result<(), sqlx::Error> {
+        let (started, max_runtime) = (Instant::now(), self.settings.max_runtime);
+        self.begin().await?;
+        let mut may_promote = true;
+        loop {
+            let is_over = self.stop.is_cancelled() || started.elapsed() >= max_runtime;
+            let room = if is_over { 0 } else { self.room() };
+            let mut leased = 0;
+            if room > 0 || !self.finished.is_empty() {
+                leased = self.round(room).await?;
+                progress(&self.report);
+            }
+            if !self.finished.is_empty() {
+                // Those that there was no need to send.
+                continue;
+            }
+            if room > leased && may_promote {
+                may_promote = self.promote().await?;
+                if may_promote {
+                    continue;
+                }
+            }
+            if !self.sending.is_empty() {
+                self.wait().await;
+                continue;
+            }
+            if is_over || room == 0 {
+                self.report.stopped_early = true;
+                break;
+            }
+            if leased > 0 {
+                continue;
+            }
+            let left = max_runtime.saturating_sub(started.elapsed());
+            match self.opening().await? {
+                Some(pause) if pause <= left.min(SHORT_PAUSE) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                }
+                _ => break,
+            }
+        }
+        self.look_for_waiting().await
+    }
+
+    /// Messages that may be leased now.
+    fn room(&self) -> u64 {
+        let flying = self.sending.len() as u64;
+        let free = u64::from(self.settings.concurrency).saturating_sub(flying);
+        let left = self.settings.limit.map_or(u64::MAX, |limit| {
+            limit.saturating_sub(self.report.done() + flying + self.finished.len() as u64)
+        });
+        free.min(left)
+    }
+
+    /// Takes over what others have left.
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let (database, rules) = (self.database, &self.settings.rules);
+        let session = match &mut self.session {
+            Some(session) => session,
+            none => none.insert(database.connect().await?),
+        };
+        let mut report = DeliveryReport::default();
+        let people = database
+            .within(async {
+                let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+                rescue(&mut transaction, rules, &mut report).await?;
+                let people = People::known(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(people)
+            })
+            .await?;
+        self.people = Some(people);
+        self.report.add(report);
+        Ok(())
+    }
+
+    /// Gives mails that wait a delivery each. `false`: there were none.
+    async fn promote(&mut self) -> Result<bool, sqlx::Error> {
+        if self.post.mail.is_none() {
+            return Ok(false);
+        }
+        let (database, settings) = (self.database, self.settings);
+        let Some(session) = &mut self.session else {
+            return Ok(false);
+        };
+        let mut report = DeliveryReport::default();
+        let promoted = database
+            .within(async {
+                let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+                let promoted = promote(&mut transaction, settings, &mut report).await?;
+                transaction.commit().await?;
+                Ok(promoted)
+            })
+            .await;
+        match promoted {
+            Ok(promoted) => {
+                self.report.add(report);
+                Ok(promoted)
+            }
+            Err(error) => {
+                self.recover(error, 1).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Records what is finished and leases up to `room` messages, in one transaction; again where
+    /// another one is in the way or the connection is lost. Returns how many were leased.
+    async fn round(&mut self, room: u64) -> Result<u64, sqlx::Error> {
+        let mut tries = 1;
+        let round = loop {
+            match self.try_round(room).await {
+                Ok(round) => break round,
+                Err(error) => self.recover(error, tries).await?,
+            }
+            tries += 1;
+        };
+        self.finished.clear();
+        self.tell_of(&round.recorded);
+        self.report.add(round.recorded);
+        let leased = round.leased.len() as u64;
+        let clock = round.now.map(|now| (now, Instant::now()));
+        for message in round.leased {
+            self.start(message, &round.loaded, clock);
+        }
+        Ok(leased)
+    }
+
+    async fn try_round(&mut self, room: u64) -> Result<Round, sqlx::Error> {
+        let mut busy: BTreeMap<String, u32> = BTreeMap::new();
+        for one in self.on_their_way.values() {
+            *busy.entry(one.leased.target.clone()).or_default() += 1;
+        }
+        let (settings, reach, finished) = (self.settings, &self.reach, &self.finished);
+        let people = self.people.as_ref();
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        self.database
+            .within(async {
+                let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+                let recorded = record(&mut transaction, finished).await?;
+                let (mut now, mut leased, mut loaded) = (None, Vec::new(), Loaded::default());
+                if let (Some(people), true) = (people, room > 0) {
+                    let room = i64::try_from(room).unwrap_or(i64::MAX);
+                    let leases = lease(&mut transaction, settings, reach, &busy, room).await?;
+                    (now, leased) = (leases.now, leases.messages);
+                    loaded = load(&mut transaction, people, &leased).await?;
+                }
+                transaction.commit().await?;
+                Ok(Round {
+                    recorded,
+                    now,
+                    leased,
+                    loaded,
+                })
+            })
+            .await
+    }
+
+    /// Makes another try possible, or gives the error back. The fence tells whether an earlier try was
+    /// committed after all; what it leased and nobody knows of is rescued when its lease ends.
+    async fn recover(&mut self, error: sqlx::Error, tries: u32) -> Result<(), sqlx::Error> {
+        tracing::debug!(sqlstate = sqlstate(&error), tries, "trying again");
+        match Fault::of(&error) {
+            Fault::Unreachable => {
+                self.session = None;
+                self.session = Some(self.database.reconnect(self.stop).await?);
+                Ok(())
+            }
+            Fault::Contended | Fault::Blocked if tries < TRIES => {
+                tokio::time::sleep(CONTENDED_PAUSE * tries).await;
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Sends a message, or files it with what is finished where there is no need to.
+    fn start(&mut self, leased: Leased, loaded: &Loaded, clock: Option<(DateTime<Utc>, Instant)>) {
+        let left_out = loaded.mails.get(&leased.id).map_or_else(Vec::new, |mails| {
+            let unwanted = mails
+                .iter()
+                .filter_map(|mail| Some((mail.id, unwanted(mail.unwanted.as_deref()?))));
+            unwanted.collect()
+        });
+        let parcel = match self.post.pack(&leased, loaded) {
+            Ok(parcel) => parcel,
+            Err(decision) => {
+                self.finished.push(Finished {
+                    leased,
+                    decision,
+                    attempt: None,
+                    left_out,
+                });
+                return;
+            }
+        };
+        let post = Arc::clone(&self.post);
+        let too_late = self.reach.lease / 4;
+        let handle = self.sending.spawn(async move {
+            let (now, then) = clock?;
+            let passed = then.elapsed();
+            // Whoever slept on the lease, as with the machine, leaves the message to others.
+            if passed > too_late {
+                return None;
+            }
+            let began = Instant::now();
+            let result = post.send(&parcel, now + passed).await;
+            Some((result, began.elapsed()))
+        });
+        self.on_their_way
+            .insert(handle.id(), OnItsWay { leased, left_out });
+    }
+
+    /// Waits for a message that is on its way, and takes along those that are done as well.
+    async fn wait(&mut self) {
+        let mut next = self.sending.join_next_with_id().await;
+        while let Some(joined) = next {
+            self.finish(joined);
+            next = self.sending.try_join_next_with_id();
+        }
+    }
+
+    fn finish(&mut self, joined: Result<(Id, Sent), JoinError>) {
+        let (id, sent) = match joined {
+            Ok((id, sent)) => (id, sent),
+            Err(error) => {
+                // Its lease ends, and what became of it is uncertain: as if the process had been killed.
+                tracing::error!("sending broke off: {error}");
+                self.on_their_way.remove(&error.id());
+                return;
+            }
+        };
+        let Some(OnItsWay { leased, left_out }) = self.on_their_way.remove(&id) else {
+            return;
+        };
+        let Some((result, duration)) = sent else {
+            tracing::warn!(
+                delivery_id = leased.id,
+                "too late to be sent; left to the rescue"
+            );
+            return;
+        };
+        let attempted = Attempted {
+            kind: leased.kind,
+            attempts: leased.attempts,
+            age: leased.age,
+            is_shared: leased.is_shared(),
+        };
+        let decision = decide(&self.settings.rules, attempted, &result, rand::random());
+        let outcome = outcome(&result);
+        tracing::debug!(
+            delivery_id = leased.id,
+            channel = leased.kind.name(),
+            event_type = leased.event_type,
+            attempt = leased.attempts,
+            outcome,
+            seconds = duration.as_secs_f64(),
+            "attempted",
+        );
+        if let Err(error) = &result {
+            tracing::warn!(
+                delivery_id = leased.id,
+                channel = leased.kind.name(),
+                event_type = leased.event_type,
+                attempt = leased.attempts,
+                status = decision.next.status(),
+                "{error}",
+            );
+        }
+        let (status, answer, provider_id) = match result {
+            Ok(receipt) => (
+                Some(receipt.status),
+                Some(receipt.answer),
+                receipt.provider_id,
+            ),
+            Err(error) => (error.status, error.answer, None),
+        };
+        self.finished.push(Finished {
+            leased,
+            decision,
+            attempt: Some(Attempt {
+                outcome,
+                duration,
+                status,
+                answer: answer.filter(|answer| !answer.is_empty()),
+                provider_id,
+            }),
+            left_out,
+        });
+    }
+
+    fn tell_of(&self, recorded: &DeliveryReport) {
+        for disabled in &recorded.disabled {
+            tracing::warn!(
+                target_name = disabled.target,
+                "disabled: {}; once mended: notify-fan-out endpoint enable",
+                disabled.reason
+            );
+        }
+        if recorded.lost_leases > 0 {
+            tracing::warn!(
+                messages = recorded.lost_leases,
+                "their leases had ended; others have taken them over"
+            );
+        }
+    }
+
+    /// How long until the first paused target opens for which something is due.
+    async fn opening(&mut self) -> Result<Option<Duration>, sqlx::Error> {
+        let reach = &self.reach;
+        let Some(session) = &mut self.session else {
+            return Ok(None);
+        };
+        let seconds = self
+            .database
+            .within(async {
+                let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
+                next_opening(&mut transaction, reach).await
+            })
+            .await?;
+        // A little more, or the look would come a moment too early.
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds + 0.005).ok()))
+    }
+
+    /// Counts what waits for a way to be sent.
+    async fn look_for_waiting(&mut self) -> Result<(), sqlx::Error> {
+        let is_closed = |target: &str| self.reach.closed.iter().any(|closed| closed == target);
+        let (mails, texts) = (is_closed(EMAIL), is_closed(SMS));
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        if !mails && !texts {
+            return Ok(());
+        }
+        self.report.waiting = self.database.within(waiting(session, mails, texts)).await?;
+        Ok(())
+    }
+}
+
+/// Counts mails and text messages that wait, of those kinds that nothing sends.
+pub(super) async fn waiting(
+    session: &mut Session,
+    mails: bool,
+    texts: bool,
+) -> Result<Waiting, sqlx::Error> {
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
+    let found = sqlx::query_file!("src/delivery/waiting.sql")
+        .fetch_one(Unnamed(&mut transaction))
+        .await?;
+    Ok(Waiting {
+        mails: if mails {
+            (found.mails + found.deliveries).unsigned_abs()
+        } else {
+            0
+        },
+        texts: if texts { found.texts.unsigned_abs() } else { 0 },
+    })
+}
