@@ -1,0 +1,88 @@
+//! The two layers against telling the same twice.
+
+use serde_json::json;
+
+use super::{Queued, Stage, counts, immediate};
+
+#[tokio::test]
+async fn guards_are_taken_once() {
+    let stage = Stage::new().await;
+    let [bo, cy] = stage.db.world().await.users(["Bo", "Cy"]).await;
+    let alert = |to, subject, guards: &[&str]| Queued {
+        event_type: "alert_triggered",
+        body_data: json!({"guards": guards}),
+        ..immediate(to, subject)
+    };
+    stage
+        .queue(alert(bo, "first", &["day:7:2026-11-21", "content:aa"]))
+        .await;
+    stage
+        .queue(alert(
+            bo,
+            "same alert, same day",
+            &["day:7:2026-11-21", "content:bb"],
+        ))
+        .await;
+    stage
+        .queue(alert(bo, "same words", &["day:8:2026-11-21", "content:aa"]))
+        .await;
+    stage
+        .queue(alert(bo, "another", &["day:9:2026-11-21", "content:cc"]))
+        .await;
+    stage
+        .queue(alert(cy, "to another", &["day:7:2026-11-21", "content:aa"]))
+        .await;
+    assert_eq!(
+        counts(&stage.deliver().await),
+        "cancelled=2 delivered=3 mails=5"
+    );
+    let cancelled = "failed cancelled: duplicate: the person was told the same before";
+    assert_eq!(
+        stage.queue_states().await,
+        [
+            "first: sent".to_owned(),
+            format!("same alert, same day: {cancelled}"),
+            format!("same words: {cancelled}"),
+            "another: sent".to_owned(),
+            "to another: sent".to_owned(),
+        ]
+    );
+    // The same words are news again after a day.
+    stage.queue(alert(bo, "again", &["content:cc"])).await;
+    assert_eq!(counts(&stage.deliver().await), "cancelled=1 mails=1");
+    stage
+        .db
+        .execute(
+            "UPDATE notification_delivery_guards SET until = now() WHERE guard LIKE '%content:cc'",
+        )
+        .await;
+    stage.queue(alert(bo, "tomorrow", &["content:cc"])).await;
+    assert_eq!(counts(&stage.deliver().await), "delivered=1 mails=1");
+}
+
+#[tokio::test]
+async fn an_event_mailed_twice_by_an_older_job() {
+    let stage = Stage::new().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    stage.queue(immediate(bo, "one")).await;
+    stage
+        .db
+        .execute(
+            "DROP INDEX IF EXISTS pending_emails_event_user_key;
+             ALTER TABLE pending_emails DROP CONSTRAINT IF EXISTS pending_emails_event_id_user_id_key;
+             INSERT INTO pending_emails (user_id, event_id, event_type, delivery_type, subject)
+             SELECT user_id, event_id, event_type, delivery_type, 'doubled' FROM pending_emails",
+        )
+        .await;
+    assert_eq!(
+        counts(&stage.deliver().await),
+        "cancelled=1 delivered=1 mails=2"
+    );
+    assert_eq!(
+        stage.queue_states().await,
+        [
+            "one: sent",
+            "doubled: failed cancelled: the event was mailed to the person before"
+        ]
+    );
+}
