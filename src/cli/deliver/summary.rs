@@ -3,7 +3,7 @@
 use super::super::output;
 use super::super::words::counted;
 use crate::config::{Format, LogFormat};
-use crate::delivery::{DeliveryReport, Settings};
+use crate::delivery::{DeliveryReport, Settings, Waiting};
 
 /// Prints what the run did: one line, `Delivery completed` and the counts, or `Delivery stopped`
 /// where it failed; JSON on request. A log in JSON gets the same as an entry of its own.
@@ -59,7 +59,7 @@ fn ending(failed: bool) -> &'static str {
 /// What a reader of the summary may want to know or do.
 fn notes(report: &DeliveryReport, failed: bool, settings: &Settings) -> Vec<String> {
     let mut notes = Vec::new();
-    if report.is_idle() && !failed {
+    if report.is_idle() && report.waiting == Waiting::default() && !failed {
         notes.push("Nothing is due.".to_owned());
     }
     for (waiting, one, many, variables) in [
@@ -116,7 +116,6 @@ fn line(report: &DeliveryReport, seconds: f64, failed: bool) -> String {
 mod tests {
     use super::*;
     use crate::config::{DeliverFlags, Source};
-    use crate::delivery::Waiting;
 
     #[test]
     fn one_line_carries_every_count() {

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use notify_fan_out::domain::announcement::Told;
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::channels::receiver::{Receiver, Reply, Request, answer};
@@ -72,6 +73,14 @@ impl Stage {
         report(self.command().args(["--format", "json"])).await
     }
 
+    /// Runs a statement that returns the identifier of what it inserts.
+    async fn insert(&self, statement: String) -> String {
+        sqlx::query_scalar(AssertSqlSafe(statement.clone()))
+            .fetch_one(&mut self.db.connect().await)
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {statement}"))
+    }
+
     /// Queues a mail, and returns its identifier.
     async fn queue(&self, mail: Queued<'_>) -> i64 {
         let Queued {
@@ -83,8 +92,7 @@ impl Stage {
             body_data,
         } = mail;
         let id = self
-            .db
-            .text(&format!(
+            .insert(format!(
                 "WITH event AS (
                     INSERT INTO domain_events (event_type) VALUES ('{event_type}') RETURNING id)
                  INSERT INTO pending_emails
@@ -93,7 +101,7 @@ impl Stage {
                         now() - interval '{age} seconds',
                         ('{body_data}'::jsonb ->> 'project_id')::uuid, '{body_data}'::jsonb ->> 'project_name'
                    FROM event
-                 RETURNING id"
+                 RETURNING id::text"
             ))
             .await;
         id.parse().expect("a number")
@@ -102,12 +110,11 @@ impl Stage {
     /// Adds a webhook endpoint at a path of the receiver, and returns its identifier.
     async fn endpoint(&self, name: &str, channel: &str) -> Uuid {
         let id = self
-            .db
-            .text(&format!(
+            .insert(format!(
                 "INSERT INTO notification_endpoints (id, name, channel, target, settings)
                  VALUES (gen_random_uuid(), '{name}', '{channel}', 'masked',
                          jsonb_build_object('url', '{}{name}')::text)
-                 RETURNING id",
+                 RETURNING id::text",
                 self.outside.base()
             ))
             .await;
@@ -121,13 +128,12 @@ impl Stage {
             ..Told::default()
         };
         let id = self
-            .db
-            .text(&format!(
+            .insert(format!(
                 "INSERT INTO notification_deliveries
                     (channel, target, recipient, endpoint_id, event_type, message)
                  SELECT channel, 'endpoint:' || id, 'endpoint:' || id, id, 'node_launched', '{}'
                    FROM notification_endpoints WHERE id = '{endpoint}'
-                 RETURNING id",
+                 RETURNING id::text",
                 serde_json::to_string(&told).expect("JSON")
             ))
             .await;

@@ -27,7 +27,7 @@ async fn one_that_is_gone_is_disabled_and_what_waits_is_cancelled() {
     );
     assert_eq!(
         stage.db.text("SELECT concat_ws(' ', enabled, disabled_reason, disabled_at IS NOT NULL) FROM notification_endpoints").await,
-        "false webhook answered 410 Gone true"
+        "f webhook answered 410 Gone t"
     );
     assert_eq!(
         stage.deliveries().await,
