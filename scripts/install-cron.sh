@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the job every minute: by a crontab line with a log file that is rotated, or by a systemd
-# timer. Installing again replaces what was installed for this clone; nothing else is touched.
+# Runs both jobs, run and deliver, every minute: by two crontab lines with a log file that is
+# rotated, or by two systemd timers. Installing again replaces what was installed for this clone; nothing else is touched.
 #
 # Usage: scripts/install-cron.sh [install|remove] [OPTION…]
 #
-#   --systemd     a systemd service and timer instead of a crontab line (needs root)
+#   --systemd     systemd services and timers instead of crontab lines (needs root)
 #   --user USER   run as USER, and in USER's crontab (needs root; default: the caller)
 #   --log FILE    log file (default: /var/log/notify-fan-out/notify-fan-out.log as root,
 #                 else .local/log/notify-fan-out.log in this clone)
@@ -12,7 +12,7 @@
 #   --dry-run     say what would be done, and change nothing
 #   --help
 #
-# The job needs DATABASE_URL in this clone's .env (a timer also reads /etc/notify-fan-out.env).
+# The jobs need DATABASE_URL in this clone's .env (a timer also reads /etc/notify-fan-out.env).
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -24,6 +24,7 @@ ACTION=install MECHANISM=cron JOB_USER='' LOG='' PRINT='' DRY_RUN=''
 BEGIN="# BEGIN notify-fan-out $ROOT"
 END="# END notify-fan-out $ROOT"
 UNIT_DIR=/etc/systemd/system
+JOBS=(run deliver)
 LOGROTATE_DIR=/etc/logrotate.d
 
 parse_arguments() {
@@ -92,7 +93,7 @@ checksum() { printf '%s' "$1" | cksum | cut -d ' ' -f 1; }
 quote() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g; s/%/\\\\%/g")"; }
 
 # Beside the log and not in the clone, which the job's user may be unable to write to.
-lock_file() { printf '%s/%s.lock' "$(dirname "$LOG")" "$(checksum "$ROOT")"; }
+lock_file() { printf '%s/%s-%s.lock' "$(dirname "$LOG")" "$(checksum "$ROOT")" "$1"; }
 
 # Named for the log: logrotate refuses a log that two files mention.
 logrotate_file() {
@@ -105,10 +106,12 @@ logrotate_file() {
 
 # What overlaps would be safe, but useless on one machine; flock -n lets the second one go.
 crontab_block() {
-  local prefix=''
-  if have flock; then prefix="$(command -v flock) -n $(quote "$(lock_file)") "; fi
+  local prefix='' job
   printf '%s\n' "$BEGIN"
-  printf '* * * * * %s%s run >> %s 2>&1\n' "$prefix" "$(quote "$ROOT/run.sh")" "$(quote "$LOG")"
+  for job in "${JOBS[@]}"; do
+    if have flock; then prefix="$(command -v flock) -n $(quote "$(lock_file "$job")") "; fi
+    printf '* * * * * %s%s %s >> %s 2>&1\n' "$prefix" "$(quote "$ROOT/run.sh")" "$job" "$(quote "$LOG")"
+  done
   if ((EUID != 0)); then
     printf "7 3 * * * PATH=\$PATH:/usr/sbin:/sbin logrotate --state %s %s\n" \
       "$(quote "$ROOT/.local/logrotate.state")" "$(quote "$(logrotate_file)")"
@@ -216,8 +219,8 @@ install_cron() {
   table=$(without_our_block <<<"$table")
   replace_crontab "${table:+$table$'\n'}$(crontab_block)"
   if [[ -n $DRY_RUN ]]; then return 0; fi
-  step "the job runs every minute as $JOB_USER; its log is $LOG"
-  if ((EUID != 0)); then step "the log is rotated by the second line of the block, with $(logrotate_file)"; fi
+  step "both jobs run every minute as $JOB_USER; their log is $LOG"
+  if ((EUID != 0)); then step "the log is rotated by the last line of the block, with $(logrotate_file)"; fi
 }
 
 remove_cron() {
@@ -245,14 +248,24 @@ binary_path() {
   fi
 }
 
+# The name of the units of job $1.
+unit_name() {
+  case $1 in
+  run) printf 'notify-fan-out' ;;
+  *) printf 'notify-%s' "$1" ;;
+  esac
+}
+
 # systemd reads % as the start of a specifier, sed & and \ as its own.
-unit_text() {
+service_text() {
   local root binary
   root=$(printf '%s' "${ROOT//%/%%}" | sed 's/[&\|]/\\&/g')
   binary=$(printf '%s' "$(binary_path)" | sed 's/%/%%/g; s/[&\|]/\\&/g')
-  sed -e '1,2d' -e "s|@ROOT@|$root|g" -e "s|@BINARY@|$binary|g" -e "s|@USER@|$JOB_USER|g" \
-    scripts/systemd/notify-fan-out.service
+  sed -e '1,3d' -e "s|@ROOT@|$root|g" -e "s|@BINARY@|$binary|g" -e "s|@USER@|$JOB_USER|g" \
+    -e "s|@JOB@|$1|g" scripts/systemd/notify-fan-out.service
 }
+
+timer_text() { sed -e '1d' -e "s|@JOB@|$1|g" scripts/systemd/notify-fan-out.timer; }
 
 check_unit_paths() {
   if [[ $ROOT == *[[:space:]\"\']* ]]; then die "systemd units need a path without spaces and quotes: $ROOT"; fi
@@ -273,21 +286,30 @@ install_systemd() {
   require_systemd
   check_unit_paths
   warn_without_database /etc/notify-fan-out.env
-  unit_text | write_file "$UNIT_DIR/notify-fan-out.service"
-  write_file "$UNIT_DIR/notify-fan-out.timer" <scripts/systemd/notify-fan-out.timer
+  local job
+  for job in "${JOBS[@]}"; do
+    service_text "$job" | write_file "$UNIT_DIR/$(unit_name "$job").service"
+    timer_text "$job" | write_file "$UNIT_DIR/$(unit_name "$job").timer"
+  done
   perform systemctl daemon-reload
-  perform systemctl enable --now notify-fan-out.timer
+  for job in "${JOBS[@]}"; do perform systemctl enable --now "$(unit_name "$job").timer"; done
   if [[ -n $DRY_RUN ]]; then return 0; fi
-  step "the job runs every minute as $JOB_USER; its log: journalctl -u notify-fan-out"
+  step "both jobs run every minute as $JOB_USER; their logs: journalctl -u notify-fan-out -u notify-deliver"
 }
 
 remove_systemd() {
   require_systemd
-  if [[ -e $UNIT_DIR/notify-fan-out.timer ]]; then
-    perform systemctl disable --now notify-fan-out.timer
-    perform rm -f "$UNIT_DIR/notify-fan-out.timer" "$UNIT_DIR/notify-fan-out.service"
+  local job name found=''
+  for job in "${JOBS[@]}"; do
+    name=$(unit_name "$job")
+    if [[ ! -e $UNIT_DIR/$name.timer ]]; then continue; fi
+    found=yes
+    perform systemctl disable --now "$name.timer"
+    perform rm -f "$UNIT_DIR/$name.timer" "$UNIT_DIR/$name.service"
+  done
+  if [[ -n $found ]]; then
     perform systemctl daemon-reload
-    step 'removed the service and its timer'
+    step 'removed the services and their timers'
   else
     step 'no timer is installed'
   fi
@@ -297,10 +319,14 @@ remove_systemd() {
 
 print_plan() {
   if [[ $MECHANISM == systemd ]]; then
-    printf '# %s\n' "$UNIT_DIR/notify-fan-out.service"
-    unit_text
-    printf '\n# %s\n' "$UNIT_DIR/notify-fan-out.timer"
-    cat scripts/systemd/notify-fan-out.timer
+    local job
+    for job in "${JOBS[@]}"; do
+      printf '# %s\n' "$UNIT_DIR/$(unit_name "$job").service"
+      service_text "$job"
+      printf '\n# %s\n' "$UNIT_DIR/$(unit_name "$job").timer"
+      timer_text "$job"
+      printf '\n'
+    done
   else
     printf '# crontab of %s\n' "$JOB_USER"
     crontab_block
