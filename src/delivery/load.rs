@@ -1,6 +1,6 @@
 //! What a lease is to say, and to whom; and whether it is still wanted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -46,6 +46,8 @@ pub(super) struct Loaded {
     /// By delivery.
     pub(super) mails: HashMap<i64, Vec<MailRow>>,
     pub(super) people: HashMap<Uuid, Person>,
+    /// Text messages that their recipients have muted.
+    pub(super) muted: HashSet<i64>,
     pub(super) endpoints: HashMap<Uuid, EndpointRow>,
     /// Routes of the environment that were disabled, and why.
     pub(super) disabled_routes: HashMap<String, String>,
@@ -70,6 +72,19 @@ pub(super) async fn load(
                 loaded.mails.entry(delivery_id).or_default().push(mail);
             }
         }
+    }
+    let texts: Vec<&Leased> = for_people
+        .clone()
+        .filter(|one| one.kind == Kind::Sms)
+        .collect();
+    if !texts.is_empty() {
+        let ids: Vec<i64> = texts.iter().map(|one| one.id).collect();
+        let users: Vec<Uuid> = texts.iter().filter_map(|one| one.user_id).collect();
+        let types: Vec<String> = texts.iter().map(|one| one.event_type.clone()).collect();
+        let muted = sqlx::query_file_scalar!("src/delivery/muted.sql", &ids, &users, &types)
+            .fetch_all(Unnamed(&mut *connection))
+            .await?;
+        loaded.muted = muted.into_iter().collect();
     }
     let ids: Vec<Uuid> = for_people.filter_map(|one| one.user_id).collect();
     loaded.people = people.read(connection, &ids).await?;

@@ -213,17 +213,20 @@ async fn one_that_asks_for_a_pause_gets_it_and_others_go_on() {
 async fn phones_are_looked_up() {
     let stage = Stage::with(|_| answer(201, &[], r#"{"sid":"SM1","status":"queued"}"#)).await;
     let mut world = stage.db.world().await;
-    let [bo, cy, di] = world.users(["Bo", "Cy", "Di"]).await;
+    let [bo, cy, di, ed] = world.users(["Bo", "Cy", "Di", "Ed"]).await;
     stage
         .db
         .execute(format!(
-            "ALTER TABLE profiles ADD COLUMN phone text;
+            "INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
+             VALUES ('{ed}', 'global', '*', '*', 'muted'), ('{bo}', 'global', '*', '*', 'muted'),
+                    ('{bo}', 'global', 'alert_triggered', '*', 'immediate');
+             ALTER TABLE profiles ADD COLUMN phone text;
              GRANT SELECT (phone) ON profiles TO PUBLIC;
-             UPDATE profiles SET phone = '+49 151 12345678' WHERE id = '{bo}';
+             UPDATE profiles SET phone = '+49 151 12345678' WHERE id IN ('{bo}', '{ed}');
              UPDATE profiles SET phone = '0151 12345678' WHERE id = '{di}'"
         ))
         .await;
-    for user in [bo, cy, di, Uuid::nil()] {
+    for user in [bo, cy, di, ed, Uuid::nil()] {
         stage
             .db
             .execute(format!(
@@ -244,7 +247,7 @@ async fn phones_are_looked_up() {
         .env("NOTIFY_TWILIO_BASE_URL", stage.outside.base());
     assert_eq!(
         counts(&report(&mut command).await),
-        "cancelled=2 dead=1 delivered=1"
+        "cancelled=3 dead=1 delivered=1"
     );
     let requests = stage.outside.requests();
     let form = String::from_utf8_lossy(&requests[0].body).into_owned();
