@@ -49,7 +49,7 @@ pub fn sms(told: &Told, app_url: Option<&BaseUrl>) -> SmsMessage {
     let text = match link {
         Some(link) if words.is_empty() => link,
         Some(link) => format!("{}\n{link}", cut(&words, BODY_MAX - length(&link) - 1)),
-        None => words,
+        None => cut(&words, BODY_MAX),
     };
     SmsMessage { text }
 }
@@ -113,6 +113,7 @@ fn link(told: &Told, app_url: Option<&BaseUrl>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::domain::announcement::{Field, Severity};
+    use crate::templates::{Reader, Templates};
     use proptest::prelude::*;
 
     fn told() -> Told {
@@ -227,6 +228,26 @@ mod tests {
           }
         }
         "#);
+    }
+
+    /// What people wrote is no link, and no markup.
+    #[test]
+    fn the_generic_mail_tells_all_of_it() {
+        let templates = Templates::load(None, app(), None).expect("templates");
+        let at = "2026-11-21T10:00:00Z".parse().expect("a time");
+        let mut told = told();
+        told.fields[0].value = "<b>12</b> https://evil.example".to_owned();
+        let mail = templates
+            .mail(&mail("payment_failed", at, &told), &Reader::default())
+            .expect("a mail");
+        insta::assert_snapshot!(format!("{}\n\n{}", mail.subject, mail.text), @"");
+        for words in [
+            "Card declined.",
+            "Second try tomorrow.",
+            "Amount: <bdi>&lt;b&gt;12&lt;/b&gt;",
+        ] {
+            assert!(mail.html.contains(words), "{}", mail.html);
+        }
     }
 
     proptest! {

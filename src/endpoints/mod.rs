@@ -11,6 +11,7 @@ mod name;
 mod routes;
 mod seal;
 mod send;
+pub mod store;
 
 pub use destination::{Destination, InvalidSettings};
 pub use endpoint::{Disabled, Endpoint, Scope, Stored, Unusable};

@@ -169,7 +169,7 @@ mod tests {
         insta::assert_debug_snapshot!(names(&both), @r#"
         [
             "env:email",
-            "env:email:a4b1b3b3",
+            "env:email:c828d6b9",
         ]
         "#);
         let alone = Routes::new(vec![email("bo@example.com")]);

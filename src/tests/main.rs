@@ -10,6 +10,7 @@ mod command_line;
 mod crowds;
 mod doctor;
 mod dry_run;
+mod endpoints;
 mod event_types;
 mod exactly_once;
 mod explain;

@@ -7,7 +7,7 @@ mod emulated;
 mod foreign;
 mod mail;
 mod mail_faults;
-mod receiver;
+pub(crate) mod receiver;
 mod signatures;
 
 use std::time::{Duration, SystemTime};

@@ -15,17 +15,17 @@ use tokio_rustls::TlsAcceptor;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// By their names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What becomes of a connection once its request is there.
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Answer {
         status: u16,
         headers: Vec<(&'static str, String)>,
@@ -46,11 +46,11 @@ pub(super) enum Reply {
 }
 
 /// An answer without particulars.
-pub(super) fn status(status: u16) -> Reply {
+pub(crate) fn status(status: u16) -> Reply {
     answer(status, &[], "")
 }
 
-pub(super) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
+pub(crate) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
     Reply::Answer {
         status,
         headers: headers
@@ -72,19 +72,19 @@ struct Seen {
 }
 
 /// A receiver, until it is dropped.
-pub(super) struct Receiver {
-    pub(super) address: SocketAddr,
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
     task: JoinHandle<()>,
 }
 
 impl Receiver {
     /// One on a free port of 127.0.0.1.
-    pub(super) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::at(Ipv4Addr::LOCALHOST.into(), 0, None, script).await
     }
 
-    pub(super) async fn at(
+    pub(crate) async fn at(
         ip: IpAddr,
         port: u16,
         tls: Option<TlsAcceptor>,
@@ -119,12 +119,12 @@ impl Receiver {
     }
 
     /// Its address, with a slash at the end.
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         format!("http://{}/", self.address)
     }
 
     /// What it took; a request that was wrong in form fails the test.
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         let requests = self.seen.requests.lock().expect("requests");
         requests
             .iter()
@@ -132,11 +132,11 @@ impl Receiver {
             .collect()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
-    pub(super) fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.seen.written.load(Ordering::SeqCst)
     }
 }
