@@ -159,7 +159,12 @@ BEGIN
             ('domain_events', 'DELETE', 'prunes events'),
             ('user_notification_preferences', 'INSERT (user_id, scope_type, scope_id, event_type, channel, status)',
                 'unsubscribes'),
-            ('user_notification_preferences', 'UPDATE (status)', 'unsubscribes')
+            ('user_notification_preferences', 'UPDATE (status)', 'unsubscribes'),
+            ('notification_endpoints', 'INSERT (id, name, scope, scope_id, channel, target, settings, event_types)',
+                'keeps endpoints'),
+            ('notification_endpoints', 'UPDATE (settings)', 'keeps endpoints'),
+            ('notification_endpoints', 'DELETE', 'keeps endpoints'),
+            ('notification_delivery_targets', 'DELETE', 'keeps endpoints')
         ) AS needed (name, privilege, what_for)
          WHERE what_for = 'reads'
             OR NOT reads_only AND (

@@ -240,7 +240,22 @@ mod tests {
         let mail = templates
             .mail(&mail("payment_failed", at, &told), &Reader::default())
             .expect("a mail");
-        insta::assert_snapshot!(format!("{}\n\n{}", mail.subject, mail.text), @"");
+        assert_eq!(mail.subject, "Payment failed");
+        insta::assert_snapshot!(mail.text.replace('\u{2060}', "|"), @"
+        Payment failed
+
+        Card declined.
+
+        Second try tomorrow.
+
+        Amount: <b>12</b> https:|//evil.example
+
+        Open it:
+        https://app.example.com/billing?tenant=7
+
+        ---
+        You get this because it concerns you on app.example.com.
+        ");
         for words in [
             "Card declined.",
             "Second try tomorrow.",

@@ -1,11 +1,13 @@
 //! `endpoint`: what is added is reached, shown without its secrets, and kept as it should be.
 
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
 use notify_fan_out::channels::signature::{SigningSecret, signatures};
 use serde_json::Value;
 
+use crate::channels::certificates::{Authority, acceptor};
 use crate::channels::receiver::{Receiver, Request, answer, status};
 use crate::harness::{TestDatabase, Worker, binary_at};
 
@@ -16,7 +18,7 @@ const HIDDEN: [&str; 4] = [
     "T0kenOfTheRoom",
     "Bearer 0fTheTenant",
     "ada.okafor",
-    "15112345678",
+    "16098765432",
 ];
 
 type Environment<'a> = &'a [(&'a str, &'a str)];
@@ -294,7 +296,7 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
     // Nothing carries these here.
     for (name, channel, to) in [
         ("desk", "email", "ada.okafor@example.com"),
-        ("duty", "sms", "+4915112345678"),
+        ("duty", "sms", "+4916098765432"),
     ] {
         let added = endpoint(
             &db,
@@ -590,7 +592,11 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
     insta::assert_snapshot!(told, @"ops is disabled; 2 deliveries that waited for it were cancelled.");
     insta::assert_snapshot!(job(&["disable", "ops"]).await.succeeded(), @"ops was disabled already; nothing was changed.");
     insta::assert_snapshot!(job(&["disable", "desk"]).await.succeeded(), @"desk is disabled; 2 deliveries that waited for it were cancelled.");
-    insta::assert_snapshot!(cancelled(&db).await.join("\n"), @"");
+    insta::assert_snapshot!(cancelled(&db).await.join("\n"), @"
+    desk cancelled endpoint_disabled the endpoint was disabled by hand t 2
+    ops cancelled endpoint_disabled the endpoint was disabled by hand: moving rooms t 2
+    other pending f 2
+    ");
     let listed = json(&job(&["list", "--format", "json"]).await.succeeded());
     let reasons: Vec<_> = listed["endpoints"]
         .as_array()
@@ -658,11 +664,15 @@ async fn routes_of_the_environment_need_no_row() {
          VALUES ('slack', 'env:slack', 'env:slack', 'tenant_created'), ('email', 'email', 'env:email', 'tenant_created')",
     )
     .await;
-    let listed = job(&["list"])
-        .await
-        .succeeded()
-        .replace(&receiver.address.to_string(), "HOST");
-    insta::assert_snapshot!(listed, @"");
+    let listed = job(&["list"]).await.succeeded();
+    let listed = listed.replace(&receiver.address.to_string(), "HOST");
+    let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let listed: Vec<_> = listed.lines().map(cells).collect();
+    insta::assert_snapshot!(listed.join("\n"), @"
+    env:slack slack http://HOST/… global all disabled since 2026-11-21 10:00:00 UTC: no_service
+    env:discord discord – global all disabled: by the environment
+    env:email email a…@example.com global all on
+    ");
     let shown = job(&["show", "env:slack"]).await.succeeded();
     assert!(
         shown.contains("no_service") && shown.contains("in the environment"),
@@ -678,7 +688,10 @@ async fn routes_of_the_environment_need_no_row() {
         1
     );
     insta::assert_snapshot!(job(&["disable", "env:slack", "--reason", "quiet"]).await.succeeded(), @"env:slack is disabled; 1 delivery that waited for it was cancelled.");
-    insta::assert_snapshot!(cancelled(&db).await.join("\n"), @"");
+    insta::assert_snapshot!(cancelled(&db).await.join("\n"), @"
+    email pending f 1
+    env:slack cancelled endpoint_disabled the endpoint was disabled by hand: quiet t 1
+    ");
     insta::assert_snapshot!(job(&["disable", "env:slack"]).await.succeeded(), @"env:slack was disabled already; nothing was changed.");
     for (arguments, told) in [
         (
@@ -731,8 +744,9 @@ async fn routes_of_the_environment_need_no_row() {
 #[tokio::test]
 async fn what_is_wrong_is_refused_and_adds_nothing() {
     let db = TestDatabase::new().await;
-    let project = db.world().await.project("Atlas").await;
-    let project = project.to_string();
+    let mut world = db.world().await;
+    let org = world.org("Harbour", []).await;
+    let project = world.project("Atlas", org).await.to_string();
     let webhook = [
         "add",
         "ops",
@@ -821,7 +835,7 @@ async fn what_is_wrong_is_refused_and_adds_nothing() {
             "--to: not a mail address",
         ),
         (
-            vec!["add", "ops", "--channel", "sms", "--to", "015112345678"],
+            vec!["add", "ops", "--channel", "sms", "--to", "016098765432"],
             2,
             "--to: a phone number has to be in the international form",
         ),
@@ -949,10 +963,33 @@ async fn secrets_come_from_standard_input() {
         .expect("written");
     let output = child.wait_with_output().expect("its end");
     assert!(output.status.success());
-    insta::assert_snapshot!(settings(&db, "ops").await, @"");
+    insta::assert_snapshot!(settings(&db, "ops").await, @r#"{"url":"https://example.com/T0kenOfTheRoom","secrets":["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],"headers":{"x-token":"Bearer 0fTheTenant"},"method":"POST"}"#);
     let printed = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(
         !printed.contains("whsec_") && !HIDDEN.iter().any(|hidden| printed.contains(hidden)),
         "{printed}"
     );
+}
+
+#[tokio::test]
+async fn an_authority_of_ones_own_is_believed_where_a_file_names_it() {
+    let db = TestDatabase::new().await;
+    let authority = Authority::new();
+    let tls = acceptor(&authority.issue("localhost"));
+    let local = Ipv4Addr::LOCALHOST.into();
+    let receiver = Receiver::at(local, 0, Some(tls), |_| status(200)).await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), authority.pem()).expect("written");
+    let file = file.path().to_str().expect("a path");
+    let url = format!("https://localhost:{}/", receiver.address.port());
+    let add = ["add", "ops", "--channel", "webhook", "--url", &url];
+    endpoint(&db, &[], &add).await.succeeded();
+    // No plain HTTP is permitted here.
+    let told = endpoint(&db, &LOCAL[..1], &["test", "ops"]).await.failed(6);
+    assert!(told.contains("no connection"), "{told}");
+    let believing = [LOCAL[0], ("NOTIFY_OUTGOING_CA_FILE", file)];
+    endpoint(&db, &believing, &["test", "ops"])
+        .await
+        .succeeded();
+    assert_eq!(receiver.requests().len(), 1);
 }

@@ -119,7 +119,12 @@ mod tests {
             Shown::route(&Route::on(slack), None),
             Shown::route(&Route::off(Kind::Email), None),
         ];
-        insta::assert_snapshot!(in_words(&all, Style::plain()), @"");
+        insta::assert_snapshot!(in_words(&all, Style::plain()), @"
+        ops         webhook  https://example.com/…      global                                        payment_failed, tenant_created  on
+        team-größe  webhook  https://example.com/…      project 00000000-0000-0000-0000-000000000007  all                             disabled since 1970-01-01 00:00:00 UTC: by hand: moving
+        env:slack   slack    https://hooks.slack.com/…  global                                        all                             on
+        env:email   email    –                          global                                        all                             disabled: by the environment
+        ");
         insta::assert_snapshot!(in_words(&[], Style::plain()), @"There is none. Add one: notify-fan-out endpoint add --help");
     }
 }

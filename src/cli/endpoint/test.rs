@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 
 /// What came of it.
 #[derive(Debug, Serialize)]
-struct Outcome {
+struct Trial {
     name: String,
     channel: &'static str,
     target: String,
@@ -95,7 +95,7 @@ pub(super) async fn execute(
     let sent = ways.send(&destination, &parcel, now).await;
     let seconds = begun.elapsed().as_secs_f64();
     let is_sent = sent.is_ok();
-    let outcome = outcome(
+    let trial = trial(
         name,
         &destination,
         ways.transport(&destination),
@@ -103,8 +103,8 @@ pub(super) async fn execute(
         seconds,
     );
     match format {
-        Format::Json => output::json(&outcome)?,
-        Format::Text => output::text(&in_words(&outcome))?,
+        Format::Json => output::json(&trial)?,
+        Format::Text => output::text(&in_words(&trial))?,
     }
     Ok(if is_sent {
         ExitStatus::Success
@@ -132,14 +132,14 @@ fn told(name: &str, destination: &Destination) -> Told {
     }
 }
 
-fn outcome(
+fn trial(
     name: &str,
     destination: &Destination,
     transport: Option<Transport>,
     sent: Result<Receipt, NotSent>,
     seconds: f64,
-) -> Outcome {
-    let nothing = Outcome {
+) -> Trial {
+    let nothing = Trial {
         name: name.to_owned(),
         channel: destination.kind().name(),
         target: destination.to_string(),
@@ -153,7 +153,7 @@ fn outcome(
         advice: None,
     };
     match sent {
-        Ok(receipt) => Outcome {
+        Ok(receipt) => Trial {
             outcome: "delivered",
             status: Some(receipt.status),
             answer: Some(receipt.answer),
@@ -161,7 +161,7 @@ fn outcome(
         },
         Err(NotSent::Failed(error)) => {
             let (outcome, advice) = decided(error.verdict);
-            Outcome {
+            Trial {
                 outcome,
                 status: error.status,
                 code: error.code,
@@ -171,7 +171,7 @@ fn outcome(
                 ..nothing
             }
         }
-        Err(error @ (NotSent::NoWay(_) | NotSent::NoWords(_))) => Outcome {
+        Err(error @ (NotSent::NoWay(_) | NotSent::NoWords(_))) => Trial {
             error: Some(error.to_string()),
             ..nothing
         },
@@ -202,25 +202,25 @@ fn decided(verdict: Verdict) -> (&'static str, &'static str) {
     }
 }
 
-fn in_words(outcome: &Outcome) -> String {
-    let Outcome {
+fn in_words(trial: &Trial) -> String {
+    let Trial {
         name,
         channel,
         target,
         ..
-    } = outcome;
-    let took = time(outcome.seconds);
+    } = trial;
+    let took = time(trial.seconds);
     let whom = format!("{name} ({channel}, {target})");
-    let mut words = match (&outcome.error, outcome.status) {
+    let mut words = match (&trial.error, trial.status) {
         (None, Some(status)) => format!("Delivered to {whom} in {took}: status {status}.\n"),
         (None, None) => format!("Delivered to {whom} in {took}.\n"),
         (Some(error), _) => format!("Not delivered to {whom} in {took}: {error}\n"),
     };
-    let answer = outcome.answer.as_deref().map(str::trim).unwrap_or_default();
+    let answer = trial.answer.as_deref().map(str::trim).unwrap_or_default();
     if !answer.is_empty() {
         let _ = writeln!(words, "It answered: {answer}");
     }
-    if let Some(advice) = outcome.advice {
+    if let Some(advice) = trial.advice {
         let _ = writeln!(words, "→ {advice}");
     }
     words
@@ -234,7 +234,7 @@ mod tests {
     fn words(sent: Result<Receipt, NotSent>) -> String {
         let slack = Destination::of(Kind::Slack, "https://hooks.slack.com/Hidden");
         let slack = slack.expect("an address");
-        in_words(&outcome("ops", &slack, Some(Transport::Slack), sent, 0.21))
+        in_words(&trial("ops", &slack, Some(Transport::Slack), sent, 0.21))
     }
 
     #[test]
