@@ -81,8 +81,8 @@ pub fn webhook(
     }
 }
 
-/// For a mailbox: what the templates of mails make a mail of. The generic ones show what stands
-/// under `told`.
+/// For a mailbox: what the templates of mails make a mail of, those of the event's type if it has
+/// some; the generic ones show what stands under `told`.
 #[must_use]
 pub fn mail(event_type: &str, occurred_at: DateTime<Utc>, told: &Told) -> QueuedMail {
     let lines = lines(&told.text);
@@ -91,10 +91,12 @@ pub fn mail(event_type: &str, occurred_at: DateTime<Utc>, told: &Told) -> Queued
         subject: told.title.clone(),
         body_data: json!({
             "link_url": told.link_url,
+            "severity": told.severity,
+            "text": lines,
+            "fields": told.fields,
             "told": {
                 "lines": lines.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(),
                 "fields": told.fields,
-                "severity": told.severity,
             },
         }),
         project_id: None,
@@ -212,7 +214,15 @@ mod tests {
         assert_eq!(mail.subject, "Payment failed");
         insta::assert_json_snapshot!(mail.body_data, @r#"
         {
+          "fields": [
+            {
+              "name": "Amount",
+              "value": "12.00 EUR"
+            }
+          ],
           "link_url": "/billing?tenant=7",
+          "severity": "critical",
+          "text": "Card declined.\n\nSecond try tomorrow.",
           "told": {
             "fields": [
               {
@@ -223,8 +233,7 @@ mod tests {
             "lines": [
               "Card declined.",
               "Second try tomorrow."
-            ],
-            "severity": "critical"
+            ]
           }
         }
         "#);

@@ -6,7 +6,7 @@ use super::destination::Destination;
 use crate::channels::Kind;
 
 /// What the names of routes begin with, and no endpoint's name does.
-pub const PREFIX: &str = "env:";
+const PREFIX: &str = "env:";
 
 /// One of them.
 #[derive(Debug, Clone)]

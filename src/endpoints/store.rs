@@ -97,14 +97,6 @@ pub async fn find_locked(
         .pop())
 }
 
-/// Those of these identifiers that are there.
-pub async fn by_ids(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-) -> Result<Vec<Stored>, sqlx::Error> {
-    stored(connection, "id = ANY ($1)", ids).await
-}
-
 async fn stored<'q, T>(
     connection: &mut PgConnection,
     condition: &str,
@@ -201,7 +193,7 @@ pub async fn remove(connection: &mut PgConnection, name: &str) -> Result<Change,
     change(connection, include_str!("store/remove.sql"), name, None).await
 }
 
-/// Disables a route of the environment that is a target of its own.
+/// Disables a route of the environment.
 pub async fn disable_route(
     connection: &mut PgConnection,
     name: &str,

@@ -34,7 +34,8 @@ Examples:
 
 The address of a chat's webhook is a secret: whoever knows it may write there. Others
 see what stands on a command line, so each value may be given as - (the next line of
-standard input) or @FILE (the first line of a file).")]
+standard input, asked for in the order of address, secrets, headers) or @FILE (the
+first line of a file).")]
 pub(super) struct Arguments {
     /// What to call it
     #[arg(value_name = "NAME")]

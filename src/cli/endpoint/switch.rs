@@ -12,7 +12,7 @@ use crate::config::{Format, Source};
 use crate::db::Access;
 use crate::domain::text::plain;
 use crate::endpoints::store::{self, Change};
-use crate::endpoints::{PREFIX, ROUTES, Routes};
+use crate::endpoints::{ROUTES, RouteVariables, Routes};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 What waits for it is cancelled (code endpoint_disabled), and nothing new is queued
 for it until it is enabled. What is being sent at this moment is sent.")]
 pub(super) struct DisableArguments {
-    /// The endpoint, or env:slack or env:discord
+    /// The endpoint, or env:slack and the like
     #[arg(value_name = "NAME")]
     name: String,
     /// Why, for whoever wonders later
@@ -46,15 +46,12 @@ pub(super) async fn disable(
         reason => format!("by hand: {reason}"),
     };
     let routes = source.routes()?;
-    let is_route = is_route(name, &routes)?;
+    let route = route(name, &routes)?;
     let mut desk = Desk::open(source).await?;
     let change = desk
-        .transact(Access::ReadWrite, async |connection| {
-            if is_route {
-                store::disable_route(connection, name, &reason).await
-            } else {
-                store::disable(connection, name, &reason).await
-            }
+        .transact(Access::ReadWrite, async |connection| match &route {
+            Some(route) => store::disable_route(connection, route, &reason).await,
+            None => store::disable(connection, name, &reason).await,
         })
         .await?;
     report(&mut desk, name, &routes, change, "disabled", format).await
@@ -67,15 +64,12 @@ pub(super) async fn enable(
 ) -> Result<ExitStatus, Failure> {
     let name = arguments.name.as_str();
     let routes = source.routes()?;
-    let is_route = is_route(name, &routes)?;
+    let route = route(name, &routes)?;
     let mut desk = Desk::open(source).await?;
     let change = desk
-        .transact(Access::ReadWrite, async |connection| {
-            if is_route {
-                store::enable_route(connection, name).await
-            } else {
-                store::enable(connection, name).await
-            }
+        .transact(Access::ReadWrite, async |connection| match &route {
+            Some(route) => store::enable_route(connection, route).await,
+            None => store::enable(connection, name).await,
         })
         .await?;
     report(&mut desk, name, &routes, change, "enabled", format).await
@@ -89,9 +83,7 @@ pub(super) async fn remove(
     let name = arguments.name.as_str();
     let routes = source.routes()?;
     if let Some(route) = routes.get(name) {
-        let variables = ROUTES
-            .iter()
-            .find(|variables| variables.channel == route.channel);
+        let variables = of_channel(route.channel);
         let variable = variables.map_or("its variable", |variables| variables.address);
         return Err(Failure::Refused(format!(
             "{name} is a route of the environment; take out {variable} there"
@@ -106,29 +98,23 @@ pub(super) async fn remove(
     report(&mut desk, name, &routes, change, "removed", format).await
 }
 
-/// Whether the name is that of a route that can be switched here.
-fn is_route(name: &str, routes: &Routes) -> Result<bool, Failure> {
-    if !name.starts_with(PREFIX) {
-        return Ok(false);
-    }
+/// The route of this name, by its own name, if it can be switched here.
+fn route(name: &str, routes: &Routes) -> Result<Option<String>, Failure> {
     let Some(route) = routes.get(name) else {
-        // As an endpoint it is not known either.
-        return Ok(false);
+        return Ok(None);
     };
-    let variables = ROUTES
-        .iter()
-        .find(|variables| variables.channel == route.channel);
-    let switch = variables.map_or("its variable", |variables| variables.switch);
-    match (&route.destination, route.channel) {
-        (None, _) => Err(Failure::Refused(format!(
-            "{name} is switched off in the environment, by {switch}"
-        ))),
-        // Its target is the transport of all mails, which is nobody's to disable.
-        (Some(_), Kind::Email) => Err(Failure::Refused(format!(
-            "{name} is switched in the environment alone, by {switch}"
-        ))),
-        (Some(_), _) => Ok(true),
+    if route.destination.is_some() {
+        return Ok(Some(route.name.clone()));
     }
+    let variables = of_channel(route.channel);
+    let switch = variables.map_or("its variable", |variables| variables.switch);
+    Err(Failure::Refused(format!(
+        "{name} is switched off in the environment, by {switch}"
+    )))
+}
+
+fn of_channel(channel: Kind) -> Option<&'static RouteVariables> {
+    ROUTES.iter().find(|variables| variables.channel == channel)
 }
 
 async fn report(

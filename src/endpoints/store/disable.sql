@@ -7,7 +7,7 @@ WITH disabled AS (
     RETURNING id, channel
 ), cancelled AS (
     UPDATE notification_deliveries AS d
-       SET status = 'cancelled', code = 'endpoint_disabled', reason = 'the endpoint was disabled ' || $2::text,
+       SET status = 'cancelled', code = 'endpoint_disabled', reason = 'the endpoint was disabled: ' || $2::text,
            finished_at = now()
       FROM disabled AS e
      WHERE d.status = 'pending' AND d.endpoint_id = e.id

@@ -9,10 +9,12 @@ WITH disabled AS (
     RETURNING target
 ), cancelled AS (
     UPDATE notification_deliveries AS d
-       SET status = 'cancelled', code = 'endpoint_disabled', reason = 'the endpoint was disabled ' || $2::text,
+       SET status = 'cancelled', code = 'endpoint_disabled', reason = 'the endpoint was disabled: ' || $2::text,
            finished_at = now()
       FROM disabled
-     WHERE d.status = 'pending' AND d.target = disabled.target AND d.recipient = disabled.target
+     WHERE d.status = 'pending' AND d.recipient = disabled.target
+       -- Mails leave by one way, wherever they go to.
+       AND d.target IN (disabled.target, 'email')
     RETURNING d.id
 )
 SELECT EXISTS (SELECT FROM disabled), true, (SELECT count(*) FROM cancelled)
