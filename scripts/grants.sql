@@ -7,6 +7,7 @@
 --   psql -d DATABASE -v prune=1 -f scripts/grants.sql        and prune: delete what is done
 --   psql -d DATABASE -v prune=events -f scripts/grants.sql   and prune --events: delete events too
 --   psql -d DATABASE -v unsubscribe=1 -f scripts/grants.sql  and unsubscribe: mute mails for people
+--   psql -d DATABASE -v endpoints=1 -f scripts/grants.sql    and endpoint: add, change and remove them
 --   psql -d DATABASE -v readonly=1 -f scripts/grants.sql     notify_fan_out_readonly, for dry runs,
 --                                                            explain, status and doctor: reads only
 \set ON_ERROR_STOP on
@@ -22,6 +23,10 @@
 \else
   \set unsubscribe 0
 \endif
+\if :{?endpoints}
+\else
+  \set endpoints 0
+\endif
 \if :{?role}
 \elif :readonly
   \set role notify_fan_out_readonly
@@ -34,7 +39,8 @@ SET LOCAL client_min_messages = warning;
 SELECT set_config('notify_fan_out.role', :'role', true),
        set_config('notify_fan_out.readonly', :'readonly', true),
        set_config('notify_fan_out.prune', :'prune', true),
-       set_config('notify_fan_out.unsubscribe', :'unsubscribe', true)
+       set_config('notify_fan_out.unsubscribe', :'unsubscribe', true),
+       set_config('notify_fan_out.endpoints', :'endpoints', true)
 \gset grants_
 
 -- Where the tables are: on the search path, else in the one schema that has domain_events.
@@ -76,6 +82,7 @@ DECLARE
     reads_only boolean := current_setting('notify_fan_out.readonly')::boolean;
     prune text := lower(current_setting('notify_fan_out.prune'));
     unsubscribes boolean := current_setting('notify_fan_out.unsubscribe')::boolean;
+    keeps_endpoints boolean := current_setting('notify_fan_out.endpoints')::boolean;
     needed record;
     relation regclass;
     sequence regclass;
@@ -152,14 +159,20 @@ BEGIN
             ('domain_events', 'DELETE', 'prunes events'),
             ('user_notification_preferences', 'INSERT (user_id, scope_type, scope_id, event_type, channel, status)',
                 'unsubscribes'),
-            ('user_notification_preferences', 'UPDATE (status)', 'unsubscribes')
+            ('user_notification_preferences', 'UPDATE (status)', 'unsubscribes'),
+            ('notification_endpoints', 'INSERT (id, name, scope, scope_id, channel, target, settings, event_types)',
+                'keeps endpoints'),
+            ('notification_endpoints', 'UPDATE (settings)', 'keeps endpoints'),
+            ('notification_endpoints', 'DELETE', 'keeps endpoints'),
+            ('notification_delivery_targets', 'DELETE', 'keeps endpoints')
         ) AS needed (name, privilege, what_for)
          WHERE what_for = 'reads'
             OR NOT reads_only AND (
                 what_for = 'runs'
                 OR what_for = 'prunes' AND prune IN ('1', 'on', 'true', 'events')
                 OR what_for = 'prunes events' AND prune = 'events'
-                OR what_for = 'unsubscribes' AND unsubscribes)
+                OR what_for = 'unsubscribes' AND unsubscribes
+                OR what_for = 'keeps endpoints' AND keeps_endpoints)
     LOOP
         relation := to_regclass(needed.name);
         IF relation IS NULL THEN

@@ -307,11 +307,12 @@ fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Variables with the service's prefix that nothing reads: most likely misspelt.
+/// Variables with one of the service's prefixes that nothing reads: most likely misspelt.
 pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    names
-        .filter(|name| name.starts_with("NOTIFY_FANOUT_") && !VARIABLES.contains(&name.as_str()))
-        .collect()
+    // The first is systemd's.
+    let known = |name: &str| name == "NOTIFY_SOCKET" || VARIABLES.contains(&name);
+    let is_ours = |name: &str| name.starts_with("NOTIFY_") || name.starts_with("NOTIFICATIONS_");
+    names.filter(|name| is_ours(name) && !known(name)).collect()
 }
 
 #[cfg(test)]
@@ -401,9 +402,20 @@ mod tests {
         let names = [
             "NOTIFY_FANOUT_BATCHSIZE",
             "NOTIFY_FANOUT_BATCH_SIZE",
+            "NOTIFY_OUTGOING_ALOW",
+            "NOTIFY_SOCKET",
+            "NOTIFICATIONS_SLACK_URL",
+            "NOTIFICATIONS_SLACK_ENABLED",
             "PATH",
         ];
         let unknown = unknown_variables(names.into_iter().map(str::to_owned));
-        assert_eq!(unknown, ["NOTIFY_FANOUT_BATCHSIZE"]);
+        assert_eq!(
+            unknown,
+            [
+                "NOTIFY_FANOUT_BATCHSIZE",
+                "NOTIFY_OUTGOING_ALOW",
+                "NOTIFICATIONS_SLACK_URL"
+            ]
+        );
     }
 }

@@ -3,6 +3,7 @@
 mod alone;
 mod deliver;
 mod doctor;
+mod endpoint;
 mod exit;
 mod explain;
 mod migrate;
@@ -41,7 +42,7 @@ Exit codes:
   3  events failed for good in this run, or messages became dead letters
   4  the database is out of reach
   5  another instance is running, and this one was asked to be alone
-  6  the check found something to do (migrate --check, doctor)"
+  6  the check found something to do (migrate --check, doctor, endpoint test)"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -79,6 +80,8 @@ enum Command {
     Preview(preview::Arguments),
     /// Mute mails for whom an unsubscribe address was made
     Unsubscribe(unsubscribe::Arguments),
+    /// Say where operator events go: chats, programs, mailboxes, phones
+    Endpoint(endpoint::Arguments),
     /// Insert test events with a small world around them
     Seed(seed::Arguments),
     /// Check connection, rights, schema, trigger, pooler and clock
@@ -105,6 +108,7 @@ pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failu
         Command::Migrate(arguments) => migrate::execute(arguments, source, format).await,
         Command::Preview(arguments) => preview::execute(&arguments, source, format),
         Command::Unsubscribe(arguments) => unsubscribe::execute(arguments, source, format).await,
+        Command::Endpoint(arguments) => endpoint::execute(arguments, source, format).await,
         Command::Seed(arguments) => seed::execute(arguments, source, format).await,
         Command::Doctor(arguments) => doctor::execute(arguments, source, format).await,
     }

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{InvalidConfig, Source, parse_bool};
-use crate::channels::trust::NoTrust;
 use crate::channels::{Outgoing, OutgoingSettings, Policy, Trust};
 
 const ALLOW: &str = "NOTIFY_OUTGOING_ALLOW";
@@ -32,10 +31,7 @@ impl Source<'_> {
         let path = path.trim();
         let pem = std::fs::read(path)
             .map_err(|error| invalid(format!("{path} can't be read: {error}")))?;
-        let system = match Trust::system() {
-            Ok(trust) => trust,
-            Err(NoTrust::NoneFound | NoTrust::NotPem) => Trust::default(),
-        };
+        let system = Trust::system().unwrap_or_default();
         system
             .with_pem(&pem)
             .map_err(|error| invalid(format!("{path} is {error}")))

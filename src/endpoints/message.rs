@@ -49,7 +49,7 @@ pub fn sms(told: &Told, app_url: Option<&BaseUrl>) -> SmsMessage {
     let text = match link {
         Some(link) if words.is_empty() => link,
         Some(link) => format!("{}\n{link}", cut(&words, BODY_MAX - length(&link) - 1)),
-        None => words,
+        None => cut(&words, BODY_MAX),
     };
     SmsMessage { text }
 }
@@ -81,8 +81,8 @@ pub fn webhook(
     }
 }
 
-/// For a mailbox: what the templates of mails make a mail of. The generic ones show what stands
-/// under `told`.
+/// For a mailbox: what the templates of mails make a mail of, those of the event's type if it has
+/// some; the generic ones show what stands under `told`.
 #[must_use]
 pub fn mail(event_type: &str, occurred_at: DateTime<Utc>, told: &Told) -> QueuedMail {
     let lines = lines(&told.text);
@@ -91,10 +91,12 @@ pub fn mail(event_type: &str, occurred_at: DateTime<Utc>, told: &Told) -> Queued
         subject: told.title.clone(),
         body_data: json!({
             "link_url": told.link_url,
+            "severity": told.severity,
+            "text": lines,
+            "fields": told.fields,
             "told": {
                 "lines": lines.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(),
                 "fields": told.fields,
-                "severity": told.severity,
             },
         }),
         project_id: None,
@@ -113,6 +115,7 @@ fn link(told: &Told, app_url: Option<&BaseUrl>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::domain::announcement::{Field, Severity};
+    use crate::templates::{Reader, Templates};
     use proptest::prelude::*;
 
     fn told() -> Told {
@@ -211,7 +214,15 @@ mod tests {
         assert_eq!(mail.subject, "Payment failed");
         insta::assert_json_snapshot!(mail.body_data, @r#"
         {
+          "fields": [
+            {
+              "name": "Amount",
+              "value": "12.00 EUR"
+            }
+          ],
           "link_url": "/billing?tenant=7",
+          "severity": "critical",
+          "text": "Card declined.\n\nSecond try tomorrow.",
           "told": {
             "fields": [
               {
@@ -222,11 +233,45 @@ mod tests {
             "lines": [
               "Card declined.",
               "Second try tomorrow."
-            ],
-            "severity": "critical"
+            ]
           }
         }
         "#);
+    }
+
+    /// What people wrote is no link, and no markup.
+    #[test]
+    fn the_generic_mail_tells_all_of_it() {
+        let templates = Templates::load(None, app(), None).expect("templates");
+        let at = "2026-11-21T10:00:00Z".parse().expect("a time");
+        let mut told = told();
+        told.fields[0].value = "<b>12</b> https://evil.example".to_owned();
+        let mail = templates
+            .mail(&mail("payment_failed", at, &told), &Reader::default())
+            .expect("a mail");
+        assert_eq!(mail.subject, "Payment failed");
+        insta::assert_snapshot!(mail.text.replace('\u{2060}', "|"), @"
+        Payment failed
+
+        Card declined.
+
+        Second try tomorrow.
+
+        Amount: <b>12</b> https:|//evil.example
+
+        Open it:
+        https://app.example.com/billing?tenant=7
+
+        ---
+        You get this because it concerns you on app.example.com.
+        ");
+        for words in [
+            "Card declined.",
+            "Second try tomorrow.",
+            "Amount: <bdi>&lt;b&gt;12&lt;/b&gt;",
+        ] {
+            assert!(mail.html.contains(words), "{}", mail.html);
+        }
     }
 
     proptest! {

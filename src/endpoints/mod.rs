@@ -11,11 +11,12 @@ mod name;
 mod routes;
 mod seal;
 mod send;
+pub mod store;
 
 pub use destination::{Destination, InvalidSettings};
 pub use endpoint::{Disabled, Endpoint, Scope, Stored, Unusable};
 pub use message::{chat, mail, sms, webhook};
 pub use name::{InvalidName, Name};
-pub use routes::{PREFIX, ROUTES, Route, RouteVariables, Routes};
+pub use routes::{ROUTES, Route, RouteVariables, Routes};
 pub use seal::{CannotOpen, Kept, Opened, Seal};
 pub use send::{Mails, NotSent, Parcel, Ways};

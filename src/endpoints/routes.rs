@@ -6,7 +6,7 @@ use super::destination::Destination;
 use crate::channels::Kind;
 
 /// What the names of routes begin with, and no endpoint's name does.
-pub const PREFIX: &str = "env:";
+const PREFIX: &str = "env:";
 
 /// One of them.
 #[derive(Debug, Clone)]
@@ -169,7 +169,7 @@ mod tests {
         insta::assert_debug_snapshot!(names(&both), @r#"
         [
             "env:email",
-            "env:email:a4b1b3b3",
+            "env:email:c828d6b9",
         ]
         "#);
         let alone = Routes::new(vec![email("bo@example.com")]);

@@ -442,3 +442,76 @@ async fn an_owner_without_superuser_where_people_reach_the_database_themselves()
         (16, 24, 12, 0)
     );
 }
+
+#[tokio::test]
+async fn keeping_endpoints_takes_a_variable() {
+    let db = TestDatabase::new().await;
+    let (name, variable, url) = role(&db, "job");
+    db.execute("ALTER TABLE notification_endpoints ENABLE ROW LEVEL SECURITY")
+        .await;
+    let endpoint = |arguments: &[&str]| {
+        let mut command = crate::harness::binary_at(&url);
+        command
+            .env("NOTIFY_SECRET_KEY", "5a".repeat(32))
+            .arg("endpoint")
+            .args(arguments);
+        assert_cmd::Command::from_std(command).assert()
+    };
+    let add = [
+        "add",
+        "ops",
+        "--channel",
+        "webhook",
+        "--url",
+        "https://example.com",
+    ];
+    grants(&db, &[&variable]).expect("granted");
+    let before = rights(&db, &name).await;
+    endpoint(&add).code(1);
+    grants(&db, &[&variable, "endpoints=1"]).expect("granted");
+    grants(&db, &[&variable, "endpoints=1"]).expect("granted again");
+    let after = rights(&db, &name).await;
+    let more: Vec<_> = after
+        .lines()
+        .filter(|line| !before.contains(line))
+        .collect();
+    assert_eq!(
+        more,
+        [
+            "notification_delivery_targets DELETE, INSERT, SELECT, UPDATE",
+            "notification_endpoints DELETE, INSERT (channel, event_types, id, name, scope, scope_id, settings, target), \
+             SELECT (channel, created_at, disabled_at, disabled_reason, enabled, event_types, id, name, scope, scope_id, settings, target, updated_at), \
+             UPDATE (disabled_at, disabled_reason, enabled, settings, updated_at)",
+        ]
+    );
+    let each = [
+        &add[..],
+        &["rotate-secret", "ops"],
+        &["disable", "ops"],
+        &["enable", "ops"],
+        &["reseal"],
+        &["remove", "ops"],
+    ];
+    for arguments in each {
+        endpoint(arguments).success();
+    }
+    // Each is used.
+    for right in [
+        "INSERT (settings) ON notification_endpoints",
+        "UPDATE (settings) ON notification_endpoints",
+        "DELETE ON notification_endpoints",
+        "DELETE ON notification_delivery_targets",
+    ] {
+        db.execute(format!("REVOKE {right} FROM {name}")).await;
+        let failed = each
+            .iter()
+            .filter(|arguments| endpoint(arguments).get_output().status.code() != Some(0))
+            .count();
+        assert!(failed > 0, "{right} is not needed");
+        db.execute(format!(
+            "DELETE FROM notification_endpoints; GRANT {right} TO {name}"
+        ))
+        .await;
+    }
+    assert_eq!(problems(&url).await, Vec::<String>::new());
+}

@@ -11,6 +11,7 @@ mod crowds;
 mod deliver;
 mod doctor;
 mod dry_run;
+mod endpoints;
 mod event_types;
 mod exactly_once;
 mod explain;

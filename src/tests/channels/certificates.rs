@@ -11,23 +11,23 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Issues certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
-pub(super) struct Identity {
-    pub(super) certificate: String,
-    pub(super) key: String,
+pub(crate) struct Identity {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("an authority"))
     }
 
-    pub(super) fn issue(&self, name: &str) -> Identity {
+    pub(crate) fn issue(&self, name: &str) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned()]).expect("a name");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
@@ -38,14 +38,19 @@ impl Authority {
     }
 
     /// Believes this authority alone.
-    pub(super) fn trust(&self) -> Trust {
-        let trust = Trust::default().with_pem(self.0.pem().as_bytes());
+    pub(crate) fn trust(&self) -> Trust {
+        let trust = Trust::default().with_pem(self.pem().as_bytes());
         trust.expect("a certificate")
+    }
+
+    /// Its own certificate.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
     }
 }
 
 /// A server's side of TLS.
-pub(super) fn acceptor(identity: &Identity) -> TlsAcceptor {
+pub(crate) fn acceptor(identity: &Identity) -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))

@@ -2,7 +2,7 @@
 
 mod addresses;
 mod answers;
-mod certificates;
+pub(crate) mod certificates;
 mod emulated;
 mod foreign;
 mod mail;

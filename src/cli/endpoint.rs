@@ -1,0 +1,177 @@
+//! `endpoint`: where operator events go.
+
+mod add;
+mod list;
+mod reseal;
+mod rotate_secret;
+mod show;
+mod shown;
+mod switch;
+mod test;
+mod value;
+
+use clap::{Args, Subcommand};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sqlx::PgConnection;
+
+use super::{ExitStatus, Failure, connect, database_failure};
+use crate::config::{Format, Source};
+use crate::db::{Access, Database, Session, sqlstate};
+use crate::endpoints::{Routes, store};
+
+/// Names that an error repeats.
+const MOST_NAMED: usize = 8;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out endpoint add ops --channel slack --url -        asks for the address
+  notify-fan-out endpoint add billing --channel webhook --url https://example.com/hooks \\
+      --events payment_failed,payment_succeeded                  makes a signing secret and shows it
+  notify-fan-out endpoint test billing                           sends it a message, now
+  notify-fan-out endpoint list
+
+An endpoint hears of operator events: all, or those of some types; everybody's, or
+those of one organisation or project. The environment can name some too
+(NOTIFICATIONS_SLACK_WEBHOOK_URL and others); they are called env:slack,
+env:discord, env:email.
+
+add, rotate-secret, reseal and remove take more rights than the job has:
+scripts/grants.sql -v endpoints=1.")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Add an endpoint
+    Add(add::Arguments),
+    /// Show all endpoints, those of the environment too
+    List,
+    /// Show one endpoint, without its secrets
+    Show(show::Arguments),
+    /// Send a test message, now
+    Test(test::Arguments),
+    /// Send nothing to it any more, and cancel what waits
+    Disable(switch::DisableArguments),
+    /// Send to it again
+    Enable(switch::Arguments),
+    /// Sign with a new secret, and with the old ones until they are dropped
+    RotateSecret(rotate_secret::Arguments),
+    /// Encrypt all settings with the first key of `NOTIFY_SECRET_KEY`
+    Reseal,
+    /// Remove an endpoint, and cancel what waits for it
+    Remove(switch::Arguments),
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    match arguments.command {
+        Command::Add(arguments) => add::execute(arguments, source, format).await,
+        Command::List => list::execute(source, format).await,
+        Command::Show(arguments) => show::execute(&arguments, source, format).await,
+        Command::Test(arguments) => test::execute(&arguments, source, format).await,
+        Command::Disable(arguments) => switch::disable(&arguments, source, format).await,
+        Command::Enable(arguments) => switch::enable(&arguments, source, format).await,
+        Command::RotateSecret(arguments) => rotate_secret::execute(arguments, source, format).await,
+        Command::Reseal => reseal::execute(source, format).await,
+        Command::Remove(arguments) => switch::remove(&arguments, source, format).await,
+    }
+}
+
+/// The database, and what an error of it comes to here.
+struct Desk {
+    database: Database,
+    session: Session,
+}
+
+impl Desk {
+    async fn open(source: &Source<'_>) -> Result<Self, Failure> {
+        let database = source.database()?;
+        let session = connect(&database).await?;
+        Ok(Self { database, session })
+    }
+
+    /// Does something in one transaction.
+    async fn transact<T>(
+        &mut self,
+        access: Access,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Failure> {
+        let worked = async {
+            let mut transaction = self.session.begin(access).await?;
+            let result = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(result)
+        };
+        worked.await.map_err(|error| self.failure(error))
+    }
+
+    fn failure(&self, error: sqlx::Error) -> Failure {
+        let lacks_right = sqlstate(&error).as_deref() == Some("42501");
+        match database_failure(&self.database, error) {
+            Failure::Database { place, error, .. } if lacks_right => Failure::Database {
+                place,
+                error,
+                advice: "; as the tables' owner: psql -d DATABASE -v role=… -v endpoints=1 -f scripts/grants.sql"
+                    .to_owned(),
+            },
+            failure => failure,
+        }
+    }
+
+    /// There is no endpoint of this name; which there are.
+    async fn unknown(&mut self, name: &str, routes: &Routes) -> Result<Failure, Failure> {
+        let endpoints = self.transact(Access::ReadOnly, store::list).await?;
+        let names = endpoints.into_iter().map(|endpoint| endpoint.name);
+        let names = names.chain(routes.iter().map(|route| route.name.clone()));
+        Ok(Failure::Refused(no_such(name, names.collect())))
+    }
+}
+
+/// The likeliest first: those that begin alike.
+fn no_such(name: &str, mut names: Vec<String>) -> String {
+    if names.is_empty() {
+        return format!(
+            "there is no endpoint {name:?}, nor any other; see: notify-fan-out endpoint add --help"
+        );
+    }
+    let alike = |other: &str| {
+        let pairs = name.chars().zip(other.chars());
+        pairs.take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+    };
+    names.sort_by_key(|other| (usize::MAX - alike(other), other.clone()));
+    let more = names.len().saturating_sub(MOST_NAMED);
+    names.truncate(MOST_NAMED);
+    let rest = match more {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "there is no endpoint {name:?}; there are {}{rest}",
+        names.join(", ")
+    )
+}
+
+/// Where secrets and nonces come from.
+fn random() -> StdRng {
+    StdRng::from_os_rng()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_there_is_told_with_those_that_are() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        insta::assert_snapshot!(no_such("ops", vec![]), @r#"there is no endpoint "ops", nor any other; see: notify-fan-out endpoint add --help"#);
+        insta::assert_snapshot!(no_such("bil", names(&["ada", "env:slack", "billing"])), @r#"there is no endpoint "bil"; there are billing, ada, env:slack"#);
+        insta::assert_snapshot!(no_such("x", names(&["a", "b", "c", "d", "e", "f", "g", "h", "i"])), @r#"there is no endpoint "x"; there are a, b, c, d, e, f, g, h and 1 more"#);
+    }
+}

@@ -1,0 +1,332 @@
+//! `endpoint add`.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use clap::Args;
+use rand::RngCore as _;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::shown::Shown;
+use super::{Desk, random, value};
+use crate::channels::signature::SigningSecret;
+use crate::channels::webhook::{ExtraHeaders, WebhookMethod};
+use crate::channels::{Kind, WebhookTarget};
+use crate::cli::output;
+use crate::cli::{ExitStatus, Failure};
+use crate::config::{Format, Source};
+use crate::db::Access;
+use crate::domain::announcement::{OPERATOR_TYPES, operator_type};
+use crate::endpoints::store::{self, Added, NewEndpoint};
+use crate::endpoints::{Destination, Name, Scope};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out endpoint add ops --channel slack --url -
+  notify-fan-out endpoint add eu --channel discord --url @/run/secrets/discord --org 5eed5eed-…
+  notify-fan-out endpoint add billing --channel webhook --url https://example.com/hooks \\
+      --events payment_failed,payment_succeeded --header 'Authorization: @/run/secrets/token'
+  notify-fan-out endpoint add desk --channel email --to 'Desk <desk@example.com>'
+  notify-fan-out endpoint add duty --channel sms --to +4915112345678 --events node.terminated
+
+The address of a chat's webhook is a secret: whoever knows it may write there. Others
+see what stands on a command line, so each value may be given as - (the next line of
+standard input, asked for in the order of address, secrets, headers) or @FILE (the
+first line of a file).")]
+pub(super) struct Arguments {
+    /// What to call it
+    #[arg(value_name = "NAME")]
+    name: Name,
+    /// What it is reached by: slack, discord, webhook, email or sms
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Kind,
+    /// Its address, for slack, discord and webhook
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Its mail address or phone number, for email and sms
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
+    to: Option<String>,
+    /// Hears of this organisation's events alone
+    #[arg(long, value_name = "UUID", conflicts_with = "project")]
+    org: Option<Uuid>,
+    /// Hears of this project's events alone
+    #[arg(long, value_name = "UUID")]
+    project: Option<Uuid>,
+    /// What it hears of, apart by commas; * is all operator events
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "*", value_parser = event_type)]
+    events: Vec<&'static str>,
+    /// A header to send with each message, 'Name: value'; may be given more than once (webhook)
+    #[arg(long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// POST or PUT (webhook) [default: POST]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<WebhookMethod>,
+    /// A signing secret, whsec_…, the newest first; may be given more than once (webhook) [default: a new one]
+    #[arg(long = "secret", value_name = "SECRET")]
+    secrets: Vec<String>,
+}
+
+fn event_type(name: &str) -> Result<&'static str, String> {
+    match name.trim() {
+        "*" => Ok("*"),
+        name => operator_type(name)
+            .ok_or_else(|| format!("there are {}, and * for all", OPERATOR_TYPES.join(", "))),
+    }
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let policy = source.outgoing_policy()?;
+    let seal = source.seal()?;
+    let (destination, made) = destination(&arguments)?;
+    destination.check(&policy).map_err(|refused| {
+        Failure::Refused(format!(
+            "{refused}; see NOTIFY_OUTGOING_ALLOW and NOTIFY_OUTGOING_PLAIN_HTTP"
+        ))
+    })?;
+    let oddity = destination.oddity();
+    let scope = match (arguments.org, arguments.project) {
+        (Some(id), _) => Scope::Organisation(id),
+        (None, Some(id)) => Scope::Project(id),
+        (None, None) => Scope::Global,
+    };
+    let new = NewEndpoint {
+        id: Uuid::new_v4(),
+        name: arguments.name,
+        scope,
+        destination,
+        event_types: event_types(&arguments.events),
+    };
+    let mut desk = Desk::open(source).await?;
+    let name = new.name.as_str();
+    let (added, stored) = desk
+        .transact(Access::ReadWrite, async |connection| {
+            let added = store::add(connection, &new, &seal, &mut random()).await?;
+            Ok((added, store::find(connection, name).await?))
+        })
+        .await?;
+    let shown = match (added, stored) {
+        (Added::Yes, Some(stored)) => Shown::from(&stored.endpoint),
+        (Added::NoSuchScope, _) => {
+            return Err(Failure::Refused(format!(
+                "there is no {scope}; nothing was added"
+            )));
+        }
+        (Added::NameTaken | Added::Yes, _) => {
+            return Err(Failure::Refused(format!(
+                "there is an endpoint {name} already; nothing was added. See: notify-fan-out endpoint show {name}"
+            )));
+        }
+    };
+    let is_sealed = seal.encrypts();
+    match format {
+        Format::Json => output::json(&json!({
+            "endpoint": shown,
+            "secret": made.as_ref().map(|secret| secret.reveal().to_string()),
+            "encrypted": is_sealed,
+            "note": oddity,
+        }))?,
+        Format::Text => output::text(&in_words(
+            &shown,
+            made.as_ref(),
+            is_sealed,
+            oddity.as_deref(),
+        ))?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Sorted, each once; what is all, alone.
+fn event_types(given: &[&str]) -> Vec<String> {
+    if given.contains(&"*") {
+        return vec!["*".to_owned()];
+    }
+    let mut types: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
+    types.sort_unstable();
+    types.dedup();
+    types
+}
+
+/// Where it leads, and the secret that was made for it.
+fn destination(arguments: &Arguments) -> Result<(Destination, Option<SigningSecret>), Failure> {
+    let kind = arguments.channel;
+    let usage = |words: String| Failure::Usage(words);
+    let (option, given, other) = match kind {
+        Kind::Slack | Kind::Discord | Kind::Webhook => ("--url", &arguments.url, &arguments.to),
+        Kind::Email | Kind::Sms => ("--to", &arguments.to, &arguments.url),
+    };
+    let (Some(given), None) = (given, other) else {
+        return Err(usage(format!(
+            "an endpoint of channel {} takes {option}",
+            kind.name()
+        )));
+    };
+    let text = value::read(option, given)?;
+    let wrong = |error: &dyn std::fmt::Display| usage(format!("{option}: {error}"));
+    let destination = Destination::of(kind, text.expose_secret()).map_err(|error| wrong(&error))?;
+    match destination {
+        Destination::Webhook(target) => {
+            let (target, made) = signed(target, arguments)?;
+            Ok((Destination::Webhook(target), made))
+        }
+        destination => {
+            let is_plain = arguments.headers.is_empty()
+                && arguments.secrets.is_empty()
+                && arguments.method.is_none();
+            if !is_plain {
+                return Err(usage(
+                    "--header, --method and --secret are for endpoints of channel webhook"
+                        .to_owned(),
+                ));
+            }
+            Ok((destination, None))
+        }
+    }
+}
+
+fn signed(
+    target: WebhookTarget,
+    arguments: &Arguments,
+) -> Result<(WebhookTarget, Option<SigningSecret>), Failure> {
+    let secrets = arguments.secrets.iter().map(|given| secret(given));
+    let mut secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+    let made = secrets.is_empty().then(new_secret);
+    secrets.extend(made.clone());
+    let target = WebhookTarget {
+        secrets,
+        headers: headers(&arguments.headers)?,
+        method: arguments.method.unwrap_or_default(),
+        ..target
+    };
+    Ok((target, made))
+}
+
+/// A signing secret as it was given.
+pub(super) fn secret(given: &str) -> Result<SigningSecret, Failure> {
+    let text = value::read("--secret", given)?;
+    let secret = text.expose_secret().parse();
+    secret.map_err(|error| Failure::Usage(format!("--secret: {error}")))
+}
+
+/// A signing secret that nobody knows yet.
+pub(super) fn new_secret() -> SigningSecret {
+    let mut bytes = [0; 32];
+    random().fill_bytes(&mut bytes);
+    SigningSecret::from_bytes(&bytes).unwrap_or_else(|_| unreachable!("32 bytes will do"))
+}
+
+fn headers(given: &[String]) -> Result<ExtraHeaders, Failure> {
+    let wrong = |words: String| Failure::Usage(format!("--header: {words}"));
+    let mut headers: Vec<(&str, SecretString)> = Vec::new();
+    let mut known = HashSet::new();
+    for header in given {
+        // Without a name, all of it may be a secret.
+        let (name, text) = header
+            .split_once(':')
+            .ok_or_else(|| wrong("must be 'Name: value'".to_owned()))?;
+        let name = name.trim();
+        if !known.insert(name.to_ascii_lowercase()) {
+            return Err(wrong(format!("{name:?} is there twice")));
+        }
+        headers.push((name, value::read("--header", text.trim())?));
+    }
+    ExtraHeaders::new(headers).map_err(|error| wrong(error.to_string()))
+}
+
+fn in_words(
+    shown: &Shown,
+    made: Option<&SigningSecret>,
+    is_sealed: bool,
+    oddity: Option<&str>,
+) -> String {
+    let name = &shown.name;
+    let target = shown.target.as_deref().unwrap_or_default();
+    let mut words = format!(
+        "Added {name}: {}, {target}; scope {}; events {}.\n",
+        shown.channel,
+        shown.scope(),
+        shown.events()
+    );
+    if let Some(secret) = made {
+        let secret = secret.reveal();
+        let _ = writeln!(
+            words,
+            "Signing secret, for the receiver; it is shown this once:\n  {}",
+            secret.as_str()
+        );
+    }
+    if let Some(oddity) = oddity {
+        let _ = writeln!(words, "Note: {oddity}.");
+    }
+    if !is_sealed {
+        words.push_str("Note: its settings stand in the database as they are; with NOTIFY_SECRET_KEY they are encrypted.\n");
+    }
+    let _ = writeln!(words, "Try it: notify-fan-out endpoint test {name}");
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser as _;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn types_are_known_and_stand_once() {
+        assert_eq!(event_type(" payment.failed "), Ok("payment_failed"));
+        assert!(event_type("payment").is_err_and(|words| words.contains("payment_failed, ")));
+        assert_eq!(event_types(&["tenant_created", "*"]), ["*"]);
+        let given = ["tenant_created", "payment_failed", "tenant_created"];
+        assert_eq!(event_types(&given), ["payment_failed", "tenant_created"]);
+    }
+
+    #[test]
+    fn flags_that_do_not_go_together() {
+        let parse = |more: &[&str]| {
+            let start = ["notify-fan-out", "endpoint", "add", "ops"];
+            let parsed = Cli::try_parse_from(start.iter().chain(more));
+            parsed.err().map(|error| error.kind())
+        };
+        let url = ["--channel", "webhook", "--url", "https://example.com"];
+        assert_eq!(parse(&url), None);
+        for (more, kind) in [
+            (&["--to", "a@example.com"][..], ErrorKind::ArgumentConflict),
+            (&["--org", "x"], ErrorKind::ValueValidation),
+            (&["--method", "GET"], ErrorKind::ValueValidation),
+            (&["--events", "payment"], ErrorKind::ValueValidation),
+        ] {
+            assert_eq!(parse(&[&url, more].concat()), Some(kind), "{more:?}");
+        }
+        let both = [
+            "--org",
+            &Uuid::nil().to_string(),
+            "--project",
+            &Uuid::nil().to_string(),
+        ]
+        .map(str::to_owned);
+        let both: Vec<&str> = url
+            .into_iter()
+            .chain(both.iter().map(String::as_str))
+            .collect();
+        assert_eq!(parse(&both), Some(ErrorKind::ArgumentConflict));
+    }
+
+    #[test]
+    fn a_header_has_a_name_and_stands_once() {
+        let error = |given: &[&str]| {
+            let given: Vec<_> = given.iter().map(|header| (*header).to_owned()).collect();
+            headers(&given).expect_err("no headers").to_string()
+        };
+        insta::assert_snapshot!(error(&["Hidden"]), @"--header: must be 'Name: value'");
+        insta::assert_snapshot!(error(&["A: 1", "a: 2"]), @r#"--header: "a" is there twice"#);
+        insta::assert_snapshot!(error(&["Host: x"]), @"--header: the header host is set by the sender");
+        insta::assert_snapshot!(error(&["A: ü"]), @"--header: the value of the header a is not printable ASCII");
+    }
+}

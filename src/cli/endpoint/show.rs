@@ -1,0 +1,138 @@
+//! `endpoint show`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use super::Desk;
+use super::list::shown_routes;
+use super::shown::Shown;
+use crate::cli::output;
+use crate::cli::{ExitStatus, Failure};
+use crate::config::{Format, Source};
+use crate::db::Access;
+use crate::endpoints::{Destination, Kept, Seal, Stored, store};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The endpoint, or env:slack and the like
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// What is known of settings, without what is secret about them.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Known {
+    /// Whether they are encrypted in the database; nothing of a route is there.
+    encrypted: Option<bool>,
+    /// Why they can't be used.
+    error: Option<String>,
+    /// Of a webhook.
+    method: Option<&'static str>,
+    /// Of a webhook: names.
+    headers: Vec<String>,
+    /// Of a webhook: how many secrets sign.
+    secrets_count: Option<usize>,
+}
+
+pub(super) async fn execute(
+    arguments: &Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let name = arguments.name.as_str();
+    let (routes, seal) = (source.routes()?, source.seal()?);
+    let mut desk = Desk::open(source).await?;
+    let found = desk
+        .transact(Access::ReadOnly, async |connection| {
+            if let Some(route) = routes.get(name) {
+                let mut shown = shown_routes(connection, &routes).await?;
+                shown.retain(|shown| shown.name == route.name);
+                return Ok(shown.pop().map(|shown| (shown, Known::default())));
+            }
+            let stored = store::find(connection, name).await?;
+            Ok(stored.map(|stored| (Shown::from(&stored.endpoint), known(&stored, &seal))))
+        })
+        .await?;
+    let Some((shown, known)) = found else {
+        return Err(desk.unknown(name, &routes).await?);
+    };
+    match format {
+        Format::Json => output::json(&Document {
+            shown: &shown,
+            settings: &known,
+        })?,
+        Format::Text => output::text(&in_words(&shown, &known))?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    shown: &'a Shown,
+    settings: &'a Known,
+}
+
+fn known(stored: &Stored, seal: &Seal) -> Known {
+    let opened = seal.open(stored.endpoint.id, stored.settings.expose_secret());
+    let mut known = Known {
+        encrypted: Some(
+            opened
+                .as_ref()
+                .map_or(true, |opened| opened.kept != Kept::Plain),
+        ),
+        ..Known::default()
+    };
+    match stored.destination(seal) {
+        Ok(Destination::Webhook(target)) => {
+            known.method = Some(target.method.name());
+            known.headers = target.headers.names().map(str::to_owned).collect();
+            known.secrets_count = Some(target.secrets.len());
+        }
+        Ok(_) => {}
+        Err(error) => known.error = Some(error.to_string()),
+    }
+    known
+}
+
+fn in_words(shown: &Shown, known: &Known) -> String {
+    let mut words = format!("{}\n", shown.name);
+    let mut line = |label: &str, text: &str| {
+        let _ = writeln!(words, "  {label:<9} {text}");
+    };
+    line("channel", shown.channel);
+    line("target", shown.target.as_deref().unwrap_or("–"));
+    line("scope", &shown.scope());
+    line("events", &shown.events());
+    line("state", &shown.state());
+    if let Some(method) = known.method {
+        line("method", method);
+    }
+    if !known.headers.is_empty() {
+        line("headers", &known.headers.join(", "));
+    }
+    if let Some(count) = known.secrets_count {
+        let secrets = match count {
+            0 => "none: messages are not signed".to_owned(),
+            1 => "1 signs".to_owned(),
+            count => format!("{count} sign, the newest first; see rotate-secret --drop-old"),
+        };
+        line("secrets", &secrets);
+    }
+    match (&known.error, known.encrypted) {
+        (Some(error), _) => line("settings", error),
+        (None, Some(true)) => line("settings", "encrypted"),
+        (None, Some(false)) => line(
+            "settings",
+            "not encrypted; with NOTIFY_SECRET_KEY set: notify-fan-out endpoint reseal",
+        ),
+        (None, None) => line("settings", "in the environment"),
+    }
+    if let Some(at) = shown.created_at {
+        line("added", &at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+    }
+    words
+}

@@ -1,0 +1,171 @@
+//! `endpoint disable`, `endpoint enable` and `endpoint remove`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::Desk;
+use crate::channels::Kind;
+use crate::cli::output;
+use crate::cli::words::counted;
+use crate::cli::{ExitStatus, Failure};
+use crate::config::{Format, Source};
+use crate::db::Access;
+use crate::domain::text::plain;
+use crate::endpoints::store::{self, Change};
+use crate::endpoints::{ROUTES, RouteVariables, Routes};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The endpoint
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What waits for it is cancelled (code endpoint_disabled), and nothing new is queued
+for it until it is enabled. What is being sent at this moment is sent.")]
+pub(super) struct DisableArguments {
+    /// The endpoint, or env:slack and the like
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Why, for whoever wonders later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+pub(super) async fn disable(
+    arguments: &DisableArguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let name = arguments.name.as_str();
+    let reason = arguments.reason.as_deref().map(plain).unwrap_or_default();
+    let reason = match reason.as_str() {
+        "" => "by hand".to_owned(),
+        reason => format!("by hand: {reason}"),
+    };
+    let routes = source.routes()?;
+    let route = route(name, &routes)?;
+    let mut desk = Desk::open(source).await?;
+    let change = desk
+        .transact(Access::ReadWrite, async |connection| match &route {
+            Some(route) => store::disable_route(connection, route, &reason).await,
+            None => store::disable(connection, name, &reason).await,
+        })
+        .await?;
+    report(&mut desk, name, &routes, change, "disabled", format).await
+}
+
+pub(super) async fn enable(
+    arguments: &Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let name = arguments.name.as_str();
+    let routes = source.routes()?;
+    let route = route(name, &routes)?;
+    let mut desk = Desk::open(source).await?;
+    let change = desk
+        .transact(Access::ReadWrite, async |connection| match &route {
+            Some(route) => store::enable_route(connection, route).await,
+            None => store::enable(connection, name).await,
+        })
+        .await?;
+    report(&mut desk, name, &routes, change, "enabled", format).await
+}
+
+pub(super) async fn remove(
+    arguments: &Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let name = arguments.name.as_str();
+    let routes = source.routes()?;
+    if let Some(route) = routes.get(name) {
+        let variables = of_channel(route.channel);
+        let variable = variables.map_or("its variable", |variables| variables.address);
+        return Err(Failure::Refused(format!(
+            "{name} is a route of the environment; take out {variable} there"
+        )));
+    }
+    let mut desk = Desk::open(source).await?;
+    let change = desk
+        .transact(Access::ReadWrite, async |connection| {
+            store::remove(connection, name).await
+        })
+        .await?;
+    report(&mut desk, name, &routes, change, "removed", format).await
+}
+
+/// The route of this name, by its own name, if it can be switched here.
+fn route(name: &str, routes: &Routes) -> Result<Option<String>, Failure> {
+    let Some(route) = routes.get(name) else {
+        return Ok(None);
+    };
+    if route.destination.is_some() {
+        return Ok(Some(route.name.clone()));
+    }
+    let variables = of_channel(route.channel);
+    let switch = variables.map_or("its variable", |variables| variables.switch);
+    Err(Failure::Refused(format!(
+        "{name} is switched off in the environment, by {switch}"
+    )))
+}
+
+fn of_channel(channel: Kind) -> Option<&'static RouteVariables> {
+    ROUTES.iter().find(|variables| variables.channel == channel)
+}
+
+async fn report(
+    desk: &mut Desk,
+    name: &str,
+    routes: &Routes,
+    change: Change,
+    done: &str,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let (changed, cancelled) = match change {
+        Change::Done { cancelled } => (true, cancelled),
+        Change::Already => (false, 0),
+        Change::Unknown => return Err(desk.unknown(name, routes).await?),
+    };
+    match format {
+        Format::Json => output::json(&json!({
+            "name": name,
+            "state": done,
+            "changed": changed,
+            "cancelled_count": cancelled,
+        }))?,
+        Format::Text => output::text(&in_words(name, done, changed, cancelled))?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn in_words(name: &str, done: &str, changed: bool, cancelled: u64) -> String {
+    match (changed, cancelled) {
+        (false, _) => format!("{name} was {done} already; nothing was changed."),
+        (true, 0) => format!("{name} is {done}."),
+        (true, cancelled) => {
+            let waited = counted(
+                cancelled,
+                "delivery that waited for it was",
+                "deliveries that waited for it were",
+            );
+            format!("{name} is {done}; {waited} cancelled.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_was_changed() {
+        insta::assert_snapshot!(in_words("ops", "enabled", true, 0), @"ops is enabled.");
+        insta::assert_snapshot!(in_words("ops", "disabled", true, 1), @"ops is disabled; 1 delivery that waited for it was cancelled.");
+        insta::assert_snapshot!(in_words("ops", "removed", true, 2_000), @"ops is removed; 2,000 deliveries that waited for it were cancelled.");
+        insta::assert_snapshot!(in_words("ops", "disabled", false, 0), @"ops was disabled already; nothing was changed.");
+    }
+}

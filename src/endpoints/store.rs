@@ -1,0 +1,313 @@
+//! The rows of `notification_endpoints`, and what a person does to them. Whoever disables or removes
+//! an endpoint cancels what waits for it in the same statement.
+
+use std::collections::HashMap;
+
+use rand::CryptoRng;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use uuid::Uuid;
+
+use super::destination::Destination;
+use super::endpoint::{Disabled, Endpoint, Scope, Stored};
+use super::name::Name;
+use super::seal::{Kept, Seal};
+use crate::db::Unnamed;
+
+/// An endpoint that is to be added.
+#[derive(Debug)]
+pub struct NewEndpoint {
+    /// Its identifier.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: Name,
+    /// Whose events it hears of.
+    pub scope: Scope,
+    /// Where it leads.
+    pub destination: Destination,
+    /// What it hears of.
+    pub event_types: Vec<String>,
+}
+
+/// What came of adding an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is there.
+    Yes,
+    /// There was one of that name.
+    NameTaken,
+    /// There is no organisation or project of that identifier.
+    NoSuchScope,
+}
+
+/// What came of disabling, enabling or removing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is done.
+    Done {
+        /// Deliveries that waited for it and were cancelled.
+        cancelled: u64,
+    },
+    /// It was so already.
+    Already,
+    /// There is no such endpoint.
+    Unknown,
+}
+
+/// What became of the settings of all endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ResealReport {
+    /// Encrypted anew: they were with another key, or not at all.
+    pub resealed_count: u64,
+    /// Encrypted with the first key already.
+    pub unchanged_count: u64,
+    /// Endpoints whose settings can't be read, by name; they are as they were.
+    pub unreadable: Vec<String>,
+}
+
+const COLUMNS: &str = "id, name, scope, scope_id, channel, target, event_types, enabled, \
+                       disabled_reason, disabled_at, created_at";
+
+/// All of them, by name, without their settings.
+pub async fn list(connection: &mut PgConnection) -> Result<Vec<Endpoint>, sqlx::Error> {
+    let query = format!("SELECT {COLUMNS} FROM notification_endpoints ORDER BY name");
+    let rows = sqlx::query(AssertSqlSafe(query))
+        .fetch_all(Unnamed(connection))
+        .await?;
+    rows.iter().map(endpoint).collect()
+}
+
+/// The endpoint of this name.
+pub async fn find(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<Option<Stored>, sqlx::Error> {
+    Ok(stored(connection, "name = $1", name).await?.pop())
+}
+
+/// As [`find`], of which nobody changes anything before the end of the transaction.
+pub async fn find_locked(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<Option<Stored>, sqlx::Error> {
+    Ok(stored(connection, "name = $1 FOR UPDATE", name)
+        .await?
+        .pop())
+}
+
+async fn stored<'q, T>(
+    connection: &mut PgConnection,
+    condition: &str,
+    value: T,
+) -> Result<Vec<Stored>, sqlx::Error>
+where
+    T: 'q + sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    let query = format!("SELECT {COLUMNS}, settings FROM notification_endpoints WHERE {condition}");
+    let rows = sqlx::query(AssertSqlSafe(query))
+        .bind(value)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    let stored = |row: &PgRow| {
+        Ok(Stored {
+            endpoint: endpoint(row)?,
+            settings: row.try_get::<String, _>("settings")?.into(),
+        })
+    };
+    rows.iter().map(stored).collect()
+}
+
+fn endpoint(row: &PgRow) -> Result<Endpoint, sqlx::Error> {
+    let unknown = |column: &str| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: "a value that this program does not know".into(),
+    };
+    let scope: String = row.try_get("scope")?;
+    let channel: String = row.try_get("channel")?;
+    let disabled = Disabled {
+        reason: row.try_get("disabled_reason")?,
+        at: row.try_get("disabled_at")?,
+    };
+    Ok(Endpoint {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        scope: Scope::from_row(&scope, row.try_get("scope_id")?).ok_or_else(|| unknown("scope"))?,
+        channel: channel.parse().map_err(|_| unknown("channel"))?,
+        target: row.try_get("target")?,
+        event_types: row.try_get("event_types")?,
+        disabled: (!row.try_get::<bool, _>("enabled")?).then_some(disabled),
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+/// Adds an endpoint.
+pub async fn add(
+    connection: &mut PgConnection,
+    new: &NewEndpoint,
+    seal: &Seal,
+    random: &mut impl CryptoRng,
+) -> Result<Added, sqlx::Error> {
+    let settings = new.destination.settings();
+    let added: Option<bool> = sqlx::query_scalar(include_str!("store/add.sql"))
+        .bind(new.id)
+        .bind(new.name.as_str())
+        .bind(new.scope.name())
+        .bind(new.scope.id())
+        .bind(new.destination.kind().name())
+        .bind(new.destination.to_string())
+        .bind(seal.close(new.id, settings.expose_secret(), random))
+        .bind(&new.event_types)
+        .fetch_optional(Unnamed(connection))
+        .await?;
+    Ok(match added {
+        Some(true) => Added::Yes,
+        Some(false) => Added::NameTaken,
+        None => Added::NoSuchScope,
+    })
+}
+
+/// Disables an endpoint.
+pub async fn disable(
+    connection: &mut PgConnection,
+    name: &str,
+    reason: &str,
+) -> Result<Change, sqlx::Error> {
+    change(
+        connection,
+        include_str!("store/disable.sql"),
+        name,
+        Some(reason),
+    )
+    .await
+}
+
+/// Enables an endpoint; how long it had been failing is forgotten.
+pub async fn enable(connection: &mut PgConnection, name: &str) -> Result<Change, sqlx::Error> {
+    change(connection, include_str!("store/enable.sql"), name, None).await
+}
+
+/// Removes an endpoint.
+pub async fn remove(connection: &mut PgConnection, name: &str) -> Result<Change, sqlx::Error> {
+    change(connection, include_str!("store/remove.sql"), name, None).await
+}
+
+/// Disables a route of the environment.
+pub async fn disable_route(
+    connection: &mut PgConnection,
+    name: &str,
+    reason: &str,
+) -> Result<Change, sqlx::Error> {
+    change(
+        connection,
+        include_str!("store/disable_route.sql"),
+        name,
+        Some(reason),
+    )
+    .await
+}
+
+/// Enables a route of the environment; how long it had been failing is forgotten.
+pub async fn enable_route(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<Change, sqlx::Error> {
+    change(
+        connection,
+        include_str!("store/enable_route.sql"),
+        name,
+        None,
+    )
+    .await
+}
+
+async fn change(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    name: &str,
+    reason: Option<&str>,
+) -> Result<Change, sqlx::Error> {
+    let mut query = sqlx::query_as(statement).bind(name);
+    if let Some(reason) = reason {
+        query = query.bind(reason);
+    }
+    let (is_done, is_there, cancelled): (bool, bool, i64) =
+        query.fetch_one(Unnamed(connection)).await?;
+    Ok(match (is_done, is_there) {
+        (true, _) => Change::Done {
+            cancelled: cancelled.unsigned_abs(),
+        },
+        (false, true) => Change::Already,
+        (false, false) => Change::Unknown,
+    })
+}
+
+/// Those of these routes that are disabled.
+pub async fn disabled_routes(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<HashMap<String, Disabled>, sqlx::Error> {
+    let rows: Vec<(String, Option<String>, _)> = sqlx::query_as(
+        "SELECT target, disabled_reason, disabled_at FROM notification_delivery_targets \
+         WHERE target = ANY ($1) AND disabled_at IS NOT NULL",
+    )
+    .bind(names)
+    .fetch_all(Unnamed(connection))
+    .await?;
+    let disabled = rows
+        .into_iter()
+        .map(|(target, reason, at)| (target, Disabled { reason, at }));
+    Ok(disabled.collect())
+}
+
+/// Stores the settings of an endpoint whose row is locked.
+pub async fn replace(
+    connection: &mut PgConnection,
+    id: Uuid,
+    destination: &Destination,
+    seal: &Seal,
+    random: &mut impl CryptoRng,
+) -> Result<(), sqlx::Error> {
+    let settings = seal.close(id, destination.settings().expose_secret(), random);
+    write(connection, &[id], &[settings]).await
+}
+
+/// Encrypts all settings with the first key that are not yet.
+pub async fn reseal(
+    connection: &mut PgConnection,
+    seal: &Seal,
+    random: &mut impl CryptoRng,
+) -> Result<ResealReport, sqlx::Error> {
+    let mut report = ResealReport::default();
+    let (mut ids, mut sealed) = (Vec::new(), Vec::new());
+    for Stored { endpoint, settings } in
+        stored(connection, "$1 ORDER BY id FOR UPDATE", true).await?
+    {
+        match seal.open(endpoint.id, settings.expose_secret()) {
+            Ok(opened) if opened.kept == Kept::Sealed => report.unchanged_count += 1,
+            Ok(opened) => {
+                ids.push(endpoint.id);
+                sealed.push(seal.close(endpoint.id, opened.settings.expose_secret(), random));
+                report.resealed_count += 1;
+            }
+            Err(_) => report.unreadable.push(endpoint.name),
+        }
+    }
+    write(connection, &ids, &sealed).await?;
+    report.unreadable.sort_unstable();
+    Ok(report)
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    settings: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("store/write.sql"))
+        .bind(ids)
+        .bind(settings)
+        .execute(Unnamed(connection))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,19 @@
+-- Disables an endpoint ($1) for a reason ($2), and cancels what waits for it: whether it was enabled,
+-- whether it is there, and how many were cancelled.
+WITH disabled AS (
+    UPDATE notification_endpoints
+       SET enabled = false, disabled_reason = $2::text, disabled_at = now(), updated_at = now()
+     WHERE name = $1::text AND enabled
+    RETURNING id, channel
+), cancelled AS (
+    UPDATE notification_deliveries AS d
+       SET status = 'cancelled', code = 'endpoint_disabled', reason = 'the endpoint was disabled: ' || $2::text,
+           finished_at = now()
+      FROM disabled AS e
+     WHERE d.status = 'pending' AND d.endpoint_id = e.id
+       AND d.target = CASE WHEN e.channel IN ('email', 'sms') THEN e.channel ELSE 'endpoint:' || e.id END
+    RETURNING d.id
+)
+SELECT EXISTS (SELECT FROM disabled),
+       EXISTS (SELECT FROM notification_endpoints WHERE name = $1::text),
+       (SELECT count(*) FROM cancelled)

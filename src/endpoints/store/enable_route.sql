@@ -1,0 +1,9 @@
+-- Enables a route of the environment ($1), and forgets for how long it had been failing: whether it was
+-- disabled, and true.
+WITH enabled AS (
+    UPDATE notification_delivery_targets
+       SET failing_since = NULL, failures = 0, disabled_reason = NULL, disabled_at = NULL
+     WHERE target = $1::text AND disabled_at IS NOT NULL
+    RETURNING target
+)
+SELECT EXISTS (SELECT FROM enabled), true, 0::bigint

@@ -1,0 +1,15 @@
+-- Removes an endpoint ($1), and cancels what waits for it: whether it was there, twice, and how many
+-- were cancelled.
+WITH removed AS (
+    DELETE FROM notification_endpoints WHERE name = $1::text RETURNING id, channel
+), cancelled AS (
+    UPDATE notification_deliveries AS d
+       SET status = 'cancelled', code = 'endpoint_removed', reason = 'the endpoint was removed', finished_at = now()
+      FROM removed AS e
+     WHERE d.status = 'pending' AND d.endpoint_id = e.id
+       AND d.target = CASE WHEN e.channel IN ('email', 'sms') THEN e.channel ELSE 'endpoint:' || e.id END
+    RETURNING d.id
+), forgotten AS (
+    DELETE FROM notification_delivery_targets AS t USING removed AS e WHERE t.target = 'endpoint:' || e.id
+)
+SELECT EXISTS (SELECT FROM removed), EXISTS (SELECT FROM removed), (SELECT count(*) FROM cancelled)
