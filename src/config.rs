@@ -165,6 +165,7 @@ impl Source<'_> {
             )?,
             limit: flags.limit,
             processor_id,
+            routes: Vec::new(),
         })
     }
 

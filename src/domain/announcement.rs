@@ -73,10 +73,23 @@ pub enum Severity {
 /// What holds off a second telling of the same, per recipient and channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Guard {
-    /// One alert on one day: `ALERT:YYYY-MM-DD`, in UTC.
+    /// One alert on one day: `TYPE:ALERT:YYYY-MM-DD`, in UTC.
     Day(String),
     /// The same content for 24 hours: its SHA-256 in hexadecimal.
     Content(String),
+}
+
+impl Severity {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Success => "success",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 impl Guard {

@@ -7,4 +7,5 @@ pub mod channel;
 pub mod event;
 pub mod payload;
 pub mod plan;
+pub mod quantity;
 pub mod text;
