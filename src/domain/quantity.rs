@@ -144,7 +144,14 @@ mod tests {
             json!(" 12.50 "),
             json!("-0.10"),
         ];
-        insta::assert_snapshot!(values.map(|value| quantity(&value)).join("\n"), @"");
+        insta::assert_snapshot!(values.map(|value| quantity(&value)).join("\n"), @"
+        40 = 40
+        -2.5 = -2.5
+        1000000000000000000000 = 1e+21
+        40 = 40
+        12.50 = 12.5
+        -0.10 = -0.1
+        ");
         for value in [
             json!(null),
             json!(true),
@@ -180,6 +187,16 @@ mod tests {
             amount(json!("EUR twelve"), None),
             amount(json!("12.50 of them"), None),
         ];
-        insta::assert_snapshot!(words.join("\n"), @"");
+        insta::assert_snapshot!(words.join("\n"), @"
+        USD 12.50
+        EUR 12
+        CHF 12.50
+        USD 0.0125
+        EUR 12.50
+        GBP 12.50
+        none
+        none
+        none
+        ");
     }
 }

@@ -95,7 +95,58 @@ mod tests {
             "message": HOSTILE,
             "condition_json": {"op": ">", "metric": "cpu", "value": 90},
             "severity": "high",
-        })), @"");
+        })), @r#"
+        to User(BO), project ATLAS, once alert_triggered:a-1:1970-01-01
+          app each: Alert CPU was triggered
+            Alert **CPU** was triggered.
+
+        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
+        \# \!
+
+        Condition: \{"metric"\:"cpu","op"\:"\>","value"\:90\}\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {alert_id: "a-1", condition: {"metric":"cpu","op":">","value":90}, message: "HOSTILE", name: "CPU", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "alert_triggered", user_id: "BO"}
+          mail Immediate: Alert CPU was triggered (ATLAS Atlas)
+            {fields: [{"name":"Condition","value":"{\"metric\":\"cpu\",\"op\":\">\",\"value\":90}"},{"name":"Organisation","value":"Acme"},{"name":"Project","va…, guards: ["day:alert_triggered:a-1:1970-01-01","content:5bd8d2932a909317cef85c5ecaf5b157bfe2cee8b14d079b64b6532dfbd872eb"], link_url: "/project/workspace/ATLAS", text: "[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
+            without alert_id
+            without condition
+            without message
+            without name
+            without user_id
+        to OrgOwners { org_id: ACME, except: Some(BO) }, project ATLAS, once alert_triggered:a-1:1970-01-01
+          app each: Alert CPU was triggered
+            Alert **CPU** was triggered.
+
+        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
+        \# \!
+
+        Condition: \{"metric"\:"cpu","op"\:"\>","value"\:90\}\
+        User: bo\@example.com\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {alert_id: "a-1", condition: {"metric":"cpu","op":">","value":90}, message: "HOSTILE", name: "CPU", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "alert_triggered", user_id: "BO"}
+          mail Immediate: Alert CPU was triggered (ATLAS Atlas)
+            {fields: [{"name":"Condition","value":"{\"metric\":\"cpu\",\"op\":\">\",\"value\":90}"},{"name":"User","value":"bo@example.com"},{"name":"Organisati…, guards: ["day:alert_triggered:a-1:1970-01-01","content:5bd8d2932a909317cef85c5ecaf5b157bfe2cee8b14d079b64b6532dfbd872eb"], link_url: "/project/workspace/ATLAS", text: "[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
+            without alert_id
+            without condition
+            without message
+            without name
+            without user_id
+        to endpoints, critical, org ACME, project ATLAS: Alert CPU was triggered
+            [Win](https://evil.example) <img src=x> @all **now** ``
+            # !
+            Condition: {"metric":"cpu","op":">","value":90}
+            User: bo@example.com
+            Organisation: Acme
+            Project: Atlas
+            /project/workspace/ATLAS
+            {alert_id: "a-1", condition: {"metric":"cpu","op":">","value":90}, message: "HOSTILE", name: "CPU", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", user_id: "BO"}
+            guard day:alert_triggered:a-1:1970-01-01
+            guard content:5bd8d2932a909317cef85c5ecaf5b157bfe2cee8b14d079b64b…
+        "#);
     }
 
     #[test]
@@ -104,18 +155,38 @@ mod tests {
             "alert_id": 1,
             "user_id": BO,
             "channels": {"email": true, "sms": true, "slack": true},
-        })), @"");
+        })), @r#"
+        to User(BO), once alert_triggered:1:1970-01-01
+          mail Immediate: Alert 1 was triggered ( )
+            {fields: [], guards: ["day:alert_triggered:1:1970-01-01"], link_url: "/dashboard", org_id: null, org_name: null, project_id: null, project_name: null, severity: "warning", text: null, type: "alert_triggered"}
+        to endpoints, warning, only [Email, Sms, Slack], by phone BO: Alert 1 was triggered
+            User: bo@example.com
+            /dashboard
+            {alert_id: "1", condition: null, message: null, name: null, org_id: null, org_name: null, project_id: null, project_name: null, user_id: "BO"}
+            guard day:alert_triggered:1:1970-01-01
+        "#);
         insta::assert_snapshot!(told_without_columns(IT, json!({
             "alert_id": 1,
             "user_id": BO,
             "notify_email": false,
             "notify_inapp": false,
-        })), @"");
+        })), @r#"
+        to endpoints, warning: Alert 1 was triggered
+            User: bo@example.com
+            /dashboard
+            {alert_id: "1", condition: null, message: null, name: null, org_id: null, org_name: null, project_id: null, project_name: null, user_id: "BO"}
+            guard day:alert_triggered:1:1970-01-01
+        "#);
     }
 
     #[test]
     fn nobody_may_be_named() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"alert_id": "a-1", "channels": {"sms": true}})), @"");
+        insta::assert_snapshot!(told_without_columns(IT, json!({"alert_id": "a-1", "channels": {"sms": true}})), @r#"
+        to endpoints, warning, only [Sms]: Alert a-1 was triggered
+            /dashboard
+            {alert_id: "a-1", condition: null, message: null, name: null, org_id: null, org_name: null, project_id: null, project_name: null, user_id: null}
+            guard day:alert_triggered:a-1:1970-01-01
+        "#);
     }
 
     /// The guards of an event, without the day's.
@@ -155,6 +226,12 @@ mod tests {
             json!({"alert_id": 1, "channels": true}),
             json!({"alert_id": 1, "notify_email": "no"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"");
+        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        invalid alert_triggered event: payload.alert_id is required
+        invalid alert_triggered event: payload.alert_id must be a short text or a whole number
+        invalid alert_triggered event: payload.user_id must be a UUID
+        invalid alert_triggered event: payload.channels must be an object of true and false
+        invalid alert_triggered event: payload.notify_email must be true or false
+        ");
     }
 }

@@ -39,8 +39,9 @@ impl CostAnomalyDetected {
     /// How far off the average it is, where that can be said.
     fn percent(&self) -> Option<f64> {
         let [current, average] = [&self.current_cost, &self.average_cost];
-        let is_comparable = average.quantity.value() > 0.0 && current.currency == average.currency;
-        is_comparable.then(|| (current.quantity.value() / average.quantity.value() - 1.0) * 100.0)
+        let [now, usual] = [current, average].map(|amount| amount.quantity.value());
+        let is_comparable = usual > 0.0 && current.currency == average.currency;
+        is_comparable.then(|| (now - usual) * 100.0 / usual)
     }
 }
 
@@ -66,7 +67,7 @@ impl OperatorEvent for CostAnomalyDetected {
             match self.percent() {
                 Some(percent) => {
                     let side = if percent < 0.0 { "below" } else { "above" };
-                    let off = percent.abs().floor();
+                    let off = percent.abs().round();
                     format!("Costs are at {current}, {off}% {side} the average of {average}")
                 }
                 None => format!("Costs are at {current}; on average they are {average}"),
@@ -92,7 +93,29 @@ mod tests {
             "average_cost": "100.00",
             "threshold": 1.5,
             "currency": "EUR",
-        })), @"");
+        })), @r#"
+        to OrgOwners { org_id: ACME, except: None }, project ATLAS
+          app each: Costs are at EUR 180.50, 80% above the average of EUR 100.00
+            Costs are at **EUR 180.50**, 80% above the average of **EUR 100.00**.
+
+        Threshold: 1\.5\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {average_cost: 100.0, currency: "EUR", current_cost: 180.5, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", threshold: 1.5, type: "cost_anomaly_detected"}
+          mail Immediate: Costs are at EUR 180.50, 80% above the average of EUR 100.00 (ATLAS Atlas)
+            {fields: [{"name":"Threshold","value":"1.5"},{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], link_url: "/project/workspace/ATLAS", text: null}
+            without average_cost
+            without currency
+            without current_cost
+            without threshold
+        to endpoints, warning, org ACME, project ATLAS: Costs are at EUR 180.50, 80% above the average of EUR 100.00
+            Threshold: 1.5
+            Organisation: Acme
+            Project: Atlas
+            /project/workspace/ATLAS
+            {average_cost: 100.0, currency: "EUR", current_cost: 180.5, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", threshold: 1.5, user_id: null}
+        "#);
     }
 
     #[test]
@@ -108,7 +131,12 @@ mod tests {
             (json!(10), json!(0)),
             (json!("EUR 10"), json!("USD 5")),
         ];
-        insta::assert_snapshot!(costs.map(title).join("\n"), @"");
+        insta::assert_snapshot!(costs.map(title).join("\n"), @"
+        to endpoints, critical: Costs are at USD 200, 100% above the average of USD 100
+        to endpoints, warning: Costs are at USD 40, 60% below the average of USD 100
+        to endpoints, critical: Costs are at USD 10; on average they are USD 0
+        to endpoints, critical: Costs are at EUR 10; on average they are USD 5
+        ");
     }
 
     #[test]
@@ -119,6 +147,11 @@ mod tests {
             json!({"current_cost": [], "average_cost": 1}),
             json!({"current_cost": 1, "average_cost": "much"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"");
+        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        invalid cost_anomaly_detected event: payload.current_cost is required
+        invalid cost_anomaly_detected event: payload.average_cost is required
+        invalid cost_anomaly_detected event: payload.current_cost must be an amount
+        invalid cost_anomaly_detected event: payload.average_cost must be an amount
+        ");
     }
 }

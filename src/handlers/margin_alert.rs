@@ -85,12 +85,81 @@ mod tests {
             "severity": "CRITICAL",
             "message": format!("Add funds.\n\n{HOSTILE}"),
             "alert_id": 7,
-        })), @"");
+        })), @r#"
+        to User(BO), project ATLAS, once margin_alert:7:1970-01-01
+          app each: Margin alert: the health score is 1.08
+            Margin alert: the health score is **1\.08**.
+
+        Add funds.
+
+        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
+        \# \!
+
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "margin_alert", user_id: "BO"}
+          mail Immediate: Margin alert: the health score is 1.08 (ATLAS Atlas)
+            {fields: [{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], guards: ["day:margin_alert:7:1970-01-01","content:42f9acee3614c6e67f973fbc8e5dccaa3d78945c4596026b8c0fa9df7c10fc86"], link_url: "/project/workspace/ATLAS", text: "Add funds.\n\n[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
+            without alert_id
+            without health_score
+            without message
+            without user_id
+        to OrgOwners { org_id: ACME, except: Some(BO) }, project ATLAS, once margin_alert:7:1970-01-01
+          app each: Margin alert: the health score is 1.08
+            Margin alert: the health score is **1\.08**.
+
+        Add funds.
+
+        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
+        \# \!
+
+        User: bo\@example.com\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "margin_alert", user_id: "BO"}
+          mail Immediate: Margin alert: the health score is 1.08 (ATLAS Atlas)
+            {fields: [{"name":"User","value":"bo@example.com"},{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], guards: ["day:margin_alert:7:1970-01-01","content:42f9acee3614c6e67f973fbc8e5dccaa3d78945c4596026b8c0fa9df7c10fc86"], link_url: "/project/workspace/ATLAS", text: "Add funds.\n\n[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
+            without alert_id
+            without health_score
+            without message
+            without user_id
+        to endpoints, critical, org ACME, project ATLAS: Margin alert: the health score is 1.08
+            Add funds.
+
+            [Win](https://evil.example) <img src=x> @all **now** ``
+            # !
+            User: bo@example.com
+            Organisation: Acme
+            Project: Atlas
+            /project/workspace/ATLAS
+            {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", user_id: "BO"}
+            guard day:margin_alert:7:1970-01-01
+            guard content:42f9acee3614c6e67f973fbc8e5dccaa3d78945c4596026b8c0…
+        "#);
     }
 
     #[test]
     fn without_words() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"user_id": BO, "health_score": 40, "severity": 3})), @"");
+        insta::assert_snapshot!(told_without_columns(IT, json!({"user_id": BO, "health_score": 40, "severity": 3})), @r#"
+        to User(BO)
+          app each: Margin alert: the health score is 40
+            Margin alert: the health score is **40**.
+            /dashboard
+            {alert_id: null, health_score: 40, message: null, org_id: null, org_name: null, project_id: null, project_name: null, severity: "warning", type: "margin_alert", user_id: "BO"}
+          mail Immediate: Margin alert: the health score is 40 ( )
+            {fields: [], guards: ["content:bb78f6fcae0a8e000b699803d4a55fb423a0c82a484cb9a1b543c084e83d2ed6"], link_url: "/dashboard", text: null}
+            without alert_id
+            without health_score
+            without message
+            without user_id
+        to endpoints, warning: Margin alert: the health score is 40
+            User: bo@example.com
+            /dashboard
+            {alert_id: null, health_score: 40, message: null, org_id: null, org_name: null, project_id: null, project_name: null, user_id: "BO"}
+            guard content:bb78f6fcae0a8e000b699803d4a55fb423a0c82a484cb9a1b54…
+        "#);
     }
 
     #[test]
@@ -101,6 +170,11 @@ mod tests {
             json!({"user_id": BO}),
             json!({"user_id": BO, "health_score": "low"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"");
+        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        invalid margin_alert event: payload.user_id is required
+        invalid margin_alert event: payload.user_id must be a UUID
+        invalid margin_alert event: payload.health_score is required
+        invalid margin_alert event: payload.health_score must be a number
+        ");
     }
 }

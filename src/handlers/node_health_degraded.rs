@@ -86,7 +86,28 @@ mod tests {
             "node_id": "node-7",
             "health_score": 72.5,
             "issues": ["disk is 91% full", 7, HOSTILE],
-        })), @"");
+        })), @r#"
+        to OrgOwners { org_id: ACME, except: None }, project ATLAS
+          app each: The health of node node-7 is down to 72.5
+            The health of node **node-7** is down to **72\.5**.
+
+        Issues: disk is 91% full, \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {health_score: 72.5, issues: ["disk is 91% full","HOSTILE"], node_id: "node-7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", type: "node_health_degraded"}
+          mail Immediate: The health of node node-7 is down to 72.5 (ATLAS Atlas)
+            {fields: [{"name":"Issues","value":"disk is 91% full, [Win](https://evil.example) <img src=x> @all **now** `` # !"},{"name":"Organisation","value":"…, link_url: "/project/workspace/ATLAS", text: null}
+            without health_score
+            without issues
+            without node_id
+        to endpoints, warning, org ACME, project ATLAS: The health of node node-7 is down to 72.5
+            Issues: disk is 91% full, [Win](https://evil.example) <img src=x> @all **now** `` # !
+            Organisation: Acme
+            Project: Atlas
+            /project/workspace/ATLAS
+            {health_score: 72.5, issues: ["disk is 91% full","HOSTILE"], node_id: "node-7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", user_id: null}
+        "#);
     }
 
     #[test]
@@ -96,7 +117,13 @@ mod tests {
             told.lines().next().unwrap_or_default().to_owned()
         };
         let scores = [json!(50), json!("49.9"), json!(0.8), json!(0.2), json!(0)];
-        insta::assert_snapshot!(scores.map(severity).join("\n"), @"");
+        insta::assert_snapshot!(scores.map(severity).join("\n"), @"
+        to endpoints, warning: The health of node 1 is down to 50
+        to endpoints, critical: The health of node 1 is down to 49.9
+        to endpoints, warning: The health of node 1 is down to 0.8
+        to endpoints, critical: The health of node 1 is down to 0.2
+        to endpoints, critical: The health of node 1 is down to 0
+        ");
     }
 
     #[test]
@@ -106,6 +133,10 @@ mod tests {
             json!({"node_id": "n"}),
             json!({"node_id": "n", "health_score": "bad"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"");
+        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        invalid node_health_degraded event: payload.node_id is required
+        invalid node_health_degraded event: payload.health_score is required
+        invalid node_health_degraded event: payload.health_score must be a number
+        ");
     }
 }

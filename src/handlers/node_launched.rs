@@ -97,7 +97,46 @@ mod tests {
             "duration": 3600,
             "spot": true,
             "price": "1.20",
-        })), @"");
+        })), @r#"
+        to OrgOwners { org_id: ACME, except: None } but ADA, project ATLAS
+          app each: Node node-7 was launched
+            Node **node-7** was launched.
+
+        Provider: runpod\
+        Region: eu-west\
+        GPU: A100\
+        Model: llama-70b\
+        Duration: 3600\
+        Spot: yes\
+        Price: USD 1.20\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {currency: "USD", duration: 3600, gpu: "A100", model: "llama-70b", node_id: "node-7", org_id: "ACME", org_name: "Acme", price: 1.2, project_id: "ATLAS", project_name: "Atlas", provider: "runpod", region: "eu-west", severity: "info", spot: true, type: "node_launched"}
+          mail Immediate: Node node-7 was launched (ATLAS Atlas)
+            {fields: [{"name":"Provider","value":"runpod"},{"name":"Region","value":"eu-west"},{"name":"GPU","value":"A100"},{"name":"Model","value":"llama-70b"…, link_url: "/project/workspace/ATLAS", text: null}
+            without currency
+            without duration
+            without gpu
+            without model
+            without node_id
+            without price
+            without provider
+            without region
+            without spot
+        to endpoints, info, org ACME, project ATLAS: Node node-7 was launched
+            Provider: runpod
+            Region: eu-west
+            GPU: A100
+            Model: llama-70b
+            Duration: 3600
+            Spot: yes
+            Price: USD 1.20
+            Organisation: Acme
+            Project: Atlas
+            /project/workspace/ATLAS
+            {currency: "USD", duration: 3600, gpu: "A100", model: "llama-70b", node_id: "node-7", org_id: "ACME", org_name: "Acme", price: 1.2, project_id: "ATLAS", project_name: "Atlas", provider: "runpod", region: "eu-west", spot: true, user_id: null}
+        "#);
     }
 
     #[test]
@@ -107,12 +146,19 @@ mod tests {
             "provider": [],
             "spot": "maybe",
             "price": "dear",
-        })), @"");
+        })), @r#"
+        to endpoints, info: Node [Win](https://evil.example) <img src=x> @all **now** `` # ! was launched
+            /dashboard
+            {currency: null, duration: null, gpu: null, model: null, node_id: "HOSTILE", org_id: null, org_name: null, price: null, project_id: null, project_name: null, provider: null, region: null, spot: null, user_id: null}
+        "#);
     }
 
     #[test]
     fn required_keys() {
         let errors = [told(IT, json!({})), told(IT, json!({"node_id": {}}))];
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @"
+        invalid node_launched event: payload.node_id is required
+        invalid node_launched event: payload.node_id must be a short text or a whole number
+        ");
     }
 }

@@ -66,17 +66,47 @@ mod tests {
             "node_id": 7,
             "time_remaining": "12m",
             "reason": "spot capacity was *reclaimed*",
-        })), @"");
+        })), @r#"
+        to OrgOwners { org_id: ACME, except: None } but ADA, project ATLAS
+          app each: Node 7 was terminated
+            Node **7** was terminated.
+
+        Reason: spot capacity was \*reclaimed\*\
+        Time remaining: 12m\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {node_id: "7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", reason: "spot capacity was *reclaimed*", severity: "warning", time_remaining: "12m", type: "node_terminated"}
+          mail Immediate: Node 7 was terminated (ATLAS Atlas)
+            {fields: [{"name":"Reason","value":"spot capacity was *reclaimed*"},{"name":"Time remaining","value":"12m"},{"name":"Organisation","value":"Acme"},{…, link_url: "/project/workspace/ATLAS", text: null}
+            without node_id
+            without reason
+            without time_remaining
+        to endpoints, warning, org ACME, project ATLAS: Node 7 was terminated
+            Reason: spot capacity was *reclaimed*
+            Time remaining: 12m
+            Organisation: Acme
+            Project: Atlas
+            /project/workspace/ATLAS
+            {node_id: "7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", reason: "spot capacity was *reclaimed*", time_remaining: "12m", user_id: null}
+        "#);
     }
 
     #[test]
     fn nothing_else_is_needed() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"node_id": "n", "time_remaining": {}})), @"");
+        insta::assert_snapshot!(told_without_columns(IT, json!({"node_id": "n", "time_remaining": {}})), @r#"
+        to endpoints, warning: Node n was terminated
+            /dashboard
+            {node_id: "n", org_id: null, org_name: null, project_id: null, project_name: null, reason: null, time_remaining: null, user_id: null}
+        "#);
     }
 
     #[test]
     fn required_keys() {
         let errors = [told(IT, json!({})), told(IT, json!({"node_id": true}))];
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @"
+        invalid node_terminated event: payload.node_id is required
+        invalid node_terminated event: payload.node_id must be a short text or a whole number
+        ");
     }
 }

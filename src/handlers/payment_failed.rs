@@ -74,7 +74,28 @@ mod tests {
             "reason": "card_declined",
             "amount": "49.90",
             "currency": "GBP",
-        })), @"");
+        })), @r#"
+        to OrgOwners { org_id: ACME, except: None }
+          app each: Payment of GBP 49.90 by Acme failed
+            Payment of **GBP 49.90** by **Acme** failed.
+
+        Reason: card\_declined\
+        Tenant: ACME
+            /dashboard
+            {amount: 49.9, currency: "GBP", org_id: "ACME", org_name: "Acme", project_id: null, project_name: null, reason: "card_declined", severity: "critical", tenant_id: "ACME", tenant_name: "Acme", type: "payment_failed"}
+          mail Immediate: Payment of GBP 49.90 by Acme failed ( )
+            {fields: [{"name":"Reason","value":"card_declined"},{"name":"Tenant","value":"ACME"}], link_url: "/dashboard", text: null}
+            without amount
+            without currency
+            without reason
+            without tenant_id
+            without tenant_name
+        to endpoints, critical, org ACME: Payment of GBP 49.90 by Acme failed
+            Reason: card_declined
+            Tenant: ACME
+            /dashboard
+            {amount: 49.9, currency: "GBP", org_id: "ACME", org_name: "Acme", project_id: null, project_name: null, reason: "card_declined", tenant_id: "ACME", tenant_name: "Acme", user_id: null}
+        "#);
     }
 
     #[test]
@@ -83,7 +104,12 @@ mod tests {
             "tenant_id": "t-17",
             "reason": HOSTILE,
             "amount": 49,
-        })), @"");
+        })), @r#"
+        to endpoints, critical: Payment of USD 49 by tenant t-17 failed
+            Reason: [Win](https://evil.example) <img src=x> @all **now** `` # !
+            /dashboard
+            {amount: 49, currency: "USD", org_id: null, org_name: null, project_id: null, project_name: null, reason: "HOSTILE", tenant_id: "t-17", tenant_name: null, user_id: null}
+        "#);
     }
 
     #[test]
@@ -94,6 +120,11 @@ mod tests {
             json!({"tenant_id": 1}),
             json!({"tenant_id": 1, "amount": {}}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"");
+        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        invalid payment_failed event: payload.tenant_id is required
+        invalid payment_failed event: payload.tenant_id must be a short text or a whole number
+        invalid payment_failed event: payload.amount is required
+        invalid payment_failed event: payload.amount must be an amount
+        ");
     }
 }

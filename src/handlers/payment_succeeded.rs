@@ -62,7 +62,27 @@ mod tests {
 
     #[test]
     fn the_tenant_is_the_organisation() {
-        insta::assert_snapshot!(told(IT, json!({"amount": 12.5, "currency": "eur", "payment_id": "pi_1"})), @"");
+        insta::assert_snapshot!(told(IT, json!({"amount": 12.5, "currency": "eur", "payment_id": "pi_1"})), @r#"
+        to OrgOwners { org_id: ACME, except: None }, project ATLAS
+          app each: Acme paid EUR 12.50
+            **Acme** paid **EUR 12.50**.
+
+        Payment: pi\_1\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {amount: 12.5, currency: "EUR", org_id: "ACME", org_name: "Acme", payment_id: "pi_1", project_id: "ATLAS", project_name: "Atlas", severity: "success", tenant_name: "Acme", type: "payment_succeeded"}
+          mail Immediate: Acme paid EUR 12.50 (ATLAS Atlas)
+            {fields: [{"name":"Payment","value":"pi_1"},{"name":"Project","value":"Atlas"}], link_url: "/project/workspace/ATLAS", text: null}
+            without amount
+            without currency
+            without payment_id
+            without tenant_name
+        to endpoints, success, org ACME, project ATLAS: Acme paid EUR 12.50
+            Payment: pi_1
+            Project: Atlas
+            /project/workspace/ATLAS
+            {amount: 12.5, currency: "EUR", org_id: "ACME", org_name: "Acme", payment_id: "pi_1", project_id: "ATLAS", project_name: "Atlas", tenant_name: "Acme", user_id: null}
+        "#);
     }
 
     #[test]
@@ -71,7 +91,12 @@ mod tests {
             "tenant_name": HOSTILE,
             "amount": "99.00",
             "payment_id": 4711,
-        })), @"");
+        })), @r#"
+        to endpoints, success: [Win](https://evil.example) <img src=x> @all **now** `` # ! paid USD 99.00
+            Payment: 4711
+            /dashboard
+            {amount: 99.0, currency: "USD", org_id: null, org_name: "HOSTILE", payment_id: "4711", project_id: null, project_name: null, tenant_name: "HOSTILE", user_id: null}
+        "#);
         let told = told_without_columns(IT, json!({"amount": 1, "payment_id": 1}));
         assert!(told.contains(": A tenant paid USD 1\n"), "{told}");
     }
@@ -86,6 +111,13 @@ mod tests {
             json!({"amount": 1, "payment_id": 1.5}),
             json!({"amount": 1, "payment_id": "x".repeat(256)}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"");
+        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        invalid payment_succeeded event: payload.amount is required
+        invalid payment_succeeded event: payload.amount must be an amount
+        invalid payment_succeeded event: payload.amount must be an amount
+        invalid payment_succeeded event: payload.payment_id is required
+        invalid payment_succeeded event: payload.payment_id must be a short text or a whole number
+        invalid payment_succeeded event: payload.payment_id must be a short text or a whole number
+        ");
     }
 }

@@ -52,7 +52,7 @@ impl OperatorEvent for RatelimitThresholdReached {
         Telling::new(severity, data, |style| {
             let [used, most] = [&self.usage, &self.limit].map(|it| style.name(&it.to_string()));
             // Rounded down: only a limit that is reached is called so.
-            let percent = (limit > 0.0).then(|| (usage / limit * 100.0).floor());
+            let percent = (limit > 0.0).then(|| (usage * 100.0 / limit).floor());
             let percent = percent.map_or_else(String::new, |percent| format!(" ({percent}%)"));
             format!("The rate limit is used up to {used} of {most}{percent}")
         })
@@ -78,7 +78,28 @@ mod tests {
             "usage": 9_999,
             "limit": "10000",
             "threshold_percent": 80,
-        })), @"");
+        })), @r#"
+        to OrgOwners { org_id: ACME, except: None }, project ATLAS
+          app each: The rate limit is used up to 9999 of 10000 (99%)
+            The rate limit is used up to **9999** of **10000** (99%).
+
+        Threshold: 80%\
+        Organisation: Acme\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {limit: 10000, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", threshold_percent: 80, type: "ratelimit_threshold_reached", usage: 9999}
+          mail Immediate: The rate limit is used up to 9999 of 10000 (99%) (ATLAS Atlas)
+            {fields: [{"name":"Threshold","value":"80%"},{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], link_url: "/project/workspace/ATLAS", text: null}
+            without limit
+            without threshold_percent
+            without usage
+        to endpoints, warning, org ACME, project ATLAS: The rate limit is used up to 9999 of 10000 (99%)
+            Threshold: 80%
+            Organisation: Acme
+            Project: Atlas
+            /project/workspace/ATLAS
+            {limit: 10000, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", threshold_percent: 80, usage: 9999, user_id: null}
+        "#);
     }
 
     #[test]
@@ -87,7 +108,11 @@ mod tests {
             let told = told_without_columns(IT, json!({"usage": usage, "limit": limit}));
             told.lines().next().unwrap_or_default().to_owned()
         });
-        insta::assert_snapshot!(titles.join("\n"), @"");
+        insta::assert_snapshot!(titles.join("\n"), @"
+        to endpoints, critical: The rate limit is used up to 100 of 100 (100%)
+        to endpoints, critical: The rate limit is used up to 120 of 100 (120%)
+        to endpoints, critical: The rate limit is used up to 1 of 0
+        ");
     }
 
     #[test]
@@ -98,6 +123,11 @@ mod tests {
             json!({"usage": "all", "limit": 1}),
             json!({"usage": 1, "limit": false}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"");
+        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        invalid ratelimit_threshold_reached event: payload.usage is required
+        invalid ratelimit_threshold_reached event: payload.limit is required
+        invalid ratelimit_threshold_reached event: payload.usage must be a number
+        invalid ratelimit_threshold_reached event: payload.limit must be a number
+        ");
     }
 }

@@ -68,12 +68,38 @@ mod tests {
             "email": "ada@example.com",
             "billing_plan": "growth",
             "unknown": [1],
-        })), @"");
+        })), @r#"
+        to OrgOwners { org_id: ACME, except: None } but ADA, project ATLAS
+          app each: Acme signed up as a new tenant
+            **Acme** signed up as a new tenant.
+
+        E-mail: ada\@example.com\
+        Plan: growth\
+        Project: Atlas
+            /project/workspace/ATLAS
+            {billing_plan: "growth", email: "ada@example.com", name: "Acme", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "info", tenant_id: null, type: "tenant_created"}
+          mail Immediate: Acme signed up as a new tenant (ATLAS Atlas)
+            {fields: [{"name":"E-mail","value":"ada@example.com"},{"name":"Plan","value":"growth"},{"name":"Project","value":"Atlas"}], link_url: "/project/workspace/ATLAS", text: null}
+            without billing_plan
+            without email
+            without name
+            without tenant_id
+        to endpoints, info, org ACME, project ATLAS: Acme signed up as a new tenant
+            E-mail: ada@example.com
+            Plan: growth
+            Project: Atlas
+            /project/workspace/ATLAS
+            {billing_plan: "growth", email: "ada@example.com", name: "Acme", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", tenant_id: null, user_id: null}
+        "#);
     }
 
     #[test]
     fn a_tenant_that_is_no_organisation_here() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"name": HOSTILE, "tenant_id": 7})), @"");
+        insta::assert_snapshot!(told_without_columns(IT, json!({"name": HOSTILE, "tenant_id": 7})), @r#"
+        to endpoints, info: [Win](https://evil.example) <img src=x> @all **now** `` # ! signed up as a new tenant
+            /dashboard
+            {billing_plan: null, email: null, name: "HOSTILE", org_id: null, org_name: null, project_id: null, project_name: null, tenant_id: "7", user_id: null}
+        "#);
     }
 
     #[test]
@@ -90,6 +116,10 @@ mod tests {
     #[test]
     fn required_keys() {
         let errors = [told(IT, json!({})), told(IT, json!({"name": 7})), told(IT, json!({"name": " "}))];
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @"
+        invalid tenant_created event: payload.name is required
+        invalid tenant_created event: payload.name must be a text
+        invalid tenant_created event: payload.name must be a text
+        ");
     }
 }

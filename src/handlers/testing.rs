@@ -204,7 +204,7 @@ fn announced(announcement: &Announcement) -> String {
     }
     writeln!(text, ": {}", message.title).unwrap();
     for line in message.text.lines() {
-        writeln!(text, "    {line}").unwrap();
+        writeln!(text, "{}", format!("    {line}").trim_end()).unwrap();
     }
     for Field { name, value } in &message.fields {
         writeln!(text, "    {name}: {value}").unwrap();

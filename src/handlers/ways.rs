@@ -112,7 +112,15 @@ mod tests {
             json!({"channels": {"inapp": true, "slack": true, "telegram": "yes"}, "notify_email": true}),
             json!({"channels": {"in_app": true, "email": true, "sms": true, "slack": null, "discord": true, "webhook": true}}),
         ];
-        insta::assert_snapshot!(choices.map(chosen).join("\n"), @"");
+        insta::assert_snapshot!(choices.map(chosen).join("\n"), @"
+        app true, mail true, text false, endpoints None
+        app true, mail false, text false, endpoints None
+        app false, mail true, text false, endpoints None
+        app false, mail true, text false, endpoints None
+        app false, mail false, text false, endpoints Some([])
+        app true, mail false, text false, endpoints Some([Slack])
+        app true, mail true, text true, endpoints Some([Email, Sms, Discord, Webhook])
+        ");
     }
 
     #[test]
@@ -125,6 +133,13 @@ mod tests {
             json!({"notify_email": "yes"}),
             json!({"notify_inapp": 0}),
         ];
-        insta::assert_snapshot!(choices.map(chosen).join("\n"), @"");
+        insta::assert_snapshot!(choices.map(chosen).join("\n"), @"
+        invalid alert_triggered event: payload.channels must be an object of true and false
+        invalid alert_triggered event: payload.channels must be an object of true and false
+        invalid alert_triggered event: payload.channels must be an object of true and false
+        invalid alert_triggered event: payload.channels must be an object of true and false
+        invalid alert_triggered event: payload.notify_email must be true or false
+        invalid alert_triggered event: payload.notify_inapp must be true or false
+        ");
     }
 }
