@@ -71,7 +71,10 @@ hearer AS MATERIALIZED (
               AND x.recipient = r.recipient OFFSET 0) AS delivery ON true
      -- Of two reasons, the alert's own.
      CROSS JOIN LATERAL (
-           SELECT max(CASE WHEN x.guard LIKE '%|day:%' THEN 'told_that_day' ELSE 'told_the_same' END)
-             FROM notification_delivery_guards x
-            WHERE x.guard = ANY (r.guards) AND x.until > now() OFFSET 0) AS held (why)
+           SELECT max(CASE WHEN guard LIKE '%|day:%' THEN 'told_that_day' ELSE 'told_the_same' END)
+             FROM unnest(r.guards) AS guard
+            CROSS JOIN LATERAL (
+                  SELECT x.until FROM notification_delivery_guards x
+                   WHERE x.guard = guard.guard OFFSET 0) AS taken
+            WHERE taken.until > now()) AS held (why)
 )

@@ -44,23 +44,23 @@ queued AS (
     RETURNING id, event_id, channel, recipient, status
 ),
 guard AS MATERIALIZED (
-    SELECT unnest(v.guards) AS key, q.id AS delivery_id
+    SELECT key, q.id AS delivery_id, past.guard IS NOT NULL AS is_past,
+           now() + CASE WHEN key LIKE '%|day:%' THEN interval '30 days' ELSE interval '24 hours' END AS until
       FROM queued q
       JOIN verdict v USING (event_id, channel, recipient)
+     CROSS JOIN LATERAL unnest(v.guards) AS key
+      LEFT JOIN LATERAL (
+           SELECT x.guard FROM notification_delivery_guards x WHERE x.guard = key OFFSET 0) AS past ON true
      WHERE q.status = 'pending'
 ),
-timed AS MATERIALIZED (
-    SELECT key, delivery_id,
-           now() + CASE WHEN key LIKE '%|day:%' THEN interval '30 days' ELSE interval '24 hours' END AS until
-      FROM guard
-),
 renewed AS (
-    UPDATE notification_delivery_guards g
-       SET delivery_id = timed.delivery_id, until = timed.until
-      FROM timed
-     -- The array keeps to the key's index, however small the table seems.
-     WHERE g.guard = timed.key AND g.guard = ANY (ARRAY(SELECT key FROM timed))
-       AND g.until <= now()
+    INSERT INTO notification_delivery_guards AS g (guard, delivery_id, until)
+    SELECT key, delivery_id, until
+      FROM guard
+     WHERE is_past
+     ORDER BY key
+        ON CONFLICT (guard) DO UPDATE SET delivery_id = excluded.delivery_id, until = excluded.until
+     WHERE g.until <= now()
     RETURNING g.guard
 ),
 added AS (
@@ -68,7 +68,7 @@ added AS (
     -- finds it held.
     INSERT INTO notification_delivery_guards (guard, delivery_id, until)
     SELECT key, delivery_id, until
-      FROM timed
+      FROM guard
      WHERE key NOT IN (SELECT guard FROM renewed)
      ORDER BY key
 )

@@ -232,7 +232,9 @@ impl<W: Write> Audit for Listing<'_, W> {
         }
         let words = format!(
             "    {:<36}  {:<33}  {:<34}",
-            endpoint.name.unwrap_or(endpoint.recipient),
+            endpoint
+                .name
+                .unwrap_or(endpoint.recipient.trim_start_matches("user:")),
             endpoint.channel,
             endpoint.outcome.words(),
         );
