@@ -105,6 +105,7 @@ struct HearerRow {
     delivery_id: Option<String>,
     status: Option<String>,
     reason: Option<String>,
+    is_duplicate: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -255,7 +256,8 @@ fn hearer(row: HearerRow, completed: bool) -> Hearer {
             outcome: words,
             row_id: row.delivery_id,
             decided_by: match row.user_id {
-                Some(_) if outcome != EndpointOutcome::ToldThatDay => "the event's channels",
+                _ if row.is_duplicate => "notification_delivery_guards",
+                Some(_) if !outcome.is_duplicate() => "the event's channels",
                 _ => outcome.rule(),
             }
             .to_owned(),

@@ -754,20 +754,20 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
         .collect();
     assert_eq!(promised, made);
     insta::assert_snapshot!(printed(&["explain", &first]), @"
-        event 1  alert_triggered
-          audience  the person BO
+    event 1  alert_triggered
+      audience  the person BO
 
-        What it did:
-          Alert CPU was triggered
-            BO  Bo
-              app  delivered, unread (notifications 1)  default of the event type
-              mail none for this event                  the event type
-          Endpoints
-            slack   ops                                        pending (notification_deliveries 1)  scope and event types of the endpoint
-            slack   sleeping                                   disabled                             the endpoint is disabled
-            sms     user:BO  pending (notification_deliveries 2)  the event's channels
-            webhook program                                    another channel was chosen           the event's channels
-        ");
+    What it did:
+      Alert CPU was triggered
+        BO  Bo
+          app  delivered, unread (notifications 1)  default of the event type
+          mail none for this event                  the event type
+      Endpoints
+        slack   ops                                        pending (notification_deliveries 1)  scope and event types of the endpoint
+        slack   sleeping                                   disabled                             the endpoint is disabled
+        sms     user:BO  pending (notification_deliveries 2)  the event's channels
+        webhook program                                    another channel was chosen           the event's channels
+    ");
     insta::assert_snapshot!(printed(&["explain", &again]), @"
     event 2  alert_triggered
       audience  the person BO
@@ -777,7 +777,7 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
         BO  Bo
           both told once before  once per person, ever (notification_once)
       Endpoints
-        slack   ops       cancelled: duplicate: told of this alert that day (notification_deliveries 3)  scope and event types of the endpoint
+        slack   ops       cancelled: duplicate: told of this alert that day (notification_deliveries 3)  notification_delivery_guards
         slack   sleeping  disabled                                                                       the endpoint is disabled
         webhook program   pending (notification_deliveries 4)                                            scope and event types of the endpoint
     ");
