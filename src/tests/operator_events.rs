@@ -212,6 +212,14 @@ async fn endpoints_hear_by_scope_and_type() {
     }
     "#);
     assert!(stage.run().await.is_idle());
+    // Whatever brings an event back, nobody hears of it twice.
+    stage
+        .db
+        .execute("UPDATE notification_processing SET processing_status = 'pending', next_attempt_at = now()")
+        .await;
+    let again = stage.run().await;
+    assert_eq!((again.events, again.deliveries), (4, 0));
+    assert_eq!(stage.db.count("notification_deliveries").await, 7);
 }
 
 #[tokio::test]
