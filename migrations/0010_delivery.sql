@@ -17,6 +17,8 @@ CREATE TABLE IF NOT EXISTS notification_endpoints (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 );
+-- Who hears of an organisation or a project; the global ones have none.
+CREATE INDEX IF NOT EXISTS notification_endpoints_scope_idx ON notification_endpoints (scope_id);
 COMMENT ON TABLE notification_endpoints IS 'Where operator events go, besides the routes of the environment.';
 COMMENT ON COLUMN notification_endpoints.scope_id IS 'The organisation or project whose events it hears of; global ones hear of all.';
 COMMENT ON COLUMN notification_endpoints.target IS 'Address or number, masked, for people.';

@@ -205,6 +205,7 @@ impl Source<'_> {
             )?,
             limit: flags.limit,
             processor_id,
+            routes: self.routes()?.names(),
         })
     }
 

@@ -1,12 +1,14 @@
-//! notify-fan-out turns domain events that an application has committed into in-app notifications
-//! and queued e-mails: exactly once, however often it is killed. PostgreSQL is the queue.
+//! notify-fan-out turns domain events that an application has committed into in-app notifications,
+//! e-mails and messages to outside channels: written exactly once and sent at least once, however
+//! often it is killed. PostgreSQL is the queue.
 //!
 //! Events come with a trigger's pending row beside them. [`fan_out`] claims them in batches, asks
 //! the [`handlers`] what each means for whom, and lets the database expand that to people, write
-//! it and settle the events, in one fenced transaction. [`templates`] puts queued mails into words;
-//! [`unsubscribe`] lets people out of them; [`endpoints`] are where operator events go; [`channels`]
-//! send a message to the world outside and say what became of it. [`upkeep`] looks after what has
-//! gathered. [`cli`] puts it all on a command line. [`domain`] knows nothing of SQL.
+//! it and settle the events, in one fenced transaction, with what [`endpoints`] are to hear of
+//! operator events. [`delivery`] leases what is queued, sends it and records what became of it:
+//! [`templates`] put mails into words, [`unsubscribe`] lets people out of them, [`channels`] carry a
+//! message to the world outside. [`upkeep`] looks after what has gathered. [`cli`] puts it all on a
+//! command line. [`domain`] knows nothing of SQL.
 
 pub mod channels;
 pub mod cli;

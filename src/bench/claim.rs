@@ -36,7 +36,7 @@ impl Claimer {
 /// The statement as the job sends it.
 async fn statement(connection: &mut PgConnection, at_most: u32) -> sqlx::Result<usize> {
     const AGE_LIMIT_SECONDS: f64 = 24.0 * 3600.0;
-    let types: Vec<&str> = EventType::ALL.iter().map(|known| known.name()).collect();
+    let types = EventType::all_spellings();
     let rows = sqlx::query(include_str!("../fan_out/claim.sql"))
         .bind(i64::from(at_most))
         .bind("bench")

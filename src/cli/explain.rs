@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::output::Style;
 use super::run::run_failure;
 use super::{ExitStatus, Failure, output};
-use crate::config::{Format, Source};
-use crate::fan_out::{Candidate, ChannelDecision, Explanation, explain};
+use crate::config::{Format, RunFlags, Source};
+use crate::fan_out::{Candidate, ChannelDecision, Explanation, Hearer, explain};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -35,8 +35,9 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let Arguments { event_id, user } = arguments;
+    let settings = source.settings(&RunFlags::default(), String::new())?;
     let database = source.database()?;
-    let explanation = explain(&database, event_id, user)
+    let explanation = explain(&database, event_id, user, &settings.routes)
         .await
         .map_err(|failed| run_failure(&database, failed))?
         .ok_or_else(|| {
@@ -60,6 +61,11 @@ fn in_words(explanation: &Explanation, user: Option<Uuid>, style: Style) -> Stri
         let _ = writeln!(words, "  {label:<9} {audience}");
     }
     words.push('\n');
+    if explanation.candidates.is_empty() && !explanation.endpoints.is_empty() {
+        words.push_str(what(explanation));
+        endpoints(&mut words, &explanation.endpoints, style);
+        return words;
+    }
     if explanation.candidates.is_empty() {
         match user {
             Some(user) => {
@@ -69,10 +75,7 @@ fn in_words(explanation: &Explanation, user: Option<Uuid>, style: Style) -> Stri
         }
         return words;
     }
-    words.push_str(match explanation.status.as_deref() {
-        Some("completed") => "What it did:\n",
-        _ => "What it would do now:\n",
-    });
+    words.push_str(what(explanation));
     candidates(&mut words, &explanation.candidates, style);
     if explanation.truncated {
         let _ = writeln!(
@@ -81,7 +84,42 @@ fn in_words(explanation: &Explanation, user: Option<Uuid>, style: Style) -> Stri
             explanation.candidates.len()
         );
     }
+    endpoints(&mut words, &explanation.endpoints, style);
     words
+}
+
+fn what(explanation: &Explanation) -> &'static str {
+    match explanation.status.as_deref() {
+        Some("completed") => "What it did:\n",
+        _ => "What it would do now:\n",
+    }
+}
+
+/// A line each: channel, name, outcome and what decided.
+fn endpoints(words: &mut String, hearers: &[Hearer], style: Style) {
+    if hearers.is_empty() {
+        return;
+    }
+    let lines: Vec<_> = hearers
+        .iter()
+        .map(|hearer| {
+            let name = hearer.name.as_deref().unwrap_or(&hearer.recipient);
+            (hearer, name, outcome("endpoint", &hearer.decision))
+        })
+        .collect();
+    let width =
+        |of: &dyn Fn(&(&Hearer, &str, String)) -> usize| lines.iter().map(of).max().unwrap_or(0);
+    let names = width(&|(_, name, _)| name.chars().count());
+    let outcomes = width(&|(_, _, outcome)| outcome.chars().count());
+    let _ = writeln!(words, "  {}", style.bold("Endpoints"));
+    for (hearer, name, outcome) in &lines {
+        let _ = writeln!(
+            words,
+            "    {:<8}{name:<names$}  {outcome:<outcomes$}  {}",
+            hearer.channel,
+            style.dim(&hearer.decision.decided_by)
+        );
+    }
 }
 
 fn head(explanation: &Explanation, style: Style) -> String {
@@ -182,6 +220,7 @@ fn channels(candidate: &Candidate) -> Vec<Line<'_>> {
 fn outcome(channel: &str, decision: &ChannelDecision) -> String {
     match (&decision.row_id, channel) {
         (Some(id), "mail") => format!("{} (pending_emails {id})", decision.outcome),
+        (Some(id), "endpoint") => format!("{} (notification_deliveries {id})", decision.outcome),
         (Some(id), _) => format!("{} (notifications {id})", decision.outcome),
         (None, _) => decision.outcome.clone(),
     }

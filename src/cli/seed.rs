@@ -14,6 +14,7 @@ use crate::seed::{Count, SeedFailed, Seeded, Size, clear, seed};
 #[command(after_help = "\
 Examples:
   notify-fan-out seed                   sixteen events of the thirteen types, and whom they concern
+  notify-fan-out seed --operator        an event of each of the ten operator types instead
   notify-fan-out seed --events 20000    a mixed load, for trials; the same one each time
   notify-fan-out seed --clear           take all of it away again, and nothing else
 
@@ -21,11 +22,14 @@ Every identifier that the seed makes begins with 5eed5eed-fa11-4. Called again, 
 once more and leaves its people, projects and preferences as they are now.")]
 pub(super) struct Arguments {
     /// Remove what the seed made, and the notifications and mails that came of it
-    #[arg(long, conflicts_with_all = ["events", "if_empty"])]
+    #[arg(long, conflicts_with_all = ["events", "operator", "if_empty"])]
     clear: bool,
     /// Insert so many events of a mixed load instead of the sixteen [1 to 10000000]
     #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     events: Option<u32>,
+    /// Insert one event of each operator type instead of the sixteen
+    #[arg(long, conflicts_with = "events")]
+    operator: bool,
     /// Only if there are no events at all
     #[arg(long)]
     if_empty: bool,
@@ -46,7 +50,11 @@ pub(super) async fn execute(
         }
         return Ok(ExitStatus::Success);
     }
-    let size = arguments.events.map_or(Size::Small, Size::Load);
+    let size = match arguments.events {
+        Some(events) => Size::Load(events),
+        None if arguments.operator => Size::Operator,
+        None => Size::Small,
+    };
     let seeded = seed(&database, size, arguments.if_empty)
         .await
         .map_err(failure)?;

@@ -106,13 +106,11 @@ impl Post {
                     message: Box::new(message),
                 })
             }
-            (Some(_), _, _) if loaded.muted.contains(&leased.id) => {
-                Err(Decision::without_attempt(
-                    Next::Cancelled,
-                    "muted",
-                    "the person has muted such messages",
-                ))
-            }
+            (Some(_), _, _) if loaded.muted.contains(&leased.id) => Err(Decision::without_attempt(
+                Next::Cancelled,
+                "muted",
+                "the person has muted such messages",
+            )),
             (Some(_), _, _) => {
                 let phone = person.map(|person| person.phone.as_deref().unwrap_or_default());
                 self.tell(leased, phone_of(phone)?)

@@ -6,27 +6,6 @@ use uuid::Uuid;
 
 use super::channel::Kind;
 
-/// The types of events that endpoints hear of, as they are stored.
-pub const OPERATOR_TYPES: [&str; 10] = [
-    "tenant_created",
-    "payment_succeeded",
-    "payment_failed",
-    "node_launched",
-    "node_terminated",
-    "node_health_degraded",
-    "cost_anomaly_detected",
-    "ratelimit_threshold_reached",
-    "margin_alert",
-    "alert_triggered",
-];
-
-/// The type that goes by this name. Dots do for underscores: `tenant.created`.
-#[must_use]
-pub fn operator_type(name: &str) -> Option<&'static str> {
-    let name = name.replace('.', "_");
-    OPERATOR_TYPES.into_iter().find(|known| *known == name)
-}
-
 /// A message to the outside and which endpoints hear it. Those are rows of `notification_endpoints`
 /// and the routes of the environment; the database picks them.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,10 +73,23 @@ pub enum Severity {
 /// What holds off a second telling of the same, per recipient and channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Guard {
-    /// One alert on one day: `ALERT:YYYY-MM-DD`, in UTC.
+    /// One alert on one day: `TYPE:ALERT:YYYY-MM-DD`, in UTC.
     Day(String),
     /// The same content for 24 hours: its SHA-256 in hexadecimal.
     Content(String),
+}
+
+impl Severity {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Success => "success",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 impl Guard {
@@ -109,20 +101,5 @@ impl Guard {
             Self::Day(key) => format!("day:{key}"),
             Self::Content(key) => format!("content:{key}"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn types_have_dotted_names() {
-        for known in OPERATOR_TYPES {
-            assert_eq!(operator_type(known), Some(known));
-            assert_eq!(operator_type(&known.replacen('_', ".", 1)), Some(known));
-        }
-        assert_eq!(operator_type("tenant-created"), None);
-        assert_eq!(operator_type("*"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! A domain event as it stands in `domain_events`, before its payload is understood.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -10,6 +11,8 @@ pub struct EventRow {
     pub id: i64,
     /// The type's name, as the application wrote it; it may be one that this binary does not know.
     pub event_type: String,
+    /// When it occurred; where that is not known, when it was met.
+    pub occurred_at: DateTime<Utc>,
     /// Who acted; the actor never hears of his own act.
     pub actor_id: Option<Uuid>,
     /// The project it happened in.

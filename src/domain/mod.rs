@@ -7,6 +7,7 @@ pub mod channel;
 pub mod event;
 pub mod payload;
 pub mod plan;
+pub mod quantity;
 pub mod schedule;
 pub mod secret_keys;
 pub mod text;

@@ -8,7 +8,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::event::{EventRow, InvalidEvent, Problem};
+use super::quantity::{Amount, Quantity};
 use super::text::is_blank;
+
+/// Longest identifier that is no UUID, in bytes: it may be part of an indexed key.
+const ID_MAX: usize = 255;
 
 /// The fields of one event, read under the name of its type.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +27,12 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn new(row: &'a EventRow, event_type: &'static str) -> Self {
         Self { row, event_type }
+    }
+
+    /// The type's name.
+    #[must_use]
+    pub fn event_type(&self) -> &'static str {
+        self.event_type
     }
 
     /// The value of a payload key; JSON `null` counts as absent.
@@ -59,6 +69,32 @@ impl<'a> Fields<'a> {
         self.value(key).and_then(Value::as_i64)
     }
 
+    /// An optional number, which may be written as a text.
+    #[must_use]
+    pub fn quantity(&self, key: &str) -> Option<Quantity> {
+        self.value(key).and_then(Quantity::read)
+    }
+
+    /// An optional sum of money, in the payload's `currency` if it names none itself.
+    #[must_use]
+    pub fn amount(&self, key: &str) -> Option<Amount> {
+        self.value(key)
+            .and_then(|value| Amount::read(value, self.text("currency")))
+    }
+
+    /// An optional text that is not blank, or a number.
+    #[must_use]
+    pub fn scalar(&self, key: &str) -> Option<&'a Value> {
+        self.value(key)
+            .filter(|value| value.is_number() || as_text(value).is_some())
+    }
+
+    /// An optional identifier of any kind: a short text or a whole number.
+    #[must_use]
+    pub fn id(&self, key: &str) -> Option<String> {
+        self.value(key).and_then(as_id)
+    }
+
     /// An optional truth value; absent and mistyped are `false`.
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {
@@ -93,6 +129,40 @@ impl<'a> Fields<'a> {
     /// A required text from the payload that is not blank.
     pub fn required_text(&self, key: &str) -> Result<&'a str, InvalidEvent> {
         self.required(key, "a text", as_text)
+    }
+
+    /// A required identifier of any kind from the payload: a short text or a whole number.
+    pub fn required_id(&self, key: &str) -> Result<String, InvalidEvent> {
+        self.required(key, "a short text or a whole number", as_id)
+    }
+
+    /// A required number from the payload, which may be written as a text.
+    pub fn required_quantity(&self, key: &str) -> Result<Quantity, InvalidEvent> {
+        self.required(key, "a number", Quantity::read)
+    }
+
+    /// A required sum of money from the payload, see [`Fields::amount`].
+    pub fn required_amount(&self, key: &str) -> Result<Amount, InvalidEvent> {
+        self.required(key, "an amount", |value| {
+            Amount::read(value, self.text("currency"))
+        })
+    }
+
+    /// An optional key that nobody may guess at: of the wrong kind, it fails the event like a
+    /// required one.
+    pub fn strict<T>(
+        &self,
+        key: &str,
+        kind: &'static str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, InvalidEvent> {
+        let given = self.value(key);
+        given.map(|_| self.required(key, kind, read)).transpose()
+    }
+
+    /// An optional identifier that nobody may guess at, see [`Fields::strict`].
+    pub fn strict_uuid(&self, key: &str) -> Result<Option<Uuid>, InvalidEvent> {
+        self.strict(key, "a UUID", as_uuid)
     }
 
     /// A required key from the payload, read by `read`; `kind` completes "must be …".
@@ -142,4 +212,13 @@ fn as_uuid(value: &Value) -> Option<Uuid> {
 
 fn as_text(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !is_blank(text))
+}
+
+fn as_id(value: &Value) -> Option<String> {
+    let id = match value {
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        Value::String(text) if !is_blank(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    (id.len() <= ID_MAX).then_some(id)
 }

@@ -42,12 +42,12 @@ pub enum Audience {
         /// The document, if the event names one.
         resource_id: Option<Uuid>,
     },
-    /// The owners of an organisation but one.
+    /// The owners of an organisation.
     OrgOwners {
         /// The organisation.
         org_id: Uuid,
-        /// The person the event is about.
-        except: Uuid,
+        /// An owner to pass over in silence: the event is about him, or he has a plan of his own.
+        except: Option<Uuid>,
     },
 }
 

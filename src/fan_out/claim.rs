@@ -1,5 +1,6 @@
 //! Taking hold of due events.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::understand::understand;
@@ -28,6 +29,7 @@ pub(super) struct Claim {
 pub(super) struct ClaimedEvent {
     pub(super) event_id: i64,
     pub(super) event_type: EventType,
+    pub(super) occurred_at: DateTime<Utc>,
     /// 1 for the first.
     pub(super) attempt: u32,
     pub(super) handler: Result<Box<dyn Handler>, InvalidEvent>,
@@ -69,6 +71,7 @@ pub(super) async fn claim(
                 let event = EventRow {
                     id: row.event_id,
                     event_type: row.event_type,
+                    occurred_at: row.occurred_at,
                     actor_id: row.actor_id,
                     project_id: row.project_id,
                     org_id: row.org_id,
@@ -80,6 +83,7 @@ pub(super) async fn claim(
                 claim.events.push(ClaimedEvent {
                     event_id: row.event_id,
                     event_type,
+                    occurred_at: row.occurred_at,
                     attempt: row.attempt.unsigned_abs(),
                     handler: understand(event_type, event, row.payload.as_deref()),
                 });

@@ -4,7 +4,8 @@
 -- $1 at most this many of the oldest, $2 who claims, $3 age limit in seconds, $4 the types with a
 -- handler, $5 at most this many of the same threads.
 WITH oldest AS MATERIALIZED (
-    SELECT event_id, thread_id, coalesce(retried_at, occurred_at, created_at, now()) AS since
+    SELECT event_id, thread_id, coalesce(retried_at, occurred_at, created_at, now()) AS since,
+           coalesce(occurred_at, created_at) AS occurred_at
       FROM notification_processing
      WHERE processing_status = 'pending' AND next_attempt_at <= now()
      ORDER BY next_attempt_at, event_id
@@ -12,10 +13,11 @@ WITH oldest AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ),
 companion AS MATERIALIZED (
-    SELECT waiting.event_id, waiting.since
+    SELECT waiting.event_id, waiting.since, waiting.occurred_at
       FROM (SELECT DISTINCT thread_id FROM oldest WHERE thread_id IS NOT NULL) AS thread
      CROSS JOIN LATERAL (
-           SELECT event_id, coalesce(retried_at, occurred_at, created_at, now()) AS since
+           SELECT event_id, coalesce(retried_at, occurred_at, created_at, now()) AS since,
+                  coalesce(occurred_at, created_at) AS occurred_at
              FROM notification_processing np
             WHERE np.thread_id = thread.thread_id
               -- In the words of the index over threads, and of no other.
@@ -28,14 +30,17 @@ companion AS MATERIALIZED (
 ),
 due AS MATERIALIZED (
     -- What is said to occur in the future is as young as can be.
-    SELECT event_id, least(since, now()) + make_interval(secs => $3) AS expires_at
-      FROM (SELECT event_id, since FROM oldest UNION ALL SELECT * FROM companion) AS both_kinds
+    SELECT event_id, least(since, now()) + make_interval(secs => $3) AS expires_at, occurred_at
+      FROM (SELECT event_id, since, occurred_at FROM oldest UNION ALL SELECT * FROM companion) AS both_kinds
 ),
 token AS MATERIALIZED (SELECT nextval('notification_claim_token_seq') AS value),
 judged AS MATERIALIZED (
     SELECT due.event_id, due.expires_at, e.event_type::text AS event_type, e.actor_id,
            e.project_id, e.org_id, e.resource_id, e.thread_id, e.meeting_id,
            e.payload::text AS payload,
+           -- What no calendar of the client holds is taken for now.
+           CASE WHEN due.occurred_at BETWEEN '0001-01-01' AND '9999-12-31' THEN due.occurred_at
+                ELSE now() END AS occurred_at,
            CASE WHEN e.id IS NULL THEN 'gone'
                 WHEN due.expires_at <= now() THEN 'expired'
                 WHEN e.event_type::text = ANY ($4) THEN 'claimed'
@@ -72,7 +77,7 @@ marked AS (
     RETURNING j.*, np.retry_count + 1 AS attempt
 )
 SELECT event_id AS "event_id!", coalesce(event_type, '') AS "event_type!", actor_id, project_id, org_id,
-       resource_id, thread_id, meeting_id, payload, verdict AS "verdict!", attempt AS "attempt!",
+       resource_id, thread_id, meeting_id, payload, occurred_at AS "occurred_at!", verdict AS "verdict!", attempt AS "attempt!",
        (SELECT value FROM token) AS "token!"
   FROM marked
  ORDER BY event_id

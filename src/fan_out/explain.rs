@@ -5,16 +5,19 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::names::look_up;
-use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
+use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
+use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use super::understand::understand;
 use crate::db::{Access, Database, Unnamed};
+use crate::domain::channel::Kind;
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, InApp, Plan};
 use crate::handlers::{EventType, Wanted};
 
 const EXPLAIN: &str = with_resolve!("explain.sql");
+const EXPLAIN_ROUTED: &str = with_routed!("explain_routed.sql");
 /// Of a completed event, where nothing is found that today's rules would have brought about.
 const GONE: &str = "not there: pruned, or other rules held then";
 /// Candidates shown at most; more are for `user`.
@@ -49,6 +52,8 @@ pub struct Explanation {
     pub candidates: Vec<Candidate>,
     /// Whether there are more candidates than are listed.
     pub truncated: bool,
+    /// Each endpoint and phone that it reaches.
+    pub endpoints: Vec<Hearer>,
 }
 
 /// One person that a plan's audience holds.
@@ -77,6 +82,32 @@ pub struct ChannelDecision {
     pub decided_by: String,
 }
 
+/// An endpoint or a phone that an event reaches.
+#[derive(Debug, Clone, Serialize)]
+pub struct Hearer {
+    /// By which channel.
+    pub channel: String,
+    /// Whom it is for, as `notification_deliveries` has it.
+    pub recipient: String,
+    /// The endpoint's name; none of a phone.
+    pub name: Option<String>,
+    /// What happened or would happen; the row is one of `notification_deliveries`.
+    pub decision: ChannelDecision,
+}
+
+#[derive(sqlx::FromRow)]
+struct HearerRow {
+    channel: String,
+    recipient: String,
+    user_id: Option<Uuid>,
+    name: Option<String>,
+    outcome: String,
+    delivery_id: Option<String>,
+    status: Option<String>,
+    reason: Option<String>,
+    is_duplicate: bool,
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     plan_no: i32,
@@ -98,11 +129,13 @@ struct Row {
     unread_is_later: Option<bool>,
 }
 
-/// Explains an event, for one person if `user` is given. `None`: there is no such event.
+/// Explains an event, for one person if `user` is given. `None`: there is no such event. `routes` are
+/// those of the environment.
 pub async fn explain(
     database: &Database,
     event_id: i64,
     user: Option<Uuid>,
+    routes: &[(Kind, String)],
 ) -> Result<Option<Explanation>, RunFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
@@ -126,10 +159,13 @@ pub async fn explain(
         audiences: Vec::new(),
         candidates: Vec::new(),
         truncated: false,
+        endpoints: Vec::new(),
     };
+    let occurred_at = row.occurred_at.unwrap_or(row.now);
     let event = EventRow {
         id: event_id,
         event_type: row.event_type,
+        occurred_at,
         actor_id: row.actor_id,
         project_id: row.project_id,
         org_id: row.org_id,
@@ -153,7 +189,8 @@ pub async fn explain(
     handler.wants(&mut wanted);
     let names = look_up(&mut transaction, &wanted).await?;
     let plans = handler.plan(&names);
-    if plans.is_empty() {
+    let announcement = handler.announce(&names);
+    if plans.is_empty() && announcement.is_none() {
         explanation.problem = Some("an event of this kind has no effect".to_owned());
     }
     explanation.audiences = plans.iter().map(|plan| audience(&plan.audience)).collect();
@@ -182,8 +219,50 @@ pub async fn explain(
             )
         })
         .collect();
+    if let Some(announcement) = announcement {
+        let announced = [Announced {
+            event_id,
+            event_type: kind,
+            occurred_at,
+            announcement,
+        }];
+        let found: Vec<HearerRow> =
+            bind_announcements(sqlx::query_as(EXPLAIN_ROUTED), &announced, routes)
+                .fetch_all(Unnamed(&mut transaction))
+                .await?;
+        let completed = explanation.status.as_deref() == Some("completed");
+        let of_user = |row: &HearerRow| user.is_none() || row.user_id == user;
+        let rows = found.into_iter().filter(of_user);
+        explanation.endpoints = rows.map(|row| hearer(row, completed)).collect();
+    }
     transaction.rollback().await?;
     Ok(Some(explanation))
+}
+
+fn hearer(row: HearerRow, completed: bool) -> Hearer {
+    let outcome = EndpointOutcome::from_sql(&row.outcome);
+    let would_be_there = outcome == EndpointOutcome::Queued || outcome.is_duplicate();
+    let words = match (row.status, row.reason) {
+        (Some(status), Some(reason)) => format!("{status}: {reason}"),
+        (Some(status), None) => status,
+        (None, _) if completed && would_be_there => GONE.to_owned(),
+        (None, _) => outcome.words().to_owned(),
+    };
+    Hearer {
+        channel: row.channel,
+        recipient: row.recipient,
+        name: row.name,
+        decision: ChannelDecision {
+            outcome: words,
+            row_id: row.delivery_id,
+            decided_by: match row.user_id {
+                _ if row.is_duplicate => "notification_delivery_guards",
+                Some(_) if !outcome.is_duplicate() => "the event's channels",
+                _ => outcome.rule(),
+            }
+            .to_owned(),
+        },
+    }
 }
 
 fn candidate(kind: EventType, plan: &Plan, mut row: Row, completed: bool) -> Candidate {
@@ -371,8 +450,9 @@ fn audience(audience: &Audience) -> String {
             "those with a grant on project {project_id}, and the owners of the document's \
              organisation, who may view document {resource_id}"
         ),
-        Audience::OrgOwners { org_id, except } => {
-            format!("the owners of organisation {org_id} but {except}")
-        }
+        Audience::OrgOwners { org_id, except } => match except {
+            Some(except) => format!("the owners of organisation {org_id} but {except}"),
+            None => format!("the owners of organisation {org_id}"),
+        },
     }
 }

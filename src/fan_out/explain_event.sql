@@ -4,6 +4,7 @@ SELECT e.event_type::text AS "event_type!", e.actor_id, e.project_id, e.org_id, 
        -- What no calendar of the client holds is left out.
        CASE WHEN coalesce(np.occurred_at, e.occurred_at) BETWEEN '0001-01-01' AND '9999-12-31'
             THEN coalesce(np.occurred_at, e.occurred_at) END AS occurred_at,
+       now() AS "now!",
        np.processing_status::text AS "status?", np.retry_count AS "retry_count?",
        np.next_attempt_at AS "next_attempt_at?", np.completed_at AS "completed_at?",
        np.processor_id AS "processor_id?", np.error_message AS "error_message?"

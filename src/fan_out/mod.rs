@@ -16,18 +16,20 @@ mod refusal;
 mod report;
 mod rescue;
 mod resolve;
+mod routed;
 mod run;
 mod understand;
 mod write;
 
-pub use explain::{Candidate, ChannelDecision, Explanation, explain};
-pub use outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
-pub use preview::{Audit, PreviewedEvent, PreviewedRecipient, Verdict, preview};
+pub use explain::{Candidate, ChannelDecision, Explanation, Hearer, explain};
+pub use outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
+pub use preview::{Audit, PreviewedEndpoint, PreviewedEvent, PreviewedRecipient, Verdict, preview};
 pub use report::FanOutReport;
 pub use run::{RunFailed, run};
 
 use std::time::Duration;
 
+use crate::domain::channel::Kind;
 use crate::handlers::EventType;
 
 /// How a run goes about its work.
@@ -48,12 +50,11 @@ pub struct Settings {
     pub limit: Option<u64>,
     /// Written beside each claim, for whoever looks into the table.
     pub processor_id: String,
+    /// Endpoints that have no row: the routes of the environment, by channel and name.
+    pub routes: Vec<(Kind, String)>,
 }
 
 /// The names of the types that have a handler, as the statements want them.
 fn handled_types() -> Vec<String> {
-    EventType::ALL
-        .iter()
-        .map(|known| known.name().to_owned())
-        .collect()
+    EventType::all_spellings()
 }

@@ -30,6 +30,68 @@ pub enum EmailOutcome {
     Withheld(Reason),
 }
 
+/// What happens, or would happen, at an endpoint or on a phone that an announcement reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointOutcome {
+    /// Queued, to be sent.
+    Queued,
+    /// Queued before, for this event.
+    AlreadyQueued,
+    /// The endpoint is disabled.
+    Disabled,
+    /// The event chooses other channels.
+    OtherChannel,
+    /// It has been told of the same alert on the same day.
+    ToldThatDay,
+    /// It has been told the same within 24 hours.
+    ToldTheSame,
+}
+
+impl EndpointOutcome {
+    pub(super) fn from_sql(code: &str) -> Self {
+        match code {
+            "queued" => Self::Queued,
+            "already_queued" => Self::AlreadyQueued,
+            "disabled" => Self::Disabled,
+            "other_channel" => Self::OtherChannel,
+            "told_that_day" => Self::ToldThatDay,
+            _ => Self::ToldTheSame,
+        }
+    }
+
+    /// Whether it is held off because it was told before.
+    #[must_use]
+    pub const fn is_duplicate(self) -> bool {
+        matches!(self, Self::ToldThatDay | Self::ToldTheSame)
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::AlreadyQueued => "already queued",
+            Self::Disabled => "disabled",
+            Self::OtherChannel => "another channel was chosen",
+            Self::ToldThatDay => "told of this alert that day",
+            Self::ToldTheSame => "told the same within 24 hours",
+        }
+    }
+
+    /// The rule behind it.
+    #[must_use]
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Queued | Self::AlreadyQueued => "scope and event types of the endpoint",
+            Self::Disabled => "the endpoint is disabled",
+            Self::OtherChannel => "the event's channels",
+            Self::ToldThatDay => "once per alert and day (notification_delivery_guards)",
+            Self::ToldTheSame => "the same content (notification_delivery_guards)",
+        }
+    }
+}
+
 /// Why somebody is passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -30,6 +30,9 @@ page AS MATERIALIZED (
 SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
        coalesce(e.event_type::text, '') AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
        e.thread_id, e.meeting_id, e.payload::text AS payload,
+       -- What no calendar of the client holds is taken for now.
+       CASE WHEN coalesce(np.occurred_at, np.created_at) BETWEEN '0001-01-01' AND '9999-12-31'
+            THEN coalesce(np.occurred_at, np.created_at) ELSE now() END AS "occurred_at!",
        CASE WHEN due.given_up THEN 'given_up'
             WHEN e.id IS NULL THEN 'gone'
             WHEN coalesce(np.retried_at, np.occurred_at, np.created_at, now())

@@ -8,18 +8,21 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::names::look_up;
-use super::outcome::{EmailOutcome, InAppOutcome, Reason, Rule};
+use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
+use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use super::understand::understand;
 use super::{Settings, handled_types};
 use crate::db::{Access, Database, Fault, Unnamed, sqlstate};
+use crate::domain::announcement::Told;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Message, Plan};
 use crate::handlers::{EventType, Handler, Wanted};
 
 const PREVIEW: &str = with_resolve!("preview.sql");
+const PREVIEW_ROUTED: &str = with_routed!("preview_routed.sql");
 
 /// What would become of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +90,33 @@ impl PreviewedRecipient<'_> {
     }
 }
 
+/// An endpoint, or a phone, that an event reaches.
+#[derive(Debug)]
+pub struct PreviewedEndpoint<'a> {
+    /// The event.
+    pub event_id: i64,
+    /// Its type.
+    pub event_type: EventType,
+    /// By which channel.
+    pub channel: &'a str,
+    /// Whom it is for, as `notification_deliveries` has it.
+    pub recipient: &'a str,
+    /// The endpoint's name; none of a phone.
+    pub name: Option<&'a str>,
+    /// What would become of it.
+    pub outcome: EndpointOutcome,
+    /// What it would be told.
+    pub message: &'a Told,
+}
+
 /// Who hears what a dry run finds, in the order of claims.
 pub trait Audit {
-    /// An event; its recipients follow.
+    /// An event; its recipients follow, and its endpoints.
     fn event(&mut self, event: &PreviewedEvent);
     /// A recipient of the event before.
     fn recipient(&mut self, recipient: &PreviewedRecipient<'_>);
+    /// An endpoint of the event before.
+    fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>);
 }
 
 /// Tells what a run would do, and does nothing. Counts as the run would.
@@ -105,9 +129,11 @@ pub async fn preview(
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let mut preview = Preview {
         audit,
+        settings,
         report: FanOutReport::default(),
         unread: HashMap::new(),
         told_once: HashSet::new(),
+        guards: HashSet::new(),
     };
     let mut place = None;
     let mut left = settings.limit.unwrap_or(u64::MAX);
@@ -127,11 +153,14 @@ pub async fn preview(
 
 struct Preview<'a> {
     audit: &'a mut dyn Audit,
+    settings: &'a Settings,
     report: FanOutReport,
     /// What earlier batches of this dry run would have left unread, with its count.
     unread: HashMap<(Uuid, String), i32>,
     /// What they would have told people once and for all.
     told_once: HashSet<(Uuid, String)>,
+    /// What they would have kept endpoints from being told again.
+    guards: HashSet<String>,
 }
 
 /// An event that a run would meet.
@@ -139,6 +168,7 @@ struct Due {
     event_id: i64,
     next_attempt_at: DateTime<Utc>,
     event_type: String,
+    occurred_at: DateTime<Utc>,
     fate: Fate,
 }
 
@@ -152,8 +182,14 @@ enum Fate {
     Unhandled,
 }
 
-/// The plans of one event, by its place among those due.
+/// A plan of an event, by its place among those due.
 type Planned = (usize, EventType, Plan);
+
+/// What a batch would tell.
+struct Telling {
+    plans: Vec<Planned>,
+    announced: Vec<Announced>,
+}
 
 #[derive(sqlx::FromRow)]
 struct Decision {
@@ -164,6 +200,16 @@ struct Decision {
     in_app_rule: Option<i32>,
     email_rule: Option<i32>,
     unread_count: Option<i32>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Hearing {
+    announcement_no: i32,
+    channel: String,
+    recipient: String,
+    name: Option<String>,
+    outcome: String,
+    guards: Vec<String>,
 }
 
 impl Preview<'_> {
@@ -207,7 +253,11 @@ impl Preview<'_> {
         connection: &mut PgConnection,
         due: &[Due],
     ) -> Result<(), sqlx::Error> {
-        let planned = plan(connection, due).await?;
+        let Telling {
+            plans: planned,
+            announced,
+        } = plan(connection, due).await?;
+        let mut endpoints = self.endpoints(connection, announced).await?;
         let rows: Vec<_> = planned
             .iter()
             .enumerate()
@@ -226,15 +276,73 @@ impl Preview<'_> {
             let (place, kind, plan) = &planned[no];
             // Events without a recipient are told of as well, in their place.
             while told <= *place {
+                self.end_event(&mut endpoints, due[told].event_id);
                 self.event(&due[told]);
                 told += 1;
             }
             self.recipient(due[*place].event_id, *kind, plan, &decision);
         }
         for due in &due[told..] {
+            self.end_event(&mut endpoints, due.event_id);
             self.event(due);
         }
+        self.end_event(&mut endpoints, i64::MAX);
         Ok(())
+    }
+
+    /// Whom the announcements reach, in the order of their events.
+    async fn endpoints(
+        &self,
+        connection: &mut PgConnection,
+        announced: Vec<Announced>,
+    ) -> Result<Endpoints, sqlx::Error> {
+        let hearings: Vec<Hearing> = if announced.is_empty() {
+            Vec::new()
+        } else {
+            let query = sqlx::query_as(PREVIEW_ROUTED);
+            bind_announcements(query, &announced, &self.settings.routes)
+                .fetch_all(Unnamed(connection))
+                .await?
+        };
+        Ok(Endpoints {
+            announced,
+            hearings: hearings.into_iter().peekable(),
+        })
+    }
+
+    /// Tells of the endpoints of the events before the one given, and counts them.
+    fn end_event(&mut self, endpoints: &mut Endpoints, before: i64) {
+        while let Some((announced, hearing)) = endpoints.next_before(before) {
+            let mut outcome = EndpointOutcome::from_sql(&hearing.outcome);
+            if outcome == EndpointOutcome::Queued {
+                outcome = self.guarded(hearing.guards);
+            }
+            self.report.deliveries += u64::from(outcome == EndpointOutcome::Queued);
+            self.report.suppressed += u64::from(outcome.is_duplicate());
+            self.audit.endpoint(&PreviewedEndpoint {
+                event_id: announced.event_id,
+                event_type: announced.event_type,
+                channel: &hearing.channel,
+                recipient: &hearing.recipient,
+                name: hearing.name.as_deref(),
+                outcome,
+                message: &announced.announcement.message,
+            });
+        }
+    }
+
+    /// Takes the guards of a message, unless an earlier one of this dry run would hold one of them.
+    fn guarded(&mut self, guards: Vec<String>) -> EndpointOutcome {
+        let mut held = guards.iter().filter(|guard| self.guards.contains(*guard));
+        // Of two reasons, the alert's own.
+        match held.next() {
+            None => {
+                self.guards.extend(guards);
+                EndpointOutcome::Queued
+            }
+            Some(guard) if guard.contains("|day:") => EndpointOutcome::ToldThatDay,
+            Some(_) => EndpointOutcome::ToldTheSame,
+        }
     }
 
     /// Tells of an event, and counts it.
@@ -348,7 +456,26 @@ impl Preview<'_> {
     }
 }
 
-async fn plan(connection: &mut PgConnection, due: &[Due]) -> Result<Vec<Planned>, sqlx::Error> {
+/// Whom the announcements of a batch reach.
+struct Endpoints {
+    announced: Vec<Announced>,
+    hearings: std::iter::Peekable<std::vec::IntoIter<Hearing>>,
+}
+
+impl Endpoints {
+    /// The next one, if it is of an event before the one given.
+    fn next_before(&mut self, event_id: i64) -> Option<(&Announced, Hearing)> {
+        let announced = &self.announced;
+        let of =
+            |hearing: &Hearing| &announced[usize::try_from(hearing.announcement_no).unwrap_or(0)];
+        let hearing = self
+            .hearings
+            .next_if(|hearing| of(hearing).event_id < event_id)?;
+        Some((of(&hearing), hearing))
+    }
+}
+
+async fn plan(connection: &mut PgConnection, due: &[Due]) -> Result<Telling, sqlx::Error> {
     let handlers = due
         .iter()
         .enumerate()
@@ -361,12 +488,22 @@ async fn plan(connection: &mut PgConnection, due: &[Due]) -> Result<Vec<Planned>
         handler.wants(&mut wanted);
     }
     let names = look_up(connection, &wanted).await?;
-    Ok(handlers
-        .flat_map(|(place, kind, handler)| {
-            let plans = handler.plan(&names).into_iter();
-            plans.map(move |plan| (place, kind, plan))
+    let plans = handlers.clone().flat_map(|(place, kind, handler)| {
+        let plans = handler.plan(&names).into_iter();
+        plans.map(move |plan| (place, kind, plan))
+    });
+    let announced = handlers.filter_map(|(place, event_type, handler)| {
+        Some(Announced {
+            event_id: due[place].event_id,
+            event_type,
+            occurred_at: due[place].occurred_at,
+            announcement: handler.announce(&names)?,
         })
-        .collect())
+    });
+    Ok(Telling {
+        plans: plans.collect(),
+        announced: announced.collect(),
+    })
 }
 
 async fn peek(
@@ -394,6 +531,7 @@ async fn peek(
                 let event = EventRow {
                     id: row.event_id,
                     event_type: row.event_type,
+                    occurred_at: row.occurred_at,
                     actor_id: row.actor_id,
                     project_id: row.project_id,
                     org_id: row.org_id,
@@ -416,6 +554,7 @@ async fn peek(
             event_id: row.event_id,
             next_attempt_at: row.next_attempt_at,
             event_type,
+            occurred_at: row.occurred_at,
             fate,
         }
     });

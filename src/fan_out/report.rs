@@ -15,7 +15,10 @@ pub struct FanOutReport {
     pub merged: u64,
     /// Mails queued.
     pub emails: u64,
-    /// People passed over because of a preference, a right, or because they had been told.
+    /// Messages queued for endpoints and phones.
+    pub deliveries: u64,
+    /// People passed over because of a preference, a right, or because they had been told; and
+    /// messages to endpoints and phones that had been told.
     pub suppressed: u64,
     /// Events that failed for good.
     pub failed: u64,

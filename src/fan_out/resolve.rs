@@ -111,7 +111,10 @@ pub(super) struct PlanRow<'a> {
 
 /// Another name under which preference rows may speak of a type.
 pub(super) fn alias(event_type: EventType) -> Option<&'static str> {
-    (event_type == EventType::ChatMessageSent).then_some("chat_message")
+    match event_type {
+        EventType::ChatMessageSent => Some("chat_message"),
+        other => other.dotted(),
+    }
 }
 
 impl<'a> PlanRow<'a> {
@@ -202,7 +205,7 @@ impl<'a> PlanRow<'a> {
             Audience::OrgOwners { org_id, except } => {
                 self.audience = "org_owners";
                 self.org_id = Some(*org_id);
-                self.user_ids.push(*except);
+                self.user_ids.extend(except);
             }
         }
     }

@@ -263,6 +263,7 @@ impl Run<'_> {
             self.report.notifications,
             self.report.merged,
             self.report.emails,
+            self.report.deliveries,
         );
         let (first, last, mut count) = (
             events.first().map(|event| event.event_id),
@@ -311,6 +312,7 @@ impl Run<'_> {
                 notifications = self.report.notifications - before.0,
                 merged = self.report.merged - before.1,
                 emails = self.report.emails - before.2,
+                deliveries = self.report.deliveries - before.3,
                 seconds = started.elapsed().as_secs_f64(),
                 "batch settled",
             );
@@ -450,6 +452,7 @@ impl Run<'_> {
         report.notifications += part.notifications;
         report.merged += part.merged;
         report.emails += part.emails;
+        report.deliveries += part.deliveries;
         report.suppressed += part.suppressed;
         report.failed += part.failed;
         report.retried += part.retried;

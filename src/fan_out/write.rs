@@ -10,6 +10,7 @@ use super::gather::gather;
 use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
+use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::within;
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::plan::{InApp, Plan};
@@ -17,6 +18,7 @@ use crate::handlers::{Names, Wanted};
 
 const WRITE_EACH: &str = with_resolve!("write_each.sql");
 const WRITE_COALESCED: &str = with_resolve!("write_coalesced.sql");
+const WRITE_ROUTED: &str = with_routed!("write_routed.sql");
 
 /// An event whose claim is still ours.
 struct Held {
@@ -48,6 +50,12 @@ struct Coalesced {
     notifications: i64,
     delivered: i64,
     suppressed: i64,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct Routed {
+    deliveries: i64,
+    duplicates: i64,
 }
 
 /// What became of the events given to [`write`].
@@ -97,6 +105,10 @@ pub(super) async fn write(
         within(settings, look_up(&mut transaction, &wanted)).await?
     };
     let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
+    let mut announced: Vec<_> = mine
+        .iter()
+        .filter_map(|event| announced(event, &names))
+        .collect();
     let (mut set_aside, mut cuts) = (Vec::new(), Vec::new());
     if events.len() == 1 {
         let plans = plans.iter().map(|(_, plan)| plan);
@@ -110,6 +122,7 @@ pub(super) async fn write(
         let stays = |event_id: i64| set_aside.binary_search(&event_id).is_err();
         open.retain(|&event_id| stays(event_id));
         plans.retain(|(event, _)| stays(event.event_id));
+        announced.retain(|announced| stays(announced.event_id));
     }
     let (coalesced, each): (Vec<_>, Vec<_>) = plans
         .iter()
@@ -136,6 +149,14 @@ pub(super) async fn write(
         report.notifications += written.notifications.unsigned_abs();
         report.emails += written.emails.unsigned_abs();
         report.suppressed += written.suppressed.unsigned_abs();
+        if until.is_none() && !announced.is_empty() {
+            let route = sqlx::query_as(WRITE_ROUTED);
+            let route = bind_announcements(route, &announced, &settings.routes);
+            let routed: Routed =
+                within(settings, route.fetch_one(Unnamed(&mut transaction))).await?;
+            report.deliveries += routed.deliveries.unsigned_abs();
+            report.suppressed += routed.duplicates.unsigned_abs();
+        }
         if !coalesced.is_empty() {
             let merge = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part);
             let merging: Coalesced =
@@ -260,6 +281,16 @@ fn plans<'a>(event: &'a ClaimedEvent, names: &Names) -> Vec<(&'a ClaimedEvent, P
         }
     }
     split
+}
+
+fn announced(event: &ClaimedEvent, names: &Names) -> Option<Announced> {
+    let handler = event.handler.as_ref().ok()?;
+    Some(Announced {
+        event_id: event.event_id,
+        event_type: event.event_type,
+        occurred_at: event.occurred_at,
+        announcement: handler.announce(names)?,
+    })
 }
 
 fn invalid(event: &ClaimedEvent) -> Option<Invalid> {

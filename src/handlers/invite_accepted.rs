@@ -76,7 +76,7 @@ impl Handler for InviteAccepted {
         vec![Plan {
             audience: Audience::OrgOwners {
                 org_id: self.org_id,
-                except: self.new_member_id,
+                except: Some(self.new_member_id),
             },
             actor_id: self.actor_id,
             scopes: project.scopes(),
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn the_actor_is_the_new_member() {
         insta::assert_snapshot!(told(IT, json!({})), @r#"
-        to OrgOwners { org_id: ACME, except: ADA } but ADA, project ATLAS
+        to OrgOwners { org_id: ACME, except: Some(ADA) } but ADA, project ATLAS
           app each: Ada accepted the invitation to Acme
             **Ada** accepted the invitation to **Acme**.
             /team
@@ -117,7 +117,7 @@ mod tests {
             "new_member_email": "bo@home.example",
             "org_name": HOSTILE,
         })), @r#"
-        to OrgOwners { org_id: ACME, except: BO } but ADA, project ATLAS
+        to OrgOwners { org_id: ACME, except: Some(BO) } but ADA, project ATLAS
           app each: Bo accepted the invitation to [Win](https://evil.example) <img src=x> @all **now** `` # !
             **Bo** accepted the invitation to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**.
             /team
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn known_by_address_only() {
         insta::assert_snapshot!(told(IT, json!({"new_member_id": BO})), @r#"
-        to OrgOwners { org_id: ACME, except: BO } but ADA, project ATLAS
+        to OrgOwners { org_id: ACME, except: Some(BO) } but ADA, project ATLAS
           app each: bo@example.com accepted the invitation to Acme
             **bo\@example.com** accepted the invitation to **Acme**.
             /team
@@ -142,7 +142,7 @@ mod tests {
             "new_member_id": GONE,
             "new_member_email": "new@example.com",
         })), @r#"
-        to OrgOwners { org_id: ACME, except: GONE } but ADA, project ATLAS
+        to OrgOwners { org_id: ACME, except: Some(GONE) } but ADA, project ATLAS
           app each: new@example.com accepted the invitation to Acme
             **new\@example.com** accepted the invitation to **Acme**.
             /team
@@ -172,7 +172,7 @@ mod tests {
         );
         let both = json!({"org_id": ACME, "new_member_id": GONE});
         insta::assert_snapshot!(told_without_columns(IT, both), @r#"
-        to OrgOwners { org_id: ACME, except: GONE }
+        to OrgOwners { org_id: ACME, except: Some(GONE) }
           app each: Someone accepted the invitation to Acme
             **Someone** accepted the invitation to **Acme**.
             /team

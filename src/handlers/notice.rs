@@ -87,6 +87,21 @@ impl Notice {
         }
     }
 
+    /// The title and body that are given.
+    pub(super) fn told(
+        link_url: String,
+        data: Map<String, Value>,
+        title: String,
+        body: String,
+    ) -> Self {
+        Self {
+            title,
+            body,
+            link_url,
+            data,
+        }
+    }
+
     /// Adds a sentence of Markdown to the body.
     pub(super) fn and(mut self, sentence: Option<String>) -> Self {
         if let Some(sentence) = sentence {

@@ -47,6 +47,12 @@ impl Subject {
         Self::new(Kind::Org, fields, Some(id), &["org_name"])
     }
 
+    /// An organisation that may not be one of this database, and has a name all the same: in
+    /// `tenant_name` or `org_name`.
+    pub(super) fn tenant(fields: Fields<'_>, id: Option<Uuid>) -> Self {
+        Self::new(Kind::Org, fields, id, &["tenant_name", "org_name"])
+    }
+
     /// A document; its name may stand in `fileName` or `resource_name`.
     pub(super) fn document(fields: Fields<'_>, id: Option<Uuid>) -> Self {
         Self::new(Kind::Document, fields, id, &["fileName", "resource_name"])

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{EventType, Names, Person, Wanted};
+use crate::domain::announcement::{Announcement, Field};
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Email, InApp, Plan, PreferenceScopes};
 use crate::domain::text;
@@ -108,11 +109,14 @@ pub(super) fn told_row(event_type: EventType, row: EventRow, payload: Value) -> 
         Ok(event) => {
             let mut wanted = Wanted::default();
             event.wants(&mut wanted);
-            let plans = event.plan(&looked_up(&world(), &wanted));
-            if plans.is_empty() {
+            let names = looked_up(&world(), &wanted);
+            let plans = event.plan(&names);
+            let announcement = event.announce(&names);
+            if plans.is_empty() && announcement.is_none() {
                 "nobody".to_owned()
             } else {
-                plans.iter().map(plan).collect()
+                let told = plans.iter().map(plan);
+                told.chain(announcement.as_ref().map(announced)).collect()
             }
         }
         Err(error) => error.to_string(),
@@ -172,6 +176,48 @@ fn plan(plan: &Plan) -> String {
             .map(|(_, message)| message.payload.clone())
             .unwrap_or_default();
         text.push_str(&object(body_data, &known));
+    }
+    text
+}
+
+fn announced(announcement: &Announcement) -> String {
+    let Announcement {
+        org_id,
+        project_id,
+        channels,
+        text_to,
+        message,
+        guards,
+    } = announcement;
+    let mut text = format!("to endpoints, {}", message.severity.name());
+    let scopes = [("org", org_id), ("project", project_id)];
+    for (scope, id) in scopes {
+        if let Some(id) = id {
+            write!(text, ", {scope} {id}").unwrap();
+        }
+    }
+    if let Some(channels) = channels {
+        write!(text, ", only {channels:?}").unwrap();
+    }
+    if let Some(user_id) = text_to {
+        write!(text, ", by phone {user_id}").unwrap();
+    }
+    writeln!(text, ": {}", message.title).unwrap();
+    for line in message.text.lines() {
+        writeln!(text, "{}", format!("    {line}").trim_end()).unwrap();
+    }
+    for Field { name, value } in &message.fields {
+        writeln!(text, "    {name}: {value}").unwrap();
+    }
+    writeln!(
+        text,
+        "    {}",
+        message.link_url.as_deref().unwrap_or("no link")
+    )
+    .unwrap();
+    text.push_str(&object(&message.data, &Map::new()));
+    for guard in guards {
+        writeln!(text, "    guard {}", text::clip(&guard.key(), 60)).unwrap();
     }
     text
 }

@@ -12,43 +12,78 @@ use super::testing::{
     ACME, ADA, ATLAS, BO, BUDGET, CY, GONE, HOSTILE, KICKOFF, REPORT, looked_up, world,
 };
 use super::{EventType, Names, Wanted};
+use crate::domain::announcement::Announcement;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Plan};
-use crate::domain::text::TITLE_MAX;
+use crate::domain::text::{self, TITLE_MAX};
 
 /// Every payload key that a handler reads.
-const KEYS: [&str; 31] = [
+const KEYS: [&str; 65] = [
     "actor_name",
     "affected_user_id",
+    "alert_id",
+    "amount",
+    "average_cost",
+    "billing_plan",
     "changes",
+    "channels",
     "completion_percent",
+    "condition_json",
+    "currency",
+    "current_cost",
+    "duration",
+    "email",
     "fileName",
     "full_content",
+    "gpu",
+    "health_score",
     "invited_user_id",
+    "issues",
+    "limit",
     "meeting_link",
     "meeting_title",
     "mentioned_user_ids",
+    "message",
     "message_content",
+    "model",
+    "name",
     "new_member_email",
     "new_member_id",
     "new_member_name",
     "new_permission",
+    "node_id",
+    "notify_email",
+    "notify_inapp",
     "nudge_tier",
     "old_permission",
     "org_id",
     "org_name",
     "organizer_id",
     "organizer_name",
+    "payment_id",
     "preview",
+    "price",
     "project_id",
     "project_name",
+    "provider",
+    "reason",
+    "region",
     "reminder_minutes",
     "resource_id",
     "resource_name",
     "resume_type",
+    "severity",
+    "spot",
     "start_time",
+    "tenant_id",
+    "tenant_name",
+    "threshold",
+    "threshold_percent",
+    "time_remaining",
     "unread_count",
+    "usage",
     "user_id",
+    "user_name",
 ];
 
 fn identifiers() -> impl Strategy<Value = Uuid> {
@@ -141,6 +176,24 @@ fn complete(event_type: EventType, mut row: EventRow) -> EventRow {
     payload["resume_type"] = json!("borrower");
     payload["completion_percent"] = json!(0);
     payload["nudge_tier"] = json!(1);
+    for key in ["payment_id", "tenant_id", "node_id", "alert_id"] {
+        payload[key] = json!("x-1");
+    }
+    for key in [
+        "amount",
+        "current_cost",
+        "average_cost",
+        "health_score",
+        "usage",
+        "limit",
+    ] {
+        payload[key] = json!("12.50");
+    }
+    payload["name"] = json!(HOSTILE);
+    // Choices are never guessed at.
+    for key in ["channels", "notify_email", "notify_inapp"] {
+        payload[key] = json!(null);
+    }
     row.payload = Some(payload);
     row
 }
@@ -170,12 +223,21 @@ fn plans(event_type: EventType, row: &EventRow) -> Result<Vec<Plan>, InvalidEven
     let event = event_type.parse(row)?;
     let mut wanted = Wanted::default();
     event.wants(&mut wanted);
-    let everything = event.plan(&hostile_world());
-    assert_eq!(
-        everything,
-        event.plan(&looked_up(&hostile_world(), &wanted)),
-        "not wanted"
-    );
+    let (all, names) = (hostile_world(), looked_up(&hostile_world(), &wanted));
+    let everything = event.plan(&all);
+    assert_eq!(everything, event.plan(&names), "not wanted");
+    let announcement = event.announce(&all);
+    assert_eq!(announcement, event.announce(&names), "not wanted");
+    assert_eq!(announcement.is_some(), event_type.dotted().is_some());
+    if let Some(Announcement { message, .. }) = announcement {
+        check_title(&message.title);
+        for field in &message.fields {
+            assert_eq!(text::plain(&field.value), field.value);
+        }
+        for line in message.text.lines() {
+            assert_eq!(text::plain(line), line);
+        }
+    }
     Ok(everything)
 }
 
@@ -255,11 +317,32 @@ proptest! {
 
 #[test]
 fn names_of_types_round_trip() {
-    assert_eq!(EventType::ALL.len(), 13);
+    assert_eq!(EventType::ALL.len(), 23);
     for event_type in EventType::ALL.iter().copied() {
         assert_eq!(EventType::from_name(event_type.name()), Some(event_type));
+        for spelling in event_type.spellings() {
+            assert_eq!(EventType::from_name(&spelling), Some(event_type));
+        }
     }
     assert_eq!(EventType::from_name("chat_message"), None);
+    assert_eq!(EventType::from_name("chat.message.sent"), None);
+}
+
+#[test]
+fn operator_events_have_dotted_names() {
+    let operator: Vec<_> = EventType::ALL
+        .iter()
+        .filter_map(|event_type| Some((event_type.spellings(), event_type.dotted()?)))
+        .collect();
+    assert_eq!(operator.len(), 10);
+    for (spellings, dotted) in &operator {
+        assert!(spellings.iter().any(|name| name == dotted), "{dotted}");
+    }
+    assert_eq!(
+        EventType::NodeHealthDegraded.spellings().join(" "),
+        "node_health_degraded node.health_degraded node_health.degraded node.health.degraded"
+    );
+    assert_eq!(EventType::InviteAccepted.spellings(), ["invite_accepted"]);
 }
 
 /// The table of required keys: each is missed, and only each.
@@ -278,7 +361,10 @@ fn required_keys() {
                 let last = key.rsplit(' ').next().unwrap();
                 match last.strip_prefix("payload.") {
                     Some("resume_type") => payload["resume_type"] = json!("project"),
-                    Some(key @ ("completion_percent" | "nudge_tier")) => payload[key] = json!(0),
+                    Some(
+                        key @ ("completion_percent" | "nudge_tier" | "amount" | "health_score"
+                        | "current_cost" | "average_cost" | "usage" | "limit"),
+                    ) => payload[key] = json!(0),
                     Some(key) => payload[key] = json!(ADA),
                     None => match last {
                         "project_id" => row.project_id = Some(ATLAS),
@@ -310,5 +396,15 @@ fn required_keys() {
     project_access_revoked: payload.affected_user_id
     document_permission_granted: project_id or payload.project_id, payload.affected_user_id, resource_id or payload.resource_id
     document_permission_changed: project_id or payload.project_id, payload.affected_user_id, resource_id or payload.resource_id
+    tenant_created: payload.name
+    payment_succeeded: payload.amount, payload.payment_id
+    payment_failed: payload.tenant_id, payload.amount
+    node_launched: payload.node_id
+    node_terminated: payload.node_id
+    node_health_degraded: payload.node_id, payload.health_score
+    cost_anomaly_detected: payload.current_cost, payload.average_cost
+    ratelimit_threshold_reached: payload.usage, payload.limit
+    margin_alert: payload.user_id, payload.health_score
+    alert_triggered: payload.alert_id
     ");
 }

@@ -11,6 +11,9 @@ use crate::db::{Access, Database, Unnamed};
 const FIRST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000);
 const LAST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4fff_8fff_ffff_ffff_ffff);
 
+/// What leaves the building because of the seed's events, or for its people.
+const DELIVERIES: &str = "user_id BETWEEN $1 AND $2 OR event_id = ANY ($3)";
+
 /// Removes each row that speaks of the seed's world, and no other: one with an identifier of the
 /// seed's in it, or that came of an event with one. Run again, it finds nothing.
 pub async fn clear(database: &Database) -> Result<Vec<Count>, SeedFailed> {
@@ -33,6 +36,21 @@ async fn remove(connection: &mut PgConnection) -> Result<Vec<Count>, sqlx::Error
     .fetch_all(Unnamed(&mut *connection))
     .await?;
     // Children first, whether or not foreign keys say that they are.
+    if is_table(connection, "notification_deliveries").await? {
+        let deliveries = format!("SELECT id FROM notification_deliveries WHERE {DELIVERIES}");
+        let of_them = format!("delivery_id IN ({deliveries})");
+        for (relation, condition) in [
+            ("notification_delivery_attempts", of_them.as_str()),
+            ("notification_delivery_guards", &of_them),
+            ("notification_deliveries", DELIVERIES),
+        ] {
+            let rows = delete(connection, relation, condition, &events).await?;
+            removed.push(Count {
+                name: relation.to_owned(),
+                rows,
+            });
+        }
+    }
     for (relation, people) in [
         ("notifications", "user_id BETWEEN $1 AND $2 OR"),
         ("pending_emails", "user_id BETWEEN $1 AND $2 OR"),

@@ -21,6 +21,8 @@ const ANALYZE_FROM: u32 = 1_000;
 pub enum Size {
     /// The readable world and its sixteen events.
     Small,
+    /// The same world and an event of each operator type.
+    Operator,
     /// So many events of a mixed load, and a world that grows with them.
     Load(u32),
 }
@@ -118,15 +120,24 @@ async fn has_events(connection: &mut PgConnection) -> Result<bool, sqlx::Error> 
 }
 
 async fn insert(connection: &mut PgConnection, size: Size) -> Result<Seeded, sqlx::Error> {
-    let Size::Load(events) = size else {
-        return Ok(Seeded {
-            world: sqlx::query_file_as!(Count, "seed/world.sql")
-                .fetch_all(Unnamed(connection))
-                .await?,
-            events: sqlx::query_file_as!(Count, "seed/events.sql")
-                .fetch_all(Unnamed(connection))
-                .await?,
-        });
+    let events = match size {
+        Size::Load(events) => events,
+        Size::Small => {
+            return Ok(Seeded {
+                world: world::put(connection).await?,
+                events: sqlx::query_file_as!(Count, "seed/events.sql")
+                    .fetch_all(Unnamed(connection))
+                    .await?,
+            });
+        }
+        Size::Operator => {
+            return Ok(Seeded {
+                world: world::put(connection).await?,
+                events: sqlx::query_file_as!(Count, "seed/operator_events.sql")
+                    .fetch_all(Unnamed(connection))
+                    .await?,
+            });
+        }
     };
     let number = i64::from(events);
     let seeded = Seeded {

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use super::Count;
 use crate::db::Unnamed;
 
 /// A relation with the columns that the seed fills.
@@ -115,6 +116,13 @@ pub(super) async fn obstacles(connection: &mut PgConnection) -> Result<Vec<Strin
         })
         .collect();
     sqlx::query_file_scalar!("seed/obstacles.sql", &relations(), &columns)
+        .fetch_all(Unnamed(connection))
+        .await
+}
+
+/// Inserts the readable world, as far as it is not there.
+pub(super) async fn put(connection: &mut PgConnection) -> Result<Vec<Count>, sqlx::Error> {
+    sqlx::query_file_as!(Count, "seed/world.sql")
         .fetch_all(Unnamed(connection))
         .await
 }

@@ -10,7 +10,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, escape_formatter,
 };
 
-use super::{Part, words};
+use super::{Part, shape, words};
 
 macro_rules! embedded {
     ($($file:literal),+ $(,)?) => {
@@ -40,10 +40,12 @@ embedded! {
     "project_access_granted.txt",
     "project_access_changed.html",
     "project_access_changed.txt",
+    "operator.html",
+    "operator.txt",
 }
 
 /// What a name can't be the type of a mail, since other mails are made of it.
-const RESERVED: &[&str] = &["layout", "parts", "generic", "digest"];
+const RESERVED: &[&str] = &["layout", "parts", "generic", "digest", "operator"];
 
 /// A template that can't be used, and where it fails. It repeats nothing of a mail's data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,14 +108,14 @@ impl Catalogue {
             .map_err(|error| self.error(&name, &error))
     }
 
-    /// The file that a part of a mail is made from. A part that a mail has not is the generic one's.
-    fn file(&self, mail: &str, part: Part) -> String {
-        let own = format!("{mail}.{}", part.extension());
-        if self.has(&own) {
-            own
-        } else {
-            format!("generic.{}", part.extension())
-        }
+    /// The file that a part of a mail is made from. A part that a mail has not is that of the mails
+    /// it shares its templates with, or else the generic one's.
+    pub(super) fn file(&self, mail: &str, part: Part) -> String {
+        let ending = part.extension();
+        let own = [Some(mail), shape::shared(mail)].into_iter().flatten();
+        own.map(|name| format!("{name}.{ending}"))
+            .find(|file| self.has(file))
+            .unwrap_or_else(|| format!("generic.{ending}"))
     }
 
     /// The files of the folder that are templates.
@@ -133,7 +135,7 @@ impl Catalogue {
             .iter()
             .filter_map(|file| file.rsplit_once('.'))
             .map(|(name, _)| name)
-            .filter(|name| !is_reserved(name))
+            .filter(|name| !is_reserved(name) && shape::shared(name).is_none())
             .filter(|name| {
                 let is_one = |(file, _): &(&str, _)| {
                     file.rsplit_once('.').is_some_and(|(own, _)| own == *name)
@@ -204,6 +206,7 @@ fn environment() -> Environment<'static> {
     // So that errors name what is undefined.
     environment.set_debug(true);
     environment.add_filter("name", words::name);
+    environment.add_filter("severity", words::severity);
     environment.set_formatter(|output, state, value| match value.as_str() {
         Some(words) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
             write_escaped(words, output)

@@ -2,7 +2,7 @@
 //! would send.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{QueuedMail, Reader};
@@ -71,11 +71,12 @@ pub fn generic() -> QueuedMail {
     }
 }
 
-/// What gathered for one person.
+/// What gathered for one person. Operator events do not wait, unless somebody prefers it.
 #[must_use]
 pub fn digest() -> Vec<QueuedMail> {
     let mails = EventType::ALL
         .iter()
+        .filter(|event_type| event_type.dotted().is_none())
         .filter_map(|event_type| queued(*event_type));
     let mut mails: Vec<_> = mails.chain([generic()]).collect();
     for (minutes, mail) in (0..).step_by(23).zip(&mut mails) {
@@ -134,6 +135,76 @@ fn row(event_type: EventType) -> Option<EventRow> {
             })),
             ..in_project
         },
+        _ => EventRow {
+            event_type: event_type.name().to_owned(),
+            org_id: Some(HARBOUR),
+            payload: Some(operator_payload(event_type)?),
+            ..EventRow::default()
+        },
+    })
+}
+
+fn operator_payload(event_type: EventType) -> Option<Value> {
+    Some(match event_type {
+        EventType::TenantCreated => json!({
+            "name": "Harbour Capital",
+            "email": "billing@example.com",
+            "billing_plan": "growth",
+        }),
+        EventType::PaymentSucceeded => json!({
+            "amount": "480.00",
+            "currency": "EUR",
+            "payment_id": "pay_20491",
+        }),
+        EventType::PaymentFailed => json!({
+            "tenant_id": HARBOUR,
+            "reason": "The card was declined",
+            "amount": "480.00",
+            "currency": "EUR",
+        }),
+        EventType::NodeLaunched => json!({
+            "node_id": "node-17",
+            "provider": "runpod",
+            "region": "eu-west-1",
+            "gpu": "A100",
+            "model": "llama-70b",
+            "duration": "4h",
+            "spot": true,
+            "price": "1.20",
+        }),
+        EventType::NodeTerminated => json!({
+            "node_id": "node-17",
+            "time_remaining": "52m",
+            "reason": "Spot capacity was reclaimed",
+        }),
+        EventType::NodeHealthDegraded => json!({
+            "node_id": "node-17",
+            "health_score": 42,
+            "issues": ["GPU temperature is 91 °C", "Disk is 97% full"],
+        }),
+        EventType::CostAnomalyDetected => json!({
+            "current_cost": "182.40",
+            "average_cost": "96.00",
+            "threshold": "150%",
+        }),
+        EventType::RatelimitThresholdReached => json!({
+            "usage": 9_120,
+            "limit": 10_000,
+            "threshold_percent": 90,
+        }),
+        EventType::MarginAlert => json!({
+            "user_id": READER,
+            "health_score": 1.08,
+            "severity": "critical",
+            "message": "Add collateral, or positions will be closed.",
+        }),
+        EventType::AlertTriggered => json!({
+            "alert_id": "alert-204",
+            "user_id": READER,
+            "name": "Occupancy below 90%",
+            "message": "Quayside Lofts is at 87.5%.",
+            "condition_json": { "metric": "occupancy", "below": 90 },
+        }),
         _ => return None,
     })
 }

@@ -14,6 +14,24 @@ pub(super) struct Shape {
     pub(super) numbers: &'static [&'static str],
     /// Texts and numbers that may be absent or `null`.
     pub(super) optional: &'static [&'static str],
+    /// Lists of particulars, each with a `name` and a `value`; they may be absent.
+    pub(super) lists: &'static [&'static str],
+    /// What is there for others, not for the templates.
+    pub(super) unused: &'static [&'static str],
+}
+
+/// Of an operator event.
+const OPERATOR: Shape = Shape {
+    texts: &["severity"],
+    numbers: &[],
+    optional: &["text", "org_id", "org_name", "project_id", "project_name"],
+    lists: &["fields"],
+    unused: &[],
+};
+
+/// The name of the templates that the mails of a type share with others.
+pub(super) fn shared(mail: &str) -> Option<&'static str> {
+    EventType::from_name(mail)?.dotted().map(|_| "operator")
 }
 
 /// The shape of a type's mails; `None` for a type without mails, or without templates.
@@ -23,26 +41,36 @@ pub(super) fn of(event_type: EventType) -> Option<Shape> {
             texts: &["uploader_name", "resource_name"],
             numbers: &[],
             optional: &["uploader_id", "resource_id", "project_id", "project_name"],
+            lists: &[],
+            unused: &[],
         },
         EventType::ThreadUnreadStale => Shape {
             texts: &[],
             numbers: &["unread_count"],
             optional: &["thread_id", "thread_name", "project_id", "project_name"],
+            lists: &[],
+            unused: &[],
         },
         EventType::ResumeIncompleteNudge => Shape {
             texts: &["resume_type"],
             numbers: &["completion_percent"],
             optional: &["user_id", "nudge_tier", "project_id", "project_name"],
+            lists: &[],
+            unused: &[],
         },
         EventType::InviteAccepted => Shape {
             texts: &["new_member_name"],
             numbers: &[],
             optional: &["new_member_id", "new_member_email", "org_id", "org_name"],
+            lists: &[],
+            unused: &[],
         },
         EventType::ProjectAccessGranted => Shape {
             texts: &["actor_name", "new_permission"],
             numbers: &[],
             optional: &["actor_id", "project_id", "project_name"],
+            lists: &[],
+            unused: &[],
         },
         EventType::ProjectAccessChanged => Shape {
             texts: &["actor_name"],
@@ -54,7 +82,14 @@ pub(super) fn of(event_type: EventType) -> Option<Shape> {
                 "old_permission",
                 "new_permission",
             ],
+            lists: &[],
+            unused: &[],
         },
+        EventType::MarginAlert | EventType::AlertTriggered => Shape {
+            unused: &["guards"],
+            ..OPERATOR
+        },
+        operator if operator.dotted().is_some() => OPERATOR,
         // The generic templates do for a type until it has its own.
         _ => return None,
     })
@@ -73,6 +108,13 @@ impl Shape {
         for key in self.optional {
             complete(&mut data, key);
         }
+        for key in self.unused {
+            data.remove(*key);
+        }
+        for key in self.lists {
+            let list = data.entry(*key).or_insert(Value::Null);
+            *list = particulars(list);
+        }
         Some(data.into())
     }
 }
@@ -82,6 +124,12 @@ fn complete(data: &mut Map<String, Value>, key: &str) {
     if !(is_text(value) || value.is_number()) {
         *value = Value::Null;
     }
+}
+
+fn particulars(list: &Value) -> Value {
+    let entries = list.as_array().map_or(&[][..], Vec::as_slice);
+    let is_one = |entry: &&Value| is_text(&entry["name"]) && is_text(&entry["value"]);
+    entries.iter().filter(is_one).cloned().collect()
 }
 
 fn is_text(value: &Value) -> bool {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::shape::Shape;
 use super::*;
 use crate::domain::event::EventRow;
 use crate::handlers::Names;
@@ -170,6 +171,62 @@ mod words_of_each {
     }
 
     #[test]
+    fn operator_events() {
+        let words = |name| {
+            let told = told(name);
+            let (words, _) = told.split_once("\n---").expect("a foot");
+            words.to_owned()
+        };
+        insta::assert_snapshot!(words("alert_triggered"), @r#"
+        Subject: Alert Occupancy below 90% was triggered
+
+        Alert Occupancy below 90% was triggered
+
+        Severity: ⚠️ Warning
+
+        Quayside Lofts is at 87.5%.
+
+        Condition: {"below":90,"metric":"occupancy"}
+        Organisation: Harbour Capital
+
+        Take a look:
+        https://app.example.com/dashboard
+        "#);
+        insta::assert_snapshot!(words("payment_failed"), @"
+        Subject: Payment of EUR 480.00 by Harbour Capital failed
+
+        Payment of EUR 480.00 by Harbour Capital failed
+
+        Severity: 🚨 Critical
+
+        Reason: The card was declined
+        Tenant: 5a3b1e00-0000-4000-8000-000000000006
+
+        Take a look:
+        https://app.example.com/dashboard
+        ");
+        insta::assert_snapshot!(words("node_launched"), @"
+        Subject: Node node-17 was launched
+
+        Node node-17 was launched
+
+        Severity: Info
+
+        Provider: runpod
+        Region: eu-west-1
+        GPU: A100
+        Model: llama-70b
+        Duration: 4h
+        Spot: yes
+        Price: USD 1.20
+        Organisation: Harbour Capital
+
+        Take a look:
+        https://app.example.com/dashboard
+        ");
+    }
+
+    #[test]
     fn generic() {
         insta::assert_snapshot!(told("generic"), @"
         Subject: Ada Okafor booked a site visit · Quayside Lofts
@@ -322,7 +379,17 @@ fn is_mailed(event_type: EventType) -> bool {
         | EventType::ResumeIncompleteNudge
         | EventType::InviteAccepted
         | EventType::ProjectAccessGranted
-        | EventType::ProjectAccessChanged => true,
+        | EventType::ProjectAccessChanged
+        | EventType::TenantCreated
+        | EventType::PaymentSucceeded
+        | EventType::PaymentFailed
+        | EventType::NodeLaunched
+        | EventType::NodeTerminated
+        | EventType::NodeHealthDegraded
+        | EventType::CostAnomalyDetected
+        | EventType::RatelimitThresholdReached
+        | EventType::MarginAlert
+        | EventType::AlertTriggered => true,
         EventType::ChatMessageSent
         | EventType::MeetingInvited
         | EventType::MeetingUpdated
@@ -354,6 +421,17 @@ fn event() -> EventRow {
             "nudge_tier": 1,
             "old_permission": "view",
             "new_permission": "edit",
+            "name": "Acme",
+            "amount": 1,
+            "payment_id": 1,
+            "tenant_id": id,
+            "node_id": 1,
+            "health_score": 1,
+            "current_cost": 1,
+            "average_cost": 1,
+            "usage": 1,
+            "limit": 1,
+            "alert_id": 1,
         })),
         ..EventRow::default()
     }
@@ -377,7 +455,8 @@ fn every_mailed_type_has_templates_and_a_sample() {
             continue;
         };
         for ending in ["html", "txt"] {
-            let file = format!("{}.{ending}", event_type.name());
+            let name = shape::shared(event_type.name()).unwrap_or(event_type.name());
+            let file = format!("{name}.{ending}");
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/templates/mails");
             assert!(path.join(&file).exists(), "{file}");
         }
@@ -390,7 +469,14 @@ fn every_mailed_type_has_templates_and_a_sample() {
             .filter(|key| !matches!(key.as_str(), "type" | "link_url"))
             .map(String::as_str)
             .collect();
-        let mut known = [shape.texts, shape.numbers, shape.optional].concat();
+        let Shape {
+            texts,
+            numbers,
+            optional,
+            lists,
+            unused,
+        } = shape;
+        let mut known = [texts, numbers, optional, lists, unused].concat();
         given.sort_unstable();
         known.sort_unstable();
         assert_eq!(given, known, "{}", event_type.name());
@@ -429,6 +515,10 @@ fn the_least_that_a_mail_needs() {
             "project_access_changed",
             json!({"actor_name": "Ada", "old_permission": [], "new_permission": " "}),
         ),
+        (
+            "alert.triggered",
+            json!({"severity": "odd", "text": 7, "fields": [7, {"name": "Node"}, {"name": "Node", "value": "n-1"}]}),
+        ),
     ];
     let texts: Vec<_> = least
         .into_iter()
@@ -446,6 +536,7 @@ fn the_least_that_a_mail_needs() {
     Bo accepted the invitation to your organisation. /  / See your team: / https://app.example.com
     Ada gave you view access to a project. /  / Open the project: / https://app.example.com
     Ada changed your access to a project. /  / Open the project: / https://app.example.com
+    Severity: odd /  / 7 /
     ");
 }
 
@@ -601,6 +692,25 @@ mod folders {
             [Part::Subject, Part::Text]
         );
         assert_eq!(templates.overridden("invite_accepted"), []);
+    }
+
+    #[test]
+    fn stand_for_one_operator_event_or_for_all() {
+        let folder = folder(&[
+            ("operator.txt", "All: {{ subject }}"),
+            ("payment_failed.txt", "Mine: {{ data.severity }}"),
+        ]);
+        let templates = load(&folder).expect("templates");
+        let text = |name| {
+            let mail = templates.preview(name, &reader()).expect("rendered");
+            mail.expect("a mail").text
+        };
+        assert_eq!(text("payment_failed"), "Mine: critical\n");
+        assert!(text("node_launched").starts_with("All: Node node-17"));
+        assert_eq!(templates.overridden("node_launched"), [Part::Text]);
+        let names = templates.names();
+        let count = |name| names.iter().filter(|known| *known == name).count();
+        assert_eq!((count("payment_failed"), count("operator")), (1, 0));
     }
 
     #[test]

@@ -39,6 +39,18 @@ pub(super) fn name(value: Word) -> String {
     text::clip(&words, text::NAME_MAX)
 }
 
+/// The filter `severity`: as a word with a sign, where it needs one.
+#[expect(clippy::needless_pass_by_value, reason = "filters are called so")]
+pub(super) fn severity(value: Word) -> String {
+    match value.as_str().unwrap_or_default() {
+        "critical" => "🚨 Critical".to_owned(),
+        "warning" => "⚠️ Warning".to_owned(),
+        "success" => "✅ Success".to_owned(),
+        "info" => "Info".to_owned(),
+        other => name(Word::from(other)),
+    }
+}
+
 /// What stands in a mail's header: one line, whatever was in it.
 pub(super) fn subject(rendered: &str) -> String {
     text::title(&rendered.replace(JOINER, ""))

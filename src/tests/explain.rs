@@ -25,7 +25,7 @@ fn printed(db: &TestDatabase<'_>, arguments: &[&str]) -> String {
 }
 
 async fn explained(db: &TestDatabase<'_>, event_id: i64) -> Explanation {
-    explain(&db.database(), event_id, None)
+    explain(&db.database(), event_id, None, &[])
         .await
         .expect("explained")
         .expect("an event")

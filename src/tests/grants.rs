@@ -285,6 +285,13 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
     seed(&database_at(&db.superuser_url()), Size::Small, false)
         .await
         .expect("seeded");
+    db.execute(
+        r#"INSERT INTO notification_endpoints (id, name, channel, target, settings)
+           VALUES (gen_random_uuid(), 'ops', 'slack', '…', '{}');
+           INSERT INTO domain_events (event_type, payload) VALUES ('alert_triggered', '{"alert_id": 1}')"#,
+    )
+    .await;
+    let alert = db.text("SELECT max(id) FROM domain_events").await;
     let dry_run = |url: &str| {
         let mut command = crate::harness::binary_at(url);
         command.args(["run", "--dry-run", "--format", "json"]);
@@ -310,6 +317,7 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
     for arguments in [
         &["status"][..],
         &["explain", "1"],
+        &["explain", &alert],
         &["doctor"],
         &["migrate", "--check"],
     ] {
@@ -317,7 +325,7 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
         command.args(arguments);
         assert_cmd::Command::from_std(command).assert().success();
     }
-    assert_eq!(db.statuses().await, [("pending".to_owned(), 16)].into());
+    assert_eq!(db.statuses().await, [("pending".to_owned(), 17)].into());
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod failures;
 mod grants;
 mod harness;
 mod lifecycle;
+mod operator_events;
 mod plans;
 mod pooler;
 mod preferences;

@@ -37,7 +37,16 @@ const STATEMENTS: &[(&str, &str)] = &[
         "write_coalesced",
         include_str!("../fan_out/write_coalesced.sql"),
     ),
+    ("write_routed", include_str!("../fan_out/write_routed.sql")),
     ("charge", include_str!("../fan_out/charge.sql")),
+    (
+        "preview_routed",
+        include_str!("../fan_out/preview_routed.sql"),
+    ),
+    (
+        "explain_routed",
+        include_str!("../fan_out/explain_routed.sql"),
+    ),
     ("peek", include_str!("../fan_out/peek.sql")),
     ("preview", include_str!("../fan_out/preview.sql")),
     (
@@ -102,7 +111,19 @@ fn past() -> String {
          SELECT user_id, event_id, 'chat_message_sent', 'immediate', 'Old', CASE event_id % 2 WHEN 0 THEN 'sent' ELSE 'pending' END
            FROM notifications;
          INSERT INTO notification_once (user_id, once_key, event_id)
-         SELECT user_id, 'resume_incomplete_nudge:' || event_id, event_id FROM notifications"
+         SELECT user_id, 'resume_incomplete_nudge:' || event_id, event_id FROM notifications;
+         INSERT INTO notification_endpoints (id, name, scope, scope_id, channel, target, settings)
+         SELECT md5('endpoint' || n)::uuid, 'Endpoint ' || n, CASE WHEN n > 3 THEN 'organisation' ELSE 'global' END,
+                CASE WHEN n > 3 THEN md5('org' || n)::uuid END, 'slack', '…', '{{}}'
+           FROM generate_series(1, {PAST}) AS n;
+         INSERT INTO notification_deliveries (channel, target, recipient, endpoint_id, event_id, event_type, status, finished_at)
+         SELECT 'slack', 'endpoint:' || md5('endpoint' || n % 3)::uuid, 'endpoint:' || md5('endpoint' || n % 3)::uuid,
+                md5('endpoint' || n % 3)::uuid, 1000 + n, 'alert_triggered', 'delivered', now()
+           FROM generate_series(1, {PAST}) AS n;
+         INSERT INTO notification_delivery_targets (target) SELECT 'endpoint:' || md5('endpoint' || n)::uuid FROM generate_series(1, {PAST}) AS n;
+         INSERT INTO notification_delivery_guards (guard, delivery_id, until)
+         SELECT 'slack|endpoint:' || md5('endpoint' || n % 3)::uuid || '|day:' || n, n, now() + CASE n % 2 WHEN 0 THEN interval '1 h' ELSE interval '-1 h' END
+           FROM generate_series(1, {PAST}) AS n"
     )
 }
 
@@ -114,6 +135,9 @@ const UNUSUAL: &str = "
     UPDATE notification_processing SET unhandled_type = 'chat_message_sent', next_attempt_at = now() + interval '1 h'
      WHERE event_id IN (SELECT max(id) - n FROM domain_events, generate_series(2, 3) AS n GROUP BY n);
     INSERT INTO domain_events (event_type) VALUES ('moon_landed'), ('moon_landed');
+    INSERT INTO domain_events (event_type, org_id, payload)
+    SELECT 'alert_triggered', md5('org' || 4 + n)::uuid, jsonb_build_object('alert_id', n % 15, 'message', n)
+      FROM generate_series(1, 20) AS n;
     ALTER TABLE notifications ADD CONSTRAINT cursed CHECK (title NOT LIKE '%Cursed%') NOT VALID;
     INSERT INTO meetings (id, title) VALUES (md5('cursed')::uuid, 'Cursed');
     INSERT INTO meeting_participants SELECT md5('cursed')::uuid, id FROM profiles WHERE id::text LIKE '5eed5eed%' LIMIT 3;
@@ -154,6 +178,9 @@ async fn amiss(server: &Server, db: &TestDatabase<'_>) -> Findings {
     let document = db
         .text("SELECT max(id) FROM domain_events WHERE event_type = 'document_uploaded'")
         .await;
+    let alert = db
+        .text("SELECT max(id) FROM domain_events WHERE event_type = 'alert_triggered'")
+        .await;
     let message = db
         .text("SELECT min(event_id) FROM notification_processing JOIN domain_events ON id = event_id WHERE event_type = 'chat_message_sent' AND processing_status = 'pending' AND next_attempt_at <= now()")
         .await;
@@ -175,6 +202,7 @@ async fn amiss(server: &Server, db: &TestDatabase<'_>) -> Findings {
     db.cli(&[&["run", "--dry-run"], &few[..]].concat())
         .success();
     db.cli(&["explain", &document]).success();
+    db.cli(&["explain", &alert]).success();
     // One fails.
     db.cli(&[&["run"], &few[..]].concat()).code(3);
     db.cli(&["explain", &document]).success();

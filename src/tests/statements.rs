@@ -100,6 +100,27 @@ async fn per_batch_they_are_constant() {
         assert_eq!(at_once, few, "{threads} threads");
     }
 
+    // Endpoints cost one statement for all announcements of a batch, and nothing without them.
+    let announcing = stage(&server, 10, 2, 10).await;
+    announcing
+        .execute(
+            r#"INSERT INTO notification_endpoints (id, name, channel, target, settings)
+               SELECT gen_random_uuid(), 'n' || n, 'slack', '…', '{}' FROM generate_series(1, 5) AS n;
+               INSERT INTO domain_events (event_type, payload)
+               SELECT 'node_launched', '{"node_id": 1}' FROM generate_series(1, 200)"#,
+        )
+        .await;
+    let announcing = cost(&announcing, &server).await;
+    for (kind, calls) in &few {
+        // A statement is described before it runs.
+        let more = match kind.as_str() {
+            "WITH" => 1,
+            ROUND_TRIPS => 2,
+            _ => 0,
+        };
+        assert_eq!(announcing[kind], calls + more, "{kind} in {announcing:?}");
+    }
+
     let idle = stage(&server, 0, 2, 1).await;
     let idle = cost(&idle, &server).await;
     // A thousand events: at most six commits, with that of the claim that finds nothing more.

@@ -37,14 +37,24 @@ fn which_mails_there_are() {
     invite_accepted
     project_access_granted
     project_access_changed
-    digest                   several of them at once
-    generic                  every other type, and data of another shape
+    tenant_created
+    payment_succeeded
+    payment_failed
+    node_launched
+    node_terminated
+    node_health_degraded
+    cost_anomaly_detected
+    ratelimit_threshold_reached
+    margin_alert
+    alert_triggered
+    digest                       several of them at once
+    generic                      every other type, and data of another shape
     ");
     let json: serde_json::Value =
         serde_json::from_str(&shown(&["--format", "json"])).expect("JSON");
-    assert_eq!(json["mails"].as_array().map(Vec::len), Some(8));
+    assert_eq!(json["mails"].as_array().map(Vec::len), Some(18));
     let refused = run(binary(&["document_upload"])).code(2);
-    insta::assert_snapshot!(stderr(&refused), @r#"error: there is no mail "document_upload"; there are document_uploaded, thread_unread_stale, resume_incomplete_nudge, invite_accepted, project_access_granted, project_access_changed, digest, generic"#);
+    insta::assert_snapshot!(stderr(&refused), @r#"error: there is no mail "document_upload"; there are document_uploaded, thread_unread_stale, resume_incomplete_nudge, invite_accepted, project_access_granted, project_access_changed, tenant_created, payment_succeeded, payment_failed, node_launched, node_terminated, node_health_degraded, cost_anomaly_detected, ratelimit_threshold_reached, margin_alert, alert_triggered, digest, generic"#);
 }
 
 #[test]

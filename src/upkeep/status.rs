@@ -207,10 +207,7 @@ pub struct Table {
 
 /// Looks. `stuck_after` is the age from which on a claim counts as abandoned.
 pub async fn status(session: &mut Session, stuck_after: Duration) -> Result<Status, sqlx::Error> {
-    let handled: Vec<String> = EventType::ALL
-        .iter()
-        .map(|known| known.name().to_owned())
-        .collect();
+    let handled = EventType::all_spellings();
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let row = sqlx::query_file!(
         "src/upkeep/status/backlog.sql",

@@ -18,9 +18,9 @@ use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::Access;
-use crate::domain::announcement::{OPERATOR_TYPES, operator_type};
 use crate::endpoints::store::{self, Added, NewEndpoint};
 use crate::endpoints::{Destination, Name, Scope};
+use crate::handlers::EventType;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -72,8 +72,14 @@ pub(super) struct Arguments {
 fn event_type(name: &str) -> Result<&'static str, String> {
     match name.trim() {
         "*" => Ok("*"),
-        name => operator_type(name)
-            .ok_or_else(|| format!("there are {}, and * for all", OPERATOR_TYPES.join(", "))),
+        name => EventType::from_name(name)
+            .filter(|known| known.is_operator())
+            .map(EventType::name)
+            .ok_or_else(|| {
+                let operator = EventType::ALL.iter().filter(|known| known.is_operator());
+                let names: Vec<_> = operator.map(|known| known.name()).collect();
+                format!("there are {}, and * for all", names.join(", "))
+            }),
     }
 }
 

@@ -9,8 +9,8 @@ use super::{ExitStatus, Failure, Settings, output, run_failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::fan_out::{
-    Audit, EmailOutcome, FanOutReport, InAppOutcome, PreviewedEvent, PreviewedRecipient, Verdict,
-    preview,
+    Audit, EmailOutcome, EndpointOutcome, FanOutReport, InAppOutcome, PreviewedEndpoint,
+    PreviewedEvent, PreviewedRecipient, Verdict, preview,
 };
 
 /// Recipients shown of each event, as text; JSON has them all.
@@ -60,18 +60,20 @@ fn summary(report: &FanOutReport) -> String {
     }
     format!(
         "Dry run: nothing was written. A run would settle events={} notifications={} merged={} \
-         emails={} suppressed={} failed={} expired={}",
+         emails={} deliveries={} suppressed={} failed={} expired={}",
         report.events,
         report.notifications,
         report.merged,
         report.emails,
+        report.deliveries,
         report.suppressed,
         report.failed,
         report.expired,
     )
 }
 
-/// One JSON object a line: `{"kind":"event",…}`, then a `{"kind":"recipient",…}` for each person.
+/// One JSON object a line: `{"kind":"event",…}`, then a `{"kind":"recipient",…}` for each person
+/// and a `{"kind":"endpoint",…}` for each endpoint.
 struct JsonLines<'a, W> {
     out: &'a mut W,
     result: io::Result<()>,
@@ -126,6 +128,20 @@ impl<W: Write> Audit for JsonLines<'_, W> {
             "email_preference": recipient.email_rule.map(crate::fan_out::Rule::status),
             "subject": email.map(|email| &email.subject),
             "body_data": email.map(|email| &email.body_data),
+        }));
+    }
+
+    fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>) {
+        let is_told = endpoint.outcome == EndpointOutcome::Queued;
+        self.line(&json!({
+            "kind": "endpoint",
+            "event_id": endpoint.event_id,
+            "event_type": endpoint.event_type.name(),
+            "channel": endpoint.channel,
+            "recipient": endpoint.recipient,
+            "name": endpoint.name,
+            "outcome": endpoint.outcome,
+            "message": is_told.then_some(endpoint.message),
         }));
     }
 }
@@ -205,6 +221,26 @@ impl<W: Write> Audit for Listing<'_, W> {
             (Some(message), _) => format!("{words}  {}", message.title),
             (None, Some(email)) => format!("{words}  {}", email.subject),
             (None, None) => style.dim(words.trim_end()),
+        };
+        self.line(&line);
+    }
+
+    fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>) {
+        self.shown += 1;
+        if self.shown > MOST_SHOWN {
+            return;
+        }
+        let words = format!(
+            "    {:<36}  {:<33}  {:<34}",
+            endpoint
+                .name
+                .unwrap_or(endpoint.recipient.trim_start_matches("user:")),
+            endpoint.channel,
+            endpoint.outcome.words(),
+        );
+        let line = match endpoint.outcome {
+            EndpointOutcome::Queued => format!("{words}  {}", endpoint.message.title),
+            _ => self.style.dim(words.trim_end()),
         };
         self.line(&line);
     }

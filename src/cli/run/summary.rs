@@ -21,6 +21,7 @@ pub(super) fn print(
             notifications = report.notifications,
             merged = report.merged,
             emails = report.emails,
+            deliveries = report.deliveries,
             suppressed = report.suppressed,
             failed = report.failed,
             retried = report.retried,
@@ -67,11 +68,12 @@ fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
     let ending = ending(failed);
     format!(
         "Job {ending} seconds={seconds:.3} events={} notifications={} merged={} emails={} \
-         suppressed={} failed={} retried={} rescued={} expired={}",
+         deliveries={} suppressed={} failed={} retried={} rescued={} expired={}",
         report.events,
         report.notifications,
         report.merged,
         report.emails,
+        report.deliveries,
         report.suppressed,
         report.failed,
         report.retried,
@@ -91,10 +93,11 @@ mod tests {
             notifications: 31,
             merged: 2,
             emails: 7,
+            deliveries: 3,
             suppressed: 5,
             failed: 1,
             ..FanOutReport::default()
         };
-        insta::assert_snapshot!(line(&report, 0.4126, false), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 suppressed=5 failed=1 retried=0 rescued=0 expired=0");
+        insta::assert_snapshot!(line(&report, 0.4126, false), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 deliveries=3 suppressed=5 failed=1 retried=0 rescued=0 expired=0");
     }
 }

@@ -117,6 +117,7 @@ impl<'s> TestDatabase<'s> {
             max_runtime: Duration::from_mins(2),
             limit: None,
             processor_id: "test".to_owned(),
+            routes: Vec::new(),
         }
     }
 

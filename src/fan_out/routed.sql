@@ -1,0 +1,80 @@
+-- From announcements to decisions: one row per announcement and endpoint, or phone, that its scope
+-- and type reach, with why it hears of it or not. The head of every statement that writes, previews
+-- or explains; what follows selects from `announcement` and `hearer`. $1 to $10: the announcements,
+-- a column each (see Announced); $11, $12: the routes of the environment, channel and name.
+WITH RECURSIVE announcement AS MATERIALIZED (
+    -- Lists of different lengths can't be an array of arrays: theirs are text and JSON.
+    SELECT a.*, channel_list::text[] AS channels
+      FROM unnest(
+               $1::int[], $2::bigint[], $3::text[], $4::timestamptz[], $5::uuid[], $6::uuid[],
+               $7::text[], $8::uuid[], $9::jsonb[], $10::jsonb[]
+           ) AS a (
+               announcement_no, event_id, event_type, occurred_at, org_id, project_id,
+               channel_list, text_to, message, guard_list)
+),
+-- Those of each scope once, however many announcements reach it. OFFSET 0 keeps a look-up one by key.
+endpoint AS MATERIALIZED (
+    SELECT id, name, scope, scope_id, channel, event_types, enabled
+      FROM notification_endpoints
+     WHERE scope_id IS NULL
+    UNION ALL
+    SELECT e.*
+      FROM (SELECT 'organisation' AS scope, org_id AS scope_id FROM announcement
+            UNION
+            SELECT 'project', project_id FROM announcement) AS place
+     CROSS JOIN LATERAL (
+           SELECT id, name, scope, scope_id, channel, event_types, enabled
+             FROM notification_endpoints x
+            WHERE x.scope_id = place.scope_id AND x.scope = place.scope OFFSET 0) AS e
+),
+route AS MATERIALIZED (
+    SELECT r.channel, r.name, target.disabled_reason IS NULL AS enabled
+      FROM unnest($11::text[], $12::text[]) AS r (channel, name)
+      LEFT JOIN LATERAL (
+           SELECT disabled_reason FROM notification_delivery_targets x
+            WHERE x.target = r.name OFFSET 0) AS target ON true
+),
+reached AS MATERIALIZED (
+    SELECT a.announcement_no, a.event_id, place.channel, place.recipient, place.user_id,
+           place.endpoint_id, place.name, place.enabled,
+           -- Mails and text messages leave by one way, wherever they go to.
+           CASE WHEN place.channel IN ('email', 'sms') THEN place.channel ELSE place.recipient END AS target,
+           -- Who set his phone as a way has chosen it.
+           place.user_id IS NULL AND place.channel <> ALL (a.channels) AS is_left_out,
+           ARRAY(SELECT place.channel || '|' || place.recipient || '|' || key
+                   FROM jsonb_array_elements_text(a.guard_list) AS key) AS guards
+      FROM announcement a
+     CROSS JOIN LATERAL (
+           SELECT e.channel, 'endpoint:' || e.id, NULL::uuid, e.id, e.name, e.enabled
+             FROM endpoint e
+            WHERE (e.scope_id IS NULL
+                   OR e.scope = 'organisation' AND e.scope_id = a.org_id
+                   OR e.scope = 'project' AND e.scope_id = a.project_id)
+              AND e.event_types && ARRAY['*', a.event_type]
+           UNION ALL
+           SELECT r.channel, r.name, NULL, NULL, r.name, r.enabled FROM route r
+           UNION ALL
+           SELECT 'sms', 'user:' || a.text_to, a.text_to, NULL, NULL, true
+            WHERE a.text_to IS NOT NULL
+           ) AS place (channel, recipient, user_id, endpoint_id, name, enabled)
+),
+hearer AS MATERIALIZED (
+    SELECT r.*, delivery.id AS delivery_id,
+           CASE WHEN delivery.id IS NOT NULL THEN 'already_queued'
+                WHEN NOT r.enabled THEN 'disabled'
+                WHEN r.is_left_out THEN 'other_channel'
+                ELSE coalesce(held.why, 'queued') END AS outcome
+      FROM reached r
+      LEFT JOIN LATERAL (
+           SELECT x.id FROM notification_deliveries x
+            WHERE x.event_id = r.event_id AND x.channel = r.channel
+              AND x.recipient = r.recipient OFFSET 0) AS delivery ON true
+     -- Of two reasons, the alert's own.
+     CROSS JOIN LATERAL (
+           SELECT max(CASE WHEN guard LIKE '%|day:%' THEN 'told_that_day' ELSE 'told_the_same' END)
+             FROM unnest(r.guards) AS guard
+            CROSS JOIN LATERAL (
+                  SELECT x.until FROM notification_delivery_guards x
+                   WHERE x.guard = guard.guard OFFSET 0) AS taken
+            WHERE taken.until > now()) AS held (why)
+)
