@@ -1,4 +1,4 @@
--- Remembers what failures say of targets. A column each: $1 target, $2 failures, $3 the last one's
+-- Remembers what was learned of targets. A column each: $1 target, $2 failures, $3 the last
 -- reason, $4 seconds that it asked to be left alone. $5 failures on end after which a target is left
 -- alone for $6 seconds; $7 seconds of failures on end after which it is given up.
 WITH learned AS MATERIALIZED (

@@ -24,6 +24,9 @@ use crate::unsubscribe::Unsubscribe;
 /// A lease outlives the longest attempt by this: time to begin it, and to record what became of it.
 const MARGIN: Duration = Duration::from_mins(1);
 
+/// An endpoint whose settings can't be decrypted is left alone for this long.
+const SEALED_PAUSE: Duration = Duration::from_mins(5);
+
 /// What mails are made with and sent by.
 #[derive(Debug)]
 pub struct Mail {
@@ -167,10 +170,19 @@ impl Post {
             .channel
             .parse()
             .map_err(|_| unusable(format!("{} is no channel", row.channel)))?;
-        let opened = self
-            .seal
-            .open(id, row.settings.expose_secret())
-            .map_err(|error| unusable(error.to_string()))?;
+        let opened = self.seal.open(id, row.settings.expose_secret());
+        // No fault of the message: it waits until a key is given that fits.
+        let opened = opened.map_err(|error| Decision {
+            pause: Some(SEALED_PAUSE),
+            ..Decision::without_attempt(
+                Next::Retry {
+                    after: SEALED_PAUSE,
+                    is_charged: false,
+                },
+                "sealed",
+                error.to_string(),
+            )
+        })?;
         Destination::parse(kind, &opened.settings)
             .map_err(|error| unusable(format!("the endpoint's settings are wrong: {error}")))
     }
@@ -221,7 +233,8 @@ impl Post {
     }
 
     /// What carries messages to endpoints.
-    fn ways(&self) -> Ways<'_> {
+    #[must_use]
+    pub fn ways(&self) -> Ways<'_> {
         Ways {
             outgoing: &self.outgoing,
             mail: self.mail.as_ref().map(|mail| Mails {

@@ -161,7 +161,7 @@ async fn learn(
             continue;
         }
         let target = targets.entry(&one.leased.target).or_default();
-        target.count += 1;
+        target.count += i32::from(decision.lesson != Lesson::Nothing);
         target.reason = decision.reason.as_deref().or(target.reason);
         target.pause = target.pause.max(decision.pause);
         if decision.lesson == Lesson::Gone {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{Attempted, decide, outcome};
+use super::decide::{Attempted, Next, decide, outcome};
 use super::lease::{Leased, Reach, lease, next_opening, rescue};
 use super::load::{Loaded, load};
 use super::mail::unwanted;
@@ -289,6 +289,16 @@ impl Run<'_> {
         let parcel = match self.post.pack(&leased, loaded) {
             Ok(parcel) => parcel,
             Err(decision) => {
+                if decision.next != Next::Cancelled {
+                    tracing::warn!(
+                        delivery_id = leased.id,
+                        channel = leased.kind.name(),
+                        event_type = leased.event_type,
+                        status = decision.next.status(),
+                        "not attempted: {}",
+                        decision.reason.as_deref().unwrap_or_default(),
+                    );
+                }
                 self.finished.push(Finished {
                     leased,
                     decision,

@@ -17,7 +17,7 @@ use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::{Access, Unnamed};
 use crate::domain::announcement::{Field, Told};
-use crate::endpoints::{Destination, NotSent, Parcel, Ways, store};
+use crate::endpoints::{Destination, NotSent, Parcel, store};
 
 /// What a webhook is told as the type.
 const EVENT_TYPE: &str = "endpoint_test";
@@ -56,9 +56,8 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let name = arguments.name.as_str();
-    let (routes, seal) = (source.routes()?, source.seal()?);
-    let outgoing = source.outgoing()?;
-    let app_url = source.app_url()?;
+    let post = source.post()?;
+    let (routes, seal) = (&post.routes, &post.seal);
     let mut desk = Desk::open(source).await?;
     let (now, stored) = desk
         .transact(Access::ReadOnly, async |connection| {
@@ -73,17 +72,12 @@ pub(super) async fn execute(
             Failure::Refused(format!("{name} is switched off in the environment"))
         })?,
         (None, Some(stored)) => stored
-            .destination(&seal)
+            .destination(seal)
             .map_err(|error| Failure::Refused(format!("{name}: {error}")))?,
-        (None, None) => return Err(desk.unknown(name, &routes).await?),
+        (None, None) => return Err(desk.unknown(name, routes).await?),
     };
     // No transaction is open from here on.
-    let ways = Ways {
-        outgoing: &outgoing,
-        mail: None,
-        twilio: None,
-        app_url: app_url.as_ref(),
-    };
+    let ways = post.ways();
     let told = told(name, &destination);
     let parcel = Parcel {
         key: Uuid::new_v4().into(),

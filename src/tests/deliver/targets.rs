@@ -161,20 +161,46 @@ async fn a_route_that_is_gone_is_remembered() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_read() {
+async fn settings_that_cannot_be_decrypted_keep_the_messages() {
     let stage = Stage::new().await;
     let hook = stage.endpoint("hook", "webhook").await;
-    stage.tell(hook, "one").await;
-    stage
+    for title in ["one", "two"] {
+        stage.tell(hook, title).await;
+    }
+    let plain = stage
         .db
-        .execute("UPDATE notification_endpoints SET settings = 'enc:v1:AAAA'")
+        .text("SELECT settings FROM notification_endpoints")
         .await;
-    let ended = Worker::start(stage.bare().args(["--format", "json"]))
-        .end()
-        .await;
-    assert_eq!(counts(&ended.report()), "dead=1");
+    let set = |settings: &str| format!("UPDATE notification_endpoints SET settings = '{settings}'");
+    stage.db.execute(set("enc:v1:AAAA")).await;
+    let ended = Worker::start(
+        stage
+            .bare()
+            .args(["--format", "json", "--concurrency", "1"]),
+    )
+    .end()
+    .await;
+    assert_eq!(counts(&ended.report()), "retried=1");
+    assert!(
+        ended.stderr.contains("NOTIFY_SECRET_KEY is not set"),
+        "{}",
+        ended.stderr
+    );
+    stage.db.execute(set(&plain)).await;
+    stage.let_time_pass().await;
+    let told = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&told), "delivered=2");
+    assert_eq!(stage.deliveries().await, ["node_launched delivered 1"; 2]);
+    // What makes no destination is another matter.
+    stage.tell(hook, "three").await;
+    stage.db.execute(set("{}")).await;
+    let told = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&told), "dead=1");
     let why = stage.deliveries().await;
-    assert!(why[0].contains("NOTIFY_SECRET_KEY"), "{why:?}");
+    assert!(
+        why[2].ends_with("endpoint (the endpoint's settings are wrong: there is no url)"),
+        "{why:?}"
+    );
 }
 
 #[tokio::test]
