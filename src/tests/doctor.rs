@@ -5,7 +5,7 @@ use notify_fan_out::upkeep::doctor::{Check, Verdict, examine};
 use crate::harness::{Pooler, Server, TestDatabase, binary_at, database_at};
 
 async fn checks(db: &TestDatabase<'_>) -> Vec<Check> {
-    examine(&db.database(), None).await.expect("an examination")
+    examine(&db.database(), &[]).await.expect("an examination")
 }
 
 /// What is not well, in lines to read.
@@ -36,7 +36,7 @@ async fn a_migrated_database_is_sound_for_the_jobs_role() {
 #[tokio::test]
 async fn an_empty_database_is_told_to_migrate() {
     let db = TestDatabase::empty().await;
-    let checks = examine(&database_at(&db.superuser_url()), None)
+    let checks = examine(&database_at(&db.superuser_url()), &[])
         .await
         .expect("an examination");
     let problems: Vec<_> = checks
@@ -197,7 +197,7 @@ async fn a_pooler_in_transaction_mode_is_recognised_and_nothing_stays_in_it() {
             .expect("a check");
         pooler.found.contains("in transaction mode")
     };
-    let through = examine(&database_at(&pooler.url()), None)
+    let through = examine(&database_at(&pooler.url()), &[])
         .await
         .expect("an examination");
     assert_eq!((complaints(&through).as_str(), found(&through)), ("", true));
@@ -225,7 +225,7 @@ async fn a_standby_takes_no_writes() {
     db.execute(format!("COPY (SELECT) TO '{folder}/standby.signal'"))
         .await;
     server.restart();
-    let checks = examine(&database_at(&db.superuser_url()), None)
+    let checks = examine(&database_at(&db.superuser_url()), &[])
         .await
         .expect("an examination");
     let names: Vec<_> = checks

@@ -68,7 +68,7 @@ async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
 }
 
 async fn problems(url: &str) -> Vec<String> {
-    let checks = examine(&database_at(url), None)
+    let checks = examine(&database_at(url), &[])
         .await
         .expect("an examination");
     let problems = checks

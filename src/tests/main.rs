@@ -8,6 +8,8 @@ mod channels;
 mod coalescing;
 mod command_line;
 mod crowds;
+mod dead_letters;
+mod delivery_upkeep;
 mod doctor;
 mod dry_run;
 mod event_types;
