@@ -16,7 +16,7 @@ pub(super) fn in_words(fates: &[Fate], style: Style) -> String {
     if fates.is_empty() {
         return String::new();
     }
-    let mut words = String::from("\nWhat became of what left the building:\n");
+    let mut words = String::from("\nWhat left the building, or was to:\n");
     let width = |text: fn(&Fate) -> &str| fates.iter().map(|fate| text(fate).chars().count()).max();
     let channel_width = width(|fate| &fate.channel).unwrap_or(0);
     let to_width = width(|fate| &fate.to).unwrap_or(0);

@@ -306,7 +306,51 @@ mod tests {
         let lines = text.lines().filter(|line| {
             !line.starts_with('#') && (!line.contains("le=") || line.contains("email"))
         });
-        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+        notifications_delivered_total{channel="email",event_type="digest",status="delivered"} 4
+        notifications_delivered_total{channel="email",event_type="document_uploaded",status="delivered"} 6
+        notifications_delivered_total{channel="webhook",event_type="other",status="dead"} 10
+        notification_retries_total{channel="discord"} 0
+        notification_retries_total{channel="email"} 0
+        notification_retries_total{channel="slack"} 0
+        notification_retries_total{channel="sms"} 0
+        notification_retries_total{channel="webhook"} 14
+        notification_delivery_runs_total{result="failure"} 1
+        notification_delivery_runs_total{result="success"} 1
+        notification_delivery_queue_depth{channel="email"} 12
+        notification_delivery_queue_depth{channel="sms"} 0
+        notification_delivery_oldest_due_age_seconds{channel="email"} 18
+        notification_delivery_oldest_due_age_seconds{channel="sms"} 0
+        notification_dead_letters{channel="email",status="dead"} 5
+        notification_dead_letters{channel="email",status="uncertain"} 0
+        notification_dead_letters{channel="sms",status="dead"} 5
+        notification_dead_letters{channel="sms",status="uncertain"} 0
+        notification_delivery_last_run_duration_seconds 0.25
+        notification_delivery_last_success_timestamp_seconds 1700000000
+        notification_delivery_duration_seconds_bucket{channel="email",le="0.025"} 0
+        notification_delivery_duration_seconds_bucket{channel="email",le="0.05"} 2
+        notification_delivery_duration_seconds_bucket{channel="email",le="0.1"} 2
+        notification_delivery_duration_seconds_bucket{channel="email",le="0.25"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="0.5"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="1"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="2.5"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="5"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="10"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="15"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="30"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="60"} 4
+        notification_delivery_duration_seconds_bucket{channel="email",le="+Inf"} 4
+        notification_delivery_duration_seconds_sum{channel="email"} 0.5
+        notification_delivery_duration_seconds_count{channel="email"} 4
+        notification_delivery_duration_seconds_sum{channel="sms"} 180
+        notification_delivery_duration_seconds_count{channel="sms"} 2
+        notification_delivery_duration_seconds_sum{channel="slack"} 0
+        notification_delivery_duration_seconds_count{channel="slack"} 0
+        notification_delivery_duration_seconds_sum{channel="discord"} 0
+        notification_delivery_duration_seconds_count{channel="discord"} 0
+        notification_delivery_duration_seconds_sum{channel="webhook"} 0
+        notification_delivery_duration_seconds_count{channel="webhook"} 0
+        "#);
         for (name, ..) in FAMILIES {
             assert!(text.contains(&format!("# HELP {name} ")), "{name}");
         }
@@ -325,7 +369,11 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with(DELIVERED) || line.starts_with(RUNS))
             .collect();
-        insta::assert_snapshot!(series.join("\n"), @"");
+        insta::assert_snapshot!(series.join("\n"), @r#"
+        notifications_delivered_total{channel="sms",event_type="other",status="other"} 2
+        notification_delivery_runs_total{result="failure"} 0
+        notification_delivery_runs_total{result="success"} 0
+        "#);
     }
 
     proptest! {

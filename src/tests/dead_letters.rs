@@ -277,7 +277,10 @@ async fn a_retried_one_starts_afresh() {
         ]
     );
     let text = stage.text(&["retry", &mail_id, "--channel", "slack", "--status", "dead"]);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    No dead letter matches; nothing was changed.
+    Not touched: 1 (pending already: sent when it is due)
+    ");
 }
 
 #[tokio::test]
@@ -291,7 +294,15 @@ async fn what_may_arrive_twice_or_not_at_all_is_told() {
         )
         .await;
     let would = stage.text(&["retry", "--age", "1m", "--dry-run"]);
-    insta::assert_snapshot!(would, @"");
+    insta::assert_snapshot!(would, @"
+    Would put back 5 dead letters (nothing was changed):
+      email    2
+      slack    1
+      sms      1
+      webhook  1
+    2 of these may have arrived already, and would then arrive twice.
+    2 of these lead to an endpoint that is disabled or gone: unless it is enabled first, they are cancelled, not sent.
+    ");
     let did = stage.text(&["retry", "--age", "1m"]);
     assert_eq!(
         would.lines().skip(1).collect::<Vec<_>>(),
@@ -312,15 +323,18 @@ async fn a_discarded_one_ends_with_its_reason() {
         (&report["deliveries_count"], &report["emails_count"]),
         (&json!(1), &json!(1))
     );
-    insta::assert_snapshot!(stage.rows().await[0], @"");
+    insta::assert_snapshot!(stage.rows().await[0], @"1 cancelled 6 discarded discarded by hand; it was dead: 550: no such user b…@example.com");
     let mail = stage
         .db
         .text("SELECT status || ', ' || status_reason FROM pending_emails WHERE processed_at <= now()")
         .await;
-    insta::assert_snapshot!(mail, @"");
+    insta::assert_snapshot!(mail, @"failed, cancelled: discarded by hand; it was dead: 550: no such user b…@example.com");
     assert_eq!(stage.found(&[]), [1, 2, 3, 4]);
     let again = stage.text(&["discard", "1"]);
-    insta::assert_snapshot!(again, @"");
+    insta::assert_snapshot!(again, @"
+    No dead letter matches; nothing was changed.
+    Not touched: 1 (cancelled or discarded)
+    ");
 }
 
 #[tokio::test]
@@ -420,8 +434,45 @@ async fn one_is_shown_with_all_that_was_tried() {
             .replace(&stage.bo.to_string(), "BO")
             .replace(&stage.billing.to_string(), "BILLING")
     };
-    insta::assert_snapshot!(shown(webhook), @"");
-    insta::assert_snapshot!(shown(mail), @"");
+    insta::assert_snapshot!(shown(webhook), @r"
+    delivery 2  alert_triggered
+      status    dead
+      channel   webhook
+      to        billing (webhook.example.com/…)
+      recipient endpoint:BILLING
+      target    endpoint:BILLING
+      event     none
+      reason    503: 100% busy at C:\hooks
+      code      unavailable
+
+    Payment failed
+      Card declined.
+      Second time.
+      Amount: €12.00
+      /billing
+
+    Attempts:
+      1  2026-01-02 03:05:05 UTC    0.2s  retry      503  unavailable  503 Service Unavailable
+        │ try later
+      2  2026-01-02 03:06:05 UTC    0.2s  lost       503  unavailable
+        │ try later
+    ");
+    insta::assert_snapshot!(shown(mail), @"
+    delivery 1  invite_accepted
+      status    dead
+      channel   email
+      to        b…@example.com
+      recipient user:BO
+      target    email
+      event     1, of
+      reason    550: no such user b…@example.com
+      code      550
+
+    Mails in it:
+      Ada accepted (invite_accepted, event 1, failed)
+
+    Nothing was tried.
+    ");
     let document = stage.json(&["show", &webhook.to_string()]);
     assert_eq!(document["attempts"][0]["duration_milliseconds"], 250);
     assert_eq!(document["attempts"][1]["outcome"], "lost");
@@ -445,7 +496,14 @@ async fn a_list_is_cut_and_ordered() {
     assert_eq!(ids(&["--oldest-first"]), [3, 5, 2, 4, 1]);
     assert_eq!(ids(&["--limit", "2"]), [1, 4]);
     let text = stage.text(&["list", "--limit", "4"]);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    id  status     channel  type             to                                   ended  tries  reason
+     1  dead       email    invite_accepted  b…@example.com                      1h ago      6  550: no such user b…@example.com
+     4  uncertain  sms      alert_triggered  on call (sms.example.com/…)         3h ago      6  the connection broke after all was sent
+     2  dead       webhook  alert_triggered  billing (webhook.example.com/…)  1d 6h ago      6  503: 100% busy at C:\hooks
+     5  uncertain  email    digest           b…@example.com                   2d 2h ago      6  the connection broke after DATA
+    … these are 4 of 5 dead letters: --limit shows more
+    ");
     assert_eq!(
         stage.text(&["list", "--type", "nothing"]),
         "No dead letter matches.\n"

@@ -179,8 +179,24 @@ mod tests {
                 .into(),
             stopped_early: true,
         };
-        insta::assert_snapshot!(in_words(Action::Retry, &report, false), @"");
-        insta::assert_snapshot!(in_words(Action::Discard, &report, true), @"");
-        insta::assert_snapshot!(in_words(Action::Discard, &ActionReport::default(), false), @"");
+        insta::assert_snapshot!(in_words(Action::Retry, &report, false), @"
+        Put back 1,201 dead letters; the next notify-fan-out deliver takes them up:
+          sms      1
+          webhook  1,200
+        1 of these may have arrived already, and would then arrive twice.
+        3 of these lead to an endpoint that is disabled or gone: unless it is enabled first, they are cancelled, not sent.
+        Not touched: 17, 19 (delivered)
+        Not touched: 18 (no such delivery)
+        Stopped before all were changed: run it again to go on.
+        ");
+        insta::assert_snapshot!(in_words(Action::Discard, &report, true), @"
+        Would discard 1,201 dead letters (nothing was changed):
+          sms      1
+          webhook  1,200
+        Not touched: 17, 19 (delivered)
+        Not touched: 18 (no such delivery)
+        Stopped before all were changed: run it again to go on.
+        ");
+        insta::assert_snapshot!(in_words(Action::Discard, &ActionReport::default(), false), @"No dead letter matches; nothing was changed.");
     }
 }

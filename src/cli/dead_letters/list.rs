@@ -164,6 +164,11 @@ mod tests {
                 letter(12_345, "email", "b…@example.com", &"x".repeat(200)),
             ],
         };
-        insta::assert_snapshot!(in_words(&list, Style::plain()), @"");
+        insta::assert_snapshot!(in_words(&list, Style::plain()), @"
+           id  status  channel  type             to                                         ended  tries  reason
+            7  dead    webhook  alert_triggered  billing (https://hooks.example.com/…)  2h 5m ago      6  503 from the server
+        12345  dead    email    alert_triggered  b…@example.com                         2h 5m ago      6  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+        … these are 2 of 1,204 dead letters: --limit shows more
+        ");
     }
 }

@@ -48,7 +48,10 @@ impl Page {
             self.channels(&busy);
         }
         if deliveries.is_last_day_capped {
-            self.line("", &style.dim("of the last day, the latest were counted"));
+            self.line(
+                "",
+                &style.dim("of the last day only the latest were counted"),
+            );
         }
         let sum =
             |figure: fn(&ChannelState) -> u64| busy.iter().map(|state| figure(state)).sum::<u64>();

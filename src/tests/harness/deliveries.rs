@@ -1,5 +1,6 @@
 //! Deliveries, put there without anything that sends.
 
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::TestDatabase;
@@ -105,28 +106,27 @@ impl TestDatabase<'_> {
             .iter()
             .map(|(column, value)| (format!(", {column}"), format!(", {value}")))
             .unzip();
-        let id = self
-            .text(&format!(
-                "WITH row AS (
-                     INSERT INTO notification_deliveries
-                         (channel, target, recipient, user_id, endpoint_id, event_id, event_type, status, attempts {})
-                     VALUES ('{}', '{}', '{}', {}, {}, {}, '{}', '{}', {} {})
-                     RETURNING id)
-                 SELECT id FROM row",
-                more_columns.concat(),
-                delivery.channel,
-                delivery.target,
-                delivery.recipient,
-                quoted(delivery.user.map(|id| id.to_string())),
-                quoted(delivery.endpoint.map(|id| id.to_string())),
-                quoted(delivery.event.map(|id| id.to_string())),
-                delivery.event_type,
-                delivery.status,
-                delivery.attempts,
-                more_values.concat(),
-            ))
-            .await;
-        id.parse().expect("an identifier")
+        let statement = format!(
+            "INSERT INTO notification_deliveries
+                 (channel, target, recipient, user_id, endpoint_id, event_id, event_type, status, attempts {})
+             VALUES ('{}', '{}', '{}', {}, {}, {}, '{}', '{}', {} {})
+             RETURNING id",
+            more_columns.concat(),
+            delivery.channel,
+            delivery.target,
+            delivery.recipient,
+            quoted(delivery.user.map(|id| id.to_string())),
+            quoted(delivery.endpoint.map(|id| id.to_string())),
+            quoted(delivery.event.map(|id| id.to_string())),
+            delivery.event_type,
+            delivery.status,
+            delivery.attempts,
+            more_values.concat(),
+        );
+        sqlx::query_scalar(AssertSqlSafe(statement))
+            .fetch_one(&mut self.connect().await)
+            .await
+            .expect("a delivery")
     }
 
     /// Inserts an endpoint of a channel under a name.

@@ -32,7 +32,7 @@ pub(super) async fn waiting(connection: &mut PgConnection) -> Findings {
         (deliveries, "deliveries for more than 2 hours"),
     ] {
         if number > 0 {
-            found.push(format!("{number} {what}"));
+            found.push(format!("{what} ({number})"));
         }
     }
     if found.is_empty() {
@@ -63,7 +63,7 @@ pub(super) async fn leases(connection: &mut PgConnection) -> Findings {
         Check::warn(
             NAME,
             format!(
-                "{expired} deliveries are in the hands of senders that are gone, the first for {:.0} min",
+                "senders that are gone have deliveries in hand ({expired}), the first for {:.0} min",
                 minutes.unwrap_or_default()
             ),
             "the next notify-fan-out deliver takes them up: does cron start it?",
@@ -85,7 +85,7 @@ pub(super) async fn dead_letters(connection: &mut PgConnection) -> Findings {
     } else {
         Check::warn(
             NAME,
-            format!("{dead} were given up, {uncertain} may have arrived or not"),
+            format!("given up: {dead}; may have arrived or not: {uncertain}"),
             "see which and why, then retry or discard them: notify-fan-out dead-letters list",
         )
     }])

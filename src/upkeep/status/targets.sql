@@ -2,12 +2,12 @@
 -- longest first. $1: at most this many.
 SELECT t.target, e.name AS endpoint, coalesce(e.channel, split_part(replace(t.target, 'env:', ''), ':', 1)) AS channel,
        extract(epoch FROM t.paused_until - now())::float8 AS paused_seconds,
-       greatest(extract(epoch FROM now() - t.failing_since), 0)::float8 AS failing_seconds,
+       extract(epoch FROM now() - t.failing_since)::float8 AS failing_seconds,
        coalesce(t.failures, 0) AS failures, t.last_error,
        CASE WHEN e.enabled THEN NULL
             WHEN e.id IS NOT NULL THEN coalesce(e.disabled_reason, '')
             ELSE t.disabled_reason END AS disabled_reason,
-       greatest(extract(epoch FROM now() - CASE WHEN e.id IS NOT NULL THEN e.disabled_at ELSE t.disabled_at END), 0)::float8
+       extract(epoch FROM now() - CASE WHEN e.id IS NOT NULL THEN e.disabled_at ELSE t.disabled_at END)::float8
            AS disabled_seconds
   FROM (SELECT target, CASE WHEN paused_until > now() THEN paused_until END AS paused_until, failing_since,
                failures, last_error, disabled_reason, disabled_at

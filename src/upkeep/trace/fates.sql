@@ -23,5 +23,5 @@ SELECT d.id AS delivery_id, m.id AS email_id, coalesce(d.channel, 'email') AS ch
   LEFT JOIN mail m ON m.id = pair.mail_id
   LEFT JOIN notification_endpoints e ON e.id = d.endpoint_id
   LEFT JOIN profiles p ON p.id = coalesce(d.user_id, m.user_id)
- ORDER BY d.channel, d.id, m.id
+ ORDER BY channel, d.id, m.id
  LIMIT $3
