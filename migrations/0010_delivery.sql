@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS notification_deliveries (
     attempts integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT now(),
     lease_token bigint,
+    leased_at timestamptz,
     lease_until timestamptz,
     leased_by text,
     transport text,
@@ -109,7 +110,6 @@ CREATE TABLE IF NOT EXISTS notification_delivery_targets (
     failing_since timestamptz,
     failures integer NOT NULL DEFAULT 0,
     last_error text,
-    delivered_at timestamptz,
     disabled_reason text,
     disabled_at timestamptz
 );
@@ -120,12 +120,12 @@ COMMENT ON COLUMN notification_delivery_targets.disabled_reason IS 'Why a route 
 
 CREATE TABLE IF NOT EXISTS notification_delivery_guards (
     guard text PRIMARY KEY,
-    delivery_id bigint NOT NULL,
+    delivery_key uuid NOT NULL,
     until timestamptz NOT NULL
 );
 CREATE INDEX IF NOT EXISTS notification_delivery_guards_until_idx ON notification_delivery_guards (until);
 COMMENT ON TABLE notification_delivery_guards IS 'What a recipient is not told again until then: an alert on one day, the same words within a day.';
-COMMENT ON COLUMN notification_delivery_guards.delivery_id IS 'The delivery that told it.';
+COMMENT ON COLUMN notification_delivery_guards.delivery_key IS 'The delivery that tells it.';
 
 CREATE SEQUENCE IF NOT EXISTS notification_lease_token_seq;
 
@@ -152,7 +152,10 @@ BEGIN
                     EXECUTE format('REVOKE ALL ON %s FROM %I', target, client);
                 END IF;
             END LOOP;
-            EXECUTE format('REVOKE ALL ON SEQUENCE notification_lease_token_seq FROM %I', client);
+            FOREACH target IN ARRAY ARRAY['notification_lease_token_seq', 'notification_deliveries_id_seq',
+                    'notification_delivery_attempts_id_seq']::regclass[] LOOP
+                EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM %I', target, client);
+            END LOOP;
         END LOOP;
     END IF;
 END

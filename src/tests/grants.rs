@@ -85,7 +85,7 @@ async fn no_more_than_is_needed() {
     let (name, variable, _) = role(&db, "job");
     grants(&db, &[&variable]).expect("granted");
     let first = rights(&db, &name).await;
-    insta::assert_snapshot!(first, @r"
+    insta::assert_snapshot!(first, @"
     can_view() EXECUTE
     can_view_many() EXECUTE
     chat_thread_participants SELECT
@@ -95,6 +95,12 @@ async fn no_more_than_is_needed() {
     meeting_participants SELECT
     meetings SELECT
     notification_claim_token_seq USAGE
+    notification_deliveries INSERT, SELECT, UPDATE
+    notification_delivery_attempts INSERT, SELECT
+    notification_delivery_guards INSERT, SELECT, UPDATE
+    notification_delivery_targets INSERT, SELECT, UPDATE
+    notification_endpoints SELECT (channel, created_at, disabled_at, disabled_reason, enabled, event_types, id, name, scope, scope_id, settings, target, updated_at), UPDATE (disabled_at, disabled_reason, enabled, updated_at)
+    notification_lease_token_seq USAGE
     notification_once INSERT (event_id, once_key, user_id), SELECT
     notification_processing SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
     notification_pruned SELECT
@@ -102,7 +108,7 @@ async fn no_more_than_is_needed() {
     notify_fan_out_migrations SELECT
     org_members SELECT
     orgs SELECT
-    pending_emails INSERT (body_data, delivery_type, event_id, event_type, project_id, project_name, subject, user_id), SELECT
+    pending_emails INSERT (body_data, delivery_type, event_id, event_type, has_notification, project_id, project_name, subject, user_id), SELECT, UPDATE (delivery_id, processed_at, status, status_reason)
     permissions SELECT
     profiles SELECT (email, full_name, id)
     project_access_grants SELECT

@@ -1,5 +1,5 @@
 -- Deliveries by channel: what waits, is being sent or is for a person to decide, each from a partial
--- index that holds nothing else. Of what was finished in the last day the latest $1.
+-- index that holds nothing else. Pauses of a few seconds only pace a chat. Of what was finished in the last day the latest $1.
 WITH pending AS (
     SELECT d.channel,
            count(*) FILTER (WHERE d.next_attempt_at <= now() AND t.target IS NULL) AS due,
@@ -11,7 +11,7 @@ WITH pending AS (
                FILTER (WHERE d.next_attempt_at > now()) AS next_seconds,
            count(*) FILTER (WHERE d.attempts > 0) AS retrying
       FROM notification_deliveries d
-      LEFT JOIN notification_delivery_targets t ON t.target = d.target AND t.paused_until > now()
+      LEFT JOIN notification_delivery_targets t ON t.target = d.target AND t.paused_until > now() + interval '5 seconds'
      WHERE d.status = 'pending'
      GROUP BY d.channel
 ),
