@@ -25,7 +25,7 @@ pub(super) async fn read(database: &Database) -> Result<Vec<Waiting>, sqlx::Erro
     let mut session = database.connect().await?;
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let waiting = sqlx::query_as(include_str!("queue.sql"))
-        .bind(Kind::ALL.map(|kind| kind.name()))
+        .bind(Kind::ALL.map(Kind::name))
         .fetch_all(Unnamed(&mut transaction))
         .await?;
     transaction.rollback().await?;

@@ -1,5 +1,6 @@
 -- Deliveries by channel: what waits, is being sent or is for a person to decide, each from a partial
--- index that holds nothing else. Pauses of a few seconds only pace a chat. Of what was finished in the last day the latest $1.
+-- index that holds nothing else. Pauses of a few seconds only pace a chat. Of what was finished in the
+-- last day the latest $1.
 WITH pending AS (
     SELECT d.channel,
            count(*) FILTER (WHERE d.next_attempt_at <= now() AND t.target IS NULL) AS due,
