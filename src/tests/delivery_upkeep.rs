@@ -529,3 +529,35 @@ async fn metrics_of_deliveries_add_up() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_cost_follows_what_waits_and_not_the_history() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "INSERT INTO notification_deliveries (channel, target, recipient, event_type, status, attempts, finished_at)
+         SELECT 'email', 'email', n, 'x', 'delivered', 1, now() - interval '2 days' FROM generate_series(1, 20000) AS n;
+         INSERT INTO notification_deliveries (channel, target, recipient, event_type, status, attempts, finished_at)
+         SELECT 'email', 'email', 'd' || n, 'x', 'dead', 1, now() FROM generate_series(1, 10) AS n;
+         ANALYZE notification_deliveries;
+         CREATE FUNCTION plan_of(statement text) RETURNS SETOF text LANGUAGE plpgsql AS
+             'BEGIN RETURN QUERY EXECUTE ''EXPLAIN '' || statement; END'",
+    )
+    .await;
+    for statement in [
+        include_str!("../upkeep/status/channels.sql").replace("$1", "200000"),
+        include_str!("../upkeep/doctor/waiting.sql")
+            .replace("$1", "7200")
+            .replace("$2", "86400"),
+        include_str!("../metrics/queue.sql").replace("$1", "'{email}'"),
+        "SELECT 1 FROM notification_deliveries WHERE status IN ('dead', 'uncertain')".to_owned(),
+    ] {
+        let plan = db
+            .texts(&format!("SELECT plan_of($plan${statement}$plan$)"))
+            .await
+            .join("\n");
+        assert!(
+            !plan.contains("Seq Scan on notification_deliveries"),
+            "{plan}"
+        );
+    }
+}

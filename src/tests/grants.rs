@@ -175,7 +175,13 @@ async fn deleting_takes_a_variable() {
     db.execute(
         "UPDATE notification_processing SET completed_at = now() - interval '60 days';
          UPDATE notifications SET read_at = now() - interval '60 days';
-         UPDATE pending_emails SET status = 'sent', processed_at = now() - interval '60 days'",
+         UPDATE pending_emails SET status = 'sent', processed_at = now() - interval '60 days';
+         INSERT INTO notification_deliveries (channel, target, recipient, event_type, status, finished_at)
+         VALUES ('slack', 'env:slack', 'env:slack', 'x', 'delivered', now() - interval '60 days');
+         INSERT INTO notification_delivery_attempts (delivery_id, attempt, transport, started_at, outcome)
+         SELECT id, 1, 'slack', now(), 'delivered' FROM notification_deliveries;
+         INSERT INTO notification_delivery_guards (guard, delivery_key, until)
+         VALUES ('x', gen_random_uuid(), now() - interval '1 day')",
     )
     .await;
     let prune = |arguments: &[&str]| {
@@ -188,10 +194,15 @@ async fn deleting_takes_a_variable() {
     prune(&[]).code(1);
     grants(&db, &[&variable, "prune=1"]).expect("granted");
     prune(&[]).success();
-    assert_eq!(
-        db.count("notifications").await + db.count("pending_emails").await,
-        0
-    );
+    for table in [
+        "notifications",
+        "pending_emails",
+        "notification_deliveries",
+        "notification_delivery_attempts",
+        "notification_delivery_guards",
+    ] {
+        assert_eq!(db.count(table).await, 0, "{table}");
+    }
     assert_eq!(
         (
             db.count("notification_processing").await,
@@ -316,6 +327,8 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
     for arguments in [
         &["status"][..],
         &["explain", "1"],
+        &["dead-letters", "list"],
+        &["dead-letters", "retry", "--age", "1s", "--dry-run"],
         &["doctor"],
         &["migrate", "--check"],
     ] {

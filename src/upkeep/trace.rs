@@ -99,6 +99,18 @@ fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
     // A digest goes out without what it is not to tell any more.
     let is_left_out = row.email_status.as_deref() == Some("failed")
         && !matches!(row.status.as_str(), "dead" | "uncertain");
+    let status = if is_left_out {
+        "cancelled".to_owned()
+    } else {
+        row.status
+    };
+    // A mail's own reason begins with how it ended.
+    let own = row
+        .status_reason
+        .map(|reason| match reason.strip_prefix(&format!("{status}: ")) {
+            Some(why) => why.to_owned(),
+            None => reason,
+        });
     Fate {
         delivery_id: row.delivery_id,
         email_id: row.email_id,
@@ -106,21 +118,11 @@ fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
         recipient: row.recipient,
         to,
         is_digest: row.is_digest,
-        status: if is_left_out {
-            "cancelled".to_owned()
-        } else {
-            row.status
-        },
+        status,
         attempts_count: u64::from(row.attempts.unsigned_abs()),
         next_attempt_at: row.next_attempt_at,
         finished_at: row.finished_at,
-        reason: row
-            .status_reason
-            .map(|reason| match reason.strip_prefix("cancelled: ") {
-                Some(why) if is_left_out => why.to_owned(),
-                _ => reason,
-            })
-            .or(row.reason),
+        reason: own.or(row.reason),
         code: row.code,
         attempts,
     }
