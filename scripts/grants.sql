@@ -2,14 +2,16 @@
 -- Run it after `notify-fan-out migrate`, with psql, as the owner of the tables or a superuser;
 -- again after an update. It only ever adds, and changes nothing that is as it should be.
 --
---   psql -d DATABASE -f scripts/grants.sql                   the role notify_fan_out: run, retry, status
+--   psql -d DATABASE -f scripts/grants.sql                   the role notify_fan_out: run, deliver, retry,
+--                                                            dead-letters, status
 --   psql -d DATABASE -v role=NAME -f scripts/grants.sql      another name
 --   psql -d DATABASE -v prune=1 -f scripts/grants.sql        and prune: delete what is done
 --   psql -d DATABASE -v prune=events -f scripts/grants.sql   and prune --events: delete events too
 --   psql -d DATABASE -v unsubscribe=1 -f scripts/grants.sql  and unsubscribe: mute mails for people
 --   psql -d DATABASE -v endpoints=1 -f scripts/grants.sql    and endpoint: add, change and remove them
 --   psql -d DATABASE -v readonly=1 -f scripts/grants.sql     notify_fan_out_readonly, for dry runs,
---                                                            explain, status and doctor: reads only
+--                                                            explain, status, dead-letters list and
+--                                                            show, and doctor: reads only
 \set ON_ERROR_STOP on
 \if :{?readonly}
 \else
@@ -146,7 +148,8 @@ BEGIN
             ('notification_delivery_guards', 'SELECT', 'reads'),
             ('notification_delivery_guards', 'INSERT', 'runs'),
             ('notification_delivery_guards', 'UPDATE', 'runs'),
-            -- To delete a mail it is locked first, which takes the right to update it.
+            -- To delete a mail or a delivery it is locked first, which takes the right to update it;
+            -- the attempts go with their delivery by themselves.
             ('pending_emails', 'UPDATE (processed_at)', 'prunes'),
             ('pending_emails', 'DELETE', 'prunes'),
             ('notifications', 'DELETE', 'prunes'),
@@ -269,7 +272,7 @@ $$;
 COMMIT;
 
 \if :readonly
-\echo :role 'may read what dry runs, explain, status and doctor read, and write nothing.'
+\echo :role 'may read what dry runs, explain, status, dead-letters list and doctor read, and write nothing.'
 \else
 \echo :role 'may do what the job needs.'
 \endif

@@ -31,6 +31,7 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_FANOUT_MAX_RUNTIME",
     "NOTIFY_FANOUT_ALONE",
     "NOTIFY_FANOUT_METRICS_FILE",
+    "NOTIFY_DELIVERY_METRICS_FILE",
     "APP_BASE_URL",
     "NOTIFY_TEMPLATES_DIR",
     "NOTIFY_PREFERENCES_URL",
@@ -240,10 +241,16 @@ impl Source<'_> {
         self.parsed("NOTIFY_FANOUT_ALONE", flag, false, parse_bool)
     }
 
-    /// Where the metrics go, if anywhere.
+    /// Where the metrics of `run` go, if anywhere.
     #[must_use]
     pub fn metrics_file(&self) -> Option<PathBuf> {
         self.get("NOTIFY_FANOUT_METRICS_FILE").map(PathBuf::from)
+    }
+
+    /// Where the metrics of `deliver` go, if anywhere.
+    #[must_use]
+    pub fn delivery_metrics_file(&self) -> Option<PathBuf> {
+        self.get("NOTIFY_DELIVERY_METRICS_FILE").map(PathBuf::from)
     }
 
     /// What is logged.

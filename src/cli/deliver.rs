@@ -12,6 +12,7 @@ use super::run::{not_alone, processor_id, progress_bar};
 use super::{ExitStatus, Failure, database_failure, signals};
 use crate::config::{DeliverFlags, Format, Source};
 use crate::delivery::run;
+use crate::metrics;
 
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(after_help = "\
@@ -62,6 +63,14 @@ pub(super) async fn execute(
     bar.finish_and_clear();
     drop(guard);
     let seconds = started.elapsed().as_secs_f64();
+    if let Some(path) = source.delivery_metrics_file() {
+        let counts = &report.counts;
+        let is_ok = result.is_ok();
+        let recorded = metrics::record_delivery(&path, &database, counts, seconds, is_ok).await;
+        if let Err(error) = recorded {
+            tracing::warn!(path = %path.display(), "NOTIFY_DELIVERY_METRICS_FILE could not be written: {error}");
+        }
+    }
     let log = source.log_format()?;
     let printed = summary::print(&report, seconds, result.is_err(), &settings, format, log);
     // How the run went counts for more than whether anyone heard of it.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::output::Style;
 use super::{ExitStatus, Failure, database_failure, output};
 use crate::config::{Format, Source};
-use crate::upkeep::doctor::{Check, Verdict, examine};
+use crate::upkeep::doctor::{Check, MetricsFile, Verdict, examine};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,8 +26,18 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let database = source.database()?;
-    let metrics_file = source.metrics_file();
-    let checks = examine(&database, metrics_file.as_deref())
+    let metrics_files = [
+        ("NOTIFY_FANOUT_METRICS_FILE", source.metrics_file()),
+        (
+            "NOTIFY_DELIVERY_METRICS_FILE",
+            source.delivery_metrics_file(),
+        ),
+    ];
+    let metrics_files: Vec<_> = metrics_files
+        .into_iter()
+        .filter_map(|(variable, path)| path.map(|path| MetricsFile { variable, path }))
+        .collect();
+    let checks = examine(&database, &metrics_files)
         .await
         .map_err(|error| database_failure(&database, error))?;
     let verdict = checks

@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::output::Style;
 use super::run::run_failure;
-use super::{ExitStatus, Failure, output};
+use super::{ExitStatus, Failure, database_failure, fates, output};
 use crate::config::{Format, RunFlags, Source};
 use crate::fan_out::{Candidate, ChannelDecision, Explanation, Hearer, explain};
+use crate::upkeep::trace::{Fate, trace};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -43,11 +45,28 @@ pub(super) async fn execute(
         .ok_or_else(|| {
             Failure::Refused(format!("there is no event {event_id} in domain_events"))
         })?;
+    let became = trace(&database, event_id, user)
+        .await
+        .map_err(|error| database_failure(&database, error))?;
     match format {
-        Format::Json => output::json(&explanation)?,
-        Format::Text => output::text(&in_words(&explanation, user, Style::stdout()))?,
+        Format::Json => output::json(&Document {
+            explanation: &explanation,
+            deliveries: &became,
+        })?,
+        Format::Text => {
+            let style = Style::stdout();
+            let explained = in_words(&explanation, user, style);
+            output::text(&(explained + &fates::in_words(&became, style)))?;
+        }
     }
     Ok(ExitStatus::Success)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+    deliveries: &'a [Fate],
 }
 
 fn in_words(explanation: &Explanation, user: Option<Uuid>, style: Style) -> String {

@@ -1,11 +1,14 @@
 //! The commands: one file each. Only here is anything printed.
 
 mod alone;
+mod attempts;
+mod dead_letters;
 mod deliver;
 mod doctor;
 mod endpoint;
 mod exit;
 mod explain;
+mod fates;
 mod migrate;
 mod output;
 mod preview;
@@ -72,6 +75,8 @@ enum Command {
     Status(status::Arguments),
     /// Put failed events back into the queue
     Retry(retry::Arguments),
+    /// List, show, retry or discard deliveries that were given up or may have arrived
+    DeadLetters(dead_letters::Arguments),
     /// Delete what is done and old
     Prune(prune::Arguments),
     /// Bring the database's schema up to date
@@ -104,6 +109,7 @@ pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failu
         Command::Explain(arguments) => explain::execute(arguments, source, format).await,
         Command::Status(arguments) => status::execute(arguments, source, format).await,
         Command::Retry(arguments) => retry::execute(arguments, source, format).await,
+        Command::DeadLetters(arguments) => dead_letters::execute(arguments, source, format).await,
         Command::Prune(arguments) => prune::execute(arguments, source, format).await,
         Command::Migrate(arguments) => migrate::execute(arguments, source, format).await,
         Command::Preview(arguments) => preview::execute(&arguments, source, format),

@@ -20,10 +20,11 @@ Examples:
   notify-fan-out prune --older-than 30d
   notify-fan-out prune --older-than 90d --events    and events, once nothing refers to them
 
-Deleted are notifications that were read, e-mails that were sent, and processing
-rows of events that were completed longer ago than that; never what is unread, not
-sent, pending or failed. An event stays as long as one of its notifications or
-e-mails does. Without its processing row it is not processed again:
+Deleted are notifications that were read, e-mails that were sent, deliveries that
+arrived, e-mails and deliveries that were cancelled, and processing rows of events
+that were completed longer ago than that; never what is unread, not sent, pending,
+failed, dead or uncertain. An event stays as long as one of its notifications,
+e-mails or deliveries does. Without its processing row it is not processed again:
 notification_pruned remembers it.
 
 Every batch commits by itself. SIGTERM or Ctrl-C stops after the batch in hand; run
@@ -134,6 +135,11 @@ fn totals(report: &PruneReport, scope: Scope) -> String {
         ),
         counted(report.emails_count, "sent e-mail", "sent e-mails"),
         counted(
+            report.deliveries_count,
+            "finished delivery",
+            "finished deliveries",
+        ),
+        counted(
             report.processing_rows_count,
             "processing row",
             "processing rows",
@@ -154,6 +160,9 @@ mod tests {
             older_than: chrono::DateTime::UNIX_EPOCH,
             notifications_count: 12_345,
             emails_count: 1,
+            deliveries_count: 2_001,
+            attempts_count: 2_040,
+            guards_count: 7,
             processing_rows_count: 5_000,
             events_count: 4_321,
             cascades_to: vec!["audit_log".to_owned()],
@@ -170,7 +179,7 @@ mod tests {
     fn says_what_was_deleted() {
         let (report, scope) = report();
         insta::assert_snapshot!(in_words(&report, scope, false), @"
-        Deleted what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 5,000 processing rows, 4,321 events.
+        Deleted what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 2,001 finished deliveries, 5,000 processing rows, 4,321 events.
         With the events went their rows in audit_log (ON DELETE CASCADE).
         Stopped before everything was looked at: run it again to go on.
         ");
@@ -187,6 +196,6 @@ mod tests {
             events_count: 0,
             ..report
         };
-        insta::assert_snapshot!(in_words(&report, scope, true), @"Nothing was deleted. Would delete what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 5,000 processing rows.");
+        insta::assert_snapshot!(in_words(&report, scope, true), @"Nothing was deleted. Would delete what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 2,001 finished deliveries, 5,000 processing rows.");
     }
 }

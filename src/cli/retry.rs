@@ -9,7 +9,8 @@ use super::words::{count, counted};
 use super::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Format, Source};
 use crate::handlers::EventType;
-use crate::upkeep::retry::{Filter, RetryReport, State, preview, retry, says_something};
+use crate::upkeep::excerpt;
+use crate::upkeep::retry::{Filter, RetryReport, State, preview, retry};
 
 /// Events that are named one by one in text, for each state; JSON has them all.
 const MOST_NAMED: usize = 20;
@@ -45,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 fn part_of_an_error(text: &str) -> Result<String, String> {
-    if !says_something(text) {
+    if !excerpt::says_something(text) {
         return Err("must have a letter or digit in it; --all takes every failed event".to_owned());
     }
     Ok(text.to_owned())

@@ -1,7 +1,6 @@
 //! How `deliver` goes about its work.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -118,12 +117,6 @@ impl Source<'_> {
     pub fn delivery_alone(&self, flags: &DeliverFlags) -> Result<bool, InvalidConfig> {
         let flag = flags.alone.then_some(true);
         self.parsed("NOTIFY_DELIVERY_ALONE", flag, false, parse_bool)
-    }
-
-    /// Where the metrics of `deliver` go, if anywhere.
-    #[must_use]
-    pub fn delivery_metrics_file(&self) -> Option<PathBuf> {
-        self.get("NOTIFY_DELIVERY_METRICS_FILE").map(PathBuf::from)
     }
 
     /// All ways out of the building.

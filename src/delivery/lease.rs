@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::decide::Next;
 use super::report::DeliveryReport;
 use super::{DIGEST, EMAIL, PACE, PACED, Rules, SMS, Settings};
 use crate::db::Unnamed;
@@ -137,12 +138,21 @@ pub(super) async fn rescue(
             &attempts,
             &held,
         )
-        .fetch_one(Unnamed(connection))
+        .fetch_all(Unnamed(connection))
         .await?;
-        let count = taken.put_back + taken.held + taken.dead;
+        for row in &taken {
+            let next = match row.status.as_str() {
+                "uncertain" => Next::Uncertain,
+                "dead" => Next::Dead,
+                _ => continue,
+            };
+            // The table's own check has no other channels.
+            if let Ok(kind) = row.channel.parse() {
+                report.count(kind, &row.event_type, next, row.messages.unsigned_abs());
+            }
+        }
+        let count: i64 = taken.iter().map(|row| row.messages).sum();
         report.rescued += count.unsigned_abs();
-        report.uncertain += taken.held.unsigned_abs();
-        report.dead += taken.dead.unsigned_abs();
         if count < RESCUED_AT_ONCE {
             return Ok(());
         }

@@ -2,9 +2,11 @@
 
 use sqlx::PgConnection;
 
-use super::Settings;
+use super::decide::Next;
 use super::report::DeliveryReport;
+use super::{DIGEST, Settings};
 use crate::db::Unnamed;
+use crate::domain::channel::Kind;
 
 /// Key of the advisory lock; any constant does.
 const LOCK_KEY: i64 = 0x006e_6f74_6966_7903;
@@ -28,7 +30,7 @@ pub(super) async fn promote(
     }
     let max_age = settings.max_age.as_secs_f64();
     let single = sqlx::query_file!("src/delivery/promote_mails.sql", MAILS, max_age)
-        .fetch_one(Unnamed(&mut *connection))
+        .fetch_all(Unnamed(&mut *connection))
         .await?;
     let together = sqlx::query_file!(
         "src/delivery/promote_digests.sql",
@@ -39,9 +41,20 @@ pub(super) async fn promote(
     )
     .fetch_one(Unnamed(connection))
     .await?;
-    report.mails += (single.mails + together.mails).unsigned_abs();
+    let mails = single.iter().map(|row| row.mails).sum::<i64>() + together.mails;
+    report.mails += mails.unsigned_abs();
     report.digests += together.digests.unsigned_abs();
-    report.dead += (single.expired + together.expired).unsigned_abs();
-    report.cancelled += single.duplicates.unsigned_abs();
-    Ok(single.mails + together.mails > 0)
+    for row in single {
+        let next = match row.status.as_str() {
+            "dead" => Next::Dead,
+            "cancelled" => Next::Cancelled,
+            _ => continue,
+        };
+        report.count(Kind::Email, &row.event_type, next, row.mails.unsigned_abs());
+    }
+    if together.expired > 0 {
+        let expired = together.expired.unsigned_abs();
+        report.count(Kind::Email, DIGEST, Next::Dead, expired);
+    }
+    Ok(mails > 0)
 }

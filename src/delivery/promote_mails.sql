@@ -69,9 +69,8 @@ moved AS (
       FROM judged j
       LEFT JOIN queued q USING (key)
      WHERE m.id = j.id
-    RETURNING q.status
+    RETURNING m.event_type, q.status
 )
-SELECT count(*) AS "mails!",
-       count(*) FILTER (WHERE status = 'dead') AS "expired!",
-       count(*) FILTER (WHERE status = 'cancelled' OR status IS NULL) AS "duplicates!"
+SELECT event_type AS "event_type!", coalesce(status, 'cancelled') AS "status!", count(*) AS "mails!"
   FROM moved
+ GROUP BY event_type, coalesce(status, 'cancelled')

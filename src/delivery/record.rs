@@ -116,25 +116,11 @@ fn clean(text: Option<&str>) -> Option<String> {
 fn count(recorded: &[&Finished]) -> DeliveryReport {
     let mut report = DeliveryReport::default();
     for one in recorded {
-        let (kind, next) = (one.leased.kind, one.decision.next);
-        let counter = match next {
-            Next::Delivered => &mut report.delivered,
-            Next::Retry { .. } => &mut report.retried,
-            Next::Dead => &mut report.dead,
-            Next::Cancelled => &mut report.cancelled,
-            Next::Uncertain => &mut report.uncertain,
-        };
-        *counter += 1;
-        if matches!(next, Next::Retry { .. }) {
-            *report.retries.entry(kind).or_default() += 1;
-        } else {
-            let end = (kind, one.leased.event_type.clone(), next.status());
-            *report.outcomes.entry(end).or_default() += 1;
-        }
+        let kind = one.leased.kind;
+        report.count(kind, &one.leased.event_type, one.decision.next, 1);
         let duration = one.attempt.as_ref().map(|attempt| attempt.duration);
-        report
-            .durations
-            .extend(duration.map(|duration| (kind, duration.as_secs_f64())));
+        let durations = &mut report.counts.durations;
+        durations.extend(duration.map(|duration| (kind, duration.as_secs_f64())));
     }
     report
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::decide::Next;
 use crate::domain::channel::Kind;
 
 /// Counts of one run, or of the part of it that is done.
@@ -33,14 +34,20 @@ pub struct DeliveryReport {
     pub waiting: Waiting,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
     pub stopped_early: bool,
-    /// How many messages came to which end, by channel, event type and status.
+    /// The same in particular, for metrics.
     #[serde(skip)]
+    pub counts: DeliveryCounts,
+}
+
+/// What a run of `deliver` did, by channel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeliveryCounts {
+    /// Messages that came to an end: channel, event type, and `delivered`, `dead`, `uncertain` or
+    /// `cancelled`.
     pub outcomes: BTreeMap<(Kind, String, &'static str), u64>,
-    /// How many were put back.
-    #[serde(skip)]
+    /// Messages put back for another attempt.
     pub retries: BTreeMap<Kind, u64>,
     /// How long each attempt took, in seconds.
-    #[serde(skip)]
     pub durations: Vec<(Kind, f64)>,
 }
 
@@ -81,13 +88,31 @@ impl DeliveryReport {
         self.rescued += step.rescued;
         self.lost_leases += step.lost_leases;
         self.disabled.extend(step.disabled);
-        for (end, count) in step.outcomes {
-            *self.outcomes.entry(end).or_default() += count;
+        for (end, count) in step.counts.outcomes {
+            *self.counts.outcomes.entry(end).or_default() += count;
         }
-        for (kind, count) in step.retries {
-            *self.retries.entry(kind).or_default() += count;
+        for (kind, count) in step.counts.retries {
+            *self.counts.retries.entry(kind).or_default() += count;
         }
-        self.durations.extend(step.durations);
+        self.counts.durations.extend(step.counts.durations);
+    }
+
+    /// Counts messages of one type that came to the same: an end, or another attempt.
+    pub(super) fn count(&mut self, kind: Kind, event_type: &str, next: Next, messages: u64) {
+        let counter = match next {
+            Next::Delivered => &mut self.delivered,
+            Next::Retry { .. } => &mut self.retried,
+            Next::Dead => &mut self.dead,
+            Next::Cancelled => &mut self.cancelled,
+            Next::Uncertain => &mut self.uncertain,
+        };
+        *counter += messages;
+        *if let Next::Retry { .. } = next {
+            self.counts.retries.entry(kind).or_default()
+        } else {
+            let end = (kind, event_type.to_owned(), next.status());
+            self.counts.outcomes.entry(end).or_default()
+        } += messages;
     }
 
     /// Messages that were looked at.

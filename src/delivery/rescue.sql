@@ -29,7 +29,7 @@ taken AS (
                WHEN seen.attempts >= rule.attempts THEN 'dead'
                ELSE 'pending' END) AS verdict (status)
      WHERE d.id = gone.id
-    RETURNING d.id, d.status, d.attempts, d.transport, d.channel, d.leased_at, d.reason
+    RETURNING d.id, d.status, d.attempts, d.transport, d.channel, d.event_type, d.leased_at, d.reason
 ),
 logged AS (
     INSERT INTO notification_delivery_attempts
@@ -44,7 +44,6 @@ settled AS (
       FROM taken t
      WHERE t.status <> 'pending' AND m.delivery_id = t.id AND m.status = 'processing'
 )
-SELECT count(*) FILTER (WHERE status = 'pending') AS "put_back!",
-       count(*) FILTER (WHERE status = 'uncertain') AS "held!",
-       count(*) FILTER (WHERE status = 'dead') AS "dead!"
+SELECT channel AS "channel!", event_type AS "event_type!", status AS "status!", count(*) AS "messages!"
   FROM taken
+ GROUP BY channel, event_type, status

@@ -5,13 +5,19 @@
 //! `_total` for counters. The file is replaced as a whole, so that no half of one is ever read.
 
 mod backlog;
+mod delivery;
+mod encode;
 mod file;
+mod histogram;
+mod queue;
 mod totals;
 
 use std::path::Path;
 
 use crate::db::Database;
+use crate::delivery::DeliveryCounts;
 use crate::fan_out::FanOutReport;
+use delivery::DeliveryTotals;
 use totals::Totals;
 
 /// Why the metrics could not be written.
@@ -46,6 +52,32 @@ pub async fn record(
     totals.add_run(report, seconds, succeeded);
     if let Ok(backlog) = backlog {
         totals.set_backlog(&backlog, succeeded);
+    }
+    file::replace(path, totals.to_text()?.as_bytes())?;
+    Ok(())
+}
+
+/// Adds a run of `deliver` of `seconds` to the counters in its file and sets its gauges, as
+/// [`record`] does.
+pub async fn record_delivery(
+    path: &Path,
+    database: &Database,
+    counts: &DeliveryCounts,
+    seconds: f64,
+    succeeded: bool,
+) -> Result<(), MetricsFailed> {
+    let queue = queue::read(database).await;
+    if let Err(error) = &queue {
+        tracing::warn!(
+            sqlstate = crate::db::sqlstate(error),
+            "what waits to be delivered could not be measured"
+        );
+    }
+    let _lock = file::lock(path)?;
+    let mut totals = DeliveryTotals::from_text(&file::read(path)?);
+    totals.add_run(counts, seconds, succeeded);
+    if let Ok(queue) = queue {
+        totals.set_queue(&queue, succeeded);
     }
     file::replace(path, totals.to_text()?.as_bytes())?;
     Ok(())

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::proto::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
-};
+use prometheus::proto::{LabelPair, MetricType};
 use prometheus_parse::{Scrape, Value};
 
 use super::backlog::Backlog;
+use super::encode::{counter, family, float, gauge, labels};
+use super::histogram::Histogram;
 use crate::fan_out::FanOutReport;
 
 /// A metric's name, and its one label's name with a value, if it has one.
@@ -82,12 +82,19 @@ const GAUGES: &[(&str, &str)] = &[
 ];
 
 /// All values of the file.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Totals {
     values: BTreeMap<Key, f64>,
-    /// Per bound, not cumulative; the last is for what is beyond all of them.
-    latency_counts: [u64; LATENCY_BOUNDS.len() + 1],
-    latency_sum: f64,
+    latency: Histogram,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            values: BTreeMap::new(),
+            latency: Histogram::new(&LATENCY_BOUNDS),
+        }
+    }
 }
 
 impl Totals {
@@ -106,21 +113,12 @@ impl Totals {
                         && value.is_finite()
                     {
                         totals.values.insert(key, *value);
-                    } else if sample.metric == format!("{LATENCY}_sum") && value.is_finite() {
-                        totals.latency_sum = *value;
+                    } else if sample.metric == format!("{LATENCY}_sum") {
+                        totals.latency.restore_sum(*value);
                     }
                 }
                 Value::Histogram(buckets) if sample.metric == LATENCY => {
-                    let mut below = 0;
-                    for bucket in buckets {
-                        let place = LATENCY_BOUNDS
-                            .iter()
-                            .position(|bound| *bound >= bucket.less_than);
-                        let count = whole(bucket.count);
-                        totals.latency_counts[place.unwrap_or(LATENCY_BOUNDS.len())] =
-                            count.saturating_sub(below);
-                        below = count;
-                    }
+                    totals.latency.restore(buckets);
                 }
                 _ => {}
             }
@@ -155,9 +153,7 @@ impl Totals {
         }
         self.set("notify_fan_out_last_run_duration_seconds", seconds);
         for latency in &report.latencies {
-            let place = LATENCY_BOUNDS.iter().position(|bound| latency <= bound);
-            self.latency_counts[place.unwrap_or(LATENCY_BOUNDS.len())] += 1;
-            self.latency_sum += latency;
+            self.latency.observe(*latency);
         }
     }
 
@@ -183,16 +179,8 @@ impl Totals {
         let mut families = Vec::new();
         for (name, label, values, help) in COUNTERS {
             let metric = |value: Option<&'static str>| {
-                let mut counter = Counter::default();
-                counter.set_value(
-                    self.values
-                        .get(&(*name, value))
-                        .copied()
-                        .unwrap_or_default(),
-                );
-                let mut metric = Metric::from_label(label_pair(*label, value));
-                metric.set_counter(counter);
-                metric
+                let total = self.values.get(&(*name, value)).copied();
+                counter(label_pair(*label, value), total.unwrap_or_default())
             };
             let metrics = match label {
                 Some(_) => values.iter().map(|value| metric(Some(value))).collect(),
@@ -202,14 +190,8 @@ impl Totals {
         }
         for (name, help) in GAUGES {
             if let Some(value) = self.values.get(&(*name, None)) {
-                let mut gauge = Gauge::default();
-                gauge.set_value(*value);
-                families.push(family(
-                    name,
-                    help,
-                    MetricType::GAUGE,
-                    vec![Metric::from_gauge(gauge)],
-                ));
+                let sample = gauge(Vec::new(), *value);
+                families.push(family(name, help, MetricType::GAUGE, vec![sample]));
             }
         }
         let help = "From an event's occurrence to its completion.";
@@ -217,30 +199,9 @@ impl Totals {
             LATENCY,
             help,
             MetricType::HISTOGRAM,
-            vec![self.latency()],
+            vec![self.latency.to_metric(Vec::new())],
         ));
         prometheus::TextEncoder::new().encode_to_string(&families)
-    }
-
-    fn latency(&self) -> Metric {
-        let mut below = 0;
-        let buckets = LATENCY_BOUNDS
-            .iter()
-            .zip(&self.latency_counts)
-            .map(|(bound, count)| {
-                below += count;
-                let mut bucket = Bucket::default();
-                bucket.set_upper_bound(*bound);
-                bucket.set_cumulative_count(below);
-                bucket
-            });
-        let mut histogram = Histogram::default();
-        histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(self.latency_counts.iter().sum());
-        histogram.set_sample_sum(self.latency_sum);
-        let mut metric = Metric::default();
-        metric.set_histogram(histogram);
-        metric
     }
 }
 
@@ -261,33 +222,7 @@ fn label_pair(label: Option<&str>, value: Option<&str>) -> Vec<LabelPair> {
     let (Some(label), Some(value)) = (label, value) else {
         return Vec::new();
     };
-    let mut pair = LabelPair::default();
-    pair.set_name(label.to_owned());
-    pair.set_value(value.to_owned());
-    vec![pair]
-}
-
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count read from text; what is not one becomes 0"
-)]
-fn whole(count: f64) -> u64 {
-    count as u64
+    labels(&[label], &[value])
 }
 
 #[cfg(test)]

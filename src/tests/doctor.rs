@@ -5,7 +5,7 @@ use notify_fan_out::upkeep::doctor::{Check, Verdict, examine};
 use crate::harness::{Pooler, Server, TestDatabase, binary_at, database_at};
 
 async fn checks(db: &TestDatabase<'_>) -> Vec<Check> {
-    examine(&db.database(), None).await.expect("an examination")
+    examine(&db.database(), &[]).await.expect("an examination")
 }
 
 /// What is not well, in lines to read.
@@ -36,7 +36,7 @@ async fn a_migrated_database_is_sound_for_the_jobs_role() {
 #[tokio::test]
 async fn an_empty_database_is_told_to_migrate() {
     let db = TestDatabase::empty().await;
-    let checks = examine(&database_at(&db.superuser_url()), None)
+    let checks = examine(&database_at(&db.superuser_url()), &[])
         .await
         .expect("an examination");
     let problems: Vec<_> = checks
@@ -79,7 +79,7 @@ async fn what_is_missing_is_named() {
         .await,
         ""
     );
-    insta::assert_snapshot!(after("DELETE FROM notify_fan_out_migrations WHERE version >= 5").await, @"Problem migrations: missing: 0005 row level security, 0006 pruned events, 0007 read for good, 0008 claim by thread, 0009 can view many");
+    insta::assert_snapshot!(after("DELETE FROM notify_fan_out_migrations WHERE version >= 5").await, @"Problem migrations: missing: 0005 row level security, 0006 pruned events, 0007 read for good, 0008 claim by thread, 0009 can view many, 0010 delivery");
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn a_pooler_in_transaction_mode_is_recognised_and_nothing_stays_in_it() {
             .expect("a check");
         pooler.found.contains("in transaction mode")
     };
-    let through = examine(&database_at(&pooler.url()), None)
+    let through = examine(&database_at(&pooler.url()), &[])
         .await
         .expect("an examination");
     assert_eq!((complaints(&through).as_str(), found(&through)), ("", true));
@@ -225,7 +225,7 @@ async fn a_standby_takes_no_writes() {
     db.execute(format!("COPY (SELECT) TO '{folder}/standby.signal'"))
         .await;
     server.restart();
-    let checks = examine(&database_at(&db.superuser_url()), None)
+    let checks = examine(&database_at(&db.superuser_url()), &[])
         .await
         .expect("an examination");
     let names: Vec<_> = checks

@@ -68,7 +68,7 @@ async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
 }
 
 async fn problems(url: &str) -> Vec<String> {
-    let checks = examine(&database_at(url), None)
+    let checks = examine(&database_at(url), &[])
         .await
         .expect("an examination");
     let problems = checks
@@ -85,7 +85,7 @@ async fn no_more_than_is_needed() {
     let (name, variable, _) = role(&db, "job");
     grants(&db, &[&variable]).expect("granted");
     let first = rights(&db, &name).await;
-    insta::assert_snapshot!(first, @r"
+    insta::assert_snapshot!(first, @"
     can_view() EXECUTE
     can_view_many() EXECUTE
     chat_thread_participants SELECT
@@ -95,6 +95,12 @@ async fn no_more_than_is_needed() {
     meeting_participants SELECT
     meetings SELECT
     notification_claim_token_seq USAGE
+    notification_deliveries INSERT, SELECT, UPDATE
+    notification_delivery_attempts INSERT, SELECT
+    notification_delivery_guards INSERT, SELECT, UPDATE
+    notification_delivery_targets INSERT, SELECT, UPDATE
+    notification_endpoints SELECT (channel, created_at, disabled_at, disabled_reason, enabled, event_types, id, name, scope, scope_id, settings, target, updated_at), UPDATE (disabled_at, disabled_reason, enabled, updated_at)
+    notification_lease_token_seq USAGE
     notification_once INSERT (event_id, once_key, user_id), SELECT
     notification_processing SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
     notification_pruned SELECT
@@ -102,7 +108,7 @@ async fn no_more_than_is_needed() {
     notify_fan_out_migrations SELECT
     org_members SELECT
     orgs SELECT
-    pending_emails INSERT (body_data, delivery_type, event_id, event_type, project_id, project_name, subject, user_id), SELECT
+    pending_emails INSERT (body_data, delivery_type, event_id, event_type, has_notification, project_id, project_name, subject, user_id), SELECT, UPDATE (delivery_id, processed_at, status, status_reason)
     permissions SELECT
     profiles SELECT (email, full_name, id)
     project_access_grants SELECT
@@ -169,7 +175,13 @@ async fn deleting_takes_a_variable() {
     db.execute(
         "UPDATE notification_processing SET completed_at = now() - interval '60 days';
          UPDATE notifications SET read_at = now() - interval '60 days';
-         UPDATE pending_emails SET status = 'sent', processed_at = now() - interval '60 days'",
+         UPDATE pending_emails SET status = 'sent', processed_at = now() - interval '60 days';
+         INSERT INTO notification_deliveries (channel, target, recipient, event_type, status, finished_at)
+         VALUES ('slack', 'env:slack', 'env:slack', 'x', 'delivered', now() - interval '60 days');
+         INSERT INTO notification_delivery_attempts (delivery_id, attempt, transport, started_at, outcome)
+         SELECT id, 1, 'slack', now(), 'delivered' FROM notification_deliveries;
+         INSERT INTO notification_delivery_guards (guard, delivery_key, until)
+         VALUES ('x', gen_random_uuid(), now() - interval '1 day')",
     )
     .await;
     let prune = |arguments: &[&str]| {
@@ -182,10 +194,15 @@ async fn deleting_takes_a_variable() {
     prune(&[]).code(1);
     grants(&db, &[&variable, "prune=1"]).expect("granted");
     prune(&[]).success();
-    assert_eq!(
-        db.count("notifications").await + db.count("pending_emails").await,
-        0
-    );
+    for table in [
+        "notifications",
+        "pending_emails",
+        "notification_deliveries",
+        "notification_delivery_attempts",
+        "notification_delivery_guards",
+    ] {
+        assert_eq!(db.count(table).await, 0, "{table}");
+    }
     assert_eq!(
         (
             db.count("notification_processing").await,
@@ -318,6 +335,8 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
         &["status"][..],
         &["explain", "1"],
         &["explain", &alert],
+        &["dead-letters", "list"],
+        &["dead-letters", "retry", "--age", "1s", "--dry-run"],
         &["doctor"],
         &["migrate", "--check"],
     ] {

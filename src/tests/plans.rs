@@ -54,6 +54,8 @@ const STATEMENTS: &[(&str, &str)] = &[
         include_str!("../fan_out/explain_event.sql"),
     ),
     ("explain", include_str!("../fan_out/explain.sql")),
+    ("fates", include_str!("../upkeep/trace/fates.sql")),
+    ("attempts", include_str!("../upkeep/attempts.sql")),
     ("crowd", include_str!("../fan_out/crowd.sql")),
     ("crowd_cuts", include_str!("../fan_out/crowd_cuts.sql")),
     // The function's, within the others.
@@ -110,6 +112,11 @@ fn past() -> String {
          INSERT INTO pending_emails (user_id, event_id, event_type, delivery_type, subject, status)
          SELECT user_id, event_id, 'chat_message_sent', 'immediate', 'Old', CASE event_id % 2 WHEN 0 THEN 'sent' ELSE 'pending' END
            FROM notifications;
+         INSERT INTO notification_deliveries (channel, target, recipient, user_id, event_id, event_type, status)
+         SELECT 'email', 'email', 'user:' || user_id, user_id, event_id, 'chat_message_sent', 'delivered' FROM notifications;
+         UPDATE pending_emails m SET delivery_id = d.id FROM notification_deliveries d WHERE d.event_id = m.event_id;
+         INSERT INTO notification_delivery_attempts (delivery_id, attempt, transport, started_at, outcome)
+         SELECT id, 1, 'smtp', now(), 'delivered' FROM notification_deliveries;
          INSERT INTO notification_once (user_id, once_key, event_id)
          SELECT user_id, 'resume_incomplete_nudge:' || event_id, event_id FROM notifications;
          INSERT INTO notification_endpoints (id, name, scope, scope_id, channel, target, settings)
@@ -207,6 +214,8 @@ async fn amiss(server: &Server, db: &TestDatabase<'_>) -> Findings {
     db.cli(&[&["run"], &few[..]].concat()).code(3);
     db.cli(&["explain", &document]).success();
     db.cli(&["explain", &message]).success();
+    // One that a mail was sent of.
+    db.cli(&["explain", "1002"]).success();
     let after = server.log().len();
     db.execute("UPDATE notification_processing SET processing_status = 'completed' WHERE processing_status = 'pending' AND next_attempt_at <= now()")
         .await;

@@ -583,7 +583,7 @@ async fn status_tells_what_waits_and_why() {
         .as_f64()
         .expect("a latency");
     assert!((0.0..60.0).contains(&latency), "{latency}");
-    assert_eq!(status["tables"].as_array().map(Vec::len), Some(4));
+    assert_eq!(status["tables"].as_array().map(Vec::len), Some(5));
 
     let text = text_of(&stage.db.cli(&["status"]).success());
     for part in [

@@ -5,6 +5,7 @@
 //! carried out is itself a finding; only a database that goes away ends the examination.
 
 mod connection;
+mod delivery;
 mod machine;
 mod needs;
 mod objects;
@@ -12,7 +13,7 @@ mod queue;
 mod rights;
 mod server;
 
-use std::path::Path;
+pub use machine::MetricsFile;
 
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -78,7 +79,7 @@ impl Check {
 type Findings = Result<Vec<Check>, sqlx::Error>;
 
 /// Examines the database, and what of this machine the job needs.
-pub async fn examine(database: &Database, metrics_file: Option<&Path>) -> Findings {
+pub async fn examine(database: &Database, metrics_files: &[MetricsFile]) -> Findings {
     let mut session = database.connect().await?;
     let place = database.describe();
     let mut checks = within(
@@ -95,6 +96,7 @@ pub async fn examine(database: &Database, metrics_file: Option<&Path>) -> Findin
     let are_there = objects.iter().all(|check| check.verdict == Verdict::Ok);
     checks.extend(objects);
     let mut rights = within(&mut session, "rights", rights::check).await?;
+    rights.extend(within(&mut session, "rights", rights::optional).await?);
     rights.extend(
         within(
             &mut session,
@@ -113,10 +115,14 @@ pub async fn examine(database: &Database, metrics_file: Option<&Path>) -> Findin
         checks.extend(within(&mut session, "can_view", rights::can_view).await?);
         checks.extend(within(&mut session, "trigger", queue::trigger).await?);
         checks.extend(within(&mut session, "queue", queue::unqueued).await?);
+        checks.extend(within(&mut session, "outgoing", delivery::waiting).await?);
+        checks.extend(within(&mut session, "leases", delivery::leases).await?);
+        checks.extend(within(&mut session, "dead letters", delivery::dead_letters).await?);
+        checks.extend(within(&mut session, "endpoints", delivery::endpoints).await?);
     }
     checks.extend(within(&mut session, "indexes", objects::indexes).await?);
     checks.extend(within(&mut session, "vacuum", server::vacuum).await?);
-    checks.extend(machine::metrics_file(metrics_file));
+    checks.extend(metrics_files.iter().map(machine::metrics_file));
     session.close().await?;
     Ok(checks)
 }

@@ -3,7 +3,7 @@
 //! A processing row is also the proof that its event was processed. Where the event stays, its
 //! identifier goes into `notification_pruned` in the same statement, and `migrate`, which enqueues
 //! events without a row, passes it over. An event is deleted only when its row is gone and no
-//! notification or mail refers to it, so that the cascade of its deletion finds nothing.
+//! notification, mail or delivery refers to it, so that the cascade of its deletion finds nothing.
 
 use std::ops::Bound;
 use std::time::Duration;
@@ -36,8 +36,14 @@ pub struct PruneReport {
     pub older_than: DateTime<Utc>,
     /// Notifications that were read.
     pub notifications_count: u64,
-    /// Mails that were sent.
+    /// Mails that were sent, or were not to be sent any more.
     pub emails_count: u64,
+    /// Deliveries that arrived or were cancelled.
+    pub deliveries_count: u64,
+    /// Their attempts.
+    pub attempts_count: u64,
+    /// What held doubles off, and is over.
+    pub guards_count: u64,
     /// Processing rows of events that were completed.
     pub processing_rows_count: u64,
     /// Events; none unless asked for.
@@ -54,10 +60,27 @@ impl PruneReport {
     pub fn has_deleted(&self) -> bool {
         self.notifications_count
             + self.emails_count
+            + self.deliveries_count
+            + self.guards_count
             + self.processing_rows_count
             + self.events_count
             > 0
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct Foretold {
+    deliveries: i64,
+    attempts: i64,
+    guards: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Deliveries {
+    deleted: i64,
+    attempts: i64,
+    finished_at: Option<DateTime<Utc>>,
+    id: Option<i64>,
 }
 
 /// One prune under way: what is old was settled at its start.
@@ -84,6 +107,9 @@ impl Prune {
                 older_than: row.cutoff,
                 notifications_count: 0,
                 emails_count: 0,
+                deliveries_count: 0,
+                attempts_count: 0,
+                guards_count: 0,
                 processing_rows_count: 0,
                 events_count: 0,
                 cascades_to: if scope.events {
@@ -112,8 +138,15 @@ impl Prune {
         )
         .fetch_one(Unnamed(&mut transaction))
         .await?;
+        let foretold: Foretold = sqlx::query_as(include_str!("prune/foretold.sql"))
+            .bind(self.report.older_than)
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
         transaction.commit().await?;
         let report = &mut self.report;
+        report.deliveries_count = foretold.deliveries.unsigned_abs();
+        report.attempts_count = foretold.attempts.unsigned_abs();
+        report.guards_count = foretold.guards.unsigned_abs();
         report.notifications_count = row.notifications.unsigned_abs();
         report.emails_count = row.emails.unsigned_abs();
         report.processing_rows_count = row.processing.unsigned_abs();
@@ -124,7 +157,7 @@ impl Prune {
     /// Deletes, until nothing old is left or `stop` is cancelled. `progress` hears of each batch.
     /// After an error the report tells what had been deleted by then.
     ///
-    /// Notifications and mails come first: they keep their events.
+    /// Notifications, mails and deliveries come first: they keep their events.
     pub async fn execute(
         &mut self,
         session: &mut Session,
@@ -146,6 +179,22 @@ impl Prune {
                 return Ok(());
             }
             last = self.emails(session, after).await?;
+            progress(&self.report);
+        }
+        let mut place = Some((DateTime::UNIX_EPOCH, i64::MIN));
+        while let Some(after) = place {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            place = self.deliveries(session, after).await?;
+            progress(&self.report);
+        }
+        let mut from = Some(DateTime::UNIX_EPOCH);
+        while let Some(since) = from {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            from = self.guards(session, since).await?;
             progress(&self.report);
         }
         let mut from = Some(DateTime::UNIX_EPOCH);
@@ -210,6 +259,44 @@ impl Prune {
         transaction.commit().await?;
         self.report.emails_count += row.deleted.unsigned_abs();
         Ok(row.reached)
+    }
+
+    /// One page of deliveries; where it ended, if there was one.
+    async fn deliveries(
+        &mut self,
+        session: &mut Session,
+        after: (DateTime<Utc>, i64),
+    ) -> Result<Option<(DateTime<Utc>, i64)>, sqlx::Error> {
+        let mut transaction = session.begin(Access::ReadWrite).await?;
+        let row: Deliveries = sqlx::query_as(include_str!("prune/deliveries.sql"))
+            .bind(self.report.older_than)
+            .bind(BATCH)
+            .bind(after.0)
+            .bind(after.1)
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
+        transaction.commit().await?;
+        self.report.deliveries_count += row.deleted.unsigned_abs();
+        self.report.attempts_count += row.attempts.unsigned_abs();
+        Ok(row.finished_at.zip(row.id))
+    }
+
+    /// One batch of guards; the end up to which it went, if it found any.
+    async fn guards(
+        &mut self,
+        session: &mut Session,
+        since: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+        let mut transaction = session.begin(Access::ReadWrite).await?;
+        let (deleted, reached): (i64, Option<DateTime<Utc>>) =
+            sqlx::query_as(include_str!("prune/guards.sql"))
+                .bind(BATCH)
+                .bind(since)
+                .fetch_one(Unnamed(&mut transaction))
+                .await?;
+        transaction.commit().await?;
+        self.report.guards_count += deleted.unsigned_abs();
+        Ok(reached)
     }
 
     /// One batch of processing rows; the completion up to which it went, if it found any.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
+use super::excerpt;
 use crate::db::{Access, Session, Unnamed};
 
 /// Events put back in one transaction.
@@ -23,25 +24,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The error as a pattern of `LIKE`.
     fn error_pattern(&self) -> Option<String> {
-        let mut pattern = String::from("%");
-        for letter in self.error.as_ref()?.chars() {
-            match letter {
-                '…' => pattern.push('%'),
-                '%' | '_' | '\\' => pattern.extend(['\\', letter]),
-                _ => pattern.push(letter),
-            }
-        }
-        pattern.push('%');
-        Some(pattern)
+        self.error.as_deref().map(excerpt::pattern)
     }
-}
-
-/// Whether part of an error would tell one from another.
-#[must_use]
-pub fn says_something(error: &str) -> bool {
-    error.chars().any(char::is_alphanumeric)
 }
 
 /// What was put back, or would be.
@@ -219,23 +204,5 @@ impl RetryReport {
     fn add(&mut self, event_type: String, events: u64) {
         self.retried_count += events;
         *self.retried_count_by_type.entry(event_type).or_default() += events;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_taken_letter_by_letter_but_for_the_ellipsis() {
-        let filter = Filter {
-            error: Some(r"user … at 100% of C:\_tmp".to_owned()),
-            ..Filter::default()
-        };
-        assert_eq!(
-            filter.error_pattern().as_deref(),
-            Some(r"%user % at 100\% of C:\\\_tmp%")
-        );
-        assert_eq!(Filter::default().error_pattern(), None);
     }
 }

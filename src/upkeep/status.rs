@@ -4,6 +4,10 @@
 //! done only the last day is looked at, and of that no more than a fixed number of events; the
 //! rest of the history is an estimate of the statistics collector.
 
+mod deliveries;
+
+pub use deliveries::{ChannelState, Deliveries, Target};
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -33,6 +37,8 @@ pub struct Status {
     pub failed: Failed,
     /// Mails that wait to be sent.
     pub pending_emails: PendingEmails,
+    /// What is on its way out.
+    pub deliveries: Deliveries,
     /// What was completed in the last hour.
     pub last_hour: Window,
     /// What was completed in the last day.
@@ -237,6 +243,7 @@ pub async fn status(session: &mut Session, stuck_after: Duration) -> Result<Stat
         },
         failed: failed(&mut transaction).await?,
         pending_emails: pending_emails(&mut transaction).await?,
+        deliveries: deliveries::deliveries(&mut transaction).await?,
         last_hour: window(&mut transaction, 3_600.0).await?,
         last_day: window(&mut transaction, 86_400.0).await?,
         vacuum: vacuum(&mut transaction).await?,

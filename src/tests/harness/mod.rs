@@ -16,6 +16,7 @@
 //! for it.
 
 mod database;
+mod deliveries;
 mod hold;
 mod pooler;
 mod process;
@@ -28,6 +29,7 @@ mod template;
 mod world;
 
 pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
+pub(crate) use deliveries::Delivery;
 pub(crate) use pooler::Pooler;
 pub(crate) use process::Worker;
 pub(crate) use proxy::Proxy;

@@ -3,26 +3,35 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Check;
 
-/// Whether the metrics can be written, if they are asked for.
-pub(super) fn metrics_file(path: Option<&Path>) -> Option<Check> {
+/// A file that metrics are asked for in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsFile {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Whether the metrics can be written.
+pub(super) fn metrics_file(file: &MetricsFile) -> Check {
     const NAME: &str = "metrics file";
-    let path = path?;
-    Some(match probe(path) {
-        Ok(()) => Check::ok(
-            NAME,
-            format!("{} can be written by this user", path.display()),
-        ),
+    let place = file.path.display();
+    match probe(&file.path) {
+        Ok(()) => Check::ok(NAME, format!("{place} can be written by this user")),
         Err(error) => Check::problem(
             NAME,
-            format!("{}: {error}", path.display()),
-            "the run goes on without; make its folder and let the job's user write there, or change \
-             NOTIFY_FANOUT_METRICS_FILE",
+            format!("{place}: {error}"),
+            format!(
+                "the run goes on without; make its folder and let the job's user write there, or \
+                 change {}",
+                file.variable
+            ),
         ),
-    })
+    }
 }
 
 /// Does what a run does, beside the file: the file itself is replaced, not written.
@@ -45,15 +54,17 @@ mod tests {
     use super::*;
     use crate::upkeep::doctor::Verdict;
 
-    #[test]
-    fn nothing_asked_for_is_nothing_to_check() {
-        assert_eq!(metrics_file(None), None);
+    fn check(path: PathBuf) -> Check {
+        metrics_file(&MetricsFile {
+            variable: "NOTIFY_FANOUT_METRICS_FILE",
+            path,
+        })
     }
 
     #[test]
     fn a_folder_that_takes_files_is_fine_and_stays_empty() {
         let folder = tempfile::tempdir().expect("a folder");
-        let check = metrics_file(Some(&folder.path().join("job.prom"))).expect("a check");
+        let check = check(folder.path().join("job.prom"));
         assert_eq!(check.verdict, Verdict::Ok);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
@@ -62,10 +73,7 @@ mod tests {
     fn a_folder_that_is_missing_or_in_the_way_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         for path in [folder.path().join("no/job.prom"), folder.path().to_owned()] {
-            assert_eq!(
-                metrics_file(Some(&path)).expect("a check").verdict,
-                Verdict::Problem
-            );
+            assert_eq!(check(path).verdict, Verdict::Problem);
         }
     }
 }

@@ -39,6 +39,7 @@ SELECT 'the function can_view_many(uuid[], uuid[]) does not return rows of user_
                     WHERE t.oid = p.prorettype AND a.attnum > 0 AND NOT a.attisdropped) AS returned
             WHERE name IN ('user_id', 'resource_id') AND type = 'uuid'::regtype))
 UNION ALL
-SELECT 'the sequence notification_claim_token_seq does not exist'
- WHERE to_regclass('notification_claim_token_seq') IS NULL
+SELECT 'the sequence ' || needed.name || ' does not exist'
+  FROM (VALUES ('notification_claim_token_seq'), ('notification_lease_token_seq')) AS needed (name)
+ WHERE to_regclass(needed.name) IS NULL
  ORDER BY 1

@@ -5,6 +5,8 @@
 pub(super) struct Need {
     pub(super) relation: &'static str,
     pub(super) reads: &'static [&'static str],
+    /// What only who sends has to read, as it holds secrets.
+    pub(super) sends_by: &'static [&'static str],
     pub(super) inserts: &'static [&'static str],
     pub(super) updates: &'static [&'static str],
 }
@@ -13,6 +15,7 @@ const fn read(relation: &'static str, reads: &'static [&'static str]) -> Need {
     Need {
         relation,
         reads,
+        sends_by: &[],
         inserts: &[],
         updates: &[],
     }
@@ -74,6 +77,7 @@ pub(super) const NEEDS: &[Need] = &[
             "unhandled_type",
             "thread_id",
         ],
+        sends_by: &[],
         inserts: &[],
         updates: &[
             "processing_status",
@@ -100,6 +104,7 @@ pub(super) const NEEDS: &[Need] = &[
             "coalesce_key",
             "coalesce_count",
         ],
+        sends_by: &[],
         inserts: &[
             "user_id",
             "event_id",
@@ -136,7 +141,9 @@ pub(super) const NEEDS: &[Need] = &[
             "processed_at",
             "delivery_id",
             "has_notification",
+            "status_reason",
         ],
+        sends_by: &[],
         inserts: &[
             "user_id",
             "event_id",
@@ -153,6 +160,7 @@ pub(super) const NEEDS: &[Need] = &[
     Need {
         relation: "notification_once",
         reads: &["user_id", "once_key", "event_id"],
+        sends_by: &[],
         inserts: &["user_id", "once_key", "event_id"],
         updates: &[],
     },
@@ -166,11 +174,14 @@ pub(super) const NEEDS: &[Need] = &[
             "scope_id",
             "channel",
             "target",
-            "settings",
             "event_types",
             "enabled",
             "disabled_reason",
+            "disabled_at",
+            "created_at",
+            "updated_at",
         ],
+        sends_by: &["settings"],
         inserts: &[],
         updates: &["enabled", "disabled_reason", "disabled_at", "updated_at"],
     },
@@ -197,11 +208,13 @@ pub(super) const NEEDS: &[Need] = &[
             "lease_until",
             "leased_by",
             "transport",
+            "provider_id",
             "reason",
             "code",
             "created_at",
             "finished_at",
         ],
+        sends_by: &[],
         inserts: &[
             "channel",
             "target",
@@ -249,6 +262,7 @@ pub(super) const NEEDS: &[Need] = &[
             "error",
             "answer",
         ],
+        sends_by: &[],
         inserts: &[
             "delivery_id",
             "attempt",
@@ -274,6 +288,7 @@ pub(super) const NEEDS: &[Need] = &[
             "disabled_reason",
             "disabled_at",
         ],
+        sends_by: &[],
         inserts: &[
             "target",
             "paused_until",
@@ -296,6 +311,7 @@ pub(super) const NEEDS: &[Need] = &[
     Need {
         relation: "notification_delivery_guards",
         reads: &["guard", "until"],
+        sends_by: &[],
         inserts: &["guard", "delivery_key", "until"],
         updates: &["delivery_key", "until"],
     },
@@ -306,34 +322,42 @@ pub(super) fn relations() -> Vec<String> {
     NEEDS.iter().map(|need| need.relation.to_owned()).collect()
 }
 
-/// How many rights to write there are, by relation and kind.
+/// How many rights there are that who only reads has no use for, by relation and kind.
 pub(super) fn writes() -> usize {
     let is_needed = |columns: &[&str]| usize::from(!columns.is_empty());
     NEEDS
         .iter()
-        .map(|need| is_needed(need.inserts) + is_needed(need.updates))
+        .map(|need| is_needed(need.sends_by) + is_needed(need.inserts) + is_needed(need.updates))
         .sum()
 }
 
-/// Relation, right and column: one entry in each of three lists for each right that is needed.
-pub(super) fn rights() -> (Vec<String>, Vec<String>, Vec<String>) {
-    let each = NEEDS.iter().flat_map(|need| {
-        [
-            ("SELECT", need.reads),
-            ("INSERT", need.inserts),
-            ("UPDATE", need.updates),
-        ]
-        .into_iter()
-        .flat_map(move |(right, columns)| {
-            columns.iter().map(move |column| {
-                (
-                    need.relation.to_owned(),
-                    (right.to_owned(), (*column).to_owned()),
-                )
-            })
-        })
-    });
-    let (relations, rest): (Vec<_>, Vec<(_, _)>) = each.unzip();
-    let (rights, columns) = rest.into_iter().unzip();
-    (relations, rights, columns)
+/// Rights that are needed, an entry in each list for each of them.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    pub(super) relations: Vec<String>,
+    pub(super) privileges: Vec<String>,
+    pub(super) columns: Vec<String>,
+    /// Whether who only reads has no use for it.
+    pub(super) are_writes: Vec<bool>,
+}
+
+/// All of them.
+pub(super) fn rights() -> Rights {
+    let mut rights = Rights::default();
+    for need in NEEDS {
+        for (privilege, columns, is_write) in [
+            ("SELECT", need.reads, false),
+            ("SELECT", need.sends_by, true),
+            ("INSERT", need.inserts, true),
+            ("UPDATE", need.updates, true),
+        ] {
+            for column in columns {
+                rights.relations.push(need.relation.to_owned());
+                rights.privileges.push(privilege.to_owned());
+                rights.columns.push((*column).to_owned());
+                rights.are_writes.push(is_write);
+            }
+        }
+    }
+    rights
 }

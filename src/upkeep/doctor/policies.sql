@@ -3,7 +3,9 @@
 SELECT t.name AS "relation!", rls.is_active AS "is_active!",
        rls.is_active AND NOT (can.see AND NOT can.lose) AS "hides_rows!",
        rls.is_active AND can.see AND NOT can.lose AND t.name = ANY (ARRAY[
-           'notification_processing', 'notifications', 'pending_emails', 'notification_once'])
+           'notification_processing', 'notifications', 'pending_emails', 'notification_once',
+           'notification_endpoints', 'notification_deliveries', 'notification_delivery_attempts',
+           'notification_delivery_targets', 'notification_delivery_guards'])
            AND has_any_column_privilege(c.oid, 'INSERT, UPDATE')
            AND NOT (can.change AND NOT can.be_refused) AS "refuses_rows!",
        c.relkind = 'v' AND EXISTS (

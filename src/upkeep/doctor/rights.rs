@@ -7,12 +7,13 @@ use crate::db::{Fault, Unnamed, sqlstate};
 
 /// The rights that the statements need, one by one.
 pub(super) async fn check(connection: &mut PgConnection) -> Findings {
-    let (relations, rights, columns) = needs::rights();
+    let needed = needs::rights();
     let lacking = sqlx::query_file!(
         "src/upkeep/doctor/rights.sql",
-        &relations,
-        &rights,
-        &columns
+        &needed.relations,
+        &needed.privileges,
+        &needed.columns,
+        &needed.are_writes
     )
     .fetch_all(Unnamed(&mut *connection))
     .await?;
@@ -27,7 +28,7 @@ pub(super) async fn check(connection: &mut PgConnection) -> Findings {
     if lacking.is_empty() {
         return Ok(vec![Check::ok(
             "rights",
-            format!("all that run, retry, explain and status need{prune}"),
+            format!("all that run, deliver, retry, explain and status need{prune}"),
         )]);
     }
     let found: Vec<_> = lacking
@@ -43,7 +44,7 @@ pub(super) async fn check(connection: &mut PgConnection) -> Findings {
         Check::warn(
             "rights",
             "the role may read all that is needed, and write nothing",
-            "that is right for dry runs, explain and status; run and retry need the role of scripts/grants.sql",
+            "that is right for dry runs, explain and status; run, deliver and retry need the role of scripts/grants.sql",
         )
     } else {
         Check::problem(
@@ -55,6 +56,29 @@ pub(super) async fn check(connection: &mut PgConnection) -> Findings {
             ),
         )
     }])
+}
+
+/// Whether what people may have, and need not, can be read where it is.
+pub(super) async fn optional(connection: &mut PgConnection) -> Findings {
+    let unreadable: Vec<String> = sqlx::query_scalar(
+        "SELECT attname::text FROM pg_attribute
+          WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
+            AND NOT attisdropped AND NOT has_column_privilege(attrelid, attnum, 'SELECT')
+          ORDER BY 1",
+    )
+    .fetch_all(Unnamed(connection))
+    .await?;
+    if unreadable.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Check::problem(
+        "optional columns",
+        format!(
+            "profiles has {}, and the role may not read it",
+            unreadable.join(" and ")
+        ),
+        "deliver reads what is there: run scripts/grants.sql again",
+    )])
 }
 
 /// Tables of which the role would silently be shown only a part.

@@ -1,17 +1,19 @@
--- The rights that the role lacks: on columns of relations ($1 relation, $2 right, $3 column, entry
--- by entry), on sequences and functions. What does not exist is told elsewhere.
+-- The rights that the role lacks: on columns of relations ($1 relation, $2 right, $3 column, $4
+-- whether only those who write need it, entry by entry), on sequences and functions. What does not
+-- exist is told elsewhere.
 WITH needed AS (
-    SELECT r.relation, r.privilege, a.attname::text AS name,
+    SELECT r.relation, r.privilege, r.is_write, a.attname::text AS name,
            has_column_privilege(a.attrelid, a.attnum, r.privilege) AS has_it
-      FROM unnest($1::text[], $2::text[], $3::text[]) AS r (relation, privilege, name)
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[]) AS r (relation, privilege, name, is_write)
       JOIN pg_attribute a ON a.attrelid = to_regclass(r.relation) AND a.attname = r.name
                          AND a.attnum > 0 AND NOT a.attisdropped
 ),
--- The fence's, and those behind bigserial; those of identity columns ask for no right.
+-- The fences', and those behind bigserial; those of identity columns ask for no right.
 sequence AS MATERIALIZED (
     SELECT c.oid
       FROM pg_class c
-     WHERE c.oid = to_regclass('notification_claim_token_seq') AND c.relkind = 'S'
+     WHERE c.oid IN (to_regclass('notification_claim_token_seq'), to_regclass('notification_lease_token_seq'))
+       AND c.relkind = 'S'
     UNION
     SELECT c.oid
       FROM pg_attrdef def
@@ -21,10 +23,10 @@ sequence AS MATERIALIZED (
      WHERE def.adrelid IN (to_regclass('notifications'), to_regclass('pending_emails'))
 )
 SELECT n.relation || ' (' || string_agg(n.name, ', ' ORDER BY n.name) FILTER (WHERE NOT n.has_it) || ')' AS "object!",
-       n.privilege AS "privilege!", n.privilege <> 'SELECT' AS "is_write!",
-       n.privilege <> 'SELECT' AND bool_or(n.has_it) AS "has_part!"
+       n.privilege AS "privilege!", n.is_write AS "is_write!",
+       n.is_write AND bool_or(n.has_it) AS "has_part!"
   FROM needed n
- GROUP BY n.relation, n.privilege
+ GROUP BY n.relation, n.privilege, n.is_write
 HAVING NOT bool_and(n.has_it)
 UNION ALL
 SELECT 'sequence ' || s.oid::regclass, 'USAGE', true, false

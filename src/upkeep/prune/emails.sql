@@ -1,14 +1,16 @@
--- Deletes what was sent before $1, among the next $2 mails after $3. One of an event that may yet
--- be tried again stays: that it was queued is known from it alone.
+-- Deletes what was sent before $1, or was not to be sent any more by then, among the next $2 mails
+-- after $3. One of an event that may yet be tried again stays: that it was queued is known from it
+-- alone.
 WITH page AS MATERIALIZED (
-    SELECT id, status, coalesce(processed_at, created_at) AS sent_at
+    SELECT id, coalesce(processed_at, created_at) AS ended_at,
+           status = 'sent' OR status = 'failed' AND status_reason LIKE 'cancelled:%' AS is_done
       FROM pending_emails WHERE id > $3 ORDER BY id LIMIT $2
 ),
 old AS MATERIALIZED (
     SELECT m.id
       FROM pending_emails m
-     WHERE m.id = ANY (ARRAY(SELECT id FROM page WHERE status = 'sent' AND sent_at < $1))
-       AND m.status = 'sent'
+     WHERE m.id = ANY (ARRAY(SELECT id FROM page WHERE is_done AND ended_at < $1))
+       AND (m.status = 'sent' OR m.status = 'failed' AND m.status_reason LIKE 'cancelled:%')
        AND coalesce(
                (SELECT p.processing_status = 'completed'
                   FROM notification_processing p WHERE p.event_id = m.event_id),

@@ -1,5 +1,5 @@
 -- Deletes the events of the next ranges of pruned identifiers, about $2 of them, that were
--- completed before $1. Only events that no notification and no mail refers to: nothing that a
+-- completed before $1. Only events that no notification, mail or delivery refers to: nothing that a
 -- person could still read, or that is still to be sent, goes with them. $3: the range after which
 -- to go on.
 WITH next AS MATERIALIZED (
@@ -29,6 +29,7 @@ free AS MATERIALIZED (
       FROM present
      WHERE NOT EXISTS (SELECT FROM notifications n WHERE n.event_id = present.id)
        AND NOT EXISTS (SELECT FROM pending_emails m WHERE m.event_id = present.id)
+       AND NOT EXISTS (SELECT FROM notification_deliveries d WHERE d.event_id = present.id)
        AND NOT EXISTS (SELECT FROM notification_processing p WHERE p.event_id = present.id)
 ),
 gone AS (

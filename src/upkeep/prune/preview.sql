@@ -9,7 +9,8 @@ SELECT (SELECT count(*)
                             WHERE r.event_ids @> n.event_id::bigint))) AS "notifications!",
        (SELECT count(*)
           FROM pending_emails m
-         WHERE m.status = 'sent' AND coalesce(m.processed_at, m.created_at) < $1
+         WHERE (m.status = 'sent' OR m.status = 'failed' AND m.status_reason LIKE 'cancelled:%')
+           AND coalesce(m.processed_at, m.created_at) < $1
            AND coalesce(
                    (SELECT p.processing_status = 'completed'
                       FROM notification_processing p WHERE p.event_id = m.event_id),
@@ -38,6 +39,15 @@ SELECT (SELECT count(*)
                AND NOT EXISTS (
                        SELECT FROM pending_emails m
                         WHERE m.event_id = e.id
-                          AND (m.status = 'sent' AND coalesce(m.processed_at, m.created_at) < $1)
+                          AND ((m.status = 'sent' OR m.status = 'failed' AND m.status_reason LIKE 'cancelled:%')
+                               AND coalesce(m.processed_at, m.created_at) < $1)
+                              IS NOT TRUE)
+               AND NOT EXISTS (
+                       SELECT FROM notification_deliveries d
+                        WHERE d.event_id = e.id
+                          AND (d.status IN ('delivered', 'cancelled') AND d.finished_at < $1
+                               AND NOT EXISTS (SELECT FROM pending_emails m
+                                                WHERE m.delivery_id = d.id
+                                                  AND m.status IN ('pending', 'processing')))
                               IS NOT TRUE))
        END AS events

@@ -1,0 +1,56 @@
+//! `dead-letters`: what was given up, and what a person makes of it.
+
+mod act;
+mod filters;
+mod list;
+mod show;
+
+use clap::{Args, Subcommand};
+
+use super::{ExitStatus, Failure};
+use crate::config::{Format, Source};
+use crate::upkeep::dead_letters::Action;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters list                       the latest, and how many there are
+  notify-fan-out dead-letters list --status uncertain --channel sms
+  notify-fan-out dead-letters show 4711                  all of one: attempts, answers, text
+  notify-fan-out dead-letters retry --error 'connection refused' --dry-run
+  notify-fan-out dead-letters retry 4711 4712
+  notify-fan-out dead-letters discard --target billing --age 7d
+
+A dead letter was given up (dead), or was sent and may have arrived or not
+(uncertain). It stays until someone retries or discards it.")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List those that match
+    List(list::Arguments),
+    /// Show everything about one delivery
+    Show(show::Arguments),
+    /// Put those that match back among what is due, as if never tried
+    Retry(act::Arguments),
+    /// Give those that match up for good; their row and reason stay until they are pruned
+    Discard(act::Arguments),
+}
+
+pub(super) async fn execute(
+    arguments: Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    match arguments.command {
+        Command::List(arguments) => list::execute(arguments, source, format).await,
+        Command::Show(arguments) => show::execute(&arguments, source, format).await,
+        Command::Retry(arguments) => act::execute(Action::Retry, arguments, source, format).await,
+        Command::Discard(arguments) => {
+            act::execute(Action::Discard, arguments, source, format).await
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Which dead letters, as flags.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::parse_time;
+use crate::domain::channel::Kind;
+use crate::upkeep::dead_letters::{Filter, Held};
+use crate::upkeep::excerpt;
+
+/// Filters narrow each other; values of one widen it.
+#[derive(Debug, Args)]
+pub(super) struct Filters {
+    /// These deliveries
+    #[arg(value_name = "ID")]
+    ids: Vec<i64>,
+    /// This delivery; may be given more than once, as all that follow
+    #[arg(long = "id", value_name = "ID")]
+    more_ids: Vec<i64>,
+    /// Of this channel: email, sms, slack, discord, webhook
+    #[arg(long = "channel", value_name = "CHANNEL", value_parser = channel)]
+    channels: Vec<Kind>,
+    /// Of events of this type; digest for digests
+    #[arg(long = "type", value_name = "TYPE")]
+    event_types: Vec<String>,
+    /// Only what was given up, or only what may have arrived
+    #[arg(long = "status", value_name = "STATUS", value_enum)]
+    statuses: Vec<Status>,
+    /// Whose reason or code has this text in it, letter by letter; … stands for anything
+    #[arg(long, value_name = "TEXT", value_parser = part_of_an_error)]
+    error: Option<String>,
+    /// That ended longer ago than this, such as 2h or 7d
+    #[arg(long, visible_alias = "older-than", value_name = "TIME", value_parser = parse_time)]
+    age: Option<Duration>,
+    /// That ended less long ago than this
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    newer_than: Option<Duration>,
+    /// To this endpoint, by name or identifier; to this route, such as env:slack; to this person, by
+    /// identifier
+    #[arg(long = "target", visible_alias = "endpoint", value_name = "NAME")]
+    targets: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Status {
+    /// Was given up
+    Dead,
+    /// May have arrived or not
+    Uncertain,
+}
+
+fn channel(name: &str) -> Result<Kind, String> {
+    name.parse::<Kind>().map_err(|error| error.to_string())
+}
+
+fn part_of_an_error(text: &str) -> Result<String, String> {
+    if !excerpt::says_something(text) {
+        return Err("must have a letter or digit in it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
+    (!values.is_empty()).then_some(values)
+}
+
+impl From<Filters> for Filter {
+    fn from(filters: Filters) -> Self {
+        let mut ids = filters.ids;
+        ids.extend(filters.more_ids);
+        let held = |status: &Status| match status {
+            Status::Dead => Held::Dead,
+            Status::Uncertain => Held::Uncertain,
+        };
+        Self {
+            ids: some(ids),
+            channels: some(filters.channels),
+            event_types: some(filters.event_types),
+            held: some(filters.statuses.iter().map(held).collect()),
+            error: filters.error,
+            older_than: filters.age,
+            newer_than: filters.newer_than,
+            targets: some(filters.targets),
+        }
+    }
+}

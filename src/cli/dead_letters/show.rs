@@ -1,0 +1,127 @@
+//! `dead-letters show`.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+use crate::cli::output::Style;
+use crate::cli::{ExitStatus, Failure, attempts, connect, database_failure, output};
+use crate::config::{Format, Source};
+use crate::upkeep::dead_letters::{Details, show};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The delivery, by its number; it need not be a dead letter
+    #[arg(value_name = "ID")]
+    id: i64,
+}
+
+pub(super) async fn execute(
+    arguments: &Arguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let database = source.database()?;
+    let mut session = connect(&database).await?;
+    let details = show(&mut session, arguments.id)
+        .await
+        .map_err(|error| database_failure(&database, error))?
+        .ok_or_else(|| Failure::Refused(format!("there is no delivery {}", arguments.id)))?;
+    match format {
+        Format::Json => output::json(&details)?,
+        Format::Text => output::text(&in_words(&details, Style::stdout()))?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn in_words(details: &Details, style: Style) -> String {
+    let title = format!("delivery {}  {}", details.id, details.event_type);
+    let mut words = style.bold(&title);
+    words.push('\n');
+    for (label, value) in lines(details, style) {
+        let _ = writeln!(words, "  {label:<9} {value}");
+    }
+    if let Some(told) = &details.message {
+        let _ = writeln!(words, "\n{}", style.bold(&told.title));
+        for line in told.text.lines() {
+            let _ = writeln!(words, "  {line}");
+        }
+        for field in &told.fields {
+            let _ = writeln!(words, "  {}: {}", field.name, field.value);
+        }
+        if let Some(link) = &told.link_url {
+            let _ = writeln!(words, "  {link}");
+        }
+    }
+    if !details.emails.is_empty() {
+        words.push_str("\nMails in it:\n");
+        for mail in &details.emails {
+            let _ = write!(
+                words,
+                "  {} ({}, event {}, {})",
+                mail.subject, mail.event_type, mail.event_id, mail.status
+            );
+            let _ = match &mail.status_reason {
+                Some(reason) => writeln!(words, ": {reason}"),
+                None => writeln!(words),
+            };
+        }
+    }
+    words.push_str(if details.attempts.is_empty() {
+        "\nNothing was tried.\n"
+    } else {
+        "\nAttempts:\n"
+    });
+    attempts::write(&mut words, &details.attempts, "  ", true, style);
+    words
+}
+
+/// What is known of it, with a word in front of each.
+fn lines(details: &Details, style: Style) -> Vec<(&'static str, String)> {
+    let status = match (details.status.as_str(), details.finished_at) {
+        ("pending", _) => format!("pending, due {}", time(details.next_attempt_at)),
+        ("delivered", Some(at)) => format!("{} {}", style.good("delivered"), time(at)),
+        (status @ ("dead" | "uncertain"), Some(at)) => {
+            format!("{} {}", style.bad(status), time(at))
+        }
+        (status, Some(at)) => format!("{status} {}", time(at)),
+        (status, None) => status.to_owned(),
+    };
+    let to = match details.endpoint_is_enabled {
+        Some(false) => format!("{}, {}", details.to, style.bad("which is disabled")),
+        _ => details.to.clone(),
+    };
+    let event = match (details.event_id, details.digest_window) {
+        (Some(event), _) => format!("{event}, of {}", time(details.occurred_at)),
+        (None, Some(window)) => format!("a digest, for the window from {}", time(window)),
+        (None, None) => "none".to_owned(),
+    };
+    let mut lines = vec![
+        ("status", status),
+        ("channel", details.channel.clone()),
+        ("to", to),
+        ("recipient", details.recipient.clone()),
+        ("target", details.target.clone()),
+        ("event", event),
+        ("queued", time(details.created_at)),
+        ("key", details.key.to_string()),
+    ];
+    let mut also = |label, value: Option<String>| lines.extend(value.map(|value| (label, value)));
+    also(
+        "reason",
+        details.reason.as_ref().map(|reason| style.bad(reason)),
+    );
+    also("code", details.code.clone());
+    also("provider", details.provider_id.clone());
+    let leased = details.lease_until.map(|until| {
+        let by = details.leased_by.as_deref().unwrap_or("somebody");
+        format!("by {by} until {}", time(until))
+    });
+    also("leased", leased.filter(|_| details.status == "sending"));
+    lines
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}

@@ -1,0 +1,312 @@
+use chrono::DateTime;
+
+use super::server::holder_in_words;
+use super::*;
+use crate::upkeep::status::{
+    Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, PendingEmails,
+    Processing, Table, Target, Vacuum, Window, WithoutHandler,
+};
+
+fn idle() -> Status {
+    let window = Window {
+        completed_count: 0,
+        is_capped: false,
+        seconds: 3_600.0,
+        completed_per_second: 0.0,
+        latency_p50_seconds: None,
+        latency_p95_seconds: None,
+        latency_p99_seconds: None,
+    };
+    Status {
+        checked_at: DateTime::UNIX_EPOCH,
+        backlog: Backlog {
+            due_count: 0,
+            oldest_due_age_seconds: None,
+            scheduled_count: 0,
+            next_due_in_seconds: None,
+            retrying_count: 0,
+            without_handler_count: 0,
+            without_handler: Vec::new(),
+            oldest_age_seconds: None,
+        },
+        processing: Processing {
+            count: 0,
+            stuck_count: 0,
+            oldest_stuck_age_seconds: None,
+            stuck_after_seconds: 600.0,
+        },
+        failed: Failed {
+            count: 0,
+            kinds_count: 0,
+            kinds: Vec::new(),
+        },
+        pending_emails: PendingEmails {
+            immediate_count: 0,
+            aggregated_count: 0,
+            oldest_age_seconds: None,
+        },
+        deliveries: Deliveries {
+            channels: ["email", "slack"].map(quiet).into(),
+            is_last_day_capped: false,
+            digest_recipients_count: 0,
+            targets: Vec::new(),
+        },
+        last_hour: window.clone(),
+        last_day: window,
+        vacuum: Vacuum {
+            held_back_by: Vec::new(),
+            hidden_sessions_count: 0,
+        },
+        tables: vec![table("notification_processing", None, 0)],
+    }
+}
+
+fn quiet(channel: &str) -> ChannelState {
+    ChannelState {
+        channel: channel.to_owned(),
+        ..ChannelState::default()
+    }
+}
+
+fn target(name: &str, channel: &str) -> Target {
+    Target {
+        name: name.to_owned(),
+        channel: channel.to_owned(),
+        paused_for_seconds: None,
+        failing_for_seconds: None,
+        failures_count: 0,
+        last_error: None,
+        disabled_reason: None,
+        disabled_for_seconds: None,
+    }
+}
+
+fn table(name: &str, rows: Option<u64>, dead: u64) -> Table {
+    Table {
+        name: name.to_owned(),
+        estimated_rows_count: rows,
+        dead_rows_count: dead,
+        last_autovacuum_at: None,
+        last_autovacuum_age_seconds: rows.map(|_| 7_500.0),
+        last_vacuum_at: None,
+        last_vacuum_age_seconds: None,
+    }
+}
+
+#[test]
+fn an_idle_service_says_so_briefly() {
+    insta::assert_snapshot!(in_words(&idle(), Style::plain()), @"
+    Backlog     nothing is due
+    Processing  none
+    Failed      none
+    E-mails     none wait to be sent
+    Deliveries  nothing is on its way
+    Last hour   nothing completed
+    Last day    nothing completed
+    Vacuum      not held back
+    Tables                                rows (about)         dead  last autovacuum
+                notification_processing        unknown            0  never
+    ");
+}
+
+#[test]
+fn what_is_wrong_comes_with_what_to_do() {
+    let status = Status {
+        backlog: Backlog {
+            due_count: 1_204,
+            oldest_due_age_seconds: Some(4_242.0),
+            scheduled_count: 3,
+            next_due_in_seconds: Some(20.4),
+            retrying_count: 4,
+            without_handler_count: 1,
+            without_handler: vec![WithoutHandler {
+                event_type: "invoice_paid".to_owned(),
+                count: 1,
+                oldest_age_seconds: 10_800.0,
+                expires_in_seconds: 75_600.0,
+            }],
+            oldest_age_seconds: Some(10_800.0),
+        },
+        processing: Processing {
+            count: 500,
+            stuck_count: 1,
+            oldest_stuck_age_seconds: Some(842.0),
+            stuck_after_seconds: 600.0,
+        },
+        failed: Failed {
+            count: 1_017,
+            kinds_count: 12,
+            kinds: vec![
+                FailureKind {
+                    error: "the mailer's connection to … was reset".to_owned(),
+                    count: 1_005,
+                    event_types: ["a", "b", "c", "d"].map(str::to_owned).into(),
+                    example_event_id: 1_042,
+                    latest_at: DateTime::UNIX_EPOCH,
+                    latest_age_seconds: 192.0,
+                },
+                FailureKind {
+                    error: String::new(),
+                    count: 12,
+                    event_types: vec!["document_uploaded".to_owned()],
+                    example_event_id: 1_042,
+                    latest_at: DateTime::UNIX_EPOCH,
+                    latest_age_seconds: 86_400.0,
+                },
+            ],
+        },
+        pending_emails: PendingEmails {
+            immediate_count: 7,
+            aggregated_count: 24,
+            oldest_age_seconds: Some(302.0),
+        },
+        last_hour: Window {
+            completed_count: 3_210,
+            completed_per_second: 3_210.0 / 3_600.0,
+            latency_p50_seconds: Some(0.41),
+            latency_p95_seconds: Some(12.0),
+            latency_p99_seconds: Some(61.5),
+            ..idle().last_hour
+        },
+        last_day: Window {
+            completed_count: 500_000,
+            is_capped: true,
+            seconds: 7_200.0,
+            completed_per_second: 500_000.0 / 7_200.0,
+            latency_p50_seconds: Some(0.041),
+            latency_p95_seconds: Some(1.2),
+            latency_p99_seconds: Some(2.0),
+        },
+        vacuum: Vacuum {
+            held_back_by: vec![Holder {
+                kind: HolderKind::Session,
+                name: "psql".to_owned(),
+                pid: Some(4_711),
+                state: Some("idle in transaction".to_owned()),
+                age_seconds: Some(7_500.0),
+                age_transactions_count: 12_345,
+            }],
+            hidden_sessions_count: 2,
+        },
+        tables: vec![
+            table("domain_events", Some(9_999_999), 12),
+            table("notifications", Some(100_000), 60_000),
+        ],
+        ..idle()
+    };
+    insta::assert_snapshot!(in_words(&status, Style::plain()), @r"
+    Backlog     1,204 due, the oldest 1h 10m old
+                → if no run is under way: does cron start notify-fan-out run?
+                3 wait for their time, the first for 20s
+                4 of these were tried before
+                1 waits for a handler of invoice_paid, the oldest 3h old, given up in 21h
+                → a newer binary that knows the type takes them up by itself
+    Processing  500, of these 1 stuck, the oldest for 14m 2s
+                → their worker is gone; the next notify-fan-out run takes them back
+    Failed      1,017
+                1,005  the mailer's connection to … was reset
+                       a, b, c and 1 more, as event 1042; the latest 3m 12s ago
+                   12  (no reason recorded)
+                       document_uploaded, as event 1042; the latest 1d ago
+                … and 10 more kinds of errors
+                → once mended: notify-fan-out retry --error 'the mailer'\''s connection to … was reset'
+    E-mails     31 wait to be sent (7 immediate, 24 aggregated), the oldest 5m 2s old
+    Deliveries  nothing is on its way
+    Last hour   3,210 completed, 53.5/min; latency p50 0.4s, p95 12s, p99 1m 2s
+    Last day    the latest 500,000 completed took 2h, 69/s; latency p50 41ms, p95 1.2s, p99 2.0s
+    Vacuum      held back for 2h 5m by process 4711 (psql, idle in transaction) (2 sessions hidden from this role)
+                → if it is forgotten, end it: SELECT pg_terminate_backend(4711);
+    Tables                      rows (about)         dead  last autovacuum
+                domain_events      9,999,999           12  2h 5m ago
+                notifications        100,000       60,000  2h 5m ago
+                → autovacuum does not keep up: VACUUM (ANALYZE) notifications;
+    ");
+}
+
+#[test]
+fn each_kind_of_holder_has_its_remedy() {
+    let holder = |kind| Holder {
+        kind,
+        name: "it's".to_owned(),
+        pid: None,
+        state: None,
+        age_seconds: (kind != HolderKind::ReplicationSlot).then_some(400.0),
+        age_transactions_count: 2_000_000,
+    };
+    let words = [HolderKind::PreparedTransaction, HolderKind::ReplicationSlot].map(|kind| {
+        let (what, remedy) = holder_in_words(&holder(kind));
+        format!("{what}\n{remedy}")
+    });
+    insta::assert_snapshot!(words.join("\n"), @"
+    held back for 6m 40s by the prepared transaction it's
+    COMMIT PREPARED or ROLLBACK PREPARED 'it''s';
+    held back by the replication slot it's (inactive), 2,000,000 transactions behind
+    bring its subscriber back, or give it up: SELECT pg_drop_replication_slot('it''s');
+    ");
+}
+
+#[test]
+fn deliveries_are_told_channel_by_channel() {
+    let status = Status {
+        deliveries: Deliveries {
+            channels: vec![
+                ChannelState {
+                    due_count: 1_200,
+                    oldest_due_age_seconds: Some(792.0),
+                    scheduled_count: 3,
+                    next_due_in_seconds: Some(20.0),
+                    retrying_count: 4,
+                    sending_count: 8,
+                    expired_leases_count: 1,
+                    uncertain_count: 1,
+                    delivered_last_day_count: 48_210,
+                    ..quiet("email")
+                },
+                quiet("sms"),
+                ChannelState {
+                    paused_count: 17,
+                    dead_count: 2,
+                    ..quiet("webhook")
+                },
+            ],
+            is_last_day_capped: true,
+            digest_recipients_count: 812,
+            targets: vec![
+                Target {
+                    paused_for_seconds: Some(250.0),
+                    failing_for_seconds: Some(7_500.0),
+                    failures_count: 7,
+                    last_error: Some("429: slow down".to_owned()),
+                    ..target("billing", "webhook")
+                },
+                Target {
+                    paused_for_seconds: Some(30.0),
+                    ..target("email", "email")
+                },
+                Target {
+                    disabled_reason: Some("410: gone".to_owned()),
+                    disabled_for_seconds: Some(172_800.0),
+                    ..target("env:slack", "slack")
+                },
+            ],
+        },
+        ..idle()
+    };
+    let words = in_words(&status, Style::plain());
+    let of_deliveries = words.lines().skip(4).take(13).collect::<Vec<_>>();
+    insta::assert_snapshot!(of_deliveries.join("\n"), @"
+                the aggregated are for the next digests of 812 people
+    Deliveries             due      for  paused  scheduled  sending  dead  uncertain  sent in a day
+                email    1,200  13m 12s       0          3        8     0          1         48,210
+                webhook      0               17          0        0     2          0              0
+                of the last day only the latest were counted
+                4 of these were tried before
+                → if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?
+                1 sender is gone with a message in hand
+                → the next notify-fan-out deliver takes it up
+                → which and why: notify-fan-out dead-letters list
+                billing (webhook) has failed for 2h 5m, 7 attempts, and is paused for 4m 10s: 429: slow down
+                email is paused for 30s
+                env:slack (slack) has been disabled for 2d: 410: gone
+    ");
+}

@@ -1,0 +1,564 @@
+//! `status`, `doctor`, `prune`, `explain` and the metrics know of what leaves the building.
+
+use std::time::Duration;
+
+use notify_fan_out::delivery::DeliveryCounts;
+use notify_fan_out::domain::channel::Kind;
+use notify_fan_out::metrics::record_delivery;
+use notify_fan_out::upkeep::doctor::{Verdict, examine};
+use notify_fan_out::upkeep::prune::{Prune, PruneReport, Scope};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Delivery, TestDatabase, database_at};
+
+fn json_of(db: &TestDatabase<'_>, arguments: &[&str]) -> Value {
+    let assert = db
+        .cli(&[arguments, &["--format", "json"]].concat())
+        .success();
+    serde_json::from_slice(&assert.get_output().stdout).expect("JSON")
+}
+
+fn text_of(db: &TestDatabase<'_>, arguments: &[&str]) -> String {
+    let assert = db.cli(arguments).success();
+    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+}
+
+/// Something of everything.
+async fn busy() -> TestDatabase<'static> {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let [bo, cy] = world.users(["Bo", "Cy"]).await;
+    for user in [bo, bo, cy] {
+        let event = world.event("invite_accepted").await;
+        db.queued_mail(event, user, "pending", None).await;
+    }
+    db.execute("UPDATE pending_emails SET delivery_type = 'aggregated' WHERE event_id > 1")
+        .await;
+    let ops = db.endpoint("slack", "ops").await;
+    let billing = db.endpoint("webhook", "billing").await;
+    let due = |age: &str| format!("now() - interval '{age}'");
+    for delivery in [
+        Delivery::mail(bo).with("next_attempt_at", &due("20 minutes")),
+        Delivery::mail(cy)
+            .status("pending", 2)
+            .with("next_attempt_at", "now() + interval '1 hour'"),
+        Delivery::mail(cy)
+            .status("sending", 0)
+            .with("lease_until", "now() + interval '1 minute'"),
+        Delivery::mail(cy)
+            .status("sending", 0)
+            .with("lease_until", &due("20 minutes")),
+        Delivery::mail(cy).ended("uncertain", 1, "broke"),
+        Delivery::mail(bo).ended("delivered", 2, ""),
+        Delivery::mail(bo).ended("delivered", 23, ""),
+        Delivery::mail(bo).ended("delivered", 25, ""),
+        Delivery::mail(bo).ended("cancelled", 1, "muted"),
+        Delivery::endpoint("slack", ops).with("next_attempt_at", &due("1 minute")),
+        Delivery::endpoint("webhook", billing).ended("dead", 1, "503"),
+        Delivery::endpoint("webhook", billing).ended("dead", 1, "503"),
+    ] {
+        db.delivery(delivery).await;
+    }
+    db.execute(format!(
+        "INSERT INTO notification_delivery_targets (target, paused_until, failing_since, failures, last_error)
+         VALUES ('endpoint:{ops}', now() + interval '5 minutes', NULL, 0, NULL),
+                ('endpoint:{billing}', NULL, now() - interval '2 days', 7, '503: busy'),
+                ('email', now() - interval '5 minutes', NULL, 0, NULL);
+         INSERT INTO notification_delivery_targets (target, disabled_reason, disabled_at)
+         VALUES ('env:discord', '404: Unknown Webhook', now() - interval '3 hours');
+         INSERT INTO notification_endpoints (id, name, channel, target, settings, enabled, disabled_reason, disabled_at)
+         VALUES (gen_random_uuid(), 'old', 'webhook', 'x', '{{}}', false, '410: gone', now() - interval '2 days')"
+    ))
+    .await;
+    db
+}
+
+#[tokio::test]
+async fn status_tells_what_is_on_its_way() {
+    let db = busy().await;
+    let status = json_of(&db, &["status"]);
+    let deliveries = &status["deliveries"];
+    let figures: Vec<_> = deliveries["channels"]
+        .as_array()
+        .expect("channels")
+        .iter()
+        .map(|state| {
+            let figures = [
+                "due",
+                "paused",
+                "scheduled",
+                "retrying",
+                "sending",
+                "expired_leases",
+                "dead",
+                "uncertain",
+                "delivered_last_day",
+                "cancelled_last_day",
+            ]
+            .map(|figure| state[format!("{figure}_count")].to_string());
+            format!(
+                "{}: {}",
+                state["channel"].as_str().expect("a name"),
+                figures.join(" ")
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(figures.join("\n"), @"
+    email: 1 0 1 1 2 1 0 1 2 1
+    sms: 0 0 0 0 0 0 0 0 0 0
+    slack: 0 1 0 0 0 0 0 0 0 0
+    discord: 0 0 0 0 0 0 0 0 0 0
+    webhook: 0 0 0 0 0 0 2 0 0 0
+    ");
+    let age = deliveries["channels"][0]["oldest_due_age_seconds"].as_f64();
+    assert!(
+        age.is_some_and(|age| (1_200.0..1_300.0).contains(&age)),
+        "{age:?}"
+    );
+    assert_eq!(deliveries["digest_recipients_count"], 2);
+    let text = text_of(&db, &["status"]);
+    let section: Vec<_> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("E-mails"))
+        .take_while(|line| !line.starts_with("Last hour"))
+        .filter(|line| !line.starts_with("E-mails"))
+        .collect();
+    insta::assert_snapshot!(section.join("\n"), @"
+                the aggregated are for the next digests of 2 people
+    Deliveries           due  for  paused  scheduled  sending  dead  uncertain  sent in a day
+                email      1  20m       0          1        2     0          1              2
+                slack      0            1          0        0     0          0              0
+                webhook    0            0          0        0     2          0              0
+                1 of these was tried before
+                → if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?
+                1 sender is gone with a message in hand
+                → the next notify-fan-out deliver takes it up
+                → which and why: notify-fan-out dead-letters list
+                billing (webhook) has failed for 2d, 7 attempts: 503: busy
+                env:discord (discord) has been disabled for 3h: 404: Unknown Webhook
+                old (webhook) has been disabled for 2d: 410: gone
+                ops (slack) is paused for 5m
+    ");
+}
+
+#[tokio::test]
+async fn doctor_finds_what_is_left_to_lie() {
+    let db = busy().await;
+    let complaints = async || {
+        let checks = examine(&db.database(), &[]).await.expect("an examination");
+        let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
+        let lines: Vec<_> = amiss
+            .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))
+            .collect();
+        lines.join("\n")
+    };
+    db.execute(
+        "UPDATE pending_emails SET created_at = created_at - interval '3 hours';
+         UPDATE notification_deliveries SET next_attempt_at = next_attempt_at - interval '3 hours' WHERE channel = 'slack'",
+    )
+    .await;
+    insta::assert_snapshot!(complaints().await, @"
+    Warn outgoing: waiting: immediate e-mails for more than 2 hours (1)
+    Warn leases: senders that are gone have deliveries in hand (1), the first for 20 min
+    Warn dead letters: given up: 2; may have arrived or not: 1
+    Warn endpoints: disabled: env:discord: 404: Unknown Webhook; old (webhook): 410: gone
+    Warn endpoints: failing for more than a day: billing (webhook): 503: busy
+    ");
+    db.execute(
+        "UPDATE pending_emails SET created_at = created_at - interval '1 day';
+         UPDATE notification_delivery_targets SET paused_until = NULL",
+    )
+    .await;
+    insta::assert_snapshot!(complaints().await.lines().next().expect("a line"), @"Warn outgoing: waiting: immediate e-mails for more than 2 hours (1), e-mails for a digest for more than a day (2), deliveries for more than 2 hours (1)");
+    // They are warnings: the job works.
+    db.cli(&["doctor"]).success();
+}
+
+#[tokio::test]
+async fn doctor_misses_what_the_second_stage_stands_on() {
+    let after = async |alteration: &str| {
+        let db = TestDatabase::new().await;
+        db.execute(alteration).await;
+        let checks = examine(&db.database(), &[]).await.expect("an examination");
+        let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
+        let lines: Vec<_> = amiss
+            .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))
+            .collect();
+        lines.join("\n")
+    };
+    insta::assert_snapshot!(after("DROP SEQUENCE notification_lease_token_seq").await, @"Problem tables: the sequence notification_lease_token_seq does not exist");
+    insta::assert_snapshot!(after("DROP TABLE notification_delivery_targets").await, @"Problem tables: notification_delivery_targets does not exist");
+    insta::assert_snapshot!(after(
+        "DROP INDEX notification_deliveries_due_idx, pending_emails_digest_idx, pending_emails_delivery_idx",
+    ).await, @"Problem indexes: notification_deliveries_due_idx is missing, pending_emails_delivery_idx is missing, pending_emails_digest_idx is missing");
+    insta::assert_snapshot!(after("REVOKE SELECT (settings) ON notification_endpoints FROM notify_fan_out").await, @"Problem rights: no SELECT on notification_endpoints (settings)");
+    insta::assert_snapshot!(after("REVOKE INSERT ON notification_delivery_attempts FROM notify_fan_out").await, @"Problem rights: no INSERT on notification_delivery_attempts (answer, attempt, code, delivery_id, duration_ms, error, outcome, started_at, status, transport)");
+    insta::assert_snapshot!(after("ALTER TABLE profiles ADD time_zone text, ADD phone text").await, @"Problem optional columns: profiles has phone and time_zone, and the role may not read it");
+    insta::assert_snapshot!(after(
+        "ALTER TABLE notification_deliveries ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY shown ON notification_deliveries FOR SELECT USING (true)",
+    ).await, @"Problem row level security: refuses rows that the role writes to notification_deliveries");
+    assert_eq!(
+        after("ALTER TABLE profiles ADD time_zone text; GRANT SELECT (time_zone) ON profiles TO notify_fan_out").await,
+        ""
+    );
+}
+
+/// Prunes as the superuser, and sees that a dry run had said so.
+async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
+    let mut session = database_at(&db.superuser_url())
+        .connect()
+        .await
+        .expect("a connection");
+    let scope = Scope {
+        older_than: Duration::from_hours(30 * 24),
+        events,
+    };
+    let foretold = Prune::new(&mut session, scope).await.expect("a start");
+    let foretold = foretold.preview(&mut session).await.expect("a preview");
+    let mut prune = Prune::new(&mut session, scope).await.expect("a start");
+    prune
+        .execute(&mut session, &CancellationToken::new(), &mut |_| {})
+        .await
+        .expect("pruned");
+    let report = prune.report().clone();
+    let foretold = PruneReport {
+        older_than: report.older_than,
+        ..foretold
+    };
+    assert_eq!(foretold, report, "the dry run told the truth");
+    report
+}
+
+#[tokio::test]
+async fn only_what_is_finished_and_old_is_pruned() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let bo = world.user("Bo").await;
+    let old = 31 * 24;
+    let route = || Delivery::route("slack");
+    let mut kept = Vec::new();
+    for status in ["dead", "uncertain"] {
+        kept.push(db.delivery(route().ended(status, old, "503")).await);
+    }
+    for status in ["pending", "sending"] {
+        let aged = route()
+            .status(status, 1)
+            .with("created_at", "now() - interval '1 year'");
+        kept.push(db.delivery(aged).await);
+    }
+    for status in ["delivered", "cancelled"] {
+        kept.push(db.delivery(route().ended(status, 24, "")).await);
+        let gone = db.delivery(route().ended(status, old, "")).await;
+        db.attempt(gone, 1, "retry", "503").await;
+        db.attempt(gone, 2, "delivered", "").await;
+        db.attempt(kept[0], 1, "permanent", "404").await;
+    }
+    // A digest of a window that is not over for long: another must not be sent in it.
+    let digest = |window: &str| {
+        Delivery::mail(bo)
+            .event_type("digest")
+            .with("digest_window", window)
+            .ended("delivered", old, "")
+    };
+    kept.push(db.delivery(digest("now() - interval '1 day'")).await);
+    db.delivery(digest("now() - interval '31 days'")).await;
+    // With a mail that says it waits.
+    let [one, other] = [
+        world.event("invite_accepted").await,
+        world.event("invite_accepted").await,
+    ];
+    let waits = db
+        .delivery(Delivery::mail(bo).ended("delivered", old, ""))
+        .await;
+    db.queued_mail(one, bo, "processing", Some(waits)).await;
+    kept.push(waits);
+    // Of an event that may be tried again: that it was told is known from it alone.
+    let again = db
+        .delivery(Delivery::mail(bo).of(other).ended("delivered", old, ""))
+        .await;
+    kept.push(again);
+    // Of an event that is gone.
+    db.delivery(Delivery::mail(bo).of(9_999).ended("delivered", old, ""))
+        .await;
+    db.execute(
+        "INSERT INTO notification_delivery_guards (guard, delivery_key, until)
+         VALUES ('over', gen_random_uuid(), now() - interval '1 second'),
+                ('holds', gen_random_uuid(), now() + interval '1 hour')",
+    )
+    .await;
+
+    let report = prune(&db, false).await;
+    assert_eq!(
+        (
+            report.deliveries_count,
+            report.attempts_count,
+            report.guards_count
+        ),
+        (4, 4, 1)
+    );
+    let left = db
+        .texts("SELECT id FROM notification_deliveries ORDER BY id")
+        .await;
+    kept.sort_unstable();
+    let kept: Vec<_> = kept.iter().map(ToString::to_string).collect();
+    assert_eq!(left, kept);
+    assert_eq!(db.count("notification_delivery_attempts").await, 2);
+    assert_eq!(
+        db.texts("SELECT guard FROM notification_delivery_guards")
+            .await,
+        ["holds"]
+    );
+
+    db.execute(
+        "UPDATE notification_processing SET processing_status = 'completed', completed_at = now()",
+    )
+    .await;
+    assert_eq!(prune(&db, false).await.deliveries_count, 1);
+    assert_eq!(
+        db.count(&format!("notification_deliveries WHERE id = {again}"))
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn an_event_stays_as_long_as_one_of_its_deliveries() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let bo = world.user("Bo").await;
+    let mut events = Vec::new();
+    for _ in 0..4 {
+        events.push(world.event("invite_accepted").await);
+    }
+    db.execute(
+        "UPDATE notification_processing SET processing_status = 'completed', completed_at = now() - interval '60 days'",
+    )
+    .await;
+    for (event, delivery) in events.iter().zip([
+        Delivery::mail(bo).ended("delivered", 1_440, ""),
+        Delivery::mail(bo).ended("dead", 1_440, "550"),
+        Delivery::mail(bo).ended("delivered", 24, ""),
+    ]) {
+        db.delivery(delivery.of(*event)).await;
+    }
+    // A mail that was not to be sent is done; one that failed is not.
+    db.queued_mail(events[3], bo, "failed", None).await;
+    let report = prune(&db, true).await;
+    assert_eq!(
+        (
+            report.events_count,
+            report.deliveries_count,
+            report.emails_count
+        ),
+        (1, 1, 0)
+    );
+    db.execute(
+        "UPDATE pending_emails SET status_reason = 'cancelled: muted', created_at = now() - interval '60 days'",
+    )
+    .await;
+    let report = prune(&db, true).await;
+    assert_eq!((report.events_count, report.emails_count), (1, 1));
+    let left = db.texts("SELECT id FROM domain_events ORDER BY id").await;
+    assert_eq!(left, [events[1].to_string(), events[2].to_string()]);
+}
+
+#[tokio::test]
+async fn more_than_a_batch_is_pruned_though_many_stay() {
+    let db = TestDatabase::new().await;
+    // All at the same moment, and every other one of an event that may be tried again.
+    db.execute(
+        "INSERT INTO domain_events (event_type) VALUES ('a');
+         INSERT INTO notification_deliveries (channel, target, recipient, event_id, event_type, status, finished_at)
+         SELECT 'webhook', 'x', 'x' || n, CASE WHEN n % 2 = 0 THEN 1 END, 'a', 'delivered', timestamptz '2020-01-01'
+           FROM generate_series(1, 24000) AS n;
+         INSERT INTO notification_delivery_guards (guard, delivery_key, until)
+         SELECT n, gen_random_uuid(), now() - interval '1 day' FROM generate_series(1, 12000) AS n",
+    )
+    .await;
+    let report = prune(&db, false).await;
+    assert_eq!(
+        (report.deliveries_count, report.guards_count),
+        (12_000, 12_000)
+    );
+    assert_eq!(db.count("notification_deliveries").await, 12_000);
+}
+
+#[tokio::test]
+async fn explain_tells_what_became_of_an_event() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
+    let org = world.org("Works", [ada, bo]).await;
+    let event = world.event("invite_accepted").org(org).actor(cy).await;
+    let quiet = text_of(&db, &["explain", &event.to_string()]);
+    assert!(!quiet.contains("What left"), "{quiet}");
+
+    let billing = db.endpoint("webhook", "billing").await;
+    let failed = db
+        .delivery(
+            Delivery::endpoint("webhook", billing)
+                .of(event)
+                .ended("dead", 1, "503: busy"),
+        )
+        .await;
+    for attempt in 1..=5 {
+        db.attempt(failed, attempt, "retry", "503: busy").await;
+    }
+    let sent = db
+        .delivery(Delivery::mail(ada).of(event).status("delivered", 1))
+        .await;
+    db.attempt(sent, 1, "delivered", "").await;
+    db.queued_mail(event, ada, "sent", Some(sent)).await;
+    let digest = Delivery::mail(bo)
+        .event_type("digest")
+        .with("digest_window", "now()");
+    let digest = db.delivery(digest.status("delivered", 1)).await;
+    db.queued_mail(event, bo, "failed", Some(digest)).await;
+    db.queued_mail(event, cy, "failed", None).await;
+    db.execute(format!(
+        "UPDATE pending_emails SET status_reason = 'cancelled: read meanwhile' WHERE delivery_id = {digest};
+         UPDATE pending_emails SET status_reason = 'cancelled: muted' WHERE user_id = '{cy}'"
+    ))
+    .await;
+    let waiting = Delivery::route("slack")
+        .of(event)
+        .with("next_attempt_at", "'2030-01-02T03:04:05Z'");
+    db.delivery(waiting.status("pending", 2)).await;
+
+    let told = |arguments: &[&str]| {
+        let text = text_of(&db, &[&["explain", &event.to_string()], arguments].concat());
+        let (_, section) = text.split_once("\nWhat left").expect("a section");
+        section.to_owned()
+    };
+    let section = told(&[]);
+    let lines: Vec<_> = section
+        .lines()
+        .skip(1)
+        .map(|line| match line.split_once("dead 202") {
+            Some((head, tail)) => format!("{head}dead …{}", &tail[tail.find(" (").unwrap_or(0)..]),
+            None => line.to_owned(),
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    email    a…@example.com                   delivered (delivery 2)
+    email    b…@example.com                   cancelled (digest 3): read meanwhile
+    email    c…@example.com                   cancelled: muted
+    slack    env:slack                        pending, due 2030-01-02 03:04:05 UTC (delivery 4), 2 attempts
+    webhook  billing (webhook.example.com/…)  dead … (delivery 1), 6 attempts: 503: busy
+      3  2026-01-02 03:07:05 UTC    0.2s  retry      503  unavailable  503: busy
+      4  2026-01-02 03:08:05 UTC    0.2s  retry      503  unavailable  503: busy
+      5  2026-01-02 03:09:05 UTC    0.2s  retry      503  unavailable  503: busy
+      2 earlier attempts: notify-fan-out dead-letters show 1
+    ");
+    assert_eq!(told(&["--user", &ada.to_string()]).lines().count(), 2);
+    let document = json_of(&db, &["explain", &event.to_string()]);
+    assert_eq!(document["event_type"], "invite_accepted");
+    let fates = document["deliveries"].as_array().expect("a list");
+    assert_eq!(fates.len(), 5);
+    let dead = fates
+        .iter()
+        .find(|fate| fate["status"] == "dead")
+        .expect("it");
+    assert_eq!(
+        (&dead["to"], dead["attempts"].as_array().map(Vec::len)),
+        (&json!("billing (webhook.example.com/…)"), Some(5))
+    );
+}
+
+#[tokio::test]
+async fn metrics_of_deliveries_add_up() {
+    let db = busy().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("deliver.prom");
+    let counts = DeliveryCounts {
+        outcomes: [((Kind::Email, "digest".to_owned(), "delivered"), 2)].into(),
+        durations: vec![(Kind::Email, 0.3)],
+        retries: [(Kind::Webhook, 1)].into(),
+    };
+    for _ in 0..2 {
+        record_delivery(&path, &db.database(), &counts, 1.0, true)
+            .await
+            .expect("recorded");
+    }
+    let text = std::fs::read_to_string(&path).expect("a file");
+    for line in [
+        r#"notifications_delivered_total{channel="email",event_type="digest",status="delivered"} 4"#,
+        r#"notification_retries_total{channel="webhook"} 2"#,
+        r#"notification_retries_total{channel="sms"} 0"#,
+        r#"notification_delivery_runs_total{result="success"} 2"#,
+        r#"notification_delivery_duration_seconds_count{channel="email"} 2"#,
+        // Two pending, two being sent, and the mail that nobody has put on its way.
+        r#"notification_delivery_queue_depth{channel="email"} 5"#,
+        r#"notification_delivery_queue_depth{channel="slack"} 1"#,
+        r#"notification_delivery_queue_depth{channel="sms"} 0"#,
+        r#"notification_delivery_oldest_due_age_seconds{channel="webhook"} 0"#,
+        r#"notification_dead_letters{channel="webhook",status="dead"} 2"#,
+        r#"notification_dead_letters{channel="email",status="uncertain"} 1"#,
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    // Where the database is out of reach, the gauges keep what they were.
+    let gone = database_at("postgres://nobody@127.0.0.1:1/none");
+    record_delivery(&path, &gone, &counts, 1.0, false)
+        .await
+        .expect("recorded");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    for line in [
+        r#"notification_delivery_runs_total{result="failure"} 1"#,
+        r#"notification_delivery_queue_depth{channel="email"} 5"#,
+        r#"notification_retries_total{channel="webhook"} 3"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    // doctor looks at it as at the other.
+    for (file, code) in [("deliver.prom", 0), ("missing/deliver.prom", 6)] {
+        let mut command = db.binary();
+        command
+            .arg("doctor")
+            .env("NOTIFY_DELIVERY_METRICS_FILE", folder.path().join(file));
+        let assert = assert_cmd::Command::from_std(command).assert().code(code);
+        let text = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+        assert_eq!(
+            text.contains("change NOTIFY_DELIVERY_METRICS_FILE"),
+            code == 6,
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_cost_follows_what_waits_and_not_the_history() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "INSERT INTO notification_deliveries (channel, target, recipient, event_type, status, attempts, finished_at)
+         SELECT 'email', 'email', n, 'x', 'delivered', 1, now() - interval '2 days' FROM generate_series(1, 20000) AS n;
+         INSERT INTO notification_deliveries (channel, target, recipient, event_type, status, attempts, finished_at)
+         SELECT 'email', 'email', 'd' || n, 'x', 'dead', 1, now() FROM generate_series(1, 10) AS n;
+         ANALYZE notification_deliveries;
+         CREATE FUNCTION plan_of(statement text) RETURNS SETOF text LANGUAGE plpgsql AS
+             'BEGIN RETURN QUERY EXECUTE ''EXPLAIN '' || statement; END'",
+    )
+    .await;
+    for statement in [
+        include_str!("../upkeep/status/channels.sql").replace("$1", "200000"),
+        include_str!("../upkeep/doctor/waiting.sql")
+            .replace("$1", "7200")
+            .replace("$2", "86400"),
+        include_str!("../metrics/queue.sql").replace("$1", "'{email}'"),
+        "SELECT 1 FROM notification_deliveries WHERE status IN ('dead', 'uncertain')".to_owned(),
+    ] {
+        let plan = db
+            .texts(&format!("SELECT plan_of($plan${statement}$plan$)"))
+            .await
+            .join("\n");
+        assert!(
+            !plan.contains("Seq Scan on notification_deliveries"),
+            "{plan}"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! What was tried to deliver something, and what came of it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::db::Unnamed;
+
+/// Attempts shown of one delivery; the latest.
+const MOST: i64 = 50;
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Attempt {
+    #[serde(skip)]
+    delivery_id: i64,
+    /// Which it was, since the delivery was queued or put back.
+    pub attempt: i32,
+    /// What it was sent by.
+    pub transport: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// How long it took; unknown where the sender was gone before it could say.
+    #[serde(rename = "duration_milliseconds")]
+    pub duration_ms: Option<i32>,
+    /// `delivered`, `retry`, `permanent`, `uncertain` or `lost`.
+    pub outcome: String,
+    /// The status of the answer, of HTTP or SMTP.
+    pub status: Option<i32>,
+    /// The kind of failure.
+    pub code: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The beginning of the answer.
+    pub answer: Option<String>,
+}
+
+/// The attempts of each of these deliveries, in the order they were made.
+pub(super) async fn attempts(
+    connection: &mut PgConnection,
+    deliveries: &[i64],
+) -> Result<BTreeMap<i64, Vec<Attempt>>, sqlx::Error> {
+    let rows: Vec<Attempt> = sqlx::query_as(include_str!("attempts.sql"))
+        .bind(deliveries)
+        .bind(MOST)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    let mut by_delivery: BTreeMap<i64, Vec<Attempt>> = BTreeMap::new();
+    for attempt in rows {
+        by_delivery
+            .entry(attempt.delivery_id)
+            .or_default()
+            .push(attempt);
+    }
+    Ok(by_delivery)
+}

@@ -1,0 +1,28 @@
+-- Gives what matches up for good: of the next $10 after $9, by identifier, those that are still dead
+-- letters once they are locked. Its mails end with it, but for those that were left out of it before.
+, page AS MATERIALIZED (
+    SELECT id FROM matching WHERE id > $9 ORDER BY id LIMIT $10
+),
+chosen AS MATERIALIZED (
+    SELECT d.id, d.channel, d.status, d.recipient, d.endpoint_id, concat_ws('; it was ', 'discarded by hand',
+               d.status || coalesce(': ' || nullif(d.reason, ''), '')) AS reason
+      FROM notification_deliveries d
+     WHERE d.id = ANY (ARRAY(SELECT id FROM page)) AND d.status IN ('dead', 'uncertain')
+     ORDER BY d.id
+       FOR UPDATE OF d
+),
+changed AS (
+    UPDATE notification_deliveries d
+       SET status = 'cancelled', code = 'discarded', reason = chosen.reason, finished_at = now(),
+           lease_token = NULL, lease_until = NULL, leased_by = NULL
+      FROM chosen
+     WHERE d.id = chosen.id
+),
+mails AS (
+    UPDATE pending_emails m
+       SET status = 'failed', status_reason = 'cancelled: ' || chosen.reason, processed_at = now()
+      FROM chosen
+     WHERE m.delivery_id = chosen.id AND m.status IN ('processing', 'failed')
+       AND (m.status_reason LIKE 'cancelled:%') IS NOT TRUE
+    RETURNING 1
+)

@@ -1,0 +1,85 @@
+//! Which dead letters.
+
+use std::time::Duration;
+
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryAs;
+
+use crate::domain::channel::Kind;
+use crate::upkeep::excerpt;
+
+/// What makes a delivery a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// It was given up.
+    Dead,
+    /// It may have arrived or not.
+    Uncertain,
+}
+
+impl Held {
+    /// As `notification_deliveries.status` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dead => "dead",
+            Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+/// Which dead letters; each filter that is given narrows the choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// These deliveries.
+    pub ids: Option<Vec<i64>>,
+    /// Of these channels.
+    pub channels: Option<Vec<Kind>>,
+    /// Of events of these types; `digest` for digests.
+    pub event_types: Option<Vec<String>>,
+    /// Of these kinds.
+    pub held: Option<Vec<Held>>,
+    /// Whose reason or code has this in it, letter by letter; `…` stands for anything.
+    pub error: Option<String>,
+    /// That ended longer ago than this.
+    pub older_than: Option<Duration>,
+    /// That ended less long ago than this.
+    pub newer_than: Option<Duration>,
+    /// To these endpoints, by name or identifier, targets, or people, by identifier.
+    pub targets: Option<Vec<String>>,
+}
+
+/// The head of a statement, which [`Filter::bind`] gives its values.
+macro_rules! with_matching {
+    ($statement:literal) => {
+        concat!(include_str!("matching.sql"), include_str!($statement))
+    };
+}
+pub(super) use with_matching;
+
+impl Filter {
+    /// Whether nothing narrows the choice.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Binds it as `$1` to `$8`.
+    pub(super) fn bind<'q, O>(
+        &self,
+        query: QueryAs<'q, Postgres, O, PgArguments>,
+    ) -> QueryAs<'q, Postgres, O, PgArguments> {
+        let names = |kinds: &Vec<Kind>| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
+        let held = |held: &Vec<Held>| held.iter().map(|held| held.name()).collect::<Vec<_>>();
+        query
+            .bind(self.ids.clone())
+            .bind(self.channels.as_ref().map(names))
+            .bind(self.event_types.clone())
+            .bind(self.held.as_ref().map(held))
+            .bind(self.error.as_deref().map(excerpt::pattern))
+            .bind(self.older_than.map(|age| age.as_secs_f64()))
+            .bind(self.newer_than.map(|age| age.as_secs_f64()))
+            .bind(self.targets.clone())
+    }
+}

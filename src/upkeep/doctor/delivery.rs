@@ -1,0 +1,134 @@
+//! Whether what is to leave the building does.
+
+use sqlx::PgConnection;
+
+use super::{Check, Findings};
+use crate::db::Unnamed;
+
+/// What waits for longer, in seconds, is not on its way at all.
+const LONG: f64 = 7_200.0;
+/// Nobody gathers mails for longer, in seconds, before a digest.
+const LONGEST_WINDOW: f64 = 86_400.0;
+/// What fails for longer, in seconds, does not mend itself.
+const LONG_FAILURE: f64 = 86_400.0;
+/// A lease that ended longer ago than this, in seconds, has been left to lie.
+const LONG_EXPIRED: f64 = 600.0;
+/// Endpoints that are named.
+const MOST_NAMED: usize = 10;
+
+/// Whether anything takes up what waits.
+pub(super) async fn waiting(connection: &mut PgConnection) -> Findings {
+    const NAME: &str = "outgoing";
+    let (immediate, aggregated, deliveries): (i64, i64, i64) =
+        sqlx::query_as(include_str!("waiting.sql"))
+            .bind(LONG)
+            .bind(LONGEST_WINDOW)
+            .fetch_one(Unnamed(connection))
+            .await?;
+    let mut found = Vec::new();
+    for (number, what) in [
+        (immediate, "immediate e-mails for more than 2 hours"),
+        (aggregated, "e-mails for a digest for more than a day"),
+        (deliveries, "deliveries for more than 2 hours"),
+    ] {
+        if number > 0 {
+            found.push(format!("{what} ({number})"));
+        }
+    }
+    if found.is_empty() {
+        return Ok(vec![Check::ok(NAME, "nothing has waited for long")]);
+    }
+    Ok(vec![Check::warn(
+        NAME,
+        format!("waiting: {}", found.join(", ")),
+        "does cron start notify-fan-out deliver, and is a transport for the channel set up? Its last \
+         lines and notify-fan-out status say",
+    )])
+}
+
+/// Whether what dead senders had in hand is taken up again.
+pub(super) async fn leases(connection: &mut PgConnection) -> Findings {
+    const NAME: &str = "leases";
+    let (expired, minutes): (i64, Option<f64>) = sqlx::query_as(
+        "SELECT count(*), (extract(epoch FROM now() - min(lease_until)) / 60)::float8
+           FROM notification_deliveries
+          WHERE status = 'sending' AND lease_until < now() - make_interval(secs => $1)",
+    )
+    .bind(LONG_EXPIRED)
+    .fetch_one(Unnamed(connection))
+    .await?;
+    Ok(vec![if expired == 0 {
+        Check::ok(NAME, "no sender left anything behind")
+    } else {
+        Check::warn(
+            NAME,
+            format!(
+                "senders that are gone have deliveries in hand ({expired}), the first for {:.0} min",
+                minutes.unwrap_or_default()
+            ),
+            "the next notify-fan-out deliver takes them up: does cron start it?",
+        )
+    }])
+}
+
+/// Whether anything waits for a person to decide.
+pub(super) async fn dead_letters(connection: &mut PgConnection) -> Findings {
+    const NAME: &str = "dead letters";
+    let (dead, uncertain): (i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE status = 'dead'), count(*) FILTER (WHERE status = 'uncertain')
+           FROM notification_deliveries WHERE status IN ('dead', 'uncertain')",
+    )
+    .fetch_one(Unnamed(connection))
+    .await?;
+    Ok(vec![if dead + uncertain == 0 {
+        Check::ok(NAME, "none")
+    } else {
+        Check::warn(
+            NAME,
+            format!("given up: {dead}; may have arrived or not: {uncertain}"),
+            "see which and why, then retry or discard them: notify-fan-out dead-letters list",
+        )
+    }])
+}
+
+/// Whether any endpoint is disabled, or has failed for so long that somebody should look.
+pub(super) async fn endpoints(connection: &mut PgConnection) -> Findings {
+    const NAME: &str = "endpoints";
+    let rows: Vec<(String, bool, String)> = sqlx::query_as(include_str!("endpoints.sql"))
+        .bind(LONG_FAILURE)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    let mut checks = Vec::new();
+    for (is_disabled, what, advice) in [
+        (
+            true,
+            "disabled",
+            "what is meant for them is not sent; once mended: notify-fan-out endpoint enable NAME",
+        ),
+        (
+            false,
+            "failing for more than a day",
+            "mend them, or what is meant for them is given up: notify-fan-out status",
+        ),
+    ] {
+        let mut named: Vec<_> = rows
+            .iter()
+            .filter(|(_, disabled, _)| *disabled == is_disabled)
+            .map(|(name, _, why)| format!("{name}: {why}"))
+            .collect();
+        if named.is_empty() {
+            continue;
+        }
+        let hidden = named.len().saturating_sub(MOST_NAMED);
+        named.truncate(MOST_NAMED);
+        if hidden > 0 {
+            named.push(format!("and {hidden} more"));
+        }
+        let found = format!("{what}: {}", named.join("; "));
+        checks.push(Check::warn(NAME, found, advice));
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok(NAME, "none is disabled or has failed for long"));
+    }
+    Ok(checks)
+}

@@ -1,0 +1,15 @@
+-- Deletes up to $1 guards that hold nothing off any more, not before $2, where the last batch ended.
+WITH over AS MATERIALIZED (
+    SELECT guard
+      FROM notification_delivery_guards
+     WHERE until < now() AND until >= $2
+     ORDER BY until
+     LIMIT $1
+       FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    DELETE FROM notification_delivery_guards
+     WHERE guard = ANY (ARRAY(SELECT guard FROM over))
+    RETURNING until
+)
+SELECT count(*) AS deleted, max(until) AS reached FROM gone

@@ -1,0 +1,54 @@
+-- Deliveries by channel: what waits, is being sent or is for a person to decide, each from a partial
+-- index that holds nothing else. Pauses of a few seconds only pace a chat. Of what was finished in the
+-- last day the latest $1.
+WITH pending AS (
+    SELECT d.channel,
+           count(*) FILTER (WHERE d.next_attempt_at <= now() AND t.target IS NULL) AS due,
+           max(extract(epoch FROM now() - d.next_attempt_at))
+               FILTER (WHERE d.next_attempt_at <= now() AND t.target IS NULL) AS due_seconds,
+           count(*) FILTER (WHERE d.next_attempt_at <= now() AND t.target IS NOT NULL) AS paused,
+           count(*) FILTER (WHERE d.next_attempt_at > now()) AS scheduled,
+           min(extract(epoch FROM d.next_attempt_at - now()))
+               FILTER (WHERE d.next_attempt_at > now()) AS next_seconds,
+           count(*) FILTER (WHERE d.attempts > 0) AS retrying
+      FROM notification_deliveries d
+      LEFT JOIN notification_delivery_targets t ON t.target = d.target AND t.paused_until > now() + interval '5 seconds'
+     WHERE d.status = 'pending'
+     GROUP BY d.channel
+),
+leased AS (
+    SELECT channel, count(*) AS sending, count(*) FILTER (WHERE lease_until < now()) AS expired
+      FROM notification_deliveries
+     WHERE status = 'sending'
+     GROUP BY channel
+),
+held AS (
+    SELECT channel, count(*) FILTER (WHERE status = 'dead') AS dead,
+           count(*) FILTER (WHERE status = 'uncertain') AS uncertain
+      FROM notification_deliveries
+     WHERE status IN ('dead', 'uncertain')
+     GROUP BY channel
+),
+finished AS (
+    SELECT channel, count(*) FILTER (WHERE status = 'delivered') AS delivered,
+           count(*) FILTER (WHERE status = 'cancelled') AS cancelled
+      FROM (SELECT channel, status
+              FROM notification_deliveries
+             WHERE status IN ('delivered', 'cancelled') AND finished_at > now() - interval '1 day'
+             ORDER BY finished_at DESC
+             LIMIT $1) AS latest
+     GROUP BY channel
+)
+SELECT c.name AS channel,
+       coalesce(p.due, 0) AS due, p.due_seconds::float8 AS due_seconds, coalesce(p.paused, 0) AS paused,
+       coalesce(p.scheduled, 0) AS scheduled, p.next_seconds::float8 AS next_seconds,
+       coalesce(p.retrying, 0) AS retrying,
+       coalesce(l.sending, 0) AS sending, coalesce(l.expired, 0) AS expired,
+       coalesce(h.dead, 0) AS dead, coalesce(h.uncertain, 0) AS uncertain,
+       coalesce(f.delivered, 0) AS delivered, coalesce(f.cancelled, 0) AS cancelled
+  FROM (VALUES ('email', 1), ('sms', 2), ('slack', 3), ('discord', 4), ('webhook', 5)) AS c (name, place)
+  LEFT JOIN pending p ON p.channel = c.name
+  LEFT JOIN leased l ON l.channel = c.name
+  LEFT JOIN held h ON h.channel = c.name
+  LEFT JOIN finished f ON f.channel = c.name
+ ORDER BY c.place

@@ -1,0 +1,144 @@
+//! What became of what an event set off to leave the building: its deliveries, and its mails in
+//! digests.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::attempts::{Attempt, attempts};
+use crate::channels::mask;
+use crate::db::{Access, Database, Unnamed};
+
+/// Deliveries told of at most; more are for one person.
+const MOST: i64 = 1_000;
+
+/// What became of one message to one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fate {
+    /// The delivery; none for a mail that was left out of each.
+    pub delivery_id: Option<i64>,
+    /// The row of `pending_emails`, of a mail to a person.
+    pub email_id: Option<i64>,
+    /// Its channel.
+    pub channel: String,
+    /// Whom it is for: `user:ID`, `endpoint:ID` or a route.
+    pub recipient: String,
+    /// The same for people: an endpoint's name or an address, masked.
+    pub to: String,
+    /// Whether the delivery is a digest, which carries others too.
+    pub is_digest: bool,
+    /// Where it stands.
+    pub status: String,
+    /// Attempts made since it was queued or put back.
+    pub attempts_count: u64,
+    /// When it is due, while it is pending.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Why it was not delivered.
+    pub reason: Option<String>,
+    /// The kind of failure.
+    pub code: Option<String>,
+    /// What was tried.
+    pub attempts: Vec<Attempt>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    delivery_id: Option<i64>,
+    email_id: Option<i64>,
+    channel: String,
+    recipient: String,
+    is_digest: bool,
+    status: String,
+    attempts: i32,
+    next_attempt_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    reason: Option<String>,
+    code: Option<String>,
+    email_status: Option<String>,
+    status_reason: Option<String>,
+    endpoint: Option<String>,
+    endpoint_target: Option<String>,
+    email: Option<String>,
+}
+
+/// Looks up what became of an event's messages, to one person if `user` is given, in a transaction
+/// that cannot write.
+pub async fn trace(
+    database: &Database,
+    event_id: i64,
+    user: Option<Uuid>,
+) -> Result<Vec<Fate>, sqlx::Error> {
+    let mut session = database.connect().await?;
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
+    let rows: Vec<Row> = sqlx::query_as(include_str!("trace/fates.sql"))
+        .bind(event_id)
+        .bind(user)
+        .bind(MOST)
+        .fetch_all(Unnamed(&mut transaction))
+        .await?;
+    let deliveries: Vec<i64> = rows.iter().filter_map(|row| row.delivery_id).collect();
+    let tried = attempts(&mut transaction, &deliveries).await?;
+    transaction.rollback().await?;
+    session.close().await?;
+    let fates = rows.into_iter().map(|row| {
+        let of_delivery = row.delivery_id.and_then(|id| tried.get(&id));
+        fate(row, of_delivery.cloned().unwrap_or_default())
+    });
+    Ok(fates.collect())
+}
+
+fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
+    let to = recipient_in_words(
+        &row.recipient,
+        row.endpoint.as_deref(),
+        row.endpoint_target.as_deref(),
+        row.email.as_deref(),
+    );
+    // A digest goes out without what it is not to tell any more.
+    let is_left_out = row.email_status.as_deref() == Some("failed")
+        && !matches!(row.status.as_str(), "dead" | "uncertain");
+    let status = if is_left_out {
+        "cancelled".to_owned()
+    } else {
+        row.status
+    };
+    // A mail's own reason begins with how it ended.
+    let own = row
+        .status_reason
+        .map(|reason| match reason.strip_prefix(&format!("{status}: ")) {
+            Some(why) => why.to_owned(),
+            None => reason,
+        });
+    Fate {
+        delivery_id: row.delivery_id,
+        email_id: row.email_id,
+        channel: row.channel,
+        recipient: row.recipient,
+        to,
+        is_digest: row.is_digest,
+        status,
+        attempts_count: u64::from(row.attempts.unsigned_abs()),
+        next_attempt_at: row.next_attempt_at,
+        finished_at: row.finished_at,
+        reason: own.or(row.reason),
+        code: row.code,
+        attempts,
+    }
+}
+
+/// Whom a delivery is for, without what could be written to.
+pub(super) fn recipient_in_words(
+    recipient: &str,
+    endpoint: Option<&str>,
+    endpoint_target: Option<&str>,
+    email: Option<&str>,
+) -> String {
+    match (endpoint, endpoint_target, email) {
+        (Some(name), Some(target), _) => format!("{name} ({target})"),
+        (Some(name), None, _) => name.to_owned(),
+        (None, _, Some(email)) => mask::mail_addresses(email),
+        (None, _, None) => recipient.to_owned(),
+    }
+}

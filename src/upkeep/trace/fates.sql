@@ -1,0 +1,27 @@
+-- The deliveries of an event, $1, and its mails that are in one or were left out, to the person $2 or
+-- all; at most $3.
+WITH mail AS MATERIALIZED (
+    SELECT m.id::bigint AS id, m.user_id, m.delivery_id, m.status::text AS status, m.status_reason, m.processed_at
+      FROM pending_emails m
+     WHERE m.event_id = $1 AND ($2::uuid IS NULL OR m.user_id = $2)
+       AND (m.delivery_id IS NOT NULL OR m.status_reason IS NOT NULL)
+)
+SELECT d.id AS delivery_id, m.id AS email_id, coalesce(d.channel, 'email') AS channel,
+       coalesce(d.recipient, 'user:' || m.user_id) AS recipient, d.digest_window IS NOT NULL AS is_digest,
+       coalesce(d.status, m.status) AS status, coalesce(d.attempts, 0) AS attempts,
+       CASE WHEN d.status = 'pending' THEN d.next_attempt_at END AS next_attempt_at,
+       coalesce(d.finished_at, m.processed_at) AS finished_at, d.reason, d.code,
+       m.status AS email_status, m.status_reason, e.name AS endpoint, e.target AS endpoint_target,
+       p.email::text AS email
+  FROM (SELECT d.id AS delivery_id, m.id AS mail_id
+          FROM notification_deliveries d
+          LEFT JOIN mail m ON m.delivery_id = d.id
+         WHERE d.event_id = $1 AND ($2 IS NULL OR d.user_id = $2)
+        UNION
+        SELECT delivery_id, id FROM mail) AS pair
+  LEFT JOIN notification_deliveries d ON d.id = pair.delivery_id
+  LEFT JOIN mail m ON m.id = pair.mail_id
+  LEFT JOIN notification_endpoints e ON e.id = d.endpoint_id
+  LEFT JOIN profiles p ON p.id = coalesce(d.user_id, m.user_id)
+ ORDER BY channel, d.id, m.id
+ LIMIT $3
