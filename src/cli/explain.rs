@@ -22,7 +22,8 @@ Examples:
   notify-fan-out explain 4711 --format json | jq '.candidates[] | {user_id, in_app}'
 
 It reads only. What a settled event did is told by the rows that are there; what another would
-do, and who is passed over, by the rules, preferences and memberships as they are now.")]
+do, and who is passed over, by the rules, preferences and memberships as they are now. What
+left the building, or was to, is told delivery by delivery.")]
 pub(super) struct Arguments {
     /// The event, by its number
     event_id: i64,

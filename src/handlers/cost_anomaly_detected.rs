@@ -95,21 +95,21 @@ mod tests {
             "currency": "EUR",
         })), @r#"
         to OrgOwners { org_id: ACME, except: None }, project ATLAS
-          app each: Costs are at EUR 180.50, 80% above the average of EUR 100.00
-            Costs are at **EUR 180.50**, 80% above the average of **EUR 100.00**.
+          app each: Costs are at EUR 180.50, 81% above the average of EUR 100.00
+            Costs are at **EUR 180.50**, 81% above the average of **EUR 100.00**.
 
         Threshold: 1\.5\
         Organisation: Acme\
         Project: Atlas
             /project/workspace/ATLAS
             {average_cost: 100.0, currency: "EUR", current_cost: 180.5, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", threshold: 1.5, type: "cost_anomaly_detected"}
-          mail Immediate: Costs are at EUR 180.50, 80% above the average of EUR 100.00 (ATLAS Atlas)
+          mail Immediate: Costs are at EUR 180.50, 81% above the average of EUR 100.00 (ATLAS Atlas)
             {fields: [{"name":"Threshold","value":"1.5"},{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], link_url: "/project/workspace/ATLAS", text: null}
             without average_cost
             without currency
             without current_cost
             without threshold
-        to endpoints, warning, org ACME, project ATLAS: Costs are at EUR 180.50, 80% above the average of EUR 100.00
+        to endpoints, warning, org ACME, project ATLAS: Costs are at EUR 180.50, 81% above the average of EUR 100.00
             Threshold: 1.5
             Organisation: Acme
             Project: Atlas
