@@ -20,6 +20,10 @@ const WRITE_EACH: &str = with_resolve!("write_each.sql");
 const WRITE_COALESCED: &str = with_resolve!("write_coalesced.sql");
 const WRITE_ROUTED: &str = with_routed!("write_routed.sql");
 
+/// Of alerts that repeat each other within one statement, each is held against those before it: what
+/// that costs grows with their square.
+const ANNOUNCED_AT_ONCE: usize = 500;
+
 /// An event whose claim is still ours.
 struct Held {
     event_id: i64,
@@ -149,9 +153,9 @@ pub(super) async fn write(
         report.notifications += written.notifications.unsigned_abs();
         report.emails += written.emails.unsigned_abs();
         report.suppressed += written.suppressed.unsigned_abs();
-        if until.is_none() && !announced.is_empty() {
-            let route = sqlx::query_as(WRITE_ROUTED);
-            let route = bind_announcements(route, &announced, &settings.routes);
+        let announced = if until.is_none() { &announced[..] } else { &[] };
+        for some in announced.chunks(ANNOUNCED_AT_ONCE) {
+            let route = bind_announcements(sqlx::query_as(WRITE_ROUTED), some, &settings.routes);
             let routed: Routed =
                 within(settings, route.fetch_one(Unnamed(&mut transaction))).await?;
             report.deliveries += routed.deliveries.unsigned_abs();

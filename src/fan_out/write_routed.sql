@@ -1,29 +1,46 @@
 -- Follows routed.sql, behind the fence: queues what endpoints and phones are told, and takes its guards.
 -- What is held off is queued as well, cancelled, so that it can be asked why.
-, turn AS MATERIALIZED (
-    SELECT *, row_number() OVER (PARTITION BY channel, recipient ORDER BY announcement_no) AS place
-      FROM hearer
-     WHERE outcome = 'queued' AND guards <> '{}'
+, asked AS MATERIALIZED (
+    SELECT h.announcement_no, h.channel, h.recipient, key, count(*) OVER (PARTITION BY key) AS times
+      FROM hearer h
+     CROSS JOIN LATERAL unnest(h.guards) AS key
+     WHERE h.outcome = 'queued'
 ),
--- Of several in one batch, one after the other for each recipient: what is held off takes no guard,
--- and so holds nothing off itself.
-taken (channel, recipient, place, announcement_no, why, guards) AS (
-    SELECT channel, recipient, place, announcement_no, NULL::text, guards FROM turn WHERE place = 1
+-- Those of one batch that are in each other's way, in the order of their events.
+turn AS MATERIALIZED (
+    SELECT channel, recipient, announcement_no, guards,
+           row_number() OVER (PARTITION BY channel, recipient ORDER BY announcement_no) AS place
+      FROM hearer
+     WHERE (announcement_no, channel, recipient) IN (
+               SELECT announcement_no, channel, recipient FROM asked WHERE times > 1)
+),
+-- From one that is told to the next, for each recipient: what is held off takes no guard, and so
+-- holds nothing off itself.
+told (channel, recipient, place, guards, taken) AS (
+    SELECT channel, recipient, place, guards, guards FROM turn WHERE place = 1
     UNION ALL
-    SELECT turn.channel, turn.recipient, turn.place, turn.announcement_no, met.why,
-           CASE WHEN met.why IS NULL THEN taken.guards || turn.guards ELSE taken.guards END
-      FROM taken
-      JOIN turn ON turn.channel = taken.channel AND turn.recipient = taken.recipient
-               AND turn.place = taken.place + 1
+    SELECT told.channel, told.recipient, next.place, next.guards, told.taken || next.guards
+      FROM told
      CROSS JOIN LATERAL (
-           SELECT max(CASE WHEN guard LIKE '%|day:%' THEN 'told_that_day' ELSE 'told_the_same' END)
-             FROM unnest(turn.guards) AS guard
-            WHERE guard = ANY (taken.guards)) AS met (why)
+           SELECT turn.place, turn.guards FROM turn
+            WHERE turn.channel = told.channel AND turn.recipient = told.recipient
+              AND turn.place > told.place AND NOT turn.guards && told.taken
+            ORDER BY turn.place LIMIT 1) AS next
+),
+held_off AS MATERIALIZED (
+    SELECT turn.announcement_no, turn.channel, turn.recipient,
+           max(CASE WHEN key LIKE '%|day:%' THEN 'told_that_day' ELSE 'told_the_same' END) AS why
+      FROM turn
+      JOIN told ON told.channel = turn.channel AND told.recipient = turn.recipient
+               AND told.place < turn.place
+     CROSS JOIN LATERAL unnest(turn.guards) AS key
+     WHERE key = ANY (told.guards)
+     GROUP BY turn.announcement_no, turn.channel, turn.recipient
 ),
 verdict AS MATERIALIZED (
-    SELECT h.*, coalesce(taken.why, nullif(h.outcome, 'queued')) AS why
+    SELECT h.*, coalesce(held_off.why, nullif(h.outcome, 'queued')) AS why
       FROM hearer h
-      LEFT JOIN taken USING (channel, recipient, announcement_no)
+      LEFT JOIN held_off USING (channel, recipient, announcement_no)
      WHERE h.outcome IN ('queued', 'told_that_day', 'told_the_same')
 ),
 queued AS (

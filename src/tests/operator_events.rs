@@ -532,6 +532,44 @@ async fn only_what_is_told_holds_off_others() {
     assert_eq!(stage.db.texts(rows).await, twin.db.texts(rows).await);
 }
 
+/// Together they are told as they would be one by one, and as a dry run says.
+#[tokio::test]
+async fn a_batch_tells_what_its_events_would_tell_alone() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut stages = Vec::new();
+    for _ in 0..2 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut stage = Stage::new().await;
+        stage.listener("ops", "slack").await;
+        stage.listener("program", "webhook").await;
+        for _ in 0..80 {
+            let [alert, message, choice] = [9, 12, 4].map(|of| random.random_range(0..of));
+            let more = match choice {
+                0 => json!({"message": message, "channels": {"slack": true}}),
+                1 => json!({"message": format!("{message}"), "channels": {"webhook": true}}),
+                _ => json!({"message": format!("{message}")}),
+            };
+            stage.alert(&format!("{alert}"), more).await;
+        }
+        stages.push(stage);
+    }
+    let dry = stages[0].db.cli(&["run", "--dry-run"]).success();
+    let dry = String::from_utf8_lossy(&dry.get_output().stdout).into_owned();
+    let report = stages[0].run().await;
+    let counts = format!(
+        "deliveries={} suppressed={} ",
+        report.deliveries, report.suppressed
+    );
+    assert!(dry.contains(&counts), "{counts} in {dry}");
+    let alone = Settings {
+        batch_size: 1,
+        ..stages[1].settings()
+    };
+    stages[1].db.run_with(&alone).await;
+    assert_eq!(stages[0].queued().await, stages[1].queued().await);
+}
+
 #[tokio::test]
 async fn workers_side_by_side_tell_it_once() {
     let mut stage = Stage::new().await;
