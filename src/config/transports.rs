@@ -269,7 +269,7 @@ mod tests {
         insta::assert_snapshot!(told(&[SMTP, APP, (super::FROM, "Hidden")]), @"NOTIFICATIONS_EMAIL_FROM: not a mail address, such as ada@example.com or Ada <ada@example.com>");
         insta::assert_snapshot!(told(&[SMTP, FROM]), @"APP_BASE_URL: not set. Mails link to the application: set it to its address, such as https://app.example.com");
         insta::assert_snapshot!(told(&[(super::SMTP, "mail.example.com:25"), FROM, APP]), @"NOTIFY_SMTP_URL: must begin with smtp:// or smtps://");
-        insta::assert_snapshot!(told(&[KEY, FROM, APP, ("NOTIFY_RESEND_BASE_URL", "http://127.0.0.1:1")]), @"");
+        insta::assert_snapshot!(told(&[KEY, FROM, APP, ("NOTIFY_RESEND_BASE_URL", "http://127.0.0.1:1")]), @"NOTIFY_RESEND_BASE_URL: the address is not encrypted (http://), which is not allowed here");
         insta::assert_snapshot!(told(&[TOKEN]), @"NOTIFY_TWILIO_ACCOUNT_SID: not set. NOTIFY_TWILIO_AUTH_TOKEN is, and Twilio takes both");
         insta::assert_snapshot!(told(&[(super::ACCOUNT, "AC1")]), @"NOTIFY_TWILIO_ACCOUNT_SID: must be AC and 32 letters or digits");
         insta::assert_snapshot!(told(&[ACCOUNT]), @"NOTIFY_TWILIO_AUTH_TOKEN: not set. NOTIFY_TWILIO_ACCOUNT_SID is, and Twilio takes both");

@@ -20,13 +20,15 @@ together AS (
 )
 SELECT m.id, m.user_id, m.event_type, m.delivery_type = 'aggregated' AS "is_digest!", m.created_at,
        m.created_at < now() - make_interval(secs => $3) AS "is_late!",
-       m.delivery_type = 'immediate' AND EXISTS (
-           SELECT FROM jsonb_array_elements_text(
-                  CASE WHEN jsonb_typeof(m.body_data -> 'guards') = 'array'
-                       THEN m.body_data -> 'guards' ELSE '[]' END) AS g (value)
-             JOIN notification_delivery_guards held
-               ON held.guard = 'email|user:' || m.user_id || '|' || g.value
-            WHERE held.until > now()) AS "is_repeated!"
+       CASE WHEN m.delivery_type = 'immediate' THEN guards.names ELSE '{}' END AS "guards!",
+       EXISTS (SELECT FROM notification_delivery_guards held
+                WHERE m.delivery_type = 'immediate' AND held.guard = ANY (guards.names)
+                  AND held.until > now()) AS "is_repeated!"
   FROM (SELECT id FROM single UNION ALL SELECT id FROM together) AS due
   JOIN pending_emails m ON m.id = due.id
- ORDER BY m.delivery_type = 'aggregated', m.user_id, m.created_at, m.id
+ CROSS JOIN LATERAL (SELECT ARRAY(
+       SELECT 'email|user:' || m.user_id || '|' || g.value
+         FROM jsonb_array_elements_text(
+              CASE WHEN jsonb_typeof(m.body_data -> 'guards') = 'array'
+                   THEN m.body_data -> 'guards' ELSE '[]' END) AS g (value))) AS guards (names)
+ ORDER BY m.delivery_type = 'aggregated', m.id

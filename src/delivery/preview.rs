@@ -217,11 +217,9 @@ async fn waiting(
     .await?;
     let mut due: Vec<Due> = Vec::new();
     let mut digests: HashMap<(Uuid, bool), usize> = HashMap::new();
-    let mut seen: HashSet<(Uuid, i64)> = HashSet::new();
+    // Guards that those before would take.
+    let mut taken: HashSet<String> = HashSet::new();
     for row in rows {
-        if !seen.insert((row.user_id, row.id)) {
-            continue;
-        }
         if row.is_digest
             && let Some(&place) = digests.get(&(row.user_id, row.is_late))
         {
@@ -235,11 +233,12 @@ async fn waiting(
             Some(Verdict::Die(
                 "expired: it had waited for longer than the age limit".to_owned(),
             ))
-        } else if row.is_repeated {
+        } else if row.is_repeated || row.guards.iter().any(|guard| taken.contains(guard)) {
             Some(Verdict::Cancel(
                 "duplicate: the person was told the same before".to_owned(),
             ))
         } else {
+            taken.extend(row.guards);
             None
         };
         due.push(Due {

@@ -11,38 +11,35 @@ WITH waiting AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ),
 guard AS MATERIALIZED (
-    SELECT DISTINCT ON (name.guard) name.guard, w.key, g.value LIKE 'content:%' AS is_content
+    SELECT w.id, w.key, name.guard, g.value LIKE 'content:%' AS is_content,
+           row_number() OVER (PARTITION BY name.guard ORDER BY w.id) AS place,
+           EXISTS (SELECT FROM notification_delivery_guards held
+                    WHERE held.guard = name.guard AND held.until > now()) AS is_held
       FROM waiting w
-     CROSS JOIN LATERAL jsonb_array_elements_text(
-               CASE WHEN jsonb_typeof(w.body_data -> 'guards') = 'array'
-                    THEN w.body_data -> 'guards' ELSE '[]' END) AS g (value)
+     CROSS JOIN LATERAL (
+           SELECT DISTINCT value FROM jsonb_array_elements_text(
+                  CASE WHEN jsonb_typeof(w.body_data -> 'guards') = 'array'
+                       THEN w.body_data -> 'guards' ELSE '[]' END) AS g (value)) AS g
      CROSS JOIN LATERAL (SELECT 'email|user:' || w.user_id || '|' || g.value) AS name (guard)
      WHERE NOT w.is_late
-     ORDER BY name.guard, w.id
-),
--- A guard is taken or not in one step: two that come at once can't both have it.
-taken AS (
-    INSERT INTO notification_delivery_guards AS held (guard, delivery_key, until)
-    SELECT guard, key, now() + CASE WHEN is_content THEN interval '24 hours' ELSE interval '30 days' END
-      FROM guard
-     ORDER BY guard
-    ON CONFLICT (guard) DO UPDATE SET delivery_key = excluded.delivery_key, until = excluded.until
-     WHERE held.until <= now()
-    RETURNING guard, delivery_key
 ),
 judged AS MATERIALIZED (
-    SELECT w.*,
-           CASE WHEN w.is_late THEN 'expired'
-                WHEN EXISTS (
-                    SELECT FROM jsonb_array_elements_text(
-                           CASE WHEN jsonb_typeof(w.body_data -> 'guards') = 'array'
-                                THEN w.body_data -> 'guards' ELSE '[]' END) AS g (value)
-                     WHERE NOT EXISTS (
-                           SELECT FROM taken t
-                            WHERE t.delivery_key = w.key
-                              AND t.guard = 'email|user:' || w.user_id || '|' || g.value))
-                THEN 'duplicate' END AS code
+    SELECT w.*, CASE WHEN w.is_late THEN 'expired' WHEN g.is_held THEN 'duplicate' END AS code
       FROM waiting w
+      LEFT JOIN (SELECT id, bool_or(is_held) AS is_held, max(place) AS place
+                   FROM guard GROUP BY id) AS g ON g.id = w.id
+     -- Behind another that waits for the same guard it is left until that one is decided: what is
+     -- held off takes no guard, and so holds nothing off itself.
+     WHERE coalesce(g.place, 1) = 1 OR g.is_held
+),
+taken AS (
+    INSERT INTO notification_delivery_guards AS held (guard, delivery_key, until)
+    SELECT g.guard, g.key, now() + CASE WHEN g.is_content THEN interval '24 hours' ELSE interval '30 days' END
+      FROM guard g
+      JOIN judged j ON j.id = g.id
+     WHERE j.code IS NULL
+     ORDER BY g.guard
+    ON CONFLICT (guard) DO UPDATE SET delivery_key = excluded.delivery_key, until = excluded.until
 ),
 queued AS (
     INSERT INTO notification_deliveries

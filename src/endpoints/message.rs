@@ -241,7 +241,7 @@ mod tests {
 
     /// What people wrote is no link, and no markup.
     #[test]
-    fn the_generic_mail_tells_all_of_it() {
+    fn the_mail_tells_all_of_it() {
         let templates = Templates::load(None, app(), None).expect("templates");
         let at = "2026-11-21T10:00:00Z".parse().expect("a time");
         let mut told = told();
@@ -253,22 +253,23 @@ mod tests {
         insta::assert_snapshot!(mail.text.replace('\u{2060}', "|"), @"
         Payment failed
 
-        Card declined.
+        Severity: 🚨 Critical
 
-        Second try tomorrow.
+        Card declined. Second try tomorrow.
 
         Amount: <b>12</b> https:|//evil.example
 
-        Open it:
+        Take a look:
         https://app.example.com/billing?tenant=7
 
         ---
-        You get this because it concerns you on app.example.com.
+        You get this because this mailbox hears of the operation of
+        app.example.com.
         ");
         for words in [
             "Card declined.",
             "Second try tomorrow.",
-            "Amount: <bdi>&lt;b&gt;12&lt;/b&gt;",
+            "&lt;b&gt;12&lt;/b&gt;",
         ] {
             assert!(mail.html.contains(words), "{}", mail.html);
         }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Queued, Stage, counts, immediate};
+use crate::harness::Worker;
 
 #[tokio::test]
 async fn guards_are_taken_once() {
@@ -26,12 +27,19 @@ async fn guards_are_taken_once() {
     stage
         .queue(alert(bo, "same words", &["day:8:2026-11-21", "content:aa"]))
         .await;
+    // Held off by its words alone, that one holds nothing off itself.
     stage
-        .queue(alert(bo, "another", &["day:9:2026-11-21", "content:cc"]))
+        .queue(alert(bo, "another", &["day:8:2026-11-21", "content:cc"]))
         .await;
     stage
         .queue(alert(cy, "to another", &["day:7:2026-11-21", "content:aa"]))
         .await;
+    let ended = Worker::start(stage.command().arg("--dry-run")).end().await;
+    assert!(
+        ended.stdout.ends_with("send=3 cancel=2 dead=0 wait=0\n"),
+        "{}",
+        ended.stdout
+    );
     assert_eq!(
         counts(&stage.deliver().await),
         "cancelled=2 delivered=3 mails=5"
