@@ -37,14 +37,21 @@ async fn remove(connection: &mut PgConnection) -> Result<Vec<Count>, sqlx::Error
     .await?;
     // Children first, whether or not foreign keys say that they are.
     if is_table(connection, "notification_deliveries").await? {
-        let deliveries = format!("SELECT id FROM notification_deliveries WHERE {DELIVERIES}");
-        let of_them = format!("delivery_id IN ({deliveries})");
+        let of_them = |column: &str, theirs: &str| {
+            format!("{column} IN (SELECT {theirs} FROM notification_deliveries WHERE {DELIVERIES})")
+        };
         for (relation, condition) in [
-            ("notification_delivery_attempts", of_them.as_str()),
-            ("notification_delivery_guards", &of_them),
-            ("notification_deliveries", DELIVERIES),
+            (
+                "notification_delivery_attempts",
+                of_them("delivery_id", "id"),
+            ),
+            (
+                "notification_delivery_guards",
+                of_them("delivery_key", "key"),
+            ),
+            ("notification_deliveries", DELIVERIES.to_owned()),
         ] {
-            let rows = delete(connection, relation, condition, &events).await?;
+            let rows = delete(connection, relation, &condition, &events).await?;
             removed.push(Count {
                 name: relation.to_owned(),
                 rows,

@@ -128,8 +128,8 @@ fn past() -> String {
                 md5('endpoint' || n % 3)::uuid, 1000 + n, 'alert_triggered', 'delivered', now()
            FROM generate_series(1, {PAST}) AS n;
          INSERT INTO notification_delivery_targets (target) SELECT 'endpoint:' || md5('endpoint' || n)::uuid FROM generate_series(1, {PAST}) AS n;
-         INSERT INTO notification_delivery_guards (guard, delivery_id, until)
-         SELECT 'slack|endpoint:' || md5('endpoint' || n % 3)::uuid || '|day:' || n, n, now() + CASE n % 2 WHEN 0 THEN interval '1 h' ELSE interval '-1 h' END
+         INSERT INTO notification_delivery_guards (guard, delivery_key, until)
+         SELECT 'slack|endpoint:' || md5('endpoint' || n % 3)::uuid || '|day:' || n, gen_random_uuid(), now() + CASE n % 2 WHEN 0 THEN interval '1 h' ELSE interval '-1 h' END
            FROM generate_series(1, {PAST}) AS n"
     )
 }
