@@ -8,6 +8,7 @@ mod channels;
 mod coalescing;
 mod command_line;
 mod crowds;
+mod delivery_proofs;
 mod doctor;
 mod dry_run;
 mod event_types;

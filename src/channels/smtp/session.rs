@@ -147,10 +147,7 @@ impl Refusal {
 
 impl Session {
     /// Connects, encrypts, authenticates.
-    pub(super) async fn open(
-        settings: &SmtpSettings,
-        tls: &Tls,
-    ) -> Result<Self, Refusal> {
+    pub(super) async fn open(settings: &SmtpSettings, tls: &Tls) -> Result<Self, Refusal> {
         let server = &settings.server;
         let hello = server
             .hello

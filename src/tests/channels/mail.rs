@@ -14,15 +14,15 @@ use super::{email, mailbox, now};
 
 const CREDENTIALS: &str = "ada%40example.com:p%2Fs%C3%9F%20word";
 
-struct Servers {
-    program: Foreign,
+pub(crate) struct Servers {
+    pub(crate) program: Foreign,
     ports: Value,
     authority: Authority,
     _files: tempfile::TempDir,
 }
 
 impl Servers {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let authority = Authority::new();
         let identity = authority.issue("localhost");
         let files = tempfile::tempdir().expect("a folder");
@@ -40,7 +40,7 @@ impl Servers {
     }
 
     /// The address of a server, with `before` between scheme and host and `after` at the end.
-    fn address(&self, scheme: &str, before: &str, server: &str, after: &str) -> String {
+    pub(crate) fn address(&self, scheme: &str, before: &str, server: &str, after: &str) -> String {
         format!("{scheme}://{before}localhost:{}{after}", self.ports[server])
     }
 

@@ -4,10 +4,10 @@ mod addresses;
 mod answers;
 mod certificates;
 mod emulated;
-mod foreign;
-mod mail;
+pub(crate) mod foreign;
+pub(crate) mod mail;
 mod mail_faults;
-mod receiver;
+pub(crate) mod receiver;
 mod signatures;
 
 use std::time::{Duration, SystemTime};

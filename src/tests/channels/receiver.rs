@@ -6,37 +6,42 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// By their names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+    /// When all of it was there.
+    pub(crate) at: Instant,
 }
 
 /// What becomes of a connection once its request is there.
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Answer {
         status: u16,
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
     },
+    /// The same, as soon as a permit can be had.
+    Held(Arc<Semaphore>, Box<Reply>),
     /// A status, and then a byte at a time, without an end.
-    Drip,
+    Drip(u16),
     /// A byte of the status line at a time, without an end.
     DripBefore,
     /// A status, and then as much as is taken, without an end.
-    Endless,
+    Endless(u16),
     /// Closed at once.
     Cut,
     /// A status, a part of the body, closed.
@@ -46,11 +51,11 @@ pub(super) enum Reply {
 }
 
 /// An answer without particulars.
-pub(super) fn status(status: u16) -> Reply {
+pub(crate) fn status(status: u16) -> Reply {
     answer(status, &[], "")
 }
 
-pub(super) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
+pub(crate) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
     Reply::Answer {
         status,
         headers: headers
@@ -66,25 +71,27 @@ type Script = dyn Fn(&Request) -> Reply + Send + Sync;
 #[derive(Default)]
 struct Seen {
     requests: Mutex<Vec<Result<Request, String>>>,
+    /// Requests that are not answered yet, and the most that ever were, by path.
+    open: Mutex<BTreeMap<String, (usize, usize)>>,
     connections: AtomicUsize,
     /// Bytes of endless answers that went out.
     written: AtomicUsize,
 }
 
 /// A receiver, until it is dropped.
-pub(super) struct Receiver {
-    pub(super) address: SocketAddr,
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
     task: JoinHandle<()>,
 }
 
 impl Receiver {
     /// One on a free port of 127.0.0.1.
-    pub(super) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::at(Ipv4Addr::LOCALHOST.into(), 0, None, script).await
     }
 
-    pub(super) async fn at(
+    pub(crate) async fn at(
         ip: IpAddr,
         port: u16,
         tls: Option<TlsAcceptor>,
@@ -119,12 +126,12 @@ impl Receiver {
     }
 
     /// Its address, with a slash at the end.
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         format!("http://{}/", self.address)
     }
 
     /// What it took; a request that was wrong in form fails the test.
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         let requests = self.seen.requests.lock().expect("requests");
         requests
             .iter()
@@ -132,11 +139,22 @@ impl Receiver {
             .collect()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    /// How many requests it took until now, in good form or not.
+    pub(crate) fn count(&self) -> usize {
+        self.seen.requests.lock().expect("requests").len()
+    }
+
+    /// The most requests of a path that ever waited for their answers at once.
+    pub(crate) fn most_at_once(&self, path: &str) -> usize {
+        let open = self.seen.open.lock().expect("paths");
+        open.get(path).map_or(0, |(_, most)| *most)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
-    pub(super) fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.seen.written.load(Ordering::SeqCst)
     }
 }
@@ -144,6 +162,20 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Seen {
+    fn came(&self, path: &str) {
+        let mut open = self.open.lock().expect("paths");
+        let (now, most) = open.entry(path.to_owned()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
+    fn is_answered(&self, path: &str) {
+        let mut open = self.open.lock().expect("paths");
+        open.entry(path.to_owned()).or_default().0 -= 1;
     }
 }
 
@@ -161,8 +193,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             return;
         }
     };
-    let reply = script(&request);
+    let mut reply = script(&request);
+    let path = request.path.clone();
+    seen.came(&path);
     seen.requests.lock().expect("requests").push(Ok(request));
+    while let Reply::Held(permits, then) = reply {
+        permits.acquire().await.expect("a permit").forget();
+        reply = *then;
+    }
+    seen.is_answered(&path);
     // The other side may close when it has had enough.
     let _ = Box::pin(write(&mut stream, reply, &seen)).await;
 }
@@ -172,7 +211,7 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
     reply: Reply,
     seen: &Seen,
 ) -> std::io::Result<()> {
-    const OPEN: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+    let open = |status: u16| format!("HTTP/1.1 {status} As Told\r\nconnection: close\r\n\r\n");
     match reply {
         Reply::Answer {
             status,
@@ -190,8 +229,9 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
             stream.write_all(&body).await?;
             stream.shutdown().await
         }
-        Reply::Drip => {
-            stream.write_all(OPEN).await?;
+        Reply::Held(..) => unreachable!("it was waited for"),
+        Reply::Drip(status) => {
+            stream.write_all(open(status).as_bytes()).await?;
             loop {
                 stream.write_all(b".").await?;
                 stream.flush().await?;
@@ -203,8 +243,8 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
             stream.flush().await?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         },
-        Reply::Endless => {
-            stream.write_all(OPEN).await?;
+        Reply::Endless(status) => {
+            stream.write_all(open(status).as_bytes()).await?;
             let part = [b'x'; 16 * 1_024];
             loop {
                 stream.write_all(&part).await?;
@@ -277,6 +317,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Request>, S
         .read_exact(&mut body)
         .await
         .map_err(|error| format!("within the body: {error}"))?;
+    let at = Instant::now();
     let mut more = [0];
     let surplus =
         tokio::time::timeout(Duration::from_millis(5), stream.read_exact(&mut more)).await;
@@ -288,5 +329,6 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Request>, S
         path: path.to_owned(),
         headers,
         body,
+        at,
     }))
 }

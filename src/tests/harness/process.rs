@@ -51,6 +51,11 @@ impl Worker {
         assert!(status.success(), "kill -s {name}: {status}");
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     /// Waits for its end, which has to come within a minute.
     pub(crate) async fn end(mut self) -> Ended {
         let since = Instant::now();
