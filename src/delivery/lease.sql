@@ -28,12 +28,24 @@ open AS MATERIALIZED (
            SELECT FROM notification_delivery_targets t
             WHERE t.target = w.target AND t.paused_until > now())
 ),
+-- Those whose turn comes while there is room: the pause of a target that is not sent to would be for
+-- nothing.
+turn AS (
+    SELECT o.target, o.is_paced,
+           sum(due.messages) OVER (ORDER BY o.next_attempt_at, o.target) - due.messages AS before
+      FROM (SELECT * FROM open WHERE room > 0 ORDER BY next_attempt_at, target LIMIT $1) AS o
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS messages FROM (
+                  SELECT FROM notification_deliveries x
+                   WHERE x.status = 'pending' AND x.target = o.target AND x.next_attempt_at <= now()
+                   LIMIT o.room) AS first) AS due
+),
 -- Whoever moves a paced target's pause may send to it; of two at once only one does.
 paced AS (
     INSERT INTO notification_delivery_targets AS t (target, paused_until)
     SELECT target, now() + make_interval(secs => $7)
-      FROM open
-     WHERE is_paced AND room > 0
+      FROM turn
+     WHERE is_paced AND before < $1
      ORDER BY target
     ON CONFLICT (target) DO UPDATE SET paused_until = excluded.paused_until
      WHERE t.paused_until IS NULL OR t.paused_until <= now()

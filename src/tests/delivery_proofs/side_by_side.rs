@@ -115,6 +115,29 @@ async fn a_room_keeps_its_pace() {
     assert_eq!(texts.len(), 4);
 }
 
+/// A room that nothing is sent to for want of room keeps its turn.
+#[tokio::test]
+async fn nobody_is_paced_for_nothing() {
+    let db = TestDatabase::new().await;
+    let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
+    let base = receiver.base();
+    let hook = endpoint(&db, "hook", "webhook", &format!("{base}hook")).await;
+    queue(&db, hook, 3).await;
+    for room in 0..6 {
+        let url = format!("{base}room/{room}");
+        let room = endpoint(&db, &format!("room {room}"), "slack", &url).await;
+        queue(&db, room, 2).await;
+    }
+    let mut command = deliver(&db);
+    let ended = Worker::start(command.args(["--limit", "5"])).end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    let sent = "SELECT target FROM notification_deliveries WHERE status = 'delivered' AND channel = 'slack' ORDER BY 1";
+    let paced = "SELECT target FROM notification_delivery_targets ORDER BY 1";
+    let sent = db.texts(sent).await;
+    assert_eq!(sent.len(), 2);
+    assert_eq!(db.texts(paced).await, sent);
+}
+
 /// The one that is told to come later tells the others: by the table, not by asking again.
 #[tokio::test]
 async fn a_target_that_asks_for_patience_is_left_alone_by_all() {
