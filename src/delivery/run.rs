@@ -103,7 +103,8 @@ impl Run<'_> {
     ) -> Result<(), sqlx::Error> {
         let (started, max_runtime) = (Instant::now(), self.settings.max_runtime);
         self.begin().await?;
-        let mut may_promote = true;
+        // Before anything else: what is queued already may take up the whole run.
+        let mut may_promote = self.promote().await?;
         loop {
             let is_over = self.stop.is_cancelled() || started.elapsed() >= max_runtime;
             let room = if is_over { 0 } else { self.room() };

@@ -135,6 +135,11 @@ async fn killed_at_random_instants() {
         let id = endpoint(&db, &format!("room {room}"), "slack", &url).await;
         queue(&db, id, 1).await;
     }
+    // In any order.
+    db.execute(
+        "UPDATE notification_deliveries SET next_attempt_at = now() - random() * interval '1 h'",
+    )
+    .await;
     queue_mails(&db).await;
 
     let mut random = StdRng::seed_from_u64(rand::random());

@@ -6,6 +6,7 @@ mod answers;
 mod in_flight;
 mod killed;
 mod lost_leases;
+mod plans;
 mod side_by_side;
 
 use std::process::Command;

@@ -138,6 +138,55 @@ async fn nobody_is_paced_for_nothing() {
     assert_eq!(db.texts(paced).await, sent);
 }
 
+/// Targets that are slow and have much before them keep nothing from the others, nor from mails that
+/// were not even promoted when the run began.
+#[tokio::test]
+async fn the_slow_are_in_nobodys_way() {
+    let db = TestDatabase::new().await;
+    let permits = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&permits);
+    let receiver = Receiver::start(move |request| match request.path.as_str() {
+        "/emails" => answer(200, &[], "{\"id\": \"1\"}"),
+        "/other" => status(204),
+        _ => Reply::Held(Arc::clone(&gate), Box::new(status(204))),
+    })
+    .await;
+    let base = receiver.base();
+    for slow in 0..10 {
+        let url = format!("{base}slow/{slow}");
+        let slow = endpoint(&db, &format!("slow {slow}"), "webhook", &url).await;
+        queue(&db, slow, 20).await;
+    }
+    let other = endpoint(&db, "other", "webhook", &format!("{base}other")).await;
+    queue(&db, other, 20).await;
+    let mut world = db.world().await;
+    world.user("Ada").await;
+    world
+        .execute(
+            "INSERT INTO domain_events (id, event_type) VALUES (1, 'old');
+             INSERT INTO pending_emails (user_id, event_id, event_type, delivery_type, subject)
+             SELECT id, 1, 'meeting_updated', 'immediate', 'Moved' FROM profiles",
+        )
+        .await;
+    let mut command = deliver(&db);
+    command
+        .env("NOTIFICATIONS_RESEND_API_KEY", "re_123")
+        .env("NOTIFY_RESEND_BASE_URL", &base)
+        .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>")
+        .env("APP_BASE_URL", "https://app.example.com");
+    let worker = Worker::start(&mut command);
+    let done = "SELECT string_agg(DISTINCT channel || ' ' || target, ', ') FROM notification_deliveries WHERE status = 'delivered'";
+    db.until("(SELECT count(*) FROM notification_deliveries WHERE status = 'delivered') = 21")
+        .await;
+    assert_eq!(
+        db.text(done).await,
+        format!("email email, webhook endpoint:{other}")
+    );
+    permits.add_permits(10 * 20);
+    let ended = worker.end().await;
+    assert_eq!(ended.report()["delivered"], 221, "{ended:?}");
+}
+
 /// The one that is told to come later tells the others: by the table, not by asking again.
 #[tokio::test]
 async fn a_target_that_asks_for_patience_is_left_alone_by_all() {
