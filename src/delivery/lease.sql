@@ -84,8 +84,7 @@ UPDATE notification_deliveries d
        lease_until = now() + make_interval(secs => $8),
        leased_by = $9,
        transport = CASE d.channel WHEN 'email' THEN $10 WHEN 'sms' THEN 'twilio' ELSE d.channel END
-  FROM due
- WHERE d.id = due.id
+ WHERE d.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING d.id, d.key, d.channel, d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
           d.message::text AS "message!", d.occurred_at, d.attempts, d.lease_token AS "token!",
           d.created_at, now() AS "now!"

@@ -68,7 +68,8 @@ moved AS (
                                 ELSE q.status || ': ' || q.reason END
       FROM judged j
       LEFT JOIN queued q USING (key)
-     WHERE m.id = j.id
+     -- By itself, so that no plan looks for them among all that ever was.
+     WHERE m.id = ANY (ARRAY(SELECT id FROM waiting)) AND m.id = j.id
     RETURNING q.status
 )
 SELECT count(*) AS "mails!",

@@ -38,7 +38,7 @@ pub(crate) enum Reply {
     Held(Arc<Semaphore>, Box<Reply>),
     /// A status, and then a byte at a time, without an end.
     Drip(u16),
-    /// A byte of the status line at a time, without an end.
+    /// A byte of a header at a time, without an end.
     DripBefore,
     /// A status, and then as much as is taken, without an end.
     Endless(u16),
@@ -238,11 +238,14 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        Reply::DripBefore => loop {
-            stream.write_all(b"H").await?;
-            stream.flush().await?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        },
+        Reply::DripBefore => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ndrip: ").await?;
+            loop {
+                stream.write_all(b".").await?;
+                stream.flush().await?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
         Reply::Endless(status) => {
             stream.write_all(open(status).as_bytes()).await?;
             let part = [b'x'; 16 * 1_024];
