@@ -9,6 +9,7 @@
 #        scripts/bench.sh --only writer             what the trigger costs those who write events
 #        scripts/bench.sh --only claim,idle         … and a history those who claim
 #        scripts/bench.sh --only audience           one event to a million people
+#        scripts/bench.sh deliver                   10,000 messages to fast receivers
 #        scripts/bench.sh --only client             start, processor time and memory of the program
 #        scripts/bench.sh --only soak               ten minutes of events, with a run each second
 #

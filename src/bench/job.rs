@@ -1,7 +1,8 @@
 //! The job as it is shipped: the real binary, as a process of its own.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -21,11 +22,14 @@ pub(crate) struct Used {
 
 /// A job at work.
 #[derive(Debug)]
-pub(crate) struct Job(Child);
+pub(crate) struct Job {
+    child: Child,
+    memory: JoinHandle<u64>,
+}
 
 impl Job {
-    /// Starts it with the product's defaults: nothing but the database is set.
-    pub(crate) fn start(url: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+    /// Starts it with the product's defaults: nothing but the database and these variables are set.
+    fn start(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let log = File::create(LOG).context(LOG)?;
         let child = Command::new(BINARY)
             .args(arguments)
@@ -33,18 +37,23 @@ impl Job {
             .env("DATABASE_URL", url)
             // Not part of what is measured: a slow machine should not end a run early.
             .env("NOTIFY_FANOUT_MAX_RUNTIME", "1h")
+            .envs(variables.iter().copied())
             .current_dir(env!("CARGO_TARGET_TMPDIR"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .context(BINARY)?;
-        Ok(Self(child))
+        let id = child.id();
+        Ok(Self {
+            child,
+            memory: thread::spawn(move || peak_bytes(id)),
+        })
     }
 
     /// Waits for its end, which has to be a good one.
     pub(crate) fn wait(mut self) -> anyhow::Result<Used> {
-        let ended = self.0.wait4()?;
+        let ended = self.child.wait4()?;
         ensure!(
             ended.status.success(),
             "the job failed ({}); its log is {LOG}",
@@ -52,9 +61,28 @@ impl Job {
         );
         Ok(Used {
             cpu: ended.rusage.utime + ended.rusage.stime,
-            peak_bytes: ended.rusage.maxrss,
+            peak_bytes: self.memory.join().unwrap_or(0),
         })
     }
+}
+
+/// The most memory that a process ever had, when it has ended. (What the kernel tells a parent
+/// afterwards counts the parent's own, from before the program was started.)
+fn peak_bytes(id: u32) -> u64 {
+    let look = || -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kib * 1024)
+    };
+    let mut most = 0;
+    while let Some(peak) = look() {
+        most = peak.max(most);
+        thread::sleep(Duration::from_millis(2));
+    }
+    most
 }
 
 /// How large the program is, as the release builds it.
@@ -69,9 +97,19 @@ pub(crate) fn run(
     workers: u32,
     arguments: &[&str],
 ) -> anyhow::Result<(Duration, Vec<Used>)> {
+    run_with(url, workers, arguments, &[])
+}
+
+/// The same with variables of the environment.
+pub(crate) fn run_with(
+    url: &str,
+    workers: u32,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> anyhow::Result<(Duration, Vec<Used>)> {
     let started = Instant::now();
     let jobs: Vec<Job> = (0..workers)
-        .map(|_| Job::start(url, arguments))
+        .map(|_| Job::start(url, arguments, variables))
         .collect::<anyhow::Result<_>>()?;
     let used = jobs
         .into_iter()

@@ -3,6 +3,7 @@
 mod audience;
 mod claim;
 mod client;
+mod deliver;
 mod history;
 mod horizon;
 mod job;
@@ -80,6 +81,9 @@ async fn main() -> anyhow::Result<()> {
         let mut lab = audience::build(&lab.options).await?;
         add(audience::alone(&mut lab).await?);
         add(audience::others(&mut lab).await?);
+    }
+    if lab.options.measures(Measurement::Deliver) {
+        add(deliver::measure(&mut lab).await?);
     }
     if lab.options.measures(Measurement::Client) {
         add(client::measure(&mut lab).await?);

@@ -20,9 +20,13 @@ Examples:
   scripts/bench.sh --only load --own-can-view   what an application's own can_view costs
   scripts/bench.sh --only claim,idle --history 100000,10000000
   scripts/bench.sh --only audience --audience 100000
+  scripts/bench.sh deliver --messages 50000     delivery alone
   scripts/bench.sh --only soak --soak-minutes 30 --rate 500"
 )]
 pub(crate) struct Options {
+    /// Measure only this, as --only
+    #[arg(value_enum, value_name = "WHAT")]
+    named: Vec<Measurement>,
     /// Measure only this
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     only: Vec<Measurement>,
@@ -51,6 +55,9 @@ pub(crate) struct Options {
     /// People that one event concerns [default: 1000000]
     #[arg(long)]
     audience: Option<u32>,
+    /// Messages of each kind that are delivered [default: 10000]
+    #[arg(long)]
+    messages: Option<u32>,
     /// How long the soak goes on [default: 10]
     #[arg(long, value_name = "MINUTES")]
     soak_minutes: Option<f64>,
@@ -121,6 +128,8 @@ pub(crate) enum Measurement {
     Idle,
     /// One event to very many people, alone and with others behind it
     Audience,
+    /// Delivery to fast receivers against the same client without a database
+    Deliver,
     /// Size, start, processor time and allocations of the client
     Client,
     /// A steady stream of events for minutes; measured only where it is named
@@ -129,10 +138,10 @@ pub(crate) enum Measurement {
 
 impl Options {
     pub(crate) fn measures(&self, what: Measurement) -> bool {
-        if self.only.is_empty() {
+        if self.only.is_empty() && self.named.is_empty() {
             what != Measurement::Soak
         } else {
-            self.only.contains(&what)
+            self.only.contains(&what) || self.named.contains(&what)
         }
     }
 
@@ -176,6 +185,10 @@ impl Options {
 
     pub(crate) fn beside(&self) -> u32 {
         self.size(self.beside, 100_000, 2_000)
+    }
+
+    pub(crate) fn messages(&self) -> u32 {
+        self.size(self.messages, 10_000, 500)
     }
 
     pub(crate) fn events(&self) -> u32 {

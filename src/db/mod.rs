@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, Transaction};
 
 pub use fault::{Fault, sqlstate};
+pub use patience::within;
 pub use unnamed::Unnamed;
 
 /// How long to wait for a connection before the database counts as out of reach.

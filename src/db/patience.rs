@@ -30,13 +30,21 @@ impl Database {
         }
     }
 
-    /// Gives up on a server that says nothing for longer than any statement may take.
+    /// As [`within`], by the limit that this database's statements have.
     pub async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
-        tokio::time::timeout(self.statement_timeout + SILENCE, work)
-            .await
-            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+        within(self.statement_timeout, work).await
     }
+}
+
+/// Gives up on a server that says nothing for longer than any statement may take.
+pub async fn within<T>(
+    statement_timeout: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(statement_timeout + SILENCE, work)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }

@@ -19,4 +19,4 @@ UPDATE notification_deliveries d
    SET status = 'cancelled', code = 'endpoint_disabled', finished_at = now(),
        reason = 'the endpoint was disabled: ' || g.reason
   FROM given_up g
- WHERE d.target = g.target AND d.status = 'pending'
+ WHERE d.target = ANY ($1) AND d.target = g.target AND d.status = 'pending'

@@ -1,8 +1,9 @@
--- Takes what is due, the targets that have waited longest first, a few of each: one that is slow or
--- paused is in nobody's way. $1 at most this many in all; $2 the targets that messages are on their
--- way to, each with $3 how many; $4 at most this many to a target at once; $5 targets that nothing can
--- be sent to from here; $6 channels of which a target takes one message in $7 seconds; $8 seconds
--- until the lease ends; $9 who takes them; $10 what carries mails.
+-- Takes what is due, a few of each target: first for those that the fewest messages are on their way
+-- to, then for those that have waited longest. One that is slow or paused is in nobody's way. $1 at most
+-- this many in all; $2 the targets that messages are on their way to, each with $3 how many; $4 at most
+-- this many to a target at once; $5 targets that nothing can be sent to from here; $6 channels of which
+-- a target takes one message in $7 seconds; $8 seconds until the lease ends; $9 who takes them; $10
+-- what carries mails.
 WITH RECURSIVE waiting (target) AS (
     -- From target to target by the index, whatever waits behind each.
     (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
@@ -14,8 +15,8 @@ WITH RECURSIVE waiting (target) AS (
      WHERE w.target IS NOT NULL
 ),
 open AS MATERIALIZED (
-    SELECT w.target, first.next_attempt_at, first.channel = ANY ($6) AS is_paced,
-           CASE WHEN first.channel = ANY ($6) THEN 1 ELSE $4 END - coalesce(busy.messages, 0) AS room
+    SELECT w.target, first.next_attempt_at, first.channel = ANY ($6) AS is_paced, way.messages AS busy,
+           CASE WHEN first.channel = ANY ($6) THEN 1 ELSE $4 END - way.messages AS room
       FROM waiting w
      CROSS JOIN LATERAL (
            SELECT d.next_attempt_at, d.channel FROM notification_deliveries d
@@ -23,17 +24,35 @@ open AS MATERIALIZED (
             ORDER BY d.next_attempt_at, d.id
             LIMIT 1) AS first
       LEFT JOIN unnest($2::text[], $3::int[]) AS busy (target, messages) ON busy.target = w.target
+     CROSS JOIN LATERAL (SELECT coalesce(busy.messages, 0)) AS way (messages)
      WHERE w.target <> ALL ($5)
        AND NOT EXISTS (
            SELECT FROM notification_delivery_targets t
             WHERE t.target = w.target AND t.paused_until > now())
 ),
+-- How much each of the first may take, so that they get equally far.
+share AS MATERIALIZED (
+    SELECT turn.target, turn.is_paced, count(*) AS room
+      FROM (
+           SELECT o.target, o.is_paced
+             FROM (SELECT * FROM open WHERE room > 0
+                    ORDER BY busy, next_attempt_at, target
+                    LIMIT $1) AS o
+            CROSS JOIN LATERAL (
+                  SELECT row_number() OVER () AS place FROM (
+                         SELECT FROM notification_deliveries x
+                          WHERE x.status = 'pending' AND x.target = o.target AND x.next_attempt_at <= now()
+                          LIMIT o.room) AS first) AS due
+            ORDER BY o.busy + due.place, o.next_attempt_at, o.target
+            LIMIT $1) AS turn
+     GROUP BY turn.target, turn.is_paced
+),
 -- Whoever moves a paced target's pause may send to it; of two at once only one does.
 paced AS (
     INSERT INTO notification_delivery_targets AS t (target, paused_until)
     SELECT target, now() + make_interval(secs => $7)
-      FROM open
-     WHERE is_paced AND room > 0
+      FROM share
+     WHERE is_paced
      ORDER BY target
     ON CONFLICT (target) DO UPDATE SET paused_until = excluded.paused_until
      WHERE t.paused_until IS NULL OR t.paused_until <= now()
@@ -41,9 +60,12 @@ paced AS (
 ),
 due AS MATERIALIZED (
     SELECT d.id
-      FROM (SELECT * FROM open
-             WHERE room > 0 AND (NOT is_paced OR target IN (SELECT target FROM paced))
-             ORDER BY next_attempt_at, target) AS o
+      FROM (SELECT open.target, coalesce(share.room, open.room) AS room
+              FROM open
+              LEFT JOIN share USING (target)
+             WHERE open.room > 0 AND (NOT open.is_paced OR open.target IN (SELECT target FROM paced))
+             -- The others for what somebody else has just taken of these.
+             ORDER BY share.target IS NULL, open.busy, open.next_attempt_at, open.target) AS o
      CROSS JOIN LATERAL (
            SELECT x.id FROM notification_deliveries x
             WHERE x.status = 'pending' AND x.target = o.target AND x.next_attempt_at <= now()
@@ -62,8 +84,7 @@ UPDATE notification_deliveries d
        lease_until = now() + make_interval(secs => $8),
        leased_by = $9,
        transport = CASE d.channel WHEN 'email' THEN $10 WHEN 'sms' THEN 'twilio' ELSE d.channel END
-  FROM due
- WHERE d.id = due.id
+ WHERE d.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING d.id, d.key, d.channel, d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
           d.message::text AS "message!", d.occurred_at, d.attempts, d.lease_token AS "token!",
           d.created_at, now() AS "now!"

@@ -11,7 +11,7 @@ SELECT m.id, m.delivery_id, m.user_id, m.event_type, m.subject,
             WHEN told.is_read THEN 'read'
             WHEN m.has_notification AND told.is_read IS NULL THEN 'gone' END AS "unwanted?"
   FROM mine
-  JOIN pending_emails m ON m.id = mine.id
+  JOIN pending_emails m ON m.id = mine.id AND m.id = ANY (ARRAY(SELECT id FROM mine))
  CROSS JOIN LATERAL (SELECT CASE
            WHEN m.body_data ->> 'thread_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
            THEN (m.body_data ->> 'thread_id')::uuid END) AS t (thread_id)

@@ -3,29 +3,32 @@
 WITH bounds AS MATERIALIZED (
     SELECT to_timestamp(floor(extract(epoch FROM now())::float8 / $2) * $2) AS window_start
 ),
-single AS (
+single AS MATERIALIZED (
     SELECT m.id FROM pending_emails m
      WHERE m.status = 'pending' AND m.delivery_type = 'immediate'
      ORDER BY m.created_at
      LIMIT $1
 ),
-together AS (
-    SELECT m.id FROM pending_emails m, bounds
-     WHERE m.status = 'pending' AND m.delivery_type = 'aggregated' AND m.created_at < bounds.window_start
-       AND NOT EXISTS (
-           SELECT FROM notification_deliveries d
-            WHERE d.user_id = m.user_id AND d.digest_window = bounds.window_start)
+together AS MATERIALIZED (
+    SELECT m.id FROM pending_emails m
+     WHERE m.status = 'pending' AND m.delivery_type = 'aggregated'
+       AND m.created_at < (SELECT window_start FROM bounds)
+       -- Asked for each, and not joined.
+       AND (SELECT d.id FROM notification_deliveries d
+             WHERE d.user_id = m.user_id AND d.digest_window = (SELECT window_start FROM bounds)) IS NULL
      ORDER BY m.created_at
      LIMIT $1
 )
 SELECT m.id, m.user_id, m.event_type, m.delivery_type = 'aggregated' AS "is_digest!", m.created_at,
        m.created_at < now() - make_interval(secs => $3) AS "is_late!",
        CASE WHEN m.delivery_type = 'immediate' THEN guards.names ELSE '{}' END AS "guards!",
-       EXISTS (SELECT FROM notification_delivery_guards held
-                WHERE m.delivery_type = 'immediate' AND held.guard = ANY (guards.names)
-                  AND held.until > now()) AS "is_repeated!"
+       m.delivery_type = 'immediate' AND EXISTS (
+           SELECT FROM unnest(guards.names) AS name
+            WHERE (SELECT held.until FROM notification_delivery_guards held
+                    WHERE held.guard = name) > now()) AS "is_repeated!"
   FROM (SELECT id FROM single UNION ALL SELECT id FROM together) AS due
-  JOIN pending_emails m ON m.id = due.id
+  JOIN pending_emails m ON m.id = due.id AND m.id = ANY (
+       ARRAY(SELECT id FROM single UNION ALL SELECT id FROM together))
  CROSS JOIN LATERAL (SELECT ARRAY(
        SELECT 'email|user:' || m.user_id || '|' || g.value
          FROM jsonb_array_elements_text(

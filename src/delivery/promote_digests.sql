@@ -7,23 +7,23 @@ WITH bounds AS MATERIALIZED (
 oldest AS MATERIALIZED (
     SELECT DISTINCT user_id FROM (
         SELECT m.user_id
-          FROM pending_emails m, bounds
+          FROM pending_emails m
          WHERE m.status = 'pending' AND m.delivery_type = 'aggregated'
-           AND m.created_at < bounds.window_start
-           -- Who has had one of this window already waits for the next.
-           AND NOT EXISTS (
-               SELECT FROM notification_deliveries d
-                WHERE d.user_id = m.user_id AND d.digest_window = bounds.window_start)
+           AND m.created_at < (SELECT window_start FROM bounds)
+           -- Who has had one of this window already waits for the next. Asked for each, and not joined.
+           AND (SELECT d.id FROM notification_deliveries d
+                 WHERE d.user_id = m.user_id AND d.digest_window = (SELECT window_start FROM bounds)) IS NULL
          ORDER BY m.created_at
          LIMIT $2) AS first
 ),
 mine AS MATERIALIZED (
     SELECT m.id, m.user_id, m.created_at, m.created_at < now() - make_interval(secs => $3) AS is_late
-      FROM oldest, bounds
+      FROM oldest
      CROSS JOIN LATERAL (
            SELECT id, user_id, created_at FROM pending_emails x
             WHERE x.user_id = oldest.user_id AND x.status = 'pending'
-              AND x.delivery_type = 'aggregated' AND x.created_at < bounds.window_start
+              -- In the words of the index over people.
+              AND x.delivery_type <> 'immediate' AND x.created_at < (SELECT window_start FROM bounds)
             ORDER BY x.created_at, x.id
             LIMIT $4
               FOR UPDATE SKIP LOCKED) AS m
@@ -58,7 +58,7 @@ moved AS (
       FROM mine
       JOIN digest USING (user_id, is_late)
       JOIN queued q USING (key)
-     WHERE m.id = mine.id
+     WHERE m.id = ANY (ARRAY(SELECT id FROM mine)) AND m.id = mine.id
     RETURNING q.status
 )
 SELECT count(*) AS "mails!",

@@ -13,8 +13,8 @@ WITH waiting AS MATERIALIZED (
 guard AS MATERIALIZED (
     SELECT w.id, w.key, name.guard, g.value LIKE 'content:%' AS is_content,
            row_number() OVER (PARTITION BY name.guard ORDER BY w.id) AS place,
-           EXISTS (SELECT FROM notification_delivery_guards held
-                    WHERE held.guard = name.guard AND held.until > now()) AS is_held
+           coalesce((SELECT held.until FROM notification_delivery_guards held
+                      WHERE held.guard = name.guard) > now(), false) AS is_held
       FROM waiting w
      CROSS JOIN LATERAL (
            SELECT DISTINCT value FROM jsonb_array_elements_text(
@@ -65,7 +65,8 @@ moved AS (
                                 ELSE q.status || ': ' || q.reason END
       FROM judged j
       LEFT JOIN queued q USING (key)
-     WHERE m.id = j.id
+     -- By itself, so that no plan looks for them among all that ever was.
+     WHERE m.id = ANY (ARRAY(SELECT id FROM waiting)) AND m.id = j.id
     RETURNING m.event_type, q.status
 )
 SELECT event_type AS "event_type!", coalesce(status, 'cancelled') AS "status!", count(*) AS "mails!"

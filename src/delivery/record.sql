@@ -21,7 +21,8 @@ recorded AS (
            lease_until = NULL,
            finished_at = CASE WHEN r.status <> 'pending' THEN now() END
       FROM result r
-     WHERE d.id = r.id AND d.status = 'sending' AND d.lease_token = r.token
+     -- By itself, so that no plan looks for them among all that ever was.
+     WHERE d.id = ANY ($1) AND d.id = r.id AND d.status = 'sending' AND d.lease_token = r.token
     RETURNING r.*, d.target, d.transport, d.channel, d.attempts, d.leased_at
 ),
 logged AS (
@@ -37,7 +38,7 @@ left_out AS (
     UPDATE pending_emails m
        SET status = 'failed', processed_at = now(), status_reason = 'cancelled: ' || s.reason
       FROM unnest($13::bigint[], $14::text[]) AS s (id, reason)
-     WHERE m.id = s.id AND m.status = 'processing' AND m.delivery_id IN (SELECT id FROM recorded)
+     WHERE m.id = ANY ($13) AND m.id = s.id AND m.status = 'processing' AND m.delivery_id IN (SELECT id FROM recorded)
 ),
 carried AS (
     UPDATE pending_emails m
@@ -45,7 +46,8 @@ carried AS (
            processed_at = now(),
            status_reason = CASE WHEN r.status <> 'delivered' THEN r.status || ': ' || r.reason END
       FROM recorded r
-     WHERE r.status <> 'pending' AND m.delivery_id = r.id AND m.status = 'processing'
+     WHERE r.status <> 'pending' AND m.delivery_id = ANY ($1) AND m.delivery_id = r.id
+       AND m.status = 'processing'
        AND m.id <> ALL ($13)
 ),
 -- Whoever delivers to a target has nothing to hold against it any more.

@@ -5,7 +5,7 @@ WITH rule AS MATERIALIZED (
     SELECT * FROM unnest($2::text[], $3::int[], $4::boolean[]) AS r (channel, attempts, is_held)
 ),
 gone AS MATERIALIZED (
-    SELECT id
+    SELECT id, channel, attempts
       FROM notification_deliveries
      WHERE status = 'sending' AND lease_until < now()
      ORDER BY lease_until
@@ -22,13 +22,13 @@ taken AS (
            code = 'lost',
            finished_at = CASE WHEN verdict.status <> 'pending' THEN now() END
       FROM gone
-      JOIN notification_deliveries seen ON seen.id = gone.id
-      JOIN rule ON rule.channel = seen.channel
+      JOIN rule ON rule.channel = gone.channel
      CROSS JOIN LATERAL (SELECT CASE
                WHEN rule.is_held THEN 'uncertain'
-               WHEN seen.attempts >= rule.attempts THEN 'dead'
+               WHEN gone.attempts >= rule.attempts THEN 'dead'
                ELSE 'pending' END) AS verdict (status)
-     WHERE d.id = gone.id
+     -- By itself, so that no plan looks for them among all that ever was.
+     WHERE d.id = ANY (ARRAY(SELECT id FROM gone)) AND d.id = gone.id
     RETURNING d.id, d.status, d.attempts, d.transport, d.channel, d.event_type, d.leased_at, d.reason
 ),
 logged AS (
@@ -42,7 +42,8 @@ settled AS (
     UPDATE pending_emails m
        SET status = 'failed', processed_at = now(), status_reason = t.status || ': ' || t.reason
       FROM taken t
-     WHERE t.status <> 'pending' AND m.delivery_id = t.id AND m.status = 'processing'
+     WHERE t.status <> 'pending' AND m.delivery_id = ANY (ARRAY(SELECT id FROM gone))
+       AND m.delivery_id = t.id AND m.status = 'processing'
 )
 SELECT channel AS "channel!", event_type AS "event_type!", status AS "status!", count(*) AS "messages!"
   FROM taken

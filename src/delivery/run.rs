@@ -55,6 +55,9 @@ pub async fn run(
         finished: Vec::new(),
     };
     let result = run.until_empty(progress).await;
+    if result.is_err() {
+        run.see_through().await;
+    }
     post.close().await;
     if let Some(session) = run.session.take() {
         // The work is done; a server that is gone or silent by now needs no goodbye.
@@ -100,7 +103,8 @@ impl Run<'_> {
     ) -> Result<(), sqlx::Error> {
         let (started, max_runtime) = (Instant::now(), self.settings.max_runtime);
         self.begin().await?;
-        let mut may_promote = true;
+        // Before anything else: what is queued already may take up the whole run.
+        let mut may_promote = self.promote().await?;
         loop {
             let is_over = self.stop.is_cancelled() || started.elapsed() >= max_runtime;
             let room = if is_over { 0 } else { self.room() };
@@ -156,24 +160,35 @@ impl Run<'_> {
 
     /// Takes over what others have left.
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        let (database, rules) = (self.database, &self.settings.rules);
-        let session = match &mut self.session {
-            Some(session) => session,
-            none => none.insert(database.connect().await?),
+        self.session = Some(self.database.connect().await?);
+        let mut tries = 1;
+        let (people, report) = loop {
+            match self.try_begin().await {
+                Ok(begun) => break begun,
+                Err(error) => self.recover(error, tries).await?,
+            }
+            tries += 1;
+        };
+        self.people = Some(people);
+        self.report.add(report);
+        Ok(())
+    }
+
+    async fn try_begin(&mut self) -> Result<(People, DeliveryReport), sqlx::Error> {
+        let rules = &self.settings.rules;
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed);
         };
         let mut report = DeliveryReport::default();
-        let people = database
+        self.database
             .within(async {
                 let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
                 rescue(&mut transaction, rules, &mut report).await?;
                 let people = People::known(&mut transaction).await?;
                 transaction.commit().await?;
-                Ok(people)
+                Ok((people, report))
             })
-            .await?;
-        self.people = Some(people);
-        self.report.add(report);
-        Ok(())
+            .await
     }
 
     /// Gives mails that wait a delivery each. `false`: there were none.
@@ -421,17 +436,22 @@ impl Run<'_> {
 
     /// How long until the first paused target opens for which something is due.
     async fn opening(&mut self) -> Result<Option<Duration>, sqlx::Error> {
-        let reach = &self.reach;
-        let Some(session) = &mut self.session else {
-            return Ok(None);
-        };
-        let seconds = self
-            .database
-            .within(async {
+        let mut tries = 1;
+        let seconds = loop {
+            let Some(session) = &mut self.session else {
+                return Ok(None);
+            };
+            let reach = &self.reach;
+            let looking = self.database.within(async {
                 let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
                 next_opening(&mut transaction, reach).await
-            })
-            .await?;
+            });
+            match looking.await {
+                Ok(seconds) => break seconds,
+                Err(error) => self.recover(error, tries).await?,
+            }
+            tries += 1;
+        };
         // A little more, or the look would come a moment too early.
         Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds + 0.005).ok()))
     }
@@ -440,14 +460,39 @@ impl Run<'_> {
     async fn look_for_waiting(&mut self) -> Result<(), sqlx::Error> {
         let is_closed = |target: &str| self.reach.closed.iter().any(|closed| closed == target);
         let (mails, texts) = (is_closed(EMAIL), is_closed(SMS));
-        let Some(session) = &mut self.session else {
-            return Ok(());
-        };
-        if !mails && !texts {
-            return Ok(());
+        let mut tries = 1;
+        while let (Some(session), true) = (&mut self.session, mails || texts) {
+            let looking = self.database.within(waiting(session, mails, texts));
+            match looking.await {
+                Ok(waiting) => {
+                    self.report.waiting = waiting;
+                    break;
+                }
+                Err(error) => self.recover(error, tries).await?,
+            }
+            tries += 1;
         }
-        self.report.waiting = self.database.within(waiting(session, mails, texts)).await?;
         Ok(())
+    }
+
+    /// The run has failed. What is on its way is waited for all the same, and recorded as far as that
+    /// can be done, or it would be sent once more.
+    async fn see_through(&mut self) {
+        while !self.sending.is_empty() {
+            self.wait().await;
+        }
+        if self.finished.is_empty() {
+            return;
+        }
+        // What fails here is no news.
+        match self.try_round(0).await {
+            Ok(round) => {
+                self.finished.clear();
+                self.tell_of(&round.recorded);
+                self.report.add(round.recorded);
+            }
+            Err(error) => tracing::debug!(sqlstate = sqlstate(&error), "not recorded"),
+        }
     }
 }
 

@@ -22,10 +22,6 @@ const WRITE_TRIES: u32 = 4;
 const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
 /// So many events to crowds are held back while others are due.
 const MOST_CROWDS: usize = 4;
-/// A server that is silent for this long after its own time limit is gone.
-const SILENCE: Duration = Duration::from_secs(15);
-/// A server that goes away, as for a restart, is waited for this long.
-const RECONNECT_FOR: Duration = Duration::from_secs(30);
 
 /// Why a run had to stop. What it had settled until then stays settled; a batch in hand is
 /// rescued by a later run.
@@ -367,27 +363,8 @@ impl Run<'_> {
     /// Opens another connection, waiting for a server that is away.
     async fn reconnect(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         self.session = None;
-        tracing::warn!("lost the connection; trying again");
-        let since = Instant::now();
-        let mut pause = Duration::from_millis(50);
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
-            match self.database.connect().await {
-                Ok(session) => {
-                    self.session = Some(session);
-                    return Ok(());
-                }
-                Err(error)
-                    if Fault::of(&error) != Fault::Unreachable
-                        || since.elapsed() >= RECONNECT_FOR
-                        || stop.is_cancelled() =>
-                {
-                    return Err(error);
-                }
-                Err(_) => {}
-            }
-        }
+        self.session = Some(self.database.reconnect(stop).await?);
+        Ok(())
     }
 
     /// Charges an event that the database would not take. Where not even that can be written, it
@@ -467,8 +444,5 @@ pub(super) async fn within<T>(
     settings: &Settings,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    let most = settings.stuck_after + SILENCE;
-    tokio::time::timeout(most, work)
-        .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+    crate::db::within(settings.stuck_after, work).await
 }

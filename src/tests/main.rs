@@ -10,6 +10,7 @@ mod command_line;
 mod crowds;
 mod dead_letters;
 mod deliver;
+mod delivery_proofs;
 mod delivery_upkeep;
 mod doctor;
 mod dry_run;

@@ -6,16 +6,18 @@
 
 mod server;
 mod session;
+mod stream;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::Channel;
 use super::email::{EmailMessage, Mailbox};
@@ -25,7 +27,7 @@ use super::outcome::{Receipt, SendError, Verdict};
 use super::trust::Trust;
 
 pub use server::{InvalidServer, Security, SmtpServer};
-use session::{Mail, Refusal, Session, Step};
+use session::{Mail, Refusal, Session, Step, Tls};
 
 /// Connections that are kept for the next mail.
 const KEPT_MAX: usize = 8;
@@ -63,7 +65,7 @@ impl SmtpSettings {
 /// The way through a mail server, with the connections that are kept open to it.
 pub struct Smtp {
     settings: SmtpSettings,
-    tls: TlsParameters,
+    tls: Tls,
     mask: Mask,
     kept: Mutex<Vec<Session>>,
 }
@@ -77,17 +79,22 @@ impl Smtp {
     /// A way through the server; nothing is connected yet.
     pub fn new(settings: SmtpSettings) -> Result<Self, NoTls> {
         let unfit = |error: lettre::transport::smtp::Error| NoTls(error.to_string());
-        let mut tls = TlsParameters::builder(settings.server.host.clone())
+        let mut later = TlsParameters::builder(settings.server.host.clone())
             .certificate_store(CertificateStore::None);
         for certificate in settings.trust.certificates() {
-            tls = tls.add_root_certificate(Certificate::from_der(certificate).map_err(unfit)?);
+            later = later.add_root_certificate(Certificate::from_der(certificate).map_err(unfit)?);
         }
+        let client = settings.trust.client();
+        let client = client.map_err(|error| NoTls(error.to_string()))?;
         let mut mask = Mask::default();
         if let Some((user, password)) = &settings.server.credentials {
             mask = mask.hiding(user).hiding(password.expose_secret());
         }
         Ok(Self {
-            tls: tls.build_rustls().map_err(unfit)?,
+            tls: Tls {
+                at_once: TlsConnector::from(Arc::new(client)),
+                later: later.build_rustls().map_err(unfit)?,
+            },
             settings,
             mask,
             kept: Mutex::default(),

@@ -9,18 +9,28 @@ use std::time::Instant;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail as MailCommand, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret;
+use tokio_rustls::TlsConnector;
 
 use super::server::Security;
+use super::stream::{Encrypted, connect};
 use super::{SmtpSettings, Verdict};
 use crate::channels::outcome::Blame;
 
 /// How much of a mail is written at once.
 const PART: usize = 16 * 1_024;
+
+/// How a connection is encrypted.
+pub(super) struct Tls {
+    /// From the beginning.
+    pub(super) at_once: TlsConnector,
+    /// By STARTTLS.
+    pub(super) later: TlsParameters,
+}
 
 /// A connection that is ready for a mail.
 pub(super) struct Session {
@@ -97,6 +107,15 @@ impl Refusal {
         }
     }
 
+    fn unconnected(error: &std::io::Error) -> Self {
+        Self {
+            step: Step::Connect,
+            status: None,
+            text: error.to_string(),
+            ours: false,
+        }
+    }
+
     fn lacking(step: Step, text: &str) -> Self {
         Self {
             step,
@@ -128,20 +147,24 @@ impl Refusal {
 
 impl Session {
     /// Connects, encrypts, authenticates.
-    pub(super) async fn open(
-        settings: &SmtpSettings,
-        tls: &TlsParameters,
-    ) -> Result<Self, Refusal> {
+    pub(super) async fn open(settings: &SmtpSettings, tls: &Tls) -> Result<Self, Refusal> {
         let server = &settings.server;
         let hello = server
             .hello
             .clone()
             .map_or_else(ClientId::default, ClientId::Domain);
-        let at_once = (server.security == Security::Tls).then(|| tls.clone());
-        let address = (server.host.as_str(), server.port);
-        let limit = Some(settings.connect_timeout);
-        let connecting = AsyncSmtpConnection::connect_tokio1(address, limit, &hello, at_once, None);
-        let mut connection = connecting.await.map_err(Refusal::at(Step::Connect))?;
+        let unconnected = |error| Refusal::unconnected(&error);
+        let stream = connect(&server.host, server.port, settings.connect_timeout).await;
+        let stream = stream.map_err(unconnected)?;
+        let stream: Box<dyn AsyncTokioStream> = match server.security {
+            Security::Tls => {
+                let encrypted = Encrypted::over(stream, &server.host, &tls.at_once).await;
+                Box::new(encrypted.map_err(unconnected)?)
+            }
+            Security::StartTls | Security::None => Box::new(stream),
+        };
+        let greeting = AsyncSmtpConnection::connect_with_transport(stream, &hello);
+        let mut connection = greeting.await.map_err(Refusal::at(Step::Connect))?;
         if server.security == Security::StartTls {
             if !connection.can_starttls() {
                 return Err(Refusal::lacking(
@@ -149,7 +172,7 @@ impl Session {
                     "the server does not offer it (tls=none does without)",
                 ));
             }
-            let encrypting = connection.starttls(tls.clone(), &hello);
+            let encrypting = connection.starttls(tls.later.clone(), &hello);
             encrypting.await.map_err(Refusal::at(Step::Encrypt))?;
         }
         if let Some((user, password)) = &server.credentials {

@@ -343,8 +343,8 @@ async fn connections_that_break() {
 /// Once the status is there the message is, whatever becomes of the rest.
 #[tokio::test]
 async fn bodies_that_never_end() {
-    for reply in [Reply::Drip, Reply::Endless, Reply::CutWithin] {
-        let endless = matches!(reply, Reply::Endless);
+    for reply in [Reply::Drip(200), Reply::Endless(200), Reply::CutWithin] {
+        let endless = matches!(reply, Reply::Endless(_));
         let receiver = Receiver::start(move |_| reply.clone()).await;
         let began = Instant::now();
         let client = outgoing(local());

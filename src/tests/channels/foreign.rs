@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// A program that tells in lines of JSON what it has to tell, and ends when its input does, so
 /// that none outlives a test that was killed.
-pub(super) struct Foreign {
+pub(crate) struct Foreign {
     _child: Child,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
@@ -17,7 +17,7 @@ pub(super) struct Foreign {
 
 impl Foreign {
     /// Runs a script that lies beside the tests, by the program that `variable` names.
-    pub(super) fn start(variable: &str, script: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(variable: &str, script: &str, arguments: &[&str]) -> Self {
         let program = from_environment(variable);
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("src/tests/channels")
@@ -40,14 +40,20 @@ impl Foreign {
     }
 
     /// What it tells next.
-    pub(super) async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let next = tokio::time::timeout(std::time::Duration::from_secs(30), self.lines.next_line());
         let line = next.await.expect("a line in time").expect("a line");
         serde_json::from_str(&line.expect("a program that still runs")).expect("JSON")
     }
 
+    /// What it tells next, however long that takes; `None` when it has ended.
+    pub(crate) async fn told(&mut self) -> Option<Value> {
+        let line = self.lines.next_line().await.ok()??;
+        serde_json::from_str(&line).ok()
+    }
+
     /// Tells it something, and hears what it says to that.
-    pub(super) async fn ask(&mut self, question: &Value) -> Value {
+    pub(crate) async fn ask(&mut self, question: &Value) -> Value {
         let line = format!("{question}\n");
         self.input
             .write_all(line.as_bytes())
@@ -58,7 +64,7 @@ impl Foreign {
 }
 
 /// A path that `scripts/test.sh` gives.
-pub(super) fn from_environment(variable: &str) -> String {
+pub(crate) fn from_environment(variable: &str) -> String {
     match std::env::var(variable) {
         Ok(path) if !path.is_empty() => path,
         _ => panic!("{variable} is not set: call ./scripts/test.sh"),

@@ -1,5 +1,7 @@
 //! Mails through aiosmtpd, a mail server of others, and read by Python's own mail package.
 
+use std::time::{Duration, Instant};
+
 use notify_fan_out::channels::smtp::SmtpSettings;
 use notify_fan_out::channels::{
     Blame, Channel, EmailMessage, Receipt, SendError, Smtp, Trust, Verdict,
@@ -12,15 +14,15 @@ use super::{email, mailbox, now};
 
 const CREDENTIALS: &str = "ada%40example.com:p%2Fs%C3%9F%20word";
 
-struct Servers {
-    program: Foreign,
+pub(crate) struct Servers {
+    pub(crate) program: Foreign,
     ports: Value,
     authority: Authority,
     _files: tempfile::TempDir,
 }
 
 impl Servers {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let authority = Authority::new();
         let identity = authority.issue("localhost");
         let files = tempfile::tempdir().expect("a folder");
@@ -38,7 +40,7 @@ impl Servers {
     }
 
     /// The address of a server, with `before` between scheme and host and `after` at the end.
-    fn address(&self, scheme: &str, before: &str, server: &str, after: &str) -> String {
+    pub(crate) fn address(&self, scheme: &str, before: &str, server: &str, after: &str) -> String {
         format!("{scheme}://{before}localhost:{}{after}", self.ports[server])
     }
 
@@ -273,6 +275,36 @@ async fn connections_are_kept() {
     smtp.close().await;
     to(&smtp, "c@example.org").await.expect("a receipt");
     assert_ne!(servers.program.next().await["peer"], peers[0]);
+}
+
+/// The end of a mail does not wait until its beginning is acknowledged, which takes 40 ms.
+#[tokio::test]
+async fn nothing_is_held_back() {
+    let mut servers = Servers::start().await;
+    let credentials = format!("{CREDENTIALS}@");
+    for smtp in [
+        servers.open(),
+        through(
+            &servers.address("smtp", &credentials, "starttls", ""),
+            servers.authority.trust(),
+        ),
+        through(
+            &servers.address("smtps", &credentials, "tls", ""),
+            servers.authority.trust(),
+        ),
+    ] {
+        to(&smtp, "grace@example.org").await.expect("a receipt");
+        let mut fastest = Duration::MAX;
+        for _ in 0..10 {
+            let began = Instant::now();
+            to(&smtp, "grace@example.org").await.expect("a receipt");
+            fastest = fastest.min(began.elapsed());
+        }
+        assert!(fastest < Duration::from_millis(30), "{fastest:?}");
+        for _ in 0..11 {
+            servers.program.next().await;
+        }
+    }
 }
 
 /// Several at once, as a deliverer sends them.

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -21,6 +22,8 @@ pub(crate) struct Request {
     /// By their names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
+    /// When all of it was there.
+    pub(crate) at: Instant,
 }
 
 /// What becomes of a connection once its request is there.
@@ -31,12 +34,14 @@ pub(crate) enum Reply {
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
     },
+    /// The same, as soon as a permit can be had.
+    Held(Arc<Semaphore>, Box<Reply>),
     /// A status, and then a byte at a time, without an end.
-    Drip,
-    /// A byte of the status line at a time, without an end.
+    Drip(u16),
+    /// A byte of a header at a time, without an end.
     DripBefore,
     /// A status, and then as much as is taken, without an end.
-    Endless,
+    Endless(u16),
     /// Closed at once.
     Cut,
     /// A status, a part of the body, closed.
@@ -66,6 +71,8 @@ type Script = dyn Fn(&Request) -> Reply + Send + Sync;
 #[derive(Default)]
 struct Seen {
     requests: Mutex<Vec<Result<Request, String>>>,
+    /// Requests that are not answered yet, and the most that ever were, by path.
+    open: Mutex<BTreeMap<String, (usize, usize)>>,
     connections: AtomicUsize,
     /// Bytes of endless answers that went out.
     written: AtomicUsize,
@@ -132,6 +139,17 @@ impl Receiver {
             .collect()
     }
 
+    /// How many requests it took until now, in good form or not.
+    pub(crate) fn count(&self) -> usize {
+        self.seen.requests.lock().expect("requests").len()
+    }
+
+    /// The most requests of a path that ever waited for their answers at once.
+    pub(crate) fn most_at_once(&self, path: &str) -> usize {
+        let open = self.seen.open.lock().expect("paths");
+        open.get(path).map_or(0, |(_, most)| *most)
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
@@ -144,6 +162,20 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Seen {
+    fn came(&self, path: &str) {
+        let mut open = self.open.lock().expect("paths");
+        let (now, most) = open.entry(path.to_owned()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
+    fn is_answered(&self, path: &str) {
+        let mut open = self.open.lock().expect("paths");
+        open.entry(path.to_owned()).or_default().0 -= 1;
     }
 }
 
@@ -161,8 +193,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             return;
         }
     };
-    let reply = script(&request);
+    let mut reply = script(&request);
+    let path = request.path.clone();
+    seen.came(&path);
     seen.requests.lock().expect("requests").push(Ok(request));
+    while let Reply::Held(permits, then) = reply {
+        permits.acquire().await.expect("a permit").forget();
+        reply = *then;
+    }
+    seen.is_answered(&path);
     // The other side may close when it has had enough.
     let _ = Box::pin(write(&mut stream, reply, &seen)).await;
 }
@@ -172,7 +211,7 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
     reply: Reply,
     seen: &Seen,
 ) -> std::io::Result<()> {
-    const OPEN: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+    let open = |status: u16| format!("HTTP/1.1 {status} As Told\r\nconnection: close\r\n\r\n");
     match reply {
         Reply::Answer {
             status,
@@ -190,21 +229,25 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
             stream.write_all(&body).await?;
             stream.shutdown().await
         }
-        Reply::Drip => {
-            stream.write_all(OPEN).await?;
+        Reply::Held(..) => unreachable!("it was waited for"),
+        Reply::Drip(status) => {
+            stream.write_all(open(status).as_bytes()).await?;
             loop {
                 stream.write_all(b".").await?;
                 stream.flush().await?;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        Reply::DripBefore => loop {
-            stream.write_all(b"H").await?;
-            stream.flush().await?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        },
-        Reply::Endless => {
-            stream.write_all(OPEN).await?;
+        Reply::DripBefore => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ndrip: ").await?;
+            loop {
+                stream.write_all(b".").await?;
+                stream.flush().await?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Reply::Endless(status) => {
+            stream.write_all(open(status).as_bytes()).await?;
             let part = [b'x'; 16 * 1_024];
             loop {
                 stream.write_all(&part).await?;
@@ -277,6 +320,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Request>, S
         .read_exact(&mut body)
         .await
         .map_err(|error| format!("within the body: {error}"))?;
+    let at = Instant::now();
     let mut more = [0];
     let surplus =
         tokio::time::timeout(Duration::from_millis(5), stream.read_exact(&mut more)).await;
@@ -288,5 +332,6 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Request>, S
         path: path.to_owned(),
         headers,
         body,
+        at,
     }))
 }

@@ -51,6 +51,22 @@ impl Worker {
         assert!(status.success(), "kill -s {name}: {status}");
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
+    /// The most memory that it ever had, while it runs. (What its parent is told after its end counts
+    /// the parent's own.)
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kilobytes * 1_024)
+    }
+
     /// Waits for its end, which has to come within a minute.
     pub(crate) async fn end(mut self) -> Ended {
         let since = Instant::now();

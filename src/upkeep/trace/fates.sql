@@ -21,7 +21,10 @@ SELECT d.id AS delivery_id, m.id AS email_id, coalesce(d.channel, 'email') AS ch
         SELECT delivery_id, id FROM mail) AS pair
   LEFT JOIN notification_deliveries d ON d.id = pair.delivery_id
   LEFT JOIN mail m ON m.id = pair.mail_id
-  LEFT JOIN notification_endpoints e ON e.id = d.endpoint_id
-  LEFT JOIN profiles p ON p.id = coalesce(d.user_id, m.user_id)
+  -- OFFSET 0 keeps a look-up one by key, whatever the planner thinks of the table.
+  LEFT JOIN LATERAL (
+       SELECT name, target FROM notification_endpoints x WHERE x.id = d.endpoint_id OFFSET 0) AS e ON true
+  LEFT JOIN LATERAL (
+       SELECT email FROM profiles x WHERE x.id = coalesce(d.user_id, m.user_id) OFFSET 0) AS p ON true
  ORDER BY channel, d.id, m.id
  LIMIT $3
