@@ -115,17 +115,14 @@ pub(super) fn decide(
     result: &Result<Receipt, SendError>,
     jitter: f64,
 ) -> Decision {
-    let error = match result {
-        Ok(_) => {
-            return Decision {
-                next: Next::Delivered,
-                reason: None,
-                code: None,
-                lesson: Lesson::Nothing,
-                pause: None,
-            };
-        }
-        Err(error) => error,
+    let Err(error) = result else {
+        return Decision {
+            next: Next::Delivered,
+            reason: None,
+            code: None,
+            lesson: Lesson::Nothing,
+            pause: None,
+        };
     };
     let scheduled = rules.schedule(it.kind).delay(it.attempts, jitter);
     let retry_or_die = |floor: Duration| match scheduled {
@@ -138,17 +135,16 @@ pub(super) fn decide(
     let (next, lesson, pause) = match error.verdict {
         Verdict::Retry { after: Some(after) } => {
             let after = after.min(LONGEST);
-            let next = if error.status == Some(TOO_MANY) && it.age < PATIENCE {
-                Next::Retry {
+            if error.status == Some(TOO_MANY) && it.age < PATIENCE {
+                let next = Next::Retry {
                     after: after.mul_f64(1.0 + 0.1 * jitter),
                     is_charged: false,
-                }
+                };
+                (next, Lesson::Nothing, Some(after))
             } else {
-                retry_or_die(after)
-            };
-            (next, Lesson::Failed, Some(after))
+                (retry_or_die(after), Lesson::Failed, Some(after))
+            }
         }
-        Verdict::Retry { after: None } => (retry_or_die(Duration::ZERO), Lesson::Failed, None),
         // The credentials or the sender are wrong: that is no fault of the messages, which would all
         // come to the same.
         Verdict::Permanent {
@@ -168,7 +164,9 @@ pub(super) fn decide(
         Verdict::Uncertain if rules.held.contains(&it.kind) => {
             (Next::Uncertain, Lesson::Failed, None)
         }
-        Verdict::Uncertain => (retry_or_die(Duration::ZERO), Lesson::Failed, None),
+        Verdict::Retry { after: None } | Verdict::Uncertain => {
+            (retry_or_die(Duration::ZERO), Lesson::Failed, None)
+        }
     };
     let reason = match (next, error.verdict) {
         (Next::Dead, Verdict::Retry { .. } | Verdict::Uncertain) => {
@@ -283,7 +281,7 @@ mod tests {
         insta::assert_snapshot!(told(Kind::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
         insta::assert_snapshot!(told(Kind::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
         insta::assert_snapshot!(told(Kind::Webhook, 1, &later(1_000_000, 503)), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed");
-        insta::assert_snapshot!(told(Kind::Email, 6, &later(2, 429)), @"Retry { after: 2.1s, is_charged: false }, reason why, code 429, pause 2s, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 6, &later(2, 429)), @"Retry { after: 2.1s, is_charged: false }, reason why, code 429, pause 2s, Nothing");
         let old = Attempted {
             age: PATIENCE,
             ..attempted(Kind::Email, 6)

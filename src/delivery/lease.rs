@@ -50,7 +50,7 @@ impl Leased {
 }
 
 /// What was leased, and when by the database's clock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Leases {
     pub(super) now: Option<DateTime<Utc>>,
     pub(super) messages: Vec<Leased>,

@@ -101,11 +101,9 @@ fn key(leased: &Leased, to: &Mailbox, message: &EmailMessage) -> DeliveryKey {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    let hash: String = hash.finalize()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{}.{hash}", leased.key)
+    let start = hash.finalize()[..8].try_into().unwrap_or_default();
+    let hash = u64::from_be_bytes(start);
+    format!("{}.{hash:016x}", leased.key)
         .parse()
         .unwrap_or_else(|_| DeliveryKey::from(leased.key))
 }

@@ -116,13 +116,13 @@ impl Post {
             )),
             (Some(_), _, _) => {
                 let phone = person.map(|person| person.phone.as_deref().unwrap_or_default());
-                self.tell(leased, phone_of(phone)?)
+                Self::tell(leased, phone_of(phone)?)
             }
-            (None, _, _) => self.tell(leased, self.destination(leased, loaded)?),
+            (None, _, _) => Self::tell(leased, self.destination(leased, loaded)?),
         }
     }
 
-    fn tell(&self, leased: &Leased, destination: Destination) -> Result<Parcel, Decision> {
+    fn tell(leased: &Leased, destination: Destination) -> Result<Parcel, Decision> {
         let told: Told = serde_json::from_str(&leased.message).map_err(|error| {
             Decision::without_attempt(
                 Next::Dead,

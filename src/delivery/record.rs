@@ -38,6 +38,10 @@ pub(super) struct Attempt {
     pub(super) provider_id: Option<String>,
 }
 
+fn column<T>(finished: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {
+    finished.iter().map(of).collect()
+}
+
 /// Records all of it, under the tokens of their leases, and counts what was.
 pub(super) async fn record(
     connection: &mut PgConnection,
@@ -45,9 +49,6 @@ pub(super) async fn record(
 ) -> Result<DeliveryReport, sqlx::Error> {
     if finished.is_empty() {
         return Ok(DeliveryReport::default());
-    }
-    fn column<T>(finished: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {
-        finished.iter().map(of).collect()
     }
     let attempt = |one: &Finished| {
         one.attempt

@@ -9,7 +9,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Attempted, Next, decide, outcome};
-use super::lease::{Leased, Reach, lease, next_opening, rescue};
+use super::lease::{Leased, Leases, Reach, lease, next_opening, rescue};
 use super::load::{Loaded, load};
 use super::mail::unwanted;
 use super::people::People;
@@ -91,8 +91,7 @@ struct OnItsWay {
 /// What one transaction brought.
 struct Round {
     recorded: DeliveryReport,
-    now: Option<DateTime<Utc>>,
-    leased: Vec<Leased>,
+    leases: Leases,
     loaded: Loaded,
 }
 
@@ -233,11 +232,11 @@ impl Run<'_> {
             tries += 1;
         };
         self.finished.clear();
-        self.tell_of(&round.recorded);
+        tell_of(&round.recorded);
         self.report.add(round.recorded);
-        let leased = round.leased.len() as u64;
-        let clock = round.now.map(|now| (now, Instant::now()));
-        for message in round.leased {
+        let leased = round.leases.messages.len() as u64;
+        let clock = round.leases.now.map(|now| (now, Instant::now()));
+        for message in round.leases.messages {
             self.start(message, &round.loaded, clock);
         }
         Ok(leased)
@@ -257,20 +256,19 @@ impl Run<'_> {
             .within(async {
                 let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
                 let recorded = record(&mut transaction, finished).await?;
-                let (mut now, mut leased, mut loaded) = (None, Vec::new(), Loaded::default());
+                let mut round = Round {
+                    recorded,
+                    leases: Leases::default(),
+                    loaded: Loaded::default(),
+                };
                 if let (Some(people), true) = (people, room > 0) {
                     let room = i64::try_from(room).unwrap_or(i64::MAX);
-                    let leases = lease(&mut transaction, settings, reach, &busy, room).await?;
-                    (now, leased) = (leases.now, leases.messages);
-                    loaded = load(&mut transaction, people, &leased).await?;
+                    round.leases = lease(&mut transaction, settings, reach, &busy, room).await?;
+                    let messages = &round.leases.messages;
+                    round.loaded = load(&mut transaction, people, messages).await?;
                 }
                 transaction.commit().await?;
-                Ok(Round {
-                    recorded,
-                    now,
-                    leased,
-                    loaded,
-                })
+                Ok(round)
             })
             .await
     }
@@ -418,22 +416,6 @@ impl Run<'_> {
         });
     }
 
-    fn tell_of(&self, recorded: &DeliveryReport) {
-        for disabled in &recorded.disabled {
-            tracing::warn!(
-                target_name = disabled.target,
-                "disabled: {}; once mended: notify-fan-out endpoint enable",
-                disabled.reason
-            );
-        }
-        if recorded.lost_leases > 0 {
-            tracing::warn!(
-                messages = recorded.lost_leases,
-                "their leases had ended; others have taken them over"
-            );
-        }
-    }
-
     /// How long until the first paused target opens for which something is due.
     async fn opening(&mut self) -> Result<Option<Duration>, sqlx::Error> {
         let mut tries = 1;
@@ -488,11 +470,28 @@ impl Run<'_> {
         match self.try_round(0).await {
             Ok(round) => {
                 self.finished.clear();
-                self.tell_of(&round.recorded);
+                tell_of(&round.recorded);
                 self.report.add(round.recorded);
             }
             Err(error) => tracing::debug!(sqlstate = sqlstate(&error), "not recorded"),
         }
+    }
+}
+
+/// Logs what an operator should hear of.
+fn tell_of(recorded: &DeliveryReport) {
+    for disabled in &recorded.disabled {
+        tracing::warn!(
+            target_name = disabled.target,
+            "disabled: {}; once mended: notify-fan-out endpoint enable",
+            disabled.reason
+        );
+    }
+    if recorded.lost_leases > 0 {
+        tracing::warn!(
+            messages = recorded.lost_leases,
+            "their leases had ended; others have taken them over"
+        );
     }
 }
 

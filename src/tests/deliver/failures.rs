@@ -274,10 +274,10 @@ async fn recovered_targets_are_not_failing_any_more() {
     .await;
     let hook = stage.endpoint("hook", "webhook").await;
     stage.tell(hook, "one").await;
-    let state = "SELECT concat_ws(' ', failures, failing_since IS NOT NULL) FROM notification_delivery_targets";
+    let failures = "SELECT concat_ws(' ', failures, failing_since IS NOT NULL) FROM notification_delivery_targets";
     report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(stage.db.text(state).await, "1 t");
+    assert_eq!(stage.db.text(failures).await, "1 t");
     stage.let_time_pass().await;
     report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(stage.db.text(state).await, "0 f");
+    assert_eq!(stage.db.text(failures).await, "0 f");
 }

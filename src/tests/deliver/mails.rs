@@ -12,7 +12,7 @@ async fn at_once() {
     stage.queue(immediate(bo, "Cy joined Acme")).await;
     let report = stage.deliver().await;
     assert_eq!(counts(&report), "delivered=1 mails=1");
-    assert_eq!(stage.mails().await, ["Bo <bo@example.com>: Cy joined Acme"]);
+    assert_eq!(stage.mails(), ["Bo <bo@example.com>: Cy joined Acme"]);
     assert_eq!(stage.queue_states().await, ["Cy joined Acme: sent"]);
     assert_eq!(
         stage.db.texts(
@@ -53,7 +53,7 @@ async fn a_digest_tells_all_of_a_window_by_project() {
     let report = stage.deliver().await;
     assert_eq!(counts(&report), "delivered=2 digests=2 mails=4");
     assert_eq!(
-        stage.mails().await,
+        stage.mails(),
         [
             "Bo <bo@example.com>: 3 updates in 2 projects",
             "Cy <cy@example.com>: Ada uploaded Budget",
@@ -355,7 +355,7 @@ async fn the_old_is_put_aside_until_a_person_wants_it() {
         counts(&stage.deliver().await),
         "dead=2 delivered=1 digests=1 mails=3"
     );
-    assert_eq!(stage.mails().await, ["Bo <bo@example.com>: young"]);
+    assert_eq!(stage.mails(), ["Bo <bo@example.com>: young"]);
     let expired = "dead 0 expired (expired: it had waited for longer than the age limit)";
     let mut deliveries = stage.deliveries().await;
     deliveries.sort();

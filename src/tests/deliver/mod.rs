@@ -141,7 +141,7 @@ impl Stage {
     }
 
     /// The mails that went out: `to: subject`, in the order of their recipients.
-    async fn mails(&self) -> Vec<String> {
+    fn mails(&self) -> Vec<String> {
         let mut mails: Vec<String> = self
             .outside
             .requests()
@@ -225,7 +225,7 @@ fn taken() -> Reply {
 }
 
 /// A mail that goes out at once.
-fn immediate<'a>(to: Uuid, subject: &'a str) -> Queued<'a> {
+fn immediate(to: Uuid, subject: &str) -> Queued<'_> {
     Queued {
         to,
         event_type: "invite_accepted",
@@ -237,7 +237,7 @@ fn immediate<'a>(to: Uuid, subject: &'a str) -> Queued<'a> {
 }
 
 /// A mail for a digest whose window has passed.
-fn aggregated<'a>(to: Uuid, subject: &'a str) -> Queued<'a> {
+fn aggregated(to: Uuid, subject: &str) -> Queued<'_> {
     Queued {
         event_type: "document_uploaded",
         delivery_type: "aggregated",
