@@ -177,7 +177,7 @@ async fn killed_at_random_instants() {
         leases_end(&db).await;
     }
     let idle = Worker::start(&mut command(&db, &mails)).end().await;
-    assert!(idle.status.success(), "{last:?}");
+    assert!(idle.status.success(), "{idle:?}");
     assert_eq!(idle.report()["delivered"], 0);
 
     // Webhooks and mails: all of them, and no other than these.
