@@ -235,11 +235,17 @@ async fn deliver(
     let delivered = lab
         .count("SELECT count(*) FROM notification_deliveries WHERE status = 'delivered' AND attempts = 1")
         .await?;
-    let messages = u64::from(lab.options.messages());
-    anyhow::ensure!(
-        delivered.unsigned_abs() == messages && receiver.take() == messages,
-        "{delivered} of {messages} messages were delivered"
-    );
+    let (messages, taken) = (u64::from(lab.options.messages()), receiver.take());
+    if delivered.unsigned_abs() != messages || taken != messages {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT concat_ws(' ', status, attempts, reason) FROM notification_deliveries",
+        )
+        .fetch_all(&mut lab.db)
+        .await?;
+        anyhow::bail!(
+            "{delivered} of {messages} messages were delivered, {taken} taken: {rows:#?}"
+        );
+    }
     Ok(done)
 }
 

@@ -21,6 +21,8 @@ SELECT p.id, e.id, 'meeting_updated', 'immediate', 'Moved: Quarterly review',
   FROM (SELECT id FROM domain_events ORDER BY id LIMIT 10) AS e
  CROSS JOIN profiles p
  WHERE current_setting('bench.what') = 'mails'
+   AND NOT EXISTS (
+       SELECT FROM user_notification_preferences u WHERE u.user_id = p.id AND u.status = 'muted')
  ORDER BY e.id
  LIMIT current_setting('bench.messages')::int;
 VACUUM (ANALYZE) notification_deliveries, notification_endpoints, pending_emails;

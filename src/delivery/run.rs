@@ -25,6 +25,9 @@ use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate};
 const TRIES: u32 = 5;
 /// Pause before another try where another transaction was in the way.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
+/// What is done within this time is recorded together. A transaction takes about as long, and one for
+/// each message would be most of the work.
+const TOGETHER: Duration = Duration::from_millis(3);
 /// A target that opens again within this time is waited for.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -338,12 +341,17 @@ impl Run<'_> {
             .insert(handle.id(), OnItsWay { leased, left_out });
     }
 
-    /// Waits for a message that is on its way, and takes along those that are done as well.
+    /// Waits for a message that is on its way, and takes along those that are done soon after it.
     async fn wait(&mut self) {
-        let mut next = self.sending.join_next_with_id().await;
-        while let Some(joined) = next {
-            self.finish(joined);
-            next = self.sending.try_join_next_with_id();
+        let Some(first) = self.sending.join_next_with_id().await else {
+            return;
+        };
+        self.finish(first);
+        let end = tokio::time::Instant::now() + TOGETHER;
+        while let Ok(Some(next)) =
+            tokio::time::timeout_at(end, self.sending.join_next_with_id()).await
+        {
+            self.finish(next);
         }
     }
 
