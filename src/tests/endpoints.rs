@@ -314,6 +314,60 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn mailboxes_and_phones_are_tried_by_what_sends_to_them() {
+    let db = TestDatabase::new().await;
+    let receiver = Receiver::start(|request| match request.path.as_str() {
+        "/emails" => answer(200, &[], r#"{"id":"4ef9a417"}"#),
+        _ => answer(400, &[], r#"{"code":21610,"message":"replied STOP"}"#),
+    })
+    .await;
+    let base = receiver.base();
+    let environment = [
+        LOCAL[0],
+        LOCAL[1],
+        ("APP_BASE_URL", "https://app.example.com"),
+        ("NOTIFICATIONS_RESEND_API_KEY", "re_T0kenOfTheRoom"),
+        ("NOTIFY_RESEND_BASE_URL", &base),
+        ("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>"),
+        (
+            "NOTIFY_TWILIO_ACCOUNT_SID",
+            "AC0123456789abcdef0123456789abcdef",
+        ),
+        ("NOTIFY_TWILIO_AUTH_TOKEN", "T0kenOfTheRoom"),
+        ("NOTIFY_TWILIO_FROM", "+15005550006"),
+        ("NOTIFY_TWILIO_BASE_URL", &base),
+    ];
+    for (name, channel, to) in [
+        ("desk", "email", "ada.okafor@example.com"),
+        ("duty", "sms", "+4916098765432"),
+    ] {
+        let add = ["add", name, "--channel", channel, "--to", to];
+        endpoint(&db, &environment, &add).await.succeeded();
+    }
+    let mailed = endpoint(&db, &environment, &["test", "desk", "--format", "json"]).await;
+    let mailed = json(&mailed.succeeded());
+    assert_eq!(
+        (&mailed["outcome"], &mailed["transport"]),
+        (&"delivered".into(), &"resend".into())
+    );
+    let texted = endpoint(&db, &environment, &["test", "duty"])
+        .await
+        .failed(6);
+    assert!(
+        texted.contains("21610") && texted.contains("STOP"),
+        "{texted}"
+    );
+    let requests = receiver.requests();
+    let mail = String::from_utf8_lossy(&requests[0].body);
+    assert!(mail.contains("Test message of notify-fan-out"), "{mail}");
+    assert!(
+        requests[1].path.ends_with("/Messages.json"),
+        "{}",
+        requests[1].path
+    );
+}
+
+#[tokio::test]
 async fn this_network_is_out_of_reach_unless_it_is_listed() {
     let db = TestDatabase::new().await;
     let receiver = Receiver::start(|_| status(200)).await;
