@@ -199,7 +199,7 @@ async fn killed_at_random_instants() {
         u64::try_from(MAILS).expect("a number")
     );
     // A copy for each kill at most, and each like the others.
-    let (mut copies, mut in_flight) = (0, 0);
+    let (mut repeats, mut in_flight) = (0, 0);
     for (key, messages) in &arrived {
         let lost = kills.get(key).copied().unwrap_or(0);
         assert!(messages.len() <= 1 + lost, "{lost} kills: {messages:#?}");
@@ -207,7 +207,7 @@ async fn killed_at_random_instants() {
             messages.iter().all(|one| *one == messages[0]),
             "{messages:#?}"
         );
-        copies += messages.len() - 1;
+        repeats += messages.len() - 1;
         in_flight += lost;
     }
     // Chats: one that was in flight waits for a person, and none came twice.
@@ -255,7 +255,7 @@ async fn killed_at_random_instants() {
         assert_eq!(outcomes, expected.join(" "), "{key}");
     }
     eprintln!(
-        "{rounds} kills, {in_flight} webhooks and mails in flight at them, {copies} came again; {uncertain} chats wait for a person"
+        "{rounds} kills, {in_flight} webhooks and mails in flight at them, {repeats} came again; {uncertain} chats wait for a person"
     );
     assert!(rounds > 10 && in_flight > 10 && uncertain > 0);
 }

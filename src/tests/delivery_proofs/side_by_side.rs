@@ -134,8 +134,8 @@ async fn nobody_is_paced_for_nothing() {
     let sent = "SELECT target FROM notification_deliveries WHERE status = 'delivered' AND channel = 'slack' ORDER BY 1";
     let paced = "SELECT target FROM notification_delivery_targets ORDER BY 1";
     let sent = db.texts(sent).await;
-    assert_eq!(sent.len(), 4);
     assert_eq!(db.texts(paced).await, sent);
+    assert_eq!(sent.len(), 4);
 }
 
 /// Targets that are slow and have much before them keep nothing from the others, nor from mails that
