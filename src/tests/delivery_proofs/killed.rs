@@ -176,9 +176,9 @@ async fn killed_at_random_instants() {
         }
         leases_end(&db).await;
     }
-    let last = Worker::start(&mut command(&db, &mails)).end().await;
-    assert!(last.status.success(), "{last:?}");
-    assert_eq!(last.report()["delivered"], 0);
+    let ended = Worker::start(&mut command(&db, &mails)).end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(ended.report()["delivered"], 0);
 
     // Webhooks and mails: all of them, and no other than these.
     let mut arrived = webhooks(&receiver);
