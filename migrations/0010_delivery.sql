@@ -110,6 +110,7 @@ CREATE TABLE IF NOT EXISTS notification_delivery_targets (
     target text PRIMARY KEY,
     paused_until timestamptz,
     failing_since timestamptz,
+    failed_at timestamptz,
     failures integer NOT NULL DEFAULT 0,
     last_error text,
     disabled_reason text,
@@ -117,7 +118,7 @@ CREATE TABLE IF NOT EXISTS notification_delivery_targets (
 );
 COMMENT ON TABLE notification_delivery_targets IS 'What was learned of each target. A row that is missing means: nothing to remember.';
 COMMENT ON COLUMN notification_delivery_targets.paused_until IS 'Nothing is sent to it before: it asked for that, or is paced.';
-COMMENT ON COLUMN notification_delivery_targets.failing_since IS 'The first failure since something was last delivered.';
+COMMENT ON COLUMN notification_delivery_targets.failing_since IS 'The first failure since something was last delivered, or since a day without a failure.';
 COMMENT ON COLUMN notification_delivery_targets.disabled_reason IS 'Why a route of the environment is disabled; endpoints have their own column.';
 
 CREATE TABLE IF NOT EXISTS notification_delivery_guards (
@@ -126,6 +127,8 @@ CREATE TABLE IF NOT EXISTS notification_delivery_guards (
     until timestamptz NOT NULL
 );
 CREATE INDEX IF NOT EXISTS notification_delivery_guards_until_idx ON notification_delivery_guards (until);
+-- To let go of what a delivery held that was cancelled after all.
+CREATE INDEX IF NOT EXISTS notification_delivery_guards_delivery_idx ON notification_delivery_guards (delivery_key);
 COMMENT ON TABLE notification_delivery_guards IS 'What a recipient is not told again until then: an alert on one day, the same words within a day.';
 COMMENT ON COLUMN notification_delivery_guards.delivery_key IS 'The delivery that tells it.';
 

@@ -17,7 +17,7 @@ pub struct DeliverFlags {
     #[arg(long)]
     pub dry_run: bool,
     /// Stop after this many messages [default: none]
-    #[arg(long, value_name = "MESSAGES")]
+    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Begin nothing after this time, such as 55s or 5m
     #[arg(help = "Begin nothing after this time, such as 55s or 5m [env: NOTIFY_DELIVERY_MAX_RUNTIME] [default: 55s]", long, value_name = "TIME", value_parser = parse_time)]

@@ -11,6 +11,10 @@ use crate::domain::schedule::{LONGEST, Schedule};
 const PATIENCE: Duration = Duration::from_hours(24);
 /// HTTP's "Too Many Requests".
 const TOO_MANY: u16 = 429;
+/// What a mail server says of one mailbox or one mail: busy, greylisted, full (RFC 5321, 4.2.3).
+const OF_ONE_MAIL: [u16; 4] = [450, 451, 452, 455];
+/// What an API says where address or account are wrong: not paid for, not found, not that way.
+const OF_THE_ACCOUNT: [u16; 3] = [402, 404, 405];
 
 /// The operator's choices.
 #[derive(Debug, Clone)]
@@ -132,6 +136,12 @@ pub(super) fn decide(
         },
         None => Next::Dead,
     };
+    let is_among = |statuses: &[u16]| {
+        it.is_shared
+            && error
+                .status
+                .is_some_and(|status| statuses.contains(&status))
+    };
     let (next, lesson, pause) = match error.verdict {
         Verdict::Retry { after: Some(after) } => {
             let after = after.min(LONGEST);
@@ -147,9 +157,9 @@ pub(super) fn decide(
         }
         // The credentials or the sender are wrong: that is no fault of the messages, which would all
         // come to the same.
-        Verdict::Permanent {
-            blame: Blame::Settings | Blame::Gone,
-        } if it.is_shared => {
+        Verdict::Permanent { blame }
+            if it.is_shared && blame != Blame::Message || is_among(&OF_THE_ACCOUNT) =>
+        {
             let pause = rules.schedule(it.kind).delay(1, jitter);
             (retry_or_die(Duration::ZERO), Lesson::Failed, pause)
         }
@@ -163,6 +173,10 @@ pub(super) fn decide(
         }
         Verdict::Uncertain if rules.held.contains(&it.kind) => {
             (Next::Uncertain, Lesson::Failed, None)
+        }
+        // The next mail may well be taken.
+        Verdict::Retry { after: None } if is_among(&OF_ONE_MAIL) => {
+            (retry_or_die(Duration::ZERO), Lesson::Nothing, None)
         }
         Verdict::Retry { after: None } | Verdict::Uncertain => {
             (retry_or_die(Duration::ZERO), Lesson::Failed, None)
@@ -265,6 +279,8 @@ mod tests {
         insta::assert_snapshot!(told(Kind::Email, 5, &broken), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed");
         insta::assert_snapshot!(told(Kind::Email, 6, &broken), @"Dead, reason given up after 6 attempts: why, code 503, Failed");
         insta::assert_snapshot!(told(Kind::Webhook, 1, &broken), @"Retry { after: 5s, is_charged: true }, reason why, code 503, Failed");
+        // A mailbox that is full says nothing of the others.
+        insta::assert_snapshot!(told(Kind::Email, 1, &failed(Verdict::Retry { after: None }, Some(452))), @"Retry { after: 300s, is_charged: true }, reason why, code 452, Nothing");
         insta::assert_snapshot!(told(Kind::Slack, 1, &failed(Verdict::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
     }
 
@@ -297,6 +313,11 @@ mod tests {
         insta::assert_snapshot!(told(Kind::Slack, 1, &permanent(Blame::Gone)), @"Dead, reason why, code 400, Gone");
         insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Nothing");
         // Wrong credentials of our own are not the messages' fault.
+        let unpaid = Verdict::Permanent {
+            blame: Blame::Message,
+        };
+        insta::assert_snapshot!(told(Kind::Sms, 1, &failed(unpaid, Some(402))), @"Retry { after: 300s, is_charged: true }, reason why, code 402, pause 300s, Failed");
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &failed(unpaid, Some(402))), @"Dead, reason why, code 402, Nothing");
         insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
     }
 

@@ -14,9 +14,28 @@ route AS (
     ON CONFLICT (target) DO UPDATE
        SET disabled_reason = excluded.disabled_reason, disabled_at = excluded.disabled_at
      WHERE t.disabled_at IS NULL
+),
+cancelled AS (
+    UPDATE notification_deliveries d
+       SET status = 'cancelled', code = 'endpoint_disabled', finished_at = now(),
+           reason = 'the endpoint was disabled: ' || g.reason
+      FROM given_up g
+     WHERE d.target = ANY ($1) AND d.target = g.target AND d.status = 'pending'
+    RETURNING d.key, d.target, d.channel, d.event_type
+),
+-- What is not told after all holds nothing off.
+released AS (
+    UPDATE notification_delivery_guards g
+       SET until = now()
+      FROM cancelled c
+     WHERE g.delivery_key = c.key AND g.until > now()
 )
-UPDATE notification_deliveries d
-   SET status = 'cancelled', code = 'endpoint_disabled', finished_at = now(),
-       reason = 'the endpoint was disabled: ' || g.reason
+SELECT g.target AS "target!", coalesce(e.name, g.target) AS "name!", g.reason AS "reason!",
+       c.channel AS "channel?", c.event_type AS "event_type?", count(c.target) AS "cancelled!"
   FROM given_up g
- WHERE d.target = ANY ($1) AND d.target = g.target AND d.status = 'pending'
+  LEFT JOIN cancelled c ON c.target = g.target
+  LEFT JOIN LATERAL (
+       SELECT name FROM notification_endpoints x
+        WHERE g.target LIKE 'endpoint:%' AND x.id = substr(g.target, 10)::uuid OFFSET 0) AS e ON true
+ GROUP BY g.target, e.name, g.reason, c.channel, c.event_type
+ ORDER BY g.target

@@ -5,13 +5,18 @@ WITH learned AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::float8[]) AS l (target, failures, error, pause)
 ),
 noted AS (
-    INSERT INTO notification_delivery_targets AS t (target, paused_until, failing_since, failures, last_error)
-    SELECT target, now() + make_interval(secs => pause), CASE WHEN failures > 0 THEN now() END, failures, error
+    INSERT INTO notification_delivery_targets AS t
+        (target, paused_until, failing_since, failed_at, failures, last_error)
+    SELECT target, now() + make_interval(secs => pause), failed.at, failed.at, failures, error
       FROM learned
+     CROSS JOIN LATERAL (SELECT CASE WHEN failures > 0 THEN now() END) AS failed (at)
      ORDER BY target
     ON CONFLICT (target) DO UPDATE
        SET failures = t.failures + excluded.failures,
-           failing_since = coalesce(t.failing_since, excluded.failing_since),
+           -- Two failures with nothing tried in between for a day are not one of so long.
+           failing_since = CASE WHEN t.failed_at < now() - interval '1 day' THEN excluded.failing_since
+                                ELSE coalesce(t.failing_since, excluded.failing_since) END,
+           failed_at = coalesce(excluded.failed_at, t.failed_at),
            last_error = coalesce(excluded.last_error, t.last_error),
            paused_until = greatest(t.paused_until, excluded.paused_until,
                CASE WHEN excluded.failures > 0 AND t.failures + excluded.failures >= $5

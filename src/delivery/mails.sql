@@ -5,8 +5,11 @@ WITH mine AS MATERIALIZED (
     UNION ALL
     SELECT unnest($2::bigint[])
 )
-SELECT m.id, m.delivery_id, m.user_id, m.event_type, m.subject,
-       m.body_data::text AS "body_data!", m.project_id, m.project_name, m.created_at,
+-- An older table may hold times beyond all bounds, and lack anything.
+SELECT m.id, m.delivery_id, m.user_id, coalesce(m.event_type, '') AS "event_type!",
+       coalesce(m.subject, '') AS "subject!", coalesce(m.body_data::text, '{}') AS "body_data!",
+       m.project_id, m.project_name,
+       greatest(least(coalesce(m.created_at, now()), now()), '1970-01-01') AS "created_at!",
        CASE WHEN wish.rule % 10 = 1 THEN 'muted'
             WHEN told.is_read THEN 'read'
             WHEN m.has_notification AND told.is_read IS NULL THEN 'gone' END AS "unwanted?"

@@ -21,7 +21,7 @@ mod run;
 pub use decide::Rules;
 pub use post::{Mail, Post};
 pub use preview::{Audit, Previewed, Verdict, preview};
-pub use report::{DeliveryCounts, DeliveryReport, Waiting};
+pub use report::{DeliveryCounts, DeliveryReport, Disabled, Paused, Waiting};
 pub use run::run;
 
 use std::time::Duration;

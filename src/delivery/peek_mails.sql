@@ -19,15 +19,16 @@ together AS MATERIALIZED (
      ORDER BY m.created_at
      LIMIT $1
 )
-SELECT m.id, m.user_id, m.event_type, m.delivery_type = 'aggregated' AS "is_digest!", m.created_at,
-       m.created_at < now() - make_interval(secs => $3) AS "is_late!",
+SELECT m.id, m.user_id, m.event_type, m.delivery_type = 'aggregated' AS "is_digest!",
+       greatest(least(coalesce(m.created_at, now()), now()), '1970-01-01') AS "created_at!",
+       coalesce(m.created_at < now() - make_interval(secs => $3), false) AS "is_late!",
        CASE WHEN m.delivery_type = 'immediate' THEN guards.names ELSE '{}' END AS "guards!",
        m.delivery_type = 'immediate' AND EXISTS (
            SELECT FROM unnest(guards.names) AS name
             WHERE (SELECT held.until FROM notification_delivery_guards held
                     WHERE held.guard = name) > now()) AS "is_repeated!"
   FROM (SELECT id FROM single UNION ALL SELECT id FROM together) AS due
-  JOIN pending_emails m ON m.id = due.id AND m.id = ANY (
+  JOIN pending_emails m ON m.user_id IS NOT NULL AND m.event_type IS NOT NULL AND m.id = due.id AND m.id = ANY (
        ARRAY(SELECT id FROM single UNION ALL SELECT id FROM together))
  CROSS JOIN LATERAL (SELECT ARRAY(
        SELECT 'email|user:' || m.user_id || '|' || g.value

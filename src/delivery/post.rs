@@ -26,6 +26,8 @@ const MARGIN: Duration = Duration::from_mins(1);
 
 /// An endpoint whose settings can't be decrypted is left alone for this long.
 const SEALED_PAUSE: Duration = Duration::from_mins(5);
+/// A route that this environment does not have is looked for again after this time.
+const UNKNOWN_PAUSE: Duration = Duration::from_mins(5);
 
 /// What mails are made with and sent by.
 #[derive(Debug)]
@@ -151,10 +153,17 @@ impl Post {
             if let Some(reason) = loaded.disabled_routes.get(&leased.recipient) {
                 return Err(disabled(reason));
             }
-            return self.routes.destination(&leased.recipient).ok_or_else(|| {
-                let reason = format!("the environment has no route {} any more", leased.recipient);
-                cancelled("endpoint_removed", reason)
-            });
+            let Some(route) = self.routes.get(&leased.recipient) else {
+                // Another machine may know it, and it may be given here again.
+                let next = Next::Retry {
+                    after: UNKNOWN_PAUSE,
+                    is_charged: false,
+                };
+                let reason = format!("the environment has no route {} here", leased.recipient);
+                return Err(Decision::without_attempt(next, "no_route", reason));
+            };
+            let off = || disabled("it is switched off in the environment");
+            return route.destination.clone().ok_or_else(off);
         };
         let Some(row) = loaded.endpoints.get(&id) else {
             let reason = "the endpoint was removed".to_owned();
@@ -173,7 +182,8 @@ impl Post {
         let opened = self.seal.open(id, row.settings.expose_secret());
         // No fault of the message: it waits until a key is given that fits.
         let opened = opened.map_err(|error| Decision {
-            pause: Some(SEALED_PAUSE),
+            // Where the target is shared, the others can be sent.
+            pause: (!leased.is_shared()).then_some(SEALED_PAUSE),
             ..Decision::without_attempt(
                 Next::Retry {
                     after: SEALED_PAUSE,

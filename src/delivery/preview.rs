@@ -136,7 +136,8 @@ pub async fn preview(
             });
         }
     }
-    Ok(())
+    transaction.rollback().await?;
+    session.close().await
 }
 
 fn no_way(target: &str) -> Verdict {
@@ -173,7 +174,7 @@ async fn queued(connection: &mut sqlx::PgConnection, limit: i64) -> Result<Vec<D
             let pause = Duration::from_secs_f64(seconds.max(0.0).ceil());
             Verdict::Wait(format!(
                 "{} is paused for another {}",
-                row.target,
+                row.name,
                 humantime::format_duration(pause)
             ))
         });
@@ -231,7 +232,7 @@ async fn waiting(
         }
         let known = if row.is_late {
             Some(Verdict::Die(
-                "expired: it had waited for longer than the age limit".to_owned(),
+                "expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE".to_owned(),
             ))
         } else if row.is_repeated || row.guards.iter().any(|guard| taken.contains(guard)) {
             Some(Verdict::Cancel(

@@ -15,19 +15,15 @@ const MAILS: i64 = 1_000;
 /// Mails of one person's digest; what is beyond comes with the next.
 const DIGEST_MOST: i64 = 500;
 
-/// Promotes a batch of each kind, if nobody else is at it. `false`: nothing was left to promote, or
-/// somebody else does it.
+/// Promotes a batch of each kind. `false`: nothing was left to promote.
 pub(super) async fn promote(
     connection: &mut PgConnection,
     settings: &Settings,
     report: &mut DeliveryReport,
 ) -> Result<bool, sqlx::Error> {
-    let acquired = sqlx::query_file_scalar!("src/delivery/lock.sql", LOCK_KEY)
-        .fetch_one(Unnamed(&mut *connection))
+    sqlx::query_file!("src/delivery/lock.sql", LOCK_KEY)
+        .execute(Unnamed(&mut *connection))
         .await?;
-    if !acquired {
-        return Ok(false);
-    }
     let max_age = settings.max_age.as_secs_f64();
     let single = sqlx::query_file!("src/delivery/promote_mails.sql", MAILS, max_age)
         .fetch_all(Unnamed(&mut *connection))
@@ -55,6 +51,12 @@ pub(super) async fn promote(
     if together.expired > 0 {
         let expired = together.expired.unsigned_abs();
         report.count(Kind::Email, DIGEST, Next::Dead, expired);
+    }
+    if report.dead > 0 {
+        tracing::warn!(
+            deliveries = report.dead,
+            "mails that had waited for longer than NOTIFY_DELIVERY_MAX_AGE are dead letters now"
+        );
     }
     Ok(mails > 0)
 }

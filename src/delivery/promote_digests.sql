@@ -8,7 +8,7 @@ oldest AS MATERIALIZED (
     SELECT DISTINCT user_id FROM (
         SELECT m.user_id
           FROM pending_emails m
-         WHERE m.status = 'pending' AND m.delivery_type = 'aggregated'
+         WHERE m.status = 'pending' AND m.delivery_type = 'aggregated' AND m.user_id IS NOT NULL
            AND m.created_at < (SELECT window_start FROM bounds)
            -- Who has had one of this window already waits for the next. Asked for each, and not joined.
            AND (SELECT d.id FROM notification_deliveries d
@@ -29,7 +29,7 @@ mine AS MATERIALIZED (
               FOR UPDATE SKIP LOCKED) AS m
 ),
 digest AS MATERIALIZED (
-    SELECT user_id, is_late, max(created_at) AS latest, gen_random_uuid() AS key
+    SELECT user_id, is_late, greatest(max(created_at), '1970-01-01') AS latest, gen_random_uuid() AS key
       FROM mine
      GROUP BY user_id, is_late
 ),
@@ -41,7 +41,7 @@ queued AS (
            -- What is too old is put aside, not into the window's digest.
            CASE WHEN NOT g.is_late THEN bounds.window_start END, g.latest,
            CASE WHEN g.is_late THEN 'dead' ELSE 'pending' END,
-           CASE WHEN g.is_late THEN 'expired: it had waited for longer than the age limit' END,
+           CASE WHEN g.is_late THEN 'expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE' END,
            CASE WHEN g.is_late THEN 'expired' END,
            CASE WHEN g.is_late THEN now() END
       FROM digest g, bounds

@@ -1,12 +1,13 @@
 -- Gives mails that are to go out at once a delivery each. $1 at most this many, oldest first; $2
 -- seconds after which one that was never tried is too old to be of use.
 WITH waiting AS MATERIALIZED (
-    SELECT id, user_id, event_id, event_type, created_at, body_data,
-           gen_random_uuid() AS key,
+    SELECT id, user_id, event_id, event_type, body_data, gen_random_uuid() AS key,
+           -- An older table may hold times beyond all bounds, or none.
+           greatest(least(coalesce(created_at, now()), now()), '1970-01-01') AS created_at,
            created_at < now() - make_interval(secs => $2) AS is_late
       FROM pending_emails
      WHERE status = 'pending' AND delivery_type = 'immediate'
-     ORDER BY created_at
+     ORDER BY pending_emails.created_at
      LIMIT $1
        FOR UPDATE SKIP LOCKED
 ),
@@ -21,7 +22,7 @@ guard AS MATERIALIZED (
                   CASE WHEN jsonb_typeof(w.body_data -> 'guards') = 'array'
                        THEN w.body_data -> 'guards' ELSE '[]' END) AS g (value)) AS g
      CROSS JOIN LATERAL (SELECT 'email|user:' || w.user_id || '|' || g.value) AS name (guard)
-     WHERE NOT w.is_late
+     WHERE w.is_late IS NOT TRUE
 ),
 judged AS MATERIALIZED (
     SELECT w.*, CASE WHEN w.is_late THEN 'expired' WHEN g.is_held THEN 'duplicate' END AS code
@@ -47,10 +48,11 @@ queued AS (
          reason, code, finished_at)
     SELECT key, 'email', 'email', 'user:' || user_id, user_id, event_id, event_type, created_at,
            CASE code WHEN 'expired' THEN 'dead' WHEN 'duplicate' THEN 'cancelled' ELSE 'pending' END,
-           CASE code WHEN 'expired' THEN 'expired: it had waited for longer than the age limit'
+           CASE code WHEN 'expired' THEN 'expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE'
                      WHEN 'duplicate' THEN 'duplicate: the person was told the same before' END,
            code, CASE WHEN code IS NOT NULL THEN now() END
       FROM judged
+     WHERE user_id IS NOT NULL AND event_type IS NOT NULL
      ORDER BY id
     ON CONFLICT (event_id, channel, recipient) WHERE event_id IS NOT NULL DO NOTHING
     RETURNING id, key, status, reason
@@ -60,15 +62,17 @@ moved AS (
        SET status = CASE WHEN q.status = 'pending' THEN 'processing' ELSE 'failed' END,
            delivery_id = q.id,
            processed_at = CASE WHEN q.status = 'pending' THEN NULL ELSE now() END,
-           status_reason = CASE WHEN q.id IS NULL THEN 'cancelled: the event was mailed to the person before'
+           status_reason = CASE WHEN j.user_id IS NULL OR j.event_type IS NULL
+                                THEN 'dead: the row has no user_id, or no event_type'
+                                WHEN q.id IS NULL THEN 'cancelled: the event was mailed to the person before'
                                 WHEN q.status = 'pending' THEN NULL
                                 ELSE q.status || ': ' || q.reason END
       FROM judged j
       LEFT JOIN queued q USING (key)
      -- By itself, so that no plan looks for them among all that ever was.
      WHERE m.id = ANY (ARRAY(SELECT id FROM waiting)) AND m.id = j.id
-    RETURNING m.event_type, q.status
+    RETURNING m.event_type, CASE WHEN m.user_id IS NULL OR m.event_type IS NULL THEN 'dead' ELSE q.status END AS status
 )
-SELECT event_type AS "event_type!", coalesce(status, 'cancelled') AS "status!", count(*) AS "mails!"
+SELECT coalesce(event_type, '') AS "event_type!", coalesce(status, 'cancelled') AS "status!", count(*) AS "mails!"
   FROM moved
- GROUP BY event_type, coalesce(status, 'cancelled')
+ GROUP BY coalesce(event_type, ''), coalesce(status, 'cancelled')

@@ -105,7 +105,7 @@ pub(super) async fn record(
         .partition(|one| ours.contains(&one.leased.id));
     let mut report = count(&recorded);
     report.lost_leases = lost.len() as u64;
-    report.disabled = learn(connection, &recorded).await?;
+    learn(connection, &recorded, &mut report).await?;
     Ok(report)
 }
 
@@ -139,7 +139,8 @@ struct Failures<'a> {
 async fn learn(
     connection: &mut PgConnection,
     recorded: &[&Finished],
-) -> Result<Vec<Disabled>, sqlx::Error> {
+    report: &mut DeliveryReport,
+) -> Result<(), sqlx::Error> {
     // Ordered, so that two workers don't wait for each other.
     let mut targets: BTreeMap<&str, Failures<'_>> = BTreeMap::new();
     for one in recorded {
@@ -156,7 +157,7 @@ async fn learn(
         }
     }
     if targets.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let names: Vec<String> = targets.keys().map(|&target| target.to_owned()).collect();
     let counts: Vec<i32> = targets.values().map(|target| target.count).collect();
@@ -190,14 +191,27 @@ async fn learn(
         }
     }
     if given_up.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let (targets, reasons): (Vec<String>, Vec<String>) = given_up.into_iter().unzip();
-    sqlx::query_file!("src/delivery/disable.sql", &targets, &reasons)
-        .execute(Unnamed(connection))
+    let rows = sqlx::query_file!("src/delivery/disable.sql", &targets, &reasons)
+        .fetch_all(Unnamed(connection))
         .await?;
-    let disabled = targets.into_iter().zip(reasons);
-    Ok(disabled
-        .map(|(target, reason)| Disabled { target, reason })
-        .collect())
+    for row in rows {
+        let cancelled = row.cancelled.unsigned_abs();
+        if let (Some(channel), Some(event_type)) = (row.channel, row.event_type)
+            && let Ok(kind) = channel.parse()
+        {
+            report.count(kind, &event_type, Next::Cancelled, cancelled);
+        }
+        match report.disabled.iter_mut().find(|one| one.name == row.name) {
+            Some(disabled) => disabled.cancelled += cancelled,
+            None => report.disabled.push(Disabled {
+                name: row.name,
+                reason: row.reason,
+                cancelled,
+            }),
+        }
+    }
+    Ok(())
 }

@@ -23,7 +23,7 @@ recorded AS (
       FROM result r
      -- By itself, so that no plan looks for them among all that ever was.
      WHERE d.id = ANY ($1) AND d.id = r.id AND d.status = 'sending' AND d.lease_token = r.token
-    RETURNING r.*, d.target, d.transport, d.channel, d.attempts, d.leased_at
+    RETURNING r.*, d.key, d.target, d.transport, d.channel, d.attempts, d.leased_at
 ),
 logged AS (
     INSERT INTO notification_delivery_attempts
@@ -49,6 +49,13 @@ carried AS (
      WHERE r.status <> 'pending' AND m.delivery_id = ANY ($1) AND m.delivery_id = r.id
        AND m.status = 'processing'
        AND m.id <> ALL ($13)
+),
+-- What is not told after all holds nothing off.
+released AS (
+    UPDATE notification_delivery_guards g
+       SET until = now()
+      FROM recorded r
+     WHERE r.status = 'cancelled' AND g.delivery_key = r.key AND g.until > now()
 ),
 -- Whoever delivers to a target has nothing to hold against it any more.
 cleared AS (

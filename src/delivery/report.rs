@@ -30,6 +30,8 @@ pub struct DeliveryReport {
     pub lost_leases: u64,
     /// Endpoints that were disabled, and why.
     pub disabled: Vec<Disabled>,
+    /// Targets that are left alone for now although something is due.
+    pub paused: Vec<Paused>,
     /// What waits for a way to be sent, if anything.
     pub waiting: Waiting,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
@@ -54,10 +56,25 @@ pub struct DeliveryCounts {
 /// An endpoint that was disabled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Disabled {
-    /// `endpoint:ID`, or a route of the environment.
-    pub target: String,
+    /// Its name, or that of a route of the environment.
+    pub name: String,
     /// What it had answered.
     pub reason: String,
+    /// How many messages waited for it, and are cancelled.
+    pub cancelled: u64,
+}
+
+/// A target that is left alone for now although something is due.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Paused {
+    /// `email`, `sms`, the name of an endpoint, or a route of the environment.
+    pub name: String,
+    /// For how many seconds more.
+    pub seconds: f64,
+    /// Its last failure, if there was one.
+    pub reason: Option<String>,
+    /// How many messages are due.
+    pub messages: u64,
 }
 
 /// Messages for which nothing is configured that could send them.

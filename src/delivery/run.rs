@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{Attempted, Next, decide, outcome};
+use super::decide::{Attempted, Decision, Next, decide, outcome};
 use super::lease::{Leased, Leases, Reach, lease, next_opening, rescue};
 use super::load::{Loaded, load};
 use super::mail::unwanted;
@@ -16,10 +16,11 @@ use super::people::People;
 use super::post::Post;
 use super::promote::promote;
 use super::record::{Attempt, Finished, record};
-use super::report::{DeliveryReport, Waiting};
+use super::report::{DeliveryReport, Paused, Waiting};
 use super::{EMAIL, SMS, Settings};
 use crate::channels::{Receipt, SendError};
 use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate};
+use crate::domain::channel::Kind;
 
 /// What was done is recorded again this often where other transactions are in the way.
 const TRIES: u32 = 5;
@@ -28,6 +29,8 @@ const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
 /// What is done within this time is recorded together. A transaction takes about as long, and one for
 /// each message would be most of the work.
 const TOGETHER: Duration = Duration::from_millis(3);
+/// So many mails have deliveries before the next are given theirs.
+const AHEAD: u64 = 200;
 /// A target that opens again within this time is waited for.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -56,6 +59,8 @@ pub async fn run(
         sending: JoinSet::new(),
         on_their_way: HashMap::new(),
         finished: Vec::new(),
+        ahead: 0,
+        trouble: None,
     };
     let result = run.until_empty(progress).await;
     if result.is_err() {
@@ -81,6 +86,10 @@ struct Run<'a> {
     sending: JoinSet<Sent>,
     on_their_way: HashMap<Id, OnItsWay>,
     finished: Vec<Finished>,
+    /// Mails that were given a delivery and, as far as this run knows, are not sent yet.
+    ahead: u64,
+    /// Why queued mails could not be taken up.
+    trouble: Option<sqlx::Error>,
 }
 
 /// What came of an attempt; `None`: it was too late to begin one.
@@ -96,6 +105,8 @@ struct Round {
     recorded: DeliveryReport,
     leases: Leases,
     loaded: Loaded,
+    /// Before it began.
+    since: Instant,
 }
 
 impl Run<'_> {
@@ -119,9 +130,9 @@ impl Run<'_> {
                 // Those that there was no need to send.
                 continue;
             }
-            if room > leased && may_promote {
+            if room > leased && may_promote && self.ahead < AHEAD {
                 may_promote = self.promote().await?;
-                if may_promote {
+                if may_promote && self.sending.is_empty() {
                     continue;
                 }
             }
@@ -147,7 +158,8 @@ impl Run<'_> {
                 _ => break,
             }
         }
-        self.look_for_waiting().await
+        self.look_for_waiting().await?;
+        self.trouble.take().map_or(Ok(()), Err)
     }
 
     /// Messages that may be leased now.
@@ -213,13 +225,25 @@ impl Run<'_> {
             .await;
         match promoted {
             Ok(promoted) => {
+                self.ahead += report.mails;
                 self.report.add(report);
                 Ok(promoted)
             }
-            Err(error) => {
-                self.recover(error, 1).await?;
-                Ok(true)
-            }
+            Err(error) => match Fault::of(&error) {
+                Fault::Refused | Fault::Other => {
+                    tracing::error!(
+                        sqlstate = sqlstate(&error),
+                        "queued mails could not be taken up: {error}"
+                    );
+                    // The others are to be sent all the same.
+                    self.trouble = Some(error);
+                    Ok(false)
+                }
+                _ => {
+                    self.recover(error, 1).await?;
+                    Ok(true)
+                }
+            },
         }
     }
 
@@ -238,8 +262,11 @@ impl Run<'_> {
         tell_of(&round.recorded);
         self.report.add(round.recorded);
         let leased = round.leases.messages.len() as u64;
-        let clock = round.leases.now.map(|now| (now, Instant::now()));
+        let clock = round.leases.now.map(|now| (now, round.since));
         for message in round.leases.messages {
+            if message.kind == Kind::Email {
+                self.ahead = self.ahead.saturating_sub(1);
+            }
             self.start(message, &round.loaded, clock);
         }
         Ok(leased)
@@ -251,6 +278,7 @@ impl Run<'_> {
             *busy.entry(one.leased.target.clone()).or_default() += 1;
         }
         let (settings, reach, finished) = (self.settings, &self.reach, &self.finished);
+        let since = Instant::now();
         let people = self.people.as_ref();
         let Some(session) = &mut self.session else {
             return Err(sqlx::Error::PoolClosed);
@@ -263,6 +291,7 @@ impl Run<'_> {
                     recorded,
                     leases: Leases::default(),
                     loaded: Loaded::default(),
+                    since,
                 };
                 if let (Some(people), true) = (people, room > 0) {
                     let room = i64::try_from(room).unwrap_or(i64::MAX);
@@ -371,8 +400,19 @@ impl Run<'_> {
         let Some((result, duration)) = sent else {
             tracing::warn!(
                 delivery_id = leased.id,
-                "too late to be sent; left to the rescue"
+                "too late to be sent under this lease"
             );
+            // Nothing was sent; if the lease is still ours, it can be given back as it was.
+            let next = Next::Retry {
+                after: Duration::ZERO,
+                is_charged: false,
+            };
+            self.finished.push(Finished {
+                leased,
+                decision: Decision::without_attempt(next, "too_late", "it was too late to be sent"),
+                attempt: None,
+                left_out,
+            });
             return;
         };
         let attempted = Attempted {
@@ -434,7 +474,9 @@ impl Run<'_> {
             let reach = &self.reach;
             let looking = self.database.within(async {
                 let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-                next_opening(&mut transaction, reach).await
+                let seconds = next_opening(&mut transaction, reach).await?;
+                transaction.rollback().await?;
+                Ok(seconds)
             });
             match looking.await {
                 Ok(seconds) => break seconds,
@@ -446,16 +488,15 @@ impl Run<'_> {
         Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds + 0.005).ok()))
     }
 
-    /// Counts what waits for a way to be sent.
+    /// Looks for what is due and was not sent, and why.
     async fn look_for_waiting(&mut self) -> Result<(), sqlx::Error> {
-        let is_closed = |target: &str| self.reach.closed.iter().any(|closed| closed == target);
-        let (mails, texts) = (is_closed(EMAIL), is_closed(SMS));
         let mut tries = 1;
-        while let (Some(session), true) = (&mut self.session, mails || texts) {
-            let looking = self.database.within(waiting(session, mails, texts));
+        while let Some(session) = &mut self.session {
+            let looking = self.database.within(look(session, &self.reach));
             match looking.await {
-                Ok(waiting) => {
+                Ok((waiting, paused)) => {
                     self.report.waiting = waiting;
+                    self.report.paused = paused;
                     break;
                 }
                 Err(error) => self.recover(error, tries).await?,
@@ -489,9 +530,11 @@ impl Run<'_> {
 /// Logs what an operator should hear of.
 fn tell_of(recorded: &DeliveryReport) {
     for disabled in &recorded.disabled {
+        let name = &disabled.name;
         tracing::warn!(
-            target_name = disabled.target,
-            "disabled: {}; once mended: notify-fan-out endpoint enable",
+            name,
+            cancelled = disabled.cancelled,
+            "disabled: {}; once mended: notify-fan-out endpoint enable {name}",
             disabled.reason
         );
     }
@@ -503,22 +546,31 @@ fn tell_of(recorded: &DeliveryReport) {
     }
 }
 
-/// Counts mails and text messages that wait, of those kinds that nothing sends.
-pub(super) async fn waiting(
-    session: &mut Session,
-    mails: bool,
-    texts: bool,
-) -> Result<Waiting, sqlx::Error> {
+/// What waits for a way to be sent, and for its target to open again.
+async fn look(session: &mut Session, reach: &Reach) -> Result<(Waiting, Vec<Paused>), sqlx::Error> {
+    let is_closed = |target: &str| reach.closed.iter().any(|closed| closed == target);
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let found = sqlx::query_file!("src/delivery/waiting.sql")
-        .fetch_one(Unnamed(&mut transaction))
+    let mut waiting = Waiting::default();
+    if !reach.closed.is_empty() {
+        let found = sqlx::query_file!("src/delivery/waiting.sql")
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
+        if is_closed(EMAIL) {
+            waiting.mails = (found.mails + found.deliveries).unsigned_abs();
+        }
+        if is_closed(SMS) {
+            waiting.texts = found.texts.unsigned_abs();
+        }
+    }
+    let paused = sqlx::query_file!("src/delivery/paused.sql", &reach.closed)
+        .fetch_all(Unnamed(&mut transaction))
         .await?;
-    Ok(Waiting {
-        mails: if mails {
-            (found.mails + found.deliveries).unsigned_abs()
-        } else {
-            0
-        },
-        texts: if texts { found.texts.unsigned_abs() } else { 0 },
-    })
+    transaction.rollback().await?;
+    let paused = paused.into_iter().map(|row| Paused {
+        name: row.name,
+        seconds: row.seconds,
+        reason: row.last_error,
+        messages: row.messages.unsigned_abs(),
+    });
+    Ok((waiting, paused.collect()))
 }

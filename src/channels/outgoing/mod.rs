@@ -202,18 +202,12 @@ fn failure(error: &reqwest::Error) -> Failure {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    // Some errors repeat the text of their cause.
-    let mut story: Vec<String> = Vec::new();
-    for cause in causes.into_iter().rev() {
-        if story
-            .last()
-            .is_none_or(|inner| !cause.contains(inner.as_str()))
-        {
-            story.push(cause);
-        }
-    }
-    story.reverse();
-    let story = story.join(": ");
+    // The innermost says what happened; the others, in which layer. (Some repeat its text.)
+    let story = causes.pop().unwrap_or_else(|| error.to_string());
+    let story = match story.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => story,
+    };
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => Failure::Unsent("no connection in time".to_owned()),
         (true, false) => Failure::Unsent(format!("no connection: {story}")),

@@ -1,7 +1,7 @@
 //! The last line of a run of `deliver`.
 
 use super::super::output;
-use super::super::words::counted;
+use super::super::words::{counted, time};
 use crate::config::{Format, LogFormat};
 use crate::delivery::{DeliveryReport, Settings, Waiting};
 
@@ -59,35 +59,61 @@ fn ending(failed: bool) -> &'static str {
 /// What a reader of the summary may want to know or do.
 fn notes(report: &DeliveryReport, failed: bool, settings: &Settings) -> Vec<String> {
     let mut notes = Vec::new();
-    if report.is_idle() && report.waiting == Waiting::default() && !failed {
+    let waits = report.waiting != Waiting::default() || !report.paused.is_empty();
+    if report.is_idle() && !waits && !failed {
         notes.push("Nothing is due.".to_owned());
     }
     for (waiting, one, many, variables) in [
         (
             report.waiting.mails,
-            "mail waits",
-            "mails wait",
+            "mail waits: nothing that carries it",
+            "mails wait: nothing that carries them",
             "NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY",
         ),
         (
             report.waiting.texts,
-            "text message waits",
-            "text messages wait",
+            "text message waits: nothing that carries it",
+            "text messages wait: nothing that carries them",
             "NOTIFY_TWILIO_ACCOUNT_SID",
         ),
     ] {
         if waiting > 0 {
             let waits = counted(waiting, one, many);
-            notes.push(format!(
-                "{waits}: nothing that carries them is configured ({variables})"
-            ));
+            notes.push(format!("{waits} is configured ({variables})"));
         }
     }
+    for paused in &report.paused {
+        let waits = counted(paused.messages, "message waits", "messages wait");
+        let why = paused
+            .reason
+            .as_deref()
+            .map(|reason| format!(" ({reason})"));
+        notes.push(format!(
+            "{waits}: {} is paused for another {}{}",
+            paused.name,
+            time(paused.seconds.ceil()),
+            why.unwrap_or_default(),
+        ));
+    }
     for disabled in &report.disabled {
-        notes.push(format!("Disabled {}: {}", disabled.target, disabled.reason));
+        let cancelled = match disabled.cancelled {
+            0 => String::new(),
+            count => {
+                let which = counted(
+                    count,
+                    "message that waited for it was",
+                    "messages that waited for it were",
+                );
+                format!("; {which} cancelled")
+            }
+        };
+        notes.push(format!(
+            "Disabled {}: {}{cancelled}",
+            disabled.name, disabled.reason
+        ));
     }
     if report.dead + report.uncertain > 0 {
-        notes.push("Why, and again: notify-fan-out dead-letters --help".to_owned());
+        notes.push("See why, then retry or discard: notify-fan-out dead-letters list".to_owned());
     } else if report.retried > 0 {
         notes.push("What is retried comes back by itself; see notify-fan-out status".to_owned());
     } else if report.stopped_early && settings.limit.is_none() {
@@ -116,6 +142,7 @@ fn line(report: &DeliveryReport, seconds: f64, failed: bool) -> String {
 mod tests {
     use super::*;
     use crate::config::{DeliverFlags, Source};
+    use crate::delivery::{Disabled, Paused};
 
     #[test]
     fn one_line_carries_every_count() {
@@ -133,13 +160,26 @@ mod tests {
                 mails: 1_200,
                 texts: 1,
             },
+            paused: vec![Paused {
+                name: "email".to_owned(),
+                seconds: 258.3,
+                reason: Some("smtp answered 535 on AUTH".to_owned()),
+                messages: 12,
+            }],
+            disabled: vec![Disabled {
+                name: "ops".to_owned(),
+                reason: "slack answered 404 Not Found: no_service".to_owned(),
+                cancelled: 1,
+            }],
             ..DeliveryReport::default()
         };
         insta::assert_snapshot!(line(&report, 0.4126, false), @"Delivery completed seconds=0.413 delivered=7 retried=2 dead=1 uncertain=0 cancelled=3 mails=5 digests=1 rescued=0");
         insta::assert_snapshot!(notes(&report, false, &settings).join("\n"), @"
         1,200 mails wait: nothing that carries them is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)
-        1 text message waits: nothing that carries them is configured (NOTIFY_TWILIO_ACCOUNT_SID)
-        Why, and again: notify-fan-out dead-letters --help
+        1 text message waits: nothing that carries it is configured (NOTIFY_TWILIO_ACCOUNT_SID)
+        12 messages wait: email is paused for another 4m 19s (smtp answered 535 on AUTH)
+        Disabled ops: slack answered 404 Not Found: no_service; 1 message that waited for it was cancelled
+        See why, then retry or discard: notify-fan-out dead-letters list
         ");
         insta::assert_snapshot!(notes(&DeliveryReport::default(), false, &settings).join("\n"), @"Nothing is due.");
     }

@@ -82,7 +82,7 @@ async fn refused_for_good() {
     let ended = Worker::start(&mut stage.command()).end().await;
     assert_eq!(ended.status.code(), Some(3), "{}", ended.stderr);
     assert!(
-        ended.stdout.contains("notify-fan-out dead-letters"),
+        ended.stdout.contains("notify-fan-out dead-letters list"),
         "{}",
         ended.stdout
     );
@@ -147,7 +147,7 @@ async fn nothing_to_send_with() {
     assert!(
         ended
             .stdout
-            .contains("1 mail waits: nothing that carries them is configured"),
+            .contains("1 mail waits: nothing that carries it is configured"),
         "{}",
         ended.stdout
     );

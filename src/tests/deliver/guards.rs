@@ -94,3 +94,29 @@ async fn an_event_mailed_twice_by_an_older_job() {
         ]
     );
 }
+
+#[tokio::test]
+async fn what_was_not_told_after_all_holds_nothing_off() {
+    let stage = Stage::new().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    let alert = |subject| Queued {
+        event_type: "alert_triggered",
+        body_data: json!({"guards": ["content:aa"]}),
+        ..immediate(bo, subject)
+    };
+    let mute = |status: &str| {
+        format!(
+            "DELETE FROM user_notification_preferences;
+             INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
+             VALUES ('{bo}', 'global', '*', 'email', '{status}')"
+        )
+    };
+    stage.db.execute(mute("muted")).await;
+    stage.queue(alert("while muted")).await;
+    assert_eq!(counts(&stage.deliver().await), "cancelled=1 mails=1");
+    stage.db.execute(mute("immediate")).await;
+    stage.queue(alert("the first that is told")).await;
+    assert_eq!(counts(&stage.deliver().await), "delivered=1 mails=1");
+    stage.queue(alert("the second")).await;
+    assert_eq!(counts(&stage.deliver().await), "cancelled=1 mails=1");
+}

@@ -356,7 +356,7 @@ async fn the_old_is_put_aside_until_a_person_wants_it() {
         "dead=2 delivered=1 digests=1 mails=3"
     );
     assert_eq!(stage.mails(), ["Bo <bo@example.com>: young"]);
-    let expired = "dead 0 expired (expired: it had waited for longer than the age limit)";
+    let expired = "dead 0 expired (expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE)";
     let mut deliveries = stage.deliveries().await;
     deliveries.sort();
     assert_eq!(
@@ -402,4 +402,78 @@ async fn the_same_attempt_twice_is_the_same_mail() {
     assert_eq!(key(0), key(1));
     assert_ne!(requests[1].body, requests[2].body);
     assert_ne!(key(1), key(2));
+}
+
+#[tokio::test]
+async fn a_long_queue_is_taken_up_as_it_is_sent() {
+    let stage = Stage::new().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    stage
+        .db
+        .execute(format!(
+            "WITH events AS (
+                INSERT INTO domain_events (event_type) SELECT 'invite_accepted' FROM generate_series(1, 2500) RETURNING id)
+             INSERT INTO pending_emails (user_id, event_id, event_type, delivery_type, subject)
+             SELECT '{bo}', id, 'invite_accepted', 'immediate', 'one of many' FROM events"
+        ))
+        .await;
+    let report = report(stage.command().args(["--format", "json", "--limit", "20"])).await;
+    assert_eq!(
+        (&report["delivered"], &report["mails"]),
+        (&json!(20), &json!(1_000))
+    );
+}
+
+#[tokio::test]
+async fn rows_of_an_older_job_that_lack_what_they_should_have() {
+    let stage = Stage::new().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    stage
+        .db
+        .execute(
+            "ALTER TABLE pending_emails ALTER COLUMN user_id DROP NOT NULL, ALTER COLUMN event_type DROP NOT NULL,
+                ALTER COLUMN subject DROP NOT NULL, ALTER COLUMN body_data DROP NOT NULL,
+                ALTER COLUMN created_at DROP NOT NULL",
+        )
+        .await;
+    for subject in [
+        "no data",
+        "nobody",
+        "no type",
+        "no time",
+        "no end of time",
+        "before all time",
+        "no words",
+        "good",
+    ] {
+        stage.queue(immediate(bo, subject)).await;
+    }
+    stage
+        .db
+        .execute(
+            "UPDATE pending_emails SET body_data = NULL WHERE subject = 'no data';
+             UPDATE pending_emails SET user_id = NULL WHERE subject = 'nobody';
+             UPDATE pending_emails SET event_type = NULL WHERE subject = 'no type';
+             UPDATE pending_emails SET created_at = NULL WHERE subject = 'no time';
+             UPDATE pending_emails SET created_at = 'infinity' WHERE subject = 'no end of time';
+             UPDATE pending_emails SET created_at = '-infinity' WHERE subject = 'before all time';
+             UPDATE pending_emails SET subject = NULL WHERE subject = 'no words'",
+        )
+        .await;
+    assert_eq!(counts(&stage.deliver().await), "dead=3 delivered=5 mails=8");
+    let unusable = "failed dead: the row has no user_id, or no event_type";
+    assert_eq!(
+        stage.queue_states().await,
+        [
+            "no data: sent".to_owned(),
+            format!("nobody: {unusable}"),
+            format!("no type: {unusable}"),
+            "no time: sent".to_owned(),
+            "no end of time: sent".to_owned(),
+            "before all time: failed dead: expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE".to_owned(),
+            "sent".to_owned(),
+            "good: sent".to_owned(),
+        ]
+    );
+    stage.db.cli(&["dead-letters", "list"]).success();
 }

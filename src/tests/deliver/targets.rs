@@ -20,10 +20,10 @@ async fn one_that_is_gone_is_disabled_and_what_waits_is_cancelled() {
             .args(["--format", "json", "--concurrency", "1"]),
     )
     .await;
-    assert_eq!(counts(&told), "dead=1");
+    assert_eq!(counts(&told), "cancelled=1 dead=1");
     assert_eq!(
-        told["disabled"][0]["target"],
-        json!(format!("endpoint:{hook}"))
+        told["disabled"],
+        json!([{"name": "hook", "reason": "webhook answered 410 Gone", "cancelled": 1}])
     );
     assert_eq!(
         stage.db.text("SELECT concat_ws(' ', enabled, disabled_reason, disabled_at IS NOT NULL) FROM notification_endpoints").await,
@@ -44,13 +44,23 @@ async fn five_days_of_failures_disable_it() {
     let hook = stage.endpoint("hook", "webhook").await;
     let days = |days: u32| {
         format!(
-            "INSERT INTO notification_delivery_targets (target, failing_since, failures)
-             VALUES ('endpoint:{hook}', now() - interval '{days} days 1 minute', 3)
-             ON CONFLICT (target) DO UPDATE SET failing_since = excluded.failing_since"
+            "INSERT INTO notification_delivery_targets (target, failing_since, failed_at, failures)
+             VALUES ('endpoint:{hook}', now() - interval '{days} days 1 minute', now() - interval '1 hour', 3)
+             ON CONFLICT (target) DO UPDATE
+                SET failing_since = excluded.failing_since, failed_at = excluded.failed_at"
         )
     };
     let enabled = "SELECT enabled FROM notification_endpoints";
     stage.tell(hook, "one").await;
+    // A failure of last week and one of today are two, and not one of a week.
+    stage.db.execute(days(7)).await;
+    stage
+        .db
+        .execute("UPDATE notification_delivery_targets SET failed_at = failing_since")
+        .await;
+    report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(stage.db.text(enabled).await, "true");
+    stage.let_time_pass().await;
     stage.db.execute(days(4)).await;
     report(stage.bare().args(["--format", "json"])).await;
     assert_eq!(stage.db.text(enabled).await, "true");
@@ -117,7 +127,7 @@ async fn routes_of_the_environment() {
         )
         .env("NOTIFICATIONS_EMAIL_TO", "ops@example.com");
     let told = report(&mut command).await;
-    assert_eq!(counts(&told), "cancelled=1 delivered=2");
+    assert_eq!(counts(&told), "delivered=2 retried=1");
     let mut paths: Vec<_> = stage
         .outside
         .requests()
@@ -134,8 +144,16 @@ async fn routes_of_the_environment() {
     assert_eq!(body(mail)["subject"], "A node was launched");
     assert_eq!(
         stage.deliveries().await[1],
-        "node_launched cancelled 0 endpoint_removed (the environment has no route env:discord any more)"
+        "node_launched pending 0 no_route (the environment has no route env:discord here)"
     );
+    // Switched off, it is another matter.
+    stage.let_time_pass().await;
+    let mut command = stage.bare();
+    command
+        .args(["--format", "json"])
+        .env("NOTIFICATIONS_DISCORD_WEBHOOK_URL", stage.outside.base())
+        .env("NOTIFICATIONS_DISCORD_ENABLED", "false");
+    assert_eq!(counts(&report(&mut command).await), "cancelled=1");
 }
 
 #[tokio::test]
@@ -280,5 +298,50 @@ async fn phones_are_looked_up() {
     assert!(
         form.contains("To=%2B4915112345678") && form.contains("Spot"),
         "{form}"
+    );
+}
+
+#[tokio::test]
+async fn a_mailbox_that_cannot_be_decrypted_holds_up_no_other_mail() {
+    let stage = Stage::new().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    let desk = stage.endpoint("desk", "email").await;
+    stage.tell(desk, "one").await;
+    stage
+        .db
+        .execute(
+            "UPDATE notification_deliveries SET target = 'email';
+             UPDATE notification_endpoints SET settings = 'enc:v1:AAAA'",
+        )
+        .await;
+    stage.deliver().await;
+    stage.queue(super::immediate(bo, "two")).await;
+    assert_eq!(counts(&stage.deliver().await), "delivered=1 mails=1");
+}
+
+#[tokio::test]
+async fn the_summary_says_what_is_held_back_and_why() {
+    let stage = Stage::with(|_| answer(503, &[("retry-after", "120")], "")).await;
+    let hook = stage.endpoint("hook", "webhook").await;
+    for title in ["one", "two"] {
+        stage.tell(hook, title).await;
+    }
+    let ended = Worker::start(stage.bare().args(["--concurrency", "1"]))
+        .end()
+        .await;
+    assert!(
+        ended
+            .stdout
+            .contains("1 message waits: hook is paused for another 2m (webhook answered 503"),
+        "{}",
+        ended.stdout
+    );
+    let ended = Worker::start(stage.bare().arg("--dry-run")).end().await;
+    assert!(
+        ended
+            .stdout
+            .contains("would wait: hook is paused for another"),
+        "{}",
+        ended.stdout
     );
 }

@@ -1,0 +1,14 @@
+-- Targets that are left alone for now although something is due, by the names that people know them by.
+-- $1 targets that nothing can be sent to from here.
+SELECT coalesce(e.name, t.target) AS "name!", extract(epoch FROM t.paused_until - now())::float8 AS "seconds!",
+       t.last_error, due.messages AS "messages!"
+  FROM notification_delivery_targets t
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS messages FROM notification_deliveries d
+        WHERE d.status = 'pending' AND d.target = t.target AND d.next_attempt_at <= now()) AS due
+  LEFT JOIN LATERAL (
+       SELECT name FROM notification_endpoints x
+        WHERE t.target LIKE 'endpoint:%' AND x.id = substr(t.target, 10)::uuid OFFSET 0) AS e ON true
+ WHERE t.paused_until > now() AND t.target <> ALL ($1) AND due.messages > 0
+ ORDER BY due.messages DESC, t.target
+ LIMIT 10
