@@ -176,15 +176,9 @@ async fn killed_at_random_instants() {
         }
         leases_end(&db).await;
     }
-<<<<<<< HEAD
-    let idle = Worker::start(&mut command(&db, &mails)).end().await;
-    assert!(idle.status.success(), "{idle:?}");
-    assert_eq!(idle.report()["delivered"], 0);
-=======
     let ended = Worker::start(&mut command(&db, &mails)).end().await;
     assert!(ended.status.success(), "{ended:?}");
     assert_eq!(ended.report()["delivered"], 0);
->>>>>>> proof
 
     // Webhooks and mails: all of them, and no other than these.
     let mut arrived = webhooks(&receiver);

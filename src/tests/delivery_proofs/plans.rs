@@ -216,7 +216,9 @@ async fn follow_what_is_leased() {
     // A row a target, of which there are as many as leases go through.
     findings.retain(|(_, place), _| {
         !["pauses", "paused"].iter().any(|name| {
-            place.starts_with(&format!("{name}: Seq Scan on notification_delivery_targets"))
+            place.starts_with(&format!(
+                "{name}: Seq Scan on notification_delivery_targets"
+            ))
         })
     });
     assert!(findings.is_empty(), "(rows, pages) too many: {findings:#?}");
