@@ -15,6 +15,12 @@ WITH disabled AS (
      WHERE d.status = 'pending' AND d.recipient = disabled.target
        -- Mails leave by one way, wherever they go to.
        AND d.target IN (disabled.target, 'email')
-    RETURNING d.id
+    RETURNING d.key
+), released AS (
+    -- What is not told after all holds nothing off.
+    UPDATE notification_delivery_guards AS g
+       SET until = now()
+      FROM cancelled AS c
+     WHERE g.delivery_key = c.key AND g.until > now()
 )
 SELECT EXISTS (SELECT FROM disabled), true, (SELECT count(*) FROM cancelled)

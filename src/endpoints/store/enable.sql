@@ -7,7 +7,7 @@ WITH enabled AS (
     RETURNING id
 ), forgotten AS (
     UPDATE notification_delivery_targets AS t
-       SET failing_since = NULL, failures = 0, disabled_reason = NULL, disabled_at = NULL
+       SET paused_until = NULL, failing_since = NULL, failures = 0, disabled_reason = NULL, disabled_at = NULL
       FROM enabled AS e
      WHERE t.target = 'endpoint:' || e.id
 )

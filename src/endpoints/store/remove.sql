@@ -8,7 +8,13 @@ WITH removed AS (
       FROM removed AS e
      WHERE d.status = 'pending' AND d.endpoint_id = e.id
        AND d.target = CASE WHEN e.channel IN ('email', 'sms') THEN e.channel ELSE 'endpoint:' || e.id END
-    RETURNING d.id
+    RETURNING d.key
+), released AS (
+    -- What is not told after all holds nothing off.
+    UPDATE notification_delivery_guards AS g
+       SET until = now()
+      FROM cancelled AS c
+     WHERE g.delivery_key = c.key AND g.until > now()
 ), forgotten AS (
     DELETE FROM notification_delivery_targets AS t USING removed AS e WHERE t.target = 'endpoint:' || e.id
 )

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Queued, Stage, counts, immediate};
-use crate::harness::Worker;
+use crate::harness::{Worker, binary_at};
 
 #[tokio::test]
 async fn guards_are_taken_once() {
@@ -119,4 +119,45 @@ async fn what_was_not_told_after_all_holds_nothing_off() {
     assert_eq!(counts(&stage.deliver().await), "delivered=1 mails=1");
     stage.queue(alert("the second")).await;
     assert_eq!(counts(&stage.deliver().await), "cancelled=1 mails=1");
+}
+
+#[tokio::test]
+async fn letting_go_by_hand() {
+    let stage = Stage::new().await;
+    let guard = |guard: &str, delivery: i64| {
+        format!(
+            "INSERT INTO notification_delivery_guards (guard, delivery_key, until)
+             SELECT '{guard}', key, now() + interval '1 hour' FROM notification_deliveries WHERE id = {delivery}"
+        )
+    };
+    let mut ids = Vec::new();
+    for name in ["off", "gone", "dead", "perhaps"] {
+        let hook = stage.endpoint(name, "webhook").await;
+        ids.push(stage.tell(hook, name).await);
+        stage.db.execute(guard(name, ids[ids.len() - 1])).await;
+    }
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notification_deliveries SET status = 'dead' WHERE id = {};
+             UPDATE notification_deliveries SET status = 'uncertain' WHERE id = {}",
+            ids[2], ids[3]
+        ))
+        .await;
+    for arguments in [
+        &["endpoint", "disable", "off"][..],
+        &["endpoint", "remove", "gone"],
+        &["dead-letters", "discard", "--channel", "webhook"],
+    ] {
+        let mut command = binary_at(&stage.db.superuser_url());
+        let ended = Worker::start(command.args(arguments)).end().await;
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    assert_eq!(
+        stage
+            .db
+            .texts("SELECT guard FROM notification_delivery_guards WHERE until > now()")
+            .await,
+        ["perhaps"]
+    );
 }

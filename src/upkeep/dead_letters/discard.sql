@@ -17,6 +17,14 @@ changed AS (
            lease_token = NULL, lease_until = NULL, leased_by = NULL
       FROM chosen
      WHERE d.id = chosen.id
+    RETURNING d.key, chosen.status
+),
+-- What was never told holds nothing off; of what is uncertain nobody knows.
+released AS (
+    UPDATE notification_delivery_guards g
+       SET until = now()
+      FROM changed
+     WHERE changed.status = 'dead' AND g.delivery_key = changed.key AND g.until > now()
 ),
 mails AS (
     UPDATE pending_emails m
