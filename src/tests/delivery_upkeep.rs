@@ -5,7 +5,7 @@ use std::time::Duration;
 use notify_fan_out::delivery::DeliveryCounts;
 use notify_fan_out::domain::channel::Kind;
 use notify_fan_out::metrics::record_delivery;
-use notify_fan_out::upkeep::doctor::{Verdict, examine};
+use notify_fan_out::upkeep::doctor::{Setup, Verdict, examine};
 use notify_fan_out::upkeep::prune::{Prune, PruneReport, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -146,7 +146,9 @@ async fn status_tells_what_is_on_its_way() {
 async fn doctor_finds_what_is_left_to_lie() {
     let db = busy().await;
     let complaints = async || {
-        let checks = examine(&db.database(), &[]).await.expect("an examination");
+        let checks = examine(&db.database(), &Setup::default())
+            .await
+            .expect("an examination");
         let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
         let lines: Vec<_> = amiss
             .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))
@@ -180,7 +182,9 @@ async fn doctor_misses_what_the_second_stage_stands_on() {
     let after = async |alteration: &str| {
         let db = TestDatabase::new().await;
         db.execute(alteration).await;
-        let checks = examine(&db.database(), &[]).await.expect("an examination");
+        let checks = examine(&db.database(), &Setup::default())
+            .await
+            .expect("an examination");
         let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
         let lines: Vec<_> = amiss
             .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use notify_fan_out::seed::{Size, seed};
-use notify_fan_out::upkeep::doctor::{Verdict, examine};
+use notify_fan_out::upkeep::doctor::{Setup, Verdict, examine};
 
 use crate::harness::{Server, TestDatabase, database_at};
 
@@ -68,7 +68,7 @@ async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
 }
 
 async fn problems(url: &str) -> Vec<String> {
-    let checks = examine(&database_at(url), &[])
+    let checks = examine(&database_at(url), &Setup::default())
         .await
         .expect("an examination");
     let problems = checks
