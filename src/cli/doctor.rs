@@ -76,6 +76,7 @@ fn setup(source: &Source<'_>) -> Setup {
             source.delivery_metrics_file(),
         ),
     ] {
+        let path = valid(path, invalid).flatten();
         let file = path.map(|path| MetricsFile { variable, path });
         setup.metrics_files.extend(file);
     }

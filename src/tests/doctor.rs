@@ -370,7 +370,7 @@ async fn exit_codes_and_json() {
     .await;
     db.cli(&["doctor"]).code(0);
     let folder = tempfile::tempdir().expect("a folder");
-    for (file, code) in [("job.prom", 0), ("missing/job.prom", 6)] {
+    for (file, code) in [("job.prom", 0), ("missing/job.prom", 6), ("job.txt", 6)] {
         let mut command = db.binary();
         command
             .arg("doctor")
