@@ -130,11 +130,11 @@ async fn status_tells_what_is_on_its_way() {
                 email      1  20m       0          1        2     0          1              2
                 slack      0            1          0        0     0          0              0
                 webhook    0            0          0        0     2          0              0
-                1 of these was tried before
+                → dead and uncertain ones, and why: notify-fan-out dead-letters list
+                of those that wait, 1 was tried before
                 → if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?
                 1 sender is gone with a message in hand
                 → the next notify-fan-out deliver takes it up
-                → which and why: notify-fan-out dead-letters list
                 billing (webhook) has failed for 2d, 7 attempts: 503: busy
                 env:discord (discord) has been disabled for 3h: 404: Unknown Webhook
                 old (webhook) has been disabled for 2d: 410: gone
