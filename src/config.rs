@@ -75,6 +75,9 @@ pub const VARIABLES: &[&str] = &[
     "LOG_FORMAT",
 ];
 
+const RUN_METRICS: &str = "NOTIFY_FANOUT_METRICS_FILE";
+const DELIVERY_METRICS: &str = "NOTIFY_DELIVERY_METRICS_FILE";
+
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
@@ -242,15 +245,35 @@ impl Source<'_> {
     }
 
     /// Where the metrics of `run` go, if anywhere.
-    #[must_use]
-    pub fn metrics_file(&self) -> Option<PathBuf> {
-        self.get("NOTIFY_FANOUT_METRICS_FILE").map(PathBuf::from)
+    pub fn metrics_file(&self) -> Result<Option<PathBuf>, InvalidConfig> {
+        self.metrics_file_of(RUN_METRICS, DELIVERY_METRICS)
     }
 
     /// Where the metrics of `deliver` go, if anywhere.
-    #[must_use]
-    pub fn delivery_metrics_file(&self) -> Option<PathBuf> {
-        self.get("NOTIFY_DELIVERY_METRICS_FILE").map(PathBuf::from)
+    pub fn delivery_metrics_file(&self) -> Result<Option<PathBuf>, InvalidConfig> {
+        self.metrics_file_of(DELIVERY_METRICS, RUN_METRICS)
+    }
+
+    /// The file that one variable names; the job that `other` belongs to would replace it if it had
+    /// the same.
+    fn metrics_file_of(
+        &self,
+        variable: &'static str,
+        other: &'static str,
+    ) -> Result<Option<PathBuf>, InvalidConfig> {
+        let others = self.get(other).map(|path| absolute(path.trim()));
+        self.parsed(variable, None, None, |text| {
+            let path = PathBuf::from(text);
+            if path.extension() != Some("prom".as_ref()) {
+                return Err("must end in .prom: the collector reads no other files".to_owned());
+            }
+            if others == Some(absolute(text)) {
+                return Err(format!(
+                    "names the same file as {other}, and each job writes the whole of its own"
+                ));
+            }
+            Ok(Some(path))
+        })
     }
 
     /// What is logged.
@@ -315,6 +338,11 @@ fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A path that can be compared with others, whether or not there is anything.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
 /// Variables with one of the service's prefixes that nothing reads: most likely misspelt.
 pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     // The first is systemd's.
@@ -336,6 +364,39 @@ mod tests {
         read(&Source(&get))
             .err()
             .map_or_else(|| "accepted".to_owned(), |error| error.to_string())
+    }
+
+    #[test]
+    fn metrics_go_to_a_file_each_that_the_collector_reads() {
+        let read = |run: &str, delivery: &str| {
+            let get = |name: &str| match name {
+                RUN_METRICS => Some(run.to_owned()),
+                DELIVERY_METRICS => Some(delivery.to_owned()),
+                _ => None,
+            };
+            let source = Source(&get);
+            let told = |file: Result<Option<PathBuf>, InvalidConfig>| match file {
+                Ok(file) => format!("{file:?}"),
+                Err(error) => error.to_string(),
+            };
+            [
+                told(source.metrics_file()),
+                told(source.delivery_metrics_file()),
+            ]
+        };
+        assert_eq!(
+            read("/m/a.prom", "b.prom "),
+            [r#"Some("/m/a.prom")"#, r#"Some("b.prom")"#]
+        );
+        assert_eq!(read("", " "), ["None", "None"]);
+        insta::assert_snapshot!(read("/m/a.prom.txt", "/m/.prom").join("\n"), @r#"
+        NOTIFY_FANOUT_METRICS_FILE: must end in .prom: the collector reads no other files; it is "/m/a.prom.txt"
+        NOTIFY_DELIVERY_METRICS_FILE: must end in .prom: the collector reads no other files; it is "/m/.prom"
+        "#);
+        insta::assert_snapshot!(read("/m/a.prom", "/m//./a.prom").join("\n"), @r#"
+        NOTIFY_FANOUT_METRICS_FILE: names the same file as NOTIFY_DELIVERY_METRICS_FILE, and each job writes the whole of its own; it is "/m/a.prom"
+        NOTIFY_DELIVERY_METRICS_FILE: names the same file as NOTIFY_FANOUT_METRICS_FILE, and each job writes the whole of its own; it is "/m//./a.prom"
+        "#);
     }
 
     #[test]

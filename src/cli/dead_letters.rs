@@ -37,6 +37,10 @@ enum Command {
     /// Put those that match back among what is due, as if never tried
     Retry(act::Arguments),
     /// Give those that match up for good; their row and reason stay until they are pruned
+    #[command(after_help = "\
+What was discarded counts as told: the same words do not go to the same recipient again
+within a day of when they were queued, nor does the alert of one day again for 30 days
+(notification_delivery_guards). To send it after all, retry instead.")]
     Discard(act::Arguments),
 }
 

@@ -38,6 +38,7 @@ pub(super) async fn execute(
     let settings = source.delivery_settings(flags, processor_id())?;
     let dry_run = source.delivery_dry_run(flags)?;
     let alone = source.delivery_alone(flags)?;
+    let metrics_file = source.delivery_metrics_file()?;
     let post = source.post()?;
     let database = source.database()?;
     if dry_run {
@@ -63,7 +64,7 @@ pub(super) async fn execute(
     bar.finish_and_clear();
     drop(guard);
     let seconds = started.elapsed().as_secs_f64();
-    if let Some(path) = source.delivery_metrics_file() {
+    if let Some(path) = metrics_file {
         let counts = &report.counts;
         let is_ok = result.is_ok();
         let recorded = metrics::record_delivery(&path, &database, counts, seconds, is_ok).await;

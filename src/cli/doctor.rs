@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::output::Style;
 use super::{ExitStatus, Failure, database_failure, output};
-use crate::config::{Format, Source};
-use crate::upkeep::doctor::{Check, MetricsFile, Verdict, examine};
+use crate::channels::Channel as _;
+use crate::config::{DeliverFlags, Format, InvalidConfig, RunFlags, Source};
+use crate::upkeep::doctor::{Carrier, Check, MetricsFile, Setup, Verdict, examine};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,18 +27,7 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let database = source.database()?;
-    let metrics_files = [
-        ("NOTIFY_FANOUT_METRICS_FILE", source.metrics_file()),
-        (
-            "NOTIFY_DELIVERY_METRICS_FILE",
-            source.delivery_metrics_file(),
-        ),
-    ];
-    let metrics_files: Vec<_> = metrics_files
-        .into_iter()
-        .filter_map(|(variable, path)| path.map(|path| MetricsFile { variable, path }))
-        .collect();
-    let checks = examine(&database, &metrics_files)
+    let checks = examine(&database, &setup(source))
         .await
         .map_err(|error| database_failure(&database, error))?;
     let verdict = checks
@@ -54,6 +44,57 @@ pub(super) async fn execute(
     } else {
         ExitStatus::Success
     })
+}
+
+/// What the jobs are given. What is wrong of it is a finding, and no reason to look at nothing else.
+fn setup(source: &Source<'_>) -> Setup {
+    let mut setup = Setup::default();
+    let invalid = &mut setup.invalid;
+    if let Some(outgoing) = valid(source.outgoing(), invalid) {
+        let carrier = |name: Option<&'static str>| name.map_or(Carrier::Missing, Carrier::Named);
+        if let Some(mail) = valid(source.mail(&outgoing), invalid) {
+            setup.mails = carrier(mail.map(|mail| mail.mailer.transport().name()));
+        }
+        if let Some(twilio) = valid(source.twilio(&outgoing), invalid) {
+            setup.texts = carrier(twilio.map(|twilio| twilio.transport().name()));
+        }
+    }
+    setup.seal = valid(source.seal(), invalid);
+    valid(source.app_url(), invalid);
+    valid(
+        source.settings(&RunFlags::default(), String::new()),
+        invalid,
+    );
+    valid(
+        source.delivery_settings(&DeliverFlags::default(), String::new()),
+        invalid,
+    );
+    for (variable, path) in [
+        ("NOTIFY_FANOUT_METRICS_FILE", source.metrics_file()),
+        (
+            "NOTIFY_DELIVERY_METRICS_FILE",
+            source.delivery_metrics_file(),
+        ),
+    ] {
+        let path = valid(path, invalid).flatten();
+        let file = path.map(|path| MetricsFile { variable, path });
+        setup.metrics_files.extend(file);
+    }
+    setup
+}
+
+/// What was read, if it is right; else why not is noted, once.
+fn valid<T>(read: Result<T, InvalidConfig>, invalid: &mut Vec<String>) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let error = error.to_string();
+            if !invalid.contains(&error) {
+                invalid.push(error);
+            }
+            None
+        }
+    }
 }
 
 fn in_words(checks: &[Check], style: Style) -> String {

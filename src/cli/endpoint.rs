@@ -15,9 +15,9 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sqlx::PgConnection;
 
-use super::{ExitStatus, Failure, connect, database_failure};
+use super::{ExitStatus, Failure, connect, grant_failure};
 use crate::config::{Format, Source};
-use crate::db::{Access, Database, Session, sqlstate};
+use crate::db::{Access, Database, Session};
 use crate::endpoints::{Routes, store};
 
 /// Names that an error repeats.
@@ -109,19 +109,11 @@ impl Desk {
             transaction.commit().await?;
             Ok(result)
         };
-        worked.await.map_err(|error| self.failure(error))
-    }
-
-    fn failure(&self, error: sqlx::Error) -> Failure {
-        let lacks_right = sqlstate(&error).as_deref() == Some("42501");
-        match database_failure(&self.database, error) {
-            Failure::Database { place, error, .. } if lacks_right => Failure::Database {
-                place,
-                error,
-                advice: "; as the tables' owner: psql -d DATABASE -v role=… -v endpoints=1 -f scripts/grants.sql"
-                    .to_owned(),
-            },
-            failure => failure,
+        match worked.await {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                Err(grant_failure(&self.database, &mut self.session, error, "endpoints=1").await)
+            }
         }
     }
 

@@ -109,9 +109,10 @@ fn in_words(explanation: &Explanation, user: Option<Uuid>, style: Style) -> Stri
 }
 
 fn what(explanation: &Explanation) -> &'static str {
-    match explanation.status.as_deref() {
-        Some("completed") => "What it did:\n",
-        _ => "What it would do now:\n",
+    if explanation.is_completed() {
+        "What it did:\n"
+    } else {
+        "What it would do now:\n"
     }
 }
 
@@ -129,13 +130,14 @@ fn endpoints(words: &mut String, hearers: &[Hearer], style: Style) {
         .collect();
     let width =
         |of: &dyn Fn(&(&Hearer, &str, String)) -> usize| lines.iter().map(of).max().unwrap_or(0);
+    let channels = width(&|(hearer, ..)| hearer.channel.len());
     let names = width(&|(_, name, _)| name.chars().count());
     let outcomes = width(&|(_, _, outcome)| outcome.chars().count());
     let _ = writeln!(words, "  {}", style.bold("Endpoints"));
     for (hearer, name, outcome) in &lines {
         let _ = writeln!(
             words,
-            "    {:<8}{name:<names$}  {outcome:<outcomes$}  {}",
+            "    {:<channels$}  {name:<names$}  {outcome:<outcomes$}  {}",
             hearer.channel,
             style.dim(&hearer.decision.decided_by)
         );
@@ -159,6 +161,10 @@ fn head(explanation: &Explanation, style: Style) -> String {
             style.good("completed"),
             time(explanation.completed_at)
         ),
+        Some("pruned") => {
+            let how = "it was completed, and its processing row deleted";
+            format!("{}: {how}", style.good("pruned"))
+        }
         Some("failed") => format!("{} {}", style.bad("failed"), time(explanation.completed_at)),
         Some("pending") => format!("pending, due {}", time(explanation.next_attempt_at)),
         Some(other) => other.to_owned(),

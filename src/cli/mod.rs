@@ -26,7 +26,7 @@ pub use exit::ExitStatus;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Format, InvalidConfig, Source};
-use crate::db::{Database, Fault, Session, sqlstate};
+use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate};
 
 /// Turns committed domain events into notifications and e-mails, exactly once.
 #[derive(Debug, Parser)]
@@ -184,4 +184,36 @@ fn database_failure(database: &Database, error: sqlx::Error) -> Failure {
         error,
         advice: advice.to_owned(),
     }
+}
+
+/// As [`database_failure`]; where the role lacks a right, with how it gets those that the variable
+/// `variable` of scripts/grants.sql gives.
+async fn grant_failure(
+    database: &Database,
+    session: &mut Session,
+    error: sqlx::Error,
+    variable: &str,
+) -> Failure {
+    if sqlstate(&error).as_deref() != Some("42501") {
+        return database_failure(database, error);
+    }
+    let role = current_role(session).await;
+    let role = role.unwrap_or_else(|_| "NAME".to_owned());
+    Failure::Database {
+        place: database.describe(),
+        error,
+        advice: format!(
+            "; as the tables' owner: psql -d DATABASE -v role='{role}' -v {variable} -f scripts/grants.sql"
+        ),
+    }
+}
+
+/// Who is asking. A pooler knows the role by another name than the server.
+async fn current_role(session: &mut Session) -> Result<String, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let role = sqlx::query_scalar("SELECT current_user::text")
+        .fetch_one(Unnamed(&mut transaction))
+        .await?;
+    transaction.rollback().await?;
+    Ok(role)
 }

@@ -9,8 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::words::counted;
-use super::{ExitStatus, Failure, connect, database_failure, output, signals};
+use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
 use crate::config::{Format, Source, parse_time};
+use crate::db::Session;
 use crate::upkeep::prune::{Prune, PruneReport, Scope};
 
 #[derive(Debug, Args)]
@@ -51,18 +52,42 @@ pub(super) async fn execute(
         events: arguments.events,
     };
     let database = source.database()?;
-    let refused = |error| database_failure(&database, error);
     let mut session = connect(&database).await?;
-    let mut prune = Prune::new(&mut session, scope).await.map_err(refused)?;
-    if arguments.dry_run {
-        let report = prune.preview(&mut session).await.map_err(refused)?;
-        print(&report, scope, true, format)?;
-        return Ok(ExitStatus::Success);
+    match carry_out(&mut session, scope, arguments.dry_run, format).await? {
+        Ok(()) => Ok(ExitStatus::Success),
+        Err(error) => {
+            let variable = if scope.events {
+                "prune=events"
+            } else {
+                "prune=1"
+            };
+            Err(grant_failure(&database, &mut session, error, variable).await)
+        }
+    }
+}
+
+/// Prunes, or counts what would go, and tells of it. The inner error is the database's.
+async fn carry_out(
+    session: &mut Session,
+    scope: Scope,
+    dry_run: bool,
+    format: Format,
+) -> Result<Result<(), sqlx::Error>, Failure> {
+    let mut prune = match Prune::new(session, scope).await {
+        Ok(prune) => prune,
+        Err(error) => return Ok(Err(error)),
+    };
+    if dry_run {
+        let result = prune.preview(session).await;
+        if let Ok(report) = &result {
+            print(report, scope, true, format)?;
+        }
+        return Ok(result.map(drop));
     }
     let stop = signals::stop_on_signal()?;
     let bar = progress_bar(format);
     let result = prune
-        .execute(&mut session, &stop, &mut |report| {
+        .execute(session, &stop, &mut |report| {
             bar.set_message(totals(report, scope));
             bar.tick();
         })
@@ -72,8 +97,7 @@ pub(super) async fn execute(
     if result.is_ok() || prune.report().has_deleted() {
         print(prune.report(), scope, false, format)?;
     }
-    result.map_err(refused)?;
-    Ok(ExitStatus::Success)
+    Ok(result)
 }
 
 fn progress_bar(format: Format) -> ProgressBar {

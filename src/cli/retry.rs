@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::words::{count, counted};
+use super::words::{count, counted, it_or_them};
 use super::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Format, Source};
 use crate::handlers::EventType;
@@ -127,7 +127,11 @@ fn in_words(report: &RetryReport, filter: &Filter, dry_run: bool) -> String {
         if dry_run {
             let _ = writeln!(words, "Would put back {events} (nothing was changed):");
         } else {
-            let _ = writeln!(words, "Put back {events}; the next run takes them up:");
+            let _ = writeln!(
+                words,
+                "Put back {events}; the next run takes {} up:",
+                it_or_them(report.retried_count)
+            );
         }
         let width = report
             .retried_count_by_type

@@ -40,7 +40,7 @@ pub(super) async fn execute(
     let settings = source.settings(flags, processor_id())?;
     let dry_run = source.dry_run(flags)?;
     let alone = source.alone(flags)?;
-    let metrics_file = source.metrics_file();
+    let metrics_file = source.metrics_file()?;
     let database = source.database()?;
     if dry_run {
         return dry::execute(&database, &settings, format).await;

@@ -3,9 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{ExitStatus, Failure, connect, database_failure, output};
+use super::{ExitStatus, Failure, connect, grant_failure, output};
 use crate::config::{Format, Source};
-use crate::db::sqlstate;
 use crate::unsubscribe::{Outcome, Request, Scope, apply};
 
 #[derive(Debug, Args)]
@@ -35,18 +34,12 @@ pub(super) async fn execute(
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let database = source.database()?;
     let mut session = connect(&database).await?;
-    let outcome = apply(&mut session, &request).await.map_err(|error| {
-        let lacks_right = sqlstate(&error).as_deref() == Some("42501");
-        match database_failure(&database, error) {
-            Failure::Database { place, error, .. } if lacks_right => Failure::Database {
-                place,
-                error,
-                advice: "; as the tables' owner: psql -d DATABASE -v role=… -v unsubscribe=1 -f scripts/grants.sql"
-                    .to_owned(),
-            },
-            failure => failure,
+    let outcome = match apply(&mut session, &request).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            return Err(grant_failure(&database, &mut session, error, "unsubscribe=1").await);
         }
-    })?;
+    };
     match format {
         Format::Json => output::json(&json!({
             "user_id": request.user_id,

@@ -20,6 +20,11 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
+/// What was counted, once more.
+pub(super) const fn it_or_them(number: u64) -> &'static str {
+    if number == 1 { "it" } else { "them" }
+}
+
 /// A time in its two largest units: `0.4s`, `42s`, `3m 12s`, `2h 5m`, `12d 3h`.
 pub(super) fn time(seconds: f64) -> String {
     if seconds.is_nan() || seconds < 0.0005 {

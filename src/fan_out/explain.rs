@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::names::look_up;
@@ -32,7 +33,8 @@ pub struct Explanation {
     pub event_type: String,
     /// When it occurred.
     pub occurred_at: Option<DateTime<Utc>>,
-    /// `pending`, `processing`, `completed`, `failed`; none where the trigger is missing.
+    /// `pending`, `processing`, `completed`, `failed`; `pruned` of one that was completed and whose
+    /// processing row was deleted; none where the trigger is missing.
     pub status: Option<String>,
     /// Attempts after the first.
     pub retry_count: i32,
@@ -95,6 +97,14 @@ pub struct Hearer {
     pub decision: ChannelDecision,
 }
 
+impl Explanation {
+    /// Whether it did all that it had to.
+    #[must_use]
+    pub fn is_completed(&self) -> bool {
+        matches!(self.status.as_deref(), Some("completed" | "pruned"))
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct HearerRow {
     channel: String,
@@ -104,7 +114,6 @@ struct HearerRow {
     outcome: String,
     delivery_id: Option<String>,
     status: Option<String>,
-    reason: Option<String>,
     is_duplicate: bool,
 }
 
@@ -161,6 +170,9 @@ pub async fn explain(
         truncated: false,
         endpoints: Vec::new(),
     };
+    if explanation.status.is_none() && is_pruned(&mut transaction, event_id).await? {
+        explanation.status = Some("pruned".to_owned());
+    }
     let occurred_at = row.occurred_at.unwrap_or(row.now);
     let event = EventRow {
         id: event_id,
@@ -204,6 +216,7 @@ pub async fn explain(
         .bind(MOST + 1)
         .fetch_all(Unnamed(&mut transaction))
         .await?;
+    let completed = explanation.is_completed();
     let most = usize::try_from(MOST).unwrap_or(usize::MAX);
     explanation.truncated = found.len() > most;
     found.truncate(most);
@@ -211,12 +224,7 @@ pub async fn explain(
         .into_iter()
         .map(|row| {
             let plan = &plans[usize::try_from(row.plan_no).unwrap_or_default()];
-            candidate(
-                kind,
-                plan,
-                row,
-                explanation.status.as_deref() == Some("completed"),
-            )
+            candidate(kind, plan, row, completed)
         })
         .collect();
     if let Some(announcement) = announcement {
@@ -230,7 +238,6 @@ pub async fn explain(
             bind_announcements(sqlx::query_as(EXPLAIN_ROUTED), &announced, routes)
                 .fetch_all(Unnamed(&mut transaction))
                 .await?;
-        let completed = explanation.status.as_deref() == Some("completed");
         let of_user = |row: &HearerRow| user.is_none() || row.user_id == user;
         let rows = found.into_iter().filter(of_user);
         explanation.endpoints = rows.map(|row| hearer(row, completed)).collect();
@@ -239,14 +246,23 @@ pub async fn explain(
     Ok(Some(explanation))
 }
 
+/// Whether it was completed, and its processing row deleted.
+async fn is_pruned(connection: &mut PgConnection, event_id: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> $1::bigint)",
+    )
+    .bind(event_id)
+    .fetch_one(Unnamed(connection))
+    .await
+}
+
 fn hearer(row: HearerRow, completed: bool) -> Hearer {
     let outcome = EndpointOutcome::from_sql(&row.outcome);
     let would_be_there = outcome == EndpointOutcome::Queued || outcome.is_duplicate();
-    let words = match (row.status, row.reason) {
-        (Some(status), Some(reason)) => format!("{status}: {reason}"),
-        (Some(status), None) => status,
-        (None, _) if completed && would_be_there => GONE.to_owned(),
-        (None, _) => outcome.words().to_owned(),
+    let words = match row.status {
+        Some(status) => status,
+        None if completed && would_be_there => GONE.to_owned(),
+        None => outcome.words().to_owned(),
     };
     Hearer {
         channel: row.channel,

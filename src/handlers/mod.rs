@@ -119,6 +119,12 @@ impl EventType {
         Self::ALL.iter().copied().find(is_named)
     }
 
+    /// Every spelling of the type of that name; of one without a handler, the name itself.
+    #[must_use]
+    pub fn spellings_of(name: &str) -> Vec<String> {
+        Self::from_name(name).map_or_else(|| vec![name.to_owned()], Self::spellings)
+    }
+
     /// Whether endpoints hear of it.
     #[must_use]
     pub fn is_operator(self) -> bool {

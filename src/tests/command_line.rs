@@ -101,6 +101,18 @@ async fn metrics_survive_between_runs() {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
     assert!(!folder.path().join("job.prom.new").exists());
+    for (job, variable) in [
+        ("run", "NOTIFY_FANOUT_METRICS_FILE"),
+        ("deliver", "NOTIFY_DELIVERY_METRICS_FILE"),
+    ] {
+        let mut command = db.binary();
+        command
+            .arg(job)
+            .env(variable, folder.path().join("job.txt"));
+        let refused = assert_cmd::Command::from_std(command).assert().code(2);
+        let error = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        assert!(error.contains(variable), "{error}");
+    }
 }
 
 /// Another instance that was asked to be alone holds the lock.

@@ -129,6 +129,7 @@ async fn filters_narrow_each_other() {
         found(&["--type", "alert_triggered", "--type", "payment_failed"]),
         [1, 2, 3]
     );
+    assert_eq!(found(&["--type", "alert.triggered"]), [1, 3]);
     assert_eq!(found(&["--status", "dead"]), [0, 1, 2]);
     assert_eq!(found(&["--status", "uncertain"]), [3, 4]);
     assert_eq!(found(&["--status", "uncertain", "--channel", "email"]), [4]);
@@ -301,7 +302,7 @@ async fn what_may_arrive_twice_or_not_at_all_is_told() {
       sms      1
       webhook  1
     2 of these may have arrived already, and would then arrive twice.
-    2 of these lead to an endpoint that is disabled or gone: unless it is enabled first, they are cancelled, not sent.
+    2 of these lead to an endpoint that is disabled or gone: unless that is enabled first, they are cancelled, not sent.
     ");
     let did = stage.text(&["retry", "--age", "1m"]);
     assert_eq!(
@@ -504,8 +505,17 @@ async fn a_list_is_cut_and_ordered() {
      5  uncertain  email    digest           b…@example.com                   2d 2h ago      6  the connection broke after DATA
     … these are 4 of 5 dead letters: --limit shows more
     ");
+    insta::assert_snapshot!(stage.text(&["list", "--type", "nothing"]), @"
+    No dead letter matches.
+    By --type there are: alert_triggered, digest, invite_accepted, payment_failed.
+    ");
+    insta::assert_snapshot!(stage.text(&["discard", "--type", "payment.failed", "--target", "biling"]), @"
+    No dead letter matches; nothing was changed.
+    By --type there are: alert_triggered, digest, invite_accepted, payment_failed.
+    By --target there are: billing, email, env:slack, on call.
+    ");
     assert_eq!(
-        stage.text(&["list", "--type", "nothing"]),
+        stage.text(&["list", "--channel", "discord"]),
         "No dead letter matches.\n"
     );
     // Whom it was for may be gone, and is told of without an address.

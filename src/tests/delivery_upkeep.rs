@@ -5,7 +5,7 @@ use std::time::Duration;
 use notify_fan_out::delivery::DeliveryCounts;
 use notify_fan_out::domain::channel::Kind;
 use notify_fan_out::metrics::record_delivery;
-use notify_fan_out::upkeep::doctor::{Verdict, examine};
+use notify_fan_out::upkeep::doctor::{Setup, Verdict, examine};
 use notify_fan_out::upkeep::prune::{Prune, PruneReport, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -130,11 +130,11 @@ async fn status_tells_what_is_on_its_way() {
                 email      1  20m       0          1        2     0          1              2
                 slack      0            1          0        0     0          0              0
                 webhook    0            0          0        0     2          0              0
-                1 of these was tried before
+                → dead and uncertain ones, and why: notify-fan-out dead-letters list
+                of those that wait, 1 was tried before
                 → if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?
                 1 sender is gone with a message in hand
                 → the next notify-fan-out deliver takes it up
-                → which and why: notify-fan-out dead-letters list
                 billing (webhook) has failed for 2d, 7 attempts: 503: busy
                 env:discord (discord) has been disabled for 3h: 404: Unknown Webhook
                 old (webhook) has been disabled for 2d: 410: gone
@@ -146,7 +146,9 @@ async fn status_tells_what_is_on_its_way() {
 async fn doctor_finds_what_is_left_to_lie() {
     let db = busy().await;
     let complaints = async || {
-        let checks = examine(&db.database(), &[]).await.expect("an examination");
+        let checks = examine(&db.database(), &Setup::default())
+            .await
+            .expect("an examination");
         let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
         let lines: Vec<_> = amiss
             .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))
@@ -180,7 +182,9 @@ async fn doctor_misses_what_the_second_stage_stands_on() {
     let after = async |alteration: &str| {
         let db = TestDatabase::new().await;
         db.execute(alteration).await;
-        let checks = examine(&db.database(), &[]).await.expect("an examination");
+        let checks = examine(&db.database(), &Setup::default())
+            .await
+            .expect("an examination");
         let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
         let lines: Vec<_> = amiss
             .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))

@@ -1,11 +1,13 @@
 //! `doctor` finds what is amiss, says what to do about it, and passes what is well.
 
-use notify_fan_out::upkeep::doctor::{Check, Verdict, examine};
+use notify_fan_out::upkeep::doctor::{Check, Setup, Verdict, examine};
 
-use crate::harness::{Pooler, Server, TestDatabase, binary_at, database_at};
+use crate::harness::{Delivery, Pooler, Server, TestDatabase, binary_at, database_at};
 
 async fn checks(db: &TestDatabase<'_>) -> Vec<Check> {
-    examine(&db.database(), &[]).await.expect("an examination")
+    examine(&db.database(), &Setup::default())
+        .await
+        .expect("an examination")
 }
 
 /// What is not well, in lines to read.
@@ -36,7 +38,7 @@ async fn a_migrated_database_is_sound_for_the_jobs_role() {
 #[tokio::test]
 async fn an_empty_database_is_told_to_migrate() {
     let db = TestDatabase::empty().await;
-    let checks = examine(&database_at(&db.superuser_url()), &[])
+    let checks = examine(&database_at(&db.superuser_url()), &Setup::default())
         .await
         .expect("an examination");
     let problems: Vec<_> = checks
@@ -186,6 +188,111 @@ async fn indexes_and_vacuum() {
     insta::assert_snapshot!(after("ALTER TABLE notification_processing SET (autovacuum_enabled = off)").await, @"Warn autovacuum: off for notification_processing");
 }
 
+/// What `doctor` prints of some checks, with these variables, and its exit code.
+fn told(db: &TestDatabase<'_>, names: &[&str], variables: &[(&str, &str)]) -> (String, i32) {
+    let mut command = db.binary();
+    command.args(["doctor", "--format", "json"]);
+    command.envs(variables.iter().copied());
+    let output = command.output().expect("the binary");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let checks = report["checks"].as_array().expect("a list").iter();
+    let lines: Vec<_> = checks
+        .filter(|check| names.contains(&text(&check["name"]).as_str()))
+        .map(|check| {
+            let found = format!("{}: {}", text(&check["verdict"]), text(&check["found"]));
+            match check["advice"].as_str() {
+                Some(advice) => format!("{found} → {advice}"),
+                None => found,
+            }
+        })
+        .collect();
+    (lines.join("\n"), output.status.code().expect("a code"))
+}
+
+#[tokio::test]
+async fn what_nothing_carries_is_no_good_news() {
+    let db = TestDatabase::new().await;
+    let mails = [
+        ("NOTIFY_SMTP_URL", "smtps://mail.example.com"),
+        ("NOTIFICATIONS_EMAIL_FROM", "notify@example.com"),
+        ("APP_BASE_URL", "https://app.example.com"),
+    ];
+    let told = |variables: &[(&str, &str)]| told(&db, &["settings", "transports"], variables);
+    insta::assert_snapshot!(told(&[]).0, @"ok: nothing carries mails, and none wait; nothing carries text messages, and none wait");
+    insta::assert_snapshot!(told(&mails).0, @"ok: mails by smtp; nothing carries text messages, and none wait");
+    let mut world = db.world().await;
+    let bo = world.user("Bo").await;
+    let event = world.event("invite_accepted").await;
+    db.queued_mail(event, bo, "pending", None).await;
+    let earlier = world.event("invite_accepted").await;
+    db.queued_mail(earlier, bo, "sent", None).await;
+    db.delivery(Delivery::mail(bo)).await;
+    db.delivery(Delivery::mail(bo).ended("dead", 1, "550"))
+        .await;
+    let on_call = db.endpoint("sms", "on call").await;
+    db.delivery(Delivery::endpoint("sms", on_call)).await;
+    db.execute("UPDATE notification_deliveries SET target = 'sms' WHERE channel = 'sms'")
+        .await;
+    insta::assert_snapshot!(told(&[]).0, @"
+    warn: nothing that carries mails is configured; 2 wait → set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY; and NOTIFY_EMAIL_TRANSPORT must not be none
+    warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
+    ");
+    assert_eq!(told(&[]).1, 0);
+    db.execute(
+        "INSERT INTO notification_delivery_targets (target, failing_since, failures, paused_until, last_error)
+         VALUES ('email', '2026-01-02T03:04:05Z', 3, '2100-01-02T03:04:05Z', '535: authentication failed'),
+                ('sms', NULL, 0, now() + interval '1 second', NULL)",
+    )
+    .await;
+    insta::assert_snapshot!(told(&mails).0, @"
+    warn: mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
+    warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
+    ");
+    // What is wrong is told by its name; the rest is looked at all the same.
+    let (text, code) = told(&[
+        ("NOTIFY_SMTP_URL", "smtps://user:hunter2@mail.example.com"),
+        ("NOTIFY_DIGEST_EVERY", "7h"),
+        ("NOTIFY_SECRET_KEY", "short"),
+    ]);
+    assert_eq!(code, 6);
+    assert!(!text.contains("hunter2"), "{text}");
+    insta::assert_snapshot!(text, @r#"
+    warn: mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
+    warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
+    problem: NOTIFICATIONS_EMAIL_FROM: not set. Mails need a sender, such as Acme <notify@example.com> → whatever needs it ends with exit code 2 until it is mended; see .env.example
+    problem: NOTIFY_SECRET_KEY: key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32 → whatever needs it ends with exit code 2 until it is mended; see .env.example
+    problem: NOTIFY_DIGEST_EVERY: must be a part of a day such as 15m, 3h or 12h, or whole days; it is "7h" → whatever needs it ends with exit code 2 until it is mended; see .env.example
+    "#);
+}
+
+#[tokio::test]
+async fn endpoints_that_no_key_opens_are_counted() {
+    let db = TestDatabase::new().await;
+    let key = |letter: &str| letter.repeat(64);
+    for name in ["billing", "ops"] {
+        let mut command = binary_at(&db.superuser_url());
+        command.args(["endpoint", "add", name, "--channel", "slack"]);
+        command.args(["--url", "https://hooks.slack.com/services/T0/B0/x"]);
+        command.env("NOTIFY_SECRET_KEY", key("a"));
+        assert_cmd::Command::from_std(command).assert().success();
+    }
+    let told = |keys: &str| {
+        let (text, code) = told(&db, &["transports"], &[("NOTIFY_SECRET_KEY", keys)]);
+        let first = text.lines().find(|line| !line.starts_with("ok"));
+        (first.unwrap_or_default().to_owned(), code)
+    };
+    assert_eq!(told(&key("a")), (String::new(), 0));
+    assert_eq!(told(&format!("{},{}", key("b"), key("a"))).1, 0);
+    for keys in [String::new(), key("b")] {
+        let (text, code) = told(&keys);
+        assert_eq!(code, 6);
+        insta::allow_duplicates!(
+            insta::assert_snapshot!(text, @"problem: the settings of 2 endpoints can't be decrypted: billing, ops → set NOTIFY_SECRET_KEY to the key that they were encrypted with")
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_pooler_in_transaction_mode_is_recognised_and_nothing_stays_in_it() {
     let db = TestDatabase::new().await;
@@ -197,7 +304,7 @@ async fn a_pooler_in_transaction_mode_is_recognised_and_nothing_stays_in_it() {
             .expect("a check");
         pooler.found.contains("in transaction mode")
     };
-    let through = examine(&database_at(&pooler.url()), &[])
+    let through = examine(&database_at(&pooler.url()), &Setup::default())
         .await
         .expect("an examination");
     assert_eq!((complaints(&through).as_str(), found(&through)), ("", true));
@@ -225,7 +332,7 @@ async fn a_standby_takes_no_writes() {
     db.execute(format!("COPY (SELECT) TO '{folder}/standby.signal'"))
         .await;
     server.restart();
-    let checks = examine(&database_at(&db.superuser_url()), &[])
+    let checks = examine(&database_at(&db.superuser_url()), &Setup::default())
         .await
         .expect("an examination");
     let names: Vec<_> = checks
@@ -263,7 +370,7 @@ async fn exit_codes_and_json() {
     .await;
     db.cli(&["doctor"]).code(0);
     let folder = tempfile::tempdir().expect("a folder");
-    for (file, code) in [("job.prom", 0), ("missing/job.prom", 6)] {
+    for (file, code) in [("job.prom", 0), ("missing/job.prom", 6), ("job.txt", 6)] {
         let mut command = db.binary();
         command
             .arg("doctor")

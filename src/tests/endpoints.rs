@@ -681,7 +681,9 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
     queue(&db, "ops", 3).await;
     let told = job(&["remove", "ops"]).await.failed(1);
     assert!(
-        told.contains("-v endpoints=1 -f scripts/grants.sql"),
+        told.contains(
+            "psql -d DATABASE -v role='notify_fan_out' -v endpoints=1 -f scripts/grants.sql"
+        ),
         "{told}"
     );
     let told = endpoint(&db, &[], &["remove", "ops"]).await.succeeded();

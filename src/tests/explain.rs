@@ -221,6 +221,39 @@ async fn an_event_that_is_not_there_is_said_so() {
 }
 
 #[tokio::test]
+async fn of_a_pruned_one_what_it_did_is_told() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let bo = world.user("Bo").await;
+    let event = world
+        .event("project_access_revoked")
+        .payload(json!({"affected_user_id": bo}))
+        .await;
+    db.run().await;
+    db.execute(
+        "INSERT INTO notification_pruned SELECT int8range(event_id, event_id, '[]'), now() FROM notification_processing;
+         DELETE FROM notification_processing",
+    )
+    .await;
+    let text = printed(&db, &["explain", &event.to_string()]);
+    let lines: Vec<_> = text.lines().filter(|line| !line.contains("Bo")).collect();
+    insta::assert_snapshot!(lines.join("\n").replace(&bo.to_string(), "BO"), @"
+    event 1  project_access_revoked
+      status    pruned: it was completed, and its processing row deleted
+      audience  the person BO
+
+    What it did:
+      Someone removed your access to a project
+          app  delivered, unread (notifications 1)  default of the event type
+          mail none for this event                  the event type
+    ");
+    // One that was never there is another thing.
+    db.execute("DELETE FROM notification_pruned").await;
+    let text = printed(&db, &["explain", &event.to_string()]);
+    assert!(text.contains("no row in notification_processing"), "{text}");
+}
+
+#[tokio::test]
 async fn what_can_not_be_planned_says_why() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;

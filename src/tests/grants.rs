@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use notify_fan_out::seed::{Size, seed};
-use notify_fan_out::upkeep::doctor::{Verdict, examine};
+use notify_fan_out::upkeep::doctor::{Setup, Verdict, examine};
 
 use crate::harness::{Server, TestDatabase, database_at};
 
@@ -68,7 +68,7 @@ async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
 }
 
 async fn problems(url: &str) -> Vec<String> {
-    let checks = examine(&database_at(url), &[])
+    let checks = examine(&database_at(url), &Setup::default())
         .await
         .expect("an examination");
     let problems = checks
@@ -166,7 +166,7 @@ async fn no_right_is_without_use() {
 #[tokio::test]
 async fn deleting_takes_a_variable() {
     let db = TestDatabase::new().await;
-    let (_, variable, url) = role(&db, "job");
+    let (name, variable, url) = role(&db, "job");
     grants(&db, &[&variable]).expect("granted");
     seed(&database_at(&db.superuser_url()), Size::Small, false)
         .await
@@ -191,7 +191,13 @@ async fn deleting_takes_a_variable() {
             .args(arguments);
         assert_cmd::Command::from_std(command).assert()
     };
-    prune(&[]).code(1);
+    let lacks = |arguments: &[&str]| {
+        let refused = prune(arguments).code(1);
+        let error = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        let (_, advice) = error.split_once("; as ").expect("advice");
+        advice.trim_end().replace(&name, "ROLE")
+    };
+    insta::assert_snapshot!(lacks(&[]), @"the tables' owner: psql -d DATABASE -v role='ROLE' -v prune=1 -f scripts/grants.sql");
     grants(&db, &[&variable, "prune=1"]).expect("granted");
     prune(&[]).success();
     for table in [
@@ -210,7 +216,7 @@ async fn deleting_takes_a_variable() {
         ),
         (0, 16)
     );
-    prune(&["--events"]).code(1);
+    insta::assert_snapshot!(lacks(&["--events"]), @"the tables' owner: psql -d DATABASE -v role='ROLE' -v prune=events -f scripts/grants.sql");
     grants(&db, &[&variable, "prune=events"]).expect("granted");
     prune(&["--events"]).success();
     assert_eq!(

@@ -775,10 +775,10 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
           app  delivered            default of the event type
           mail none for this event  the event type
       Endpoints
-        slack   ops                                        queued                      scope and event types of the endpoint
-        slack   sleeping                                   disabled                    the endpoint is disabled
-        sms     user:BO  queued                      the event's channels
-        webhook program                                    another channel was chosen  the event's channels
+        slack    ops                                        queued                      scope and event types of the endpoint
+        slack    sleeping                                   disabled                    the endpoint is disabled
+        sms      user:BO  queued                      the event's channels
+        webhook  program                                    another channel was chosen  the event's channels
     ");
     let json = printed(&["run", "--dry-run", "--format", "json"]);
     let endpoints: Vec<Value> = json
@@ -812,10 +812,10 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
           app  delivered, unread (notifications 1)  default of the event type
           mail none for this event                  the event type
       Endpoints
-        slack   ops                                        pending (notification_deliveries 1)  scope and event types of the endpoint
-        slack   sleeping                                   disabled                             the endpoint is disabled
-        sms     user:BO  pending (notification_deliveries 2)  the event's channels
-        webhook program                                    another channel was chosen           the event's channels
+        slack    ops                                        pending (notification_deliveries 1)  scope and event types of the endpoint
+        slack    sleeping                                   disabled                             the endpoint is disabled
+        sms      user:BO  pending (notification_deliveries 2)  the event's channels
+        webhook  program                                    another channel was chosen           the event's channels
     ");
     insta::assert_snapshot!(printed(&["explain", &again]), @"
     event 2  alert_triggered
@@ -826,9 +826,9 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
         BO  Bo
           both told once before  once per person, ever (notification_once)
       Endpoints
-        slack   ops       cancelled: duplicate: told of this alert that day (notification_deliveries 3)  notification_delivery_guards
-        slack   sleeping  disabled                                                                       the endpoint is disabled
-        webhook program   pending (notification_deliveries 4)                                            scope and event types of the endpoint
+        slack    ops       cancelled (notification_deliveries 3)  notification_delivery_guards
+        slack    sleeping  disabled                               the endpoint is disabled
+        webhook  program   pending (notification_deliveries 4)    scope and event types of the endpoint
     ");
     insta::assert_snapshot!(printed(&["explain", &first, "--user", &stage.bo.to_string()]), @"
     event 1  alert_triggered
@@ -840,6 +840,6 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
           app  delivered, unread (notifications 1)  default of the event type
           mail none for this event                  the event type
       Endpoints
-        sms     user:BO  pending (notification_deliveries 2)  the event's channels
+        sms  user:BO  pending (notification_deliveries 2)  the event's channels
     ");
 }

@@ -458,6 +458,15 @@ async fn filters_narrow_each_other() {
         ]),
         2_499
     );
+    db.execute(
+        "UPDATE domain_events SET event_type = 'payment.failed' WHERE id = 4;
+         UPDATE domain_events SET event_type = 'payment_failed' WHERE id = 6",
+    )
+    .await;
+    for name in ["payment_failed", "payment.failed"] {
+        assert_eq!(would(&["--type", name]), 2);
+        assert_eq!(would(&["--type", name, "4", "8"]), 1);
+    }
     assert_eq!(would(&["--error", "disk … is 100% full, says C:\\"]), 500);
     assert_eq!(would(&["--error", "1_0%"]), 0);
     assert_eq!(

@@ -8,5 +8,5 @@ mod show;
 
 pub use act::{Action, ActionReport, NotTouched, State, act, preview};
 pub use filter::{Filter, Held};
-pub use list::{DeadLetter, List, Order, list};
+pub use list::{Choice, DeadLetter, List, Order, choice, list};
 pub use show::{Details, Mail, show};

@@ -12,14 +12,17 @@ mod objects;
 mod queue;
 mod rights;
 mod server;
+mod transports;
 
 pub use machine::MetricsFile;
+pub use transports::Carrier;
 
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::db::migrate::pending;
 use crate::db::{Access, Database, Fault, Session, sqlstate};
+use crate::endpoints::Seal;
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -78,8 +81,23 @@ impl Check {
 /// What the checks give, or the error that kept them from it.
 type Findings = Result<Vec<Check>, sqlx::Error>;
 
-/// Examines the database, and what of this machine the job needs.
-pub async fn examine(database: &Database, metrics_files: &[MetricsFile]) -> Findings {
+/// What the jobs are given besides the database.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// The files that metrics are asked for in.
+    pub metrics_files: Vec<MetricsFile>,
+    /// What carries mails.
+    pub mails: Carrier,
+    /// What carries text messages.
+    pub texts: Carrier,
+    /// What opens the settings of endpoints, if that is known.
+    pub seal: Option<Seal>,
+    /// What of the configuration is wrong, each by the name of its variable.
+    pub invalid: Vec<String>,
+}
+
+/// Examines the database, and what of this machine and its settings the jobs need.
+pub async fn examine(database: &Database, setup: &Setup) -> Findings {
     let mut session = database.connect().await?;
     let place = database.describe();
     let mut checks = within(
@@ -115,6 +133,26 @@ pub async fn examine(database: &Database, metrics_files: &[MetricsFile]) -> Find
         checks.extend(within(&mut session, "can_view", rights::can_view).await?);
         checks.extend(within(&mut session, "trigger", queue::trigger).await?);
         checks.extend(within(&mut session, "queue", queue::unqueued).await?);
+        checks.extend(
+            within(
+                &mut session,
+                "transports",
+                async |connection: &mut PgConnection| {
+                    transports::carriers(connection, setup.mails, setup.texts).await
+                },
+            )
+            .await?,
+        );
+        if let Some(seal) = &setup.seal {
+            checks.extend(
+                within(
+                    &mut session,
+                    "transports",
+                    async |connection: &mut PgConnection| transports::seal(connection, seal).await,
+                )
+                .await?,
+            );
+        }
         checks.extend(within(&mut session, "outgoing", delivery::waiting).await?);
         checks.extend(within(&mut session, "leases", delivery::leases).await?);
         checks.extend(within(&mut session, "dead letters", delivery::dead_letters).await?);
@@ -122,7 +160,8 @@ pub async fn examine(database: &Database, metrics_files: &[MetricsFile]) -> Find
     }
     checks.extend(within(&mut session, "indexes", objects::indexes).await?);
     checks.extend(within(&mut session, "vacuum", server::vacuum).await?);
-    checks.extend(metrics_files.iter().map(machine::metrics_file));
+    checks.extend(transports::settings(&setup.invalid));
+    checks.extend(setup.metrics_files.iter().map(machine::metrics_file));
     session.close().await?;
     Ok(checks)
 }

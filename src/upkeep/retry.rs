@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::excerpt;
 use crate::db::{Access, Session, Unnamed};
+use crate::handlers::EventType;
 
 /// Events put back in one transaction.
 const BATCH: i64 = 1_000;
@@ -17,13 +18,22 @@ const BATCH: i64 = 1_000;
 pub struct Filter {
     /// These events.
     pub event_ids: Option<Vec<i64>>,
-    /// Events of these types.
+    /// Events of these types, in any spelling.
     pub event_types: Option<Vec<String>>,
     /// Events whose error has this in it, letter by letter; `…` stands for anything.
     pub error: Option<String>,
 }
 
 impl Filter {
+    fn spellings(&self) -> Option<Vec<String>> {
+        let names = self.event_types.as_ref()?.iter();
+        Some(
+            names
+                .flat_map(|name| EventType::spellings_of(name))
+                .collect(),
+        )
+    }
+
     fn error_pattern(&self) -> Option<String> {
         self.error.as_deref().map(excerpt::pattern)
     }
@@ -134,10 +144,11 @@ async fn batch(
     report: &mut RetryReport,
 ) -> Result<Option<i64>, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadWrite).await?;
+    let event_types = filter.spellings();
     let types = sqlx::query_file!(
         "src/upkeep/retry/retry.sql",
         filter.event_ids.as_deref(),
-        filter.event_types.as_deref(),
+        event_types.as_deref(),
         filter.error_pattern(),
         after,
         BATCH,
@@ -161,10 +172,11 @@ pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryRepo
         not_retried: others(&mut transaction, filter).await?,
         ..RetryReport::default()
     };
+    let event_types = filter.spellings();
     let types = sqlx::query_file!(
         "src/upkeep/retry/preview.sql",
         filter.event_ids.as_deref(),
-        filter.event_types.as_deref(),
+        event_types.as_deref(),
         filter.error_pattern(),
     )
     .fetch_all(Unnamed(&mut transaction))
@@ -183,10 +195,11 @@ async fn others(
     let Some(event_ids) = filter.event_ids.as_deref() else {
         return Ok(Vec::new());
     };
+    let event_types = filter.spellings();
     let rows = sqlx::query_file!(
         "src/upkeep/retry/others.sql",
         event_ids,
-        filter.event_types.as_deref(),
+        event_types.as_deref(),
         filter.error_pattern(),
     )
     .fetch_all(Unnamed(connection))

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::filters::Filters;
-use crate::cli::words::{count, counted};
+use super::filters::{Filters, what_there_is};
+use crate::cli::words::{count, counted, it_or_them};
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Format, Source};
 use crate::upkeep::dead_letters::{Action, ActionReport, Filter, State, act, preview};
@@ -57,7 +57,14 @@ pub(super) async fn execute(
                 dry_run,
                 report: &report,
             })?,
-            Format::Text => output::text(&in_words(action, &report, dry_run))?,
+            Format::Text => {
+                let mut words = in_words(action, &report, dry_run);
+                if report.deliveries_count == 0 {
+                    let hint = what_there_is(&mut session, &filter).await;
+                    words.push_str(&hint.map_err(refused)?);
+                }
+                output::text(&words)?;
+            }
         }
     }
     result.map_err(refused)?;
@@ -84,7 +91,8 @@ fn in_words(action: Action, report: &ActionReport, dry_run: bool) -> String {
             }
             (Action::Retry, false) => writeln!(
                 words,
-                "Put back {letters}; the next notify-fan-out deliver takes them up:"
+                "Put back {letters}; the next notify-fan-out deliver takes {} up:",
+                it_or_them(report.deliveries_count)
             ),
             (Action::Discard, true) => {
                 writeln!(words, "Would discard {letters} (nothing was changed):")
@@ -135,10 +143,14 @@ fn notes(words: &mut String, action: Action, report: &ActionReport) {
         );
     }
     if report.to_disabled_count > 0 {
+        let (lead, are) = match report.to_disabled_count {
+            1 => ("leads", "it is"),
+            _ => ("lead", "they are"),
+        };
         let _ = writeln!(
             words,
-            "{} of these lead to an endpoint that is disabled or gone: unless it is enabled first, \
-             they are cancelled, not sent.",
+            "{} of these {lead} to an endpoint that is disabled or gone: unless that is enabled first, \
+             {are} cancelled, not sent.",
             count(report.to_disabled_count)
         );
     }
@@ -184,7 +196,7 @@ mod tests {
           sms      1
           webhook  1,200
         1 of these may have arrived already, and would then arrive twice.
-        3 of these lead to an endpoint that is disabled or gone: unless it is enabled first, they are cancelled, not sent.
+        3 of these lead to an endpoint that is disabled or gone: unless that is enabled first, they are cancelled, not sent.
         Not touched: 17, 19 (delivered)
         Not touched: 18 (no such delivery)
         Stopped before all were changed: run it again to go on.
@@ -198,5 +210,20 @@ mod tests {
         Stopped before all were changed: run it again to go on.
         ");
         insta::assert_snapshot!(in_words(Action::Discard, &ActionReport::default(), false), @"No dead letter matches; nothing was changed.");
+    }
+
+    #[test]
+    fn one_is_spoken_of_as_one() {
+        let one = ActionReport {
+            deliveries_count: 1,
+            deliveries_count_by_channel: [("sms".to_owned(), 1)].into(),
+            to_disabled_count: 1,
+            ..ActionReport::default()
+        };
+        insta::assert_snapshot!(in_words(Action::Retry, &one, false), @"
+        Put back 1 dead letter; the next notify-fan-out deliver takes it up:
+          sms      1
+        1 of these leads to an endpoint that is disabled or gone: unless that is enabled first, it is cancelled, not sent.
+        ");
     }
 }

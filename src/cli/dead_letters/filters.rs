@@ -1,13 +1,18 @@
 //! Which dead letters, as flags.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::config::parse_time;
+use crate::db::Session;
 use crate::domain::channel::Kind;
-use crate::upkeep::dead_letters::{Filter, Held};
+use crate::upkeep::dead_letters::{Choice, Filter, Held, choice};
 use crate::upkeep::excerpt;
+
+/// Types and targets that are named where nothing matches.
+const MOST_NAMED: usize = 20;
 
 /// Filters narrow each other; values of one widen it.
 #[derive(Debug, Args)]
@@ -63,6 +68,40 @@ fn part_of_an_error(text: &str) -> Result<String, String> {
 
 fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
+}
+
+/// What helps where nothing matches: which types and targets there are, if some were asked for.
+pub(super) async fn what_there_is(
+    session: &mut Session,
+    filter: &Filter,
+) -> Result<String, sqlx::Error> {
+    let mut words = String::new();
+    if filter.event_types.is_none() && filter.targets.is_none() {
+        return Ok(words);
+    }
+    let choice = choice(session).await?;
+    if choice == Choice::default() {
+        words.push_str("There is none at all.\n");
+        return Ok(words);
+    }
+    for (is_asked, what, names) in [
+        (filter.event_types.is_some(), "type", choice.event_types),
+        (filter.targets.is_some(), "target", choice.targets),
+    ] {
+        if is_asked {
+            let _ = writeln!(words, "By --{what} there are: {}.", some_of(names));
+        }
+    }
+    Ok(words)
+}
+
+fn some_of(mut names: Vec<String>) -> String {
+    let hidden = names.len().saturating_sub(MOST_NAMED);
+    names.truncate(MOST_NAMED);
+    if hidden > 0 {
+        names.push(format!("and {hidden} more"));
+    }
+    names.join(", ")
 }
 
 impl From<Filters> for Filter {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::filters::Filters;
+use super::filters::{Filters, what_there_is};
 use crate::cli::output::Style;
 use crate::cli::words::{count, counted, time};
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output};
@@ -38,25 +38,24 @@ pub(super) async fn execute(
     };
     let database = source.database()?;
     let mut session = connect(&database).await?;
-    let found = list(
-        &mut session,
-        &arguments.filters.into(),
-        order,
-        arguments.limit,
-    )
-    .await
-    .map_err(|error| database_failure(&database, error))?;
+    let refused = |error| database_failure(&database, error);
+    let filter = arguments.filters.into();
+    let found = list(&mut session, &filter, order, arguments.limit)
+        .await
+        .map_err(refused)?;
     match format {
         Format::Json => output::json(&found)?,
+        Format::Text if found.dead_letters.is_empty() => {
+            let hint = what_there_is(&mut session, &filter).await;
+            let hint = hint.map_err(refused)?;
+            output::text(&format!("No dead letter matches.\n{hint}"))?;
+        }
         Format::Text => output::text(&in_words(&found, Style::stdout()))?,
     }
     Ok(ExitStatus::Success)
 }
 
 fn in_words(found: &List, style: Style) -> String {
-    if found.dead_letters.is_empty() {
-        return "No dead letter matches.\n".to_owned();
-    }
     let heading = ["id", "status", "channel", "type", "to", "ended", "tries"].map(str::to_owned);
     let mut rows = vec![heading];
     rows.extend(found.dead_letters.iter().map(cells));

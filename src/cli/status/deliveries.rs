@@ -47,20 +47,26 @@ impl Page {
         } else {
             self.channels(&busy);
         }
+        let sum =
+            |figure: fn(&ChannelState) -> u64| busy.iter().map(|state| figure(state)).sum::<u64>();
+        if sum(|state| state.dead_count + state.uncertain_count) > 0 {
+            self.hint("dead and uncertain ones, and why: notify-fan-out dead-letters list");
+        }
         if deliveries.is_last_day_capped {
             self.line(
                 "",
                 &style.dim("of the last day only the latest were counted"),
             );
         }
-        let sum =
-            |figure: fn(&ChannelState) -> u64| busy.iter().map(|state| figure(state)).sum::<u64>();
         let retrying = sum(|state| state.retrying_count);
         if retrying > 0 {
             let were = if retrying == 1 { "was" } else { "were" };
             self.line(
                 "",
-                &format!("{} of these {were} tried before", count(retrying)),
+                &format!(
+                    "of those that wait, {} {were} tried before",
+                    count(retrying)
+                ),
             );
         }
         let is_late = |state: &&ChannelState| {
@@ -80,9 +86,6 @@ impl Page {
                 &style.warn(&format!("{leases} gone with a message in hand")),
             );
             self.hint("the next notify-fan-out deliver takes it up");
-        }
-        if sum(|state| state.dead_count + state.uncertain_count) > 0 {
-            self.hint("which and why: notify-fan-out dead-letters list");
         }
         for target in &deliveries.targets {
             self.target(target);

@@ -299,12 +299,12 @@ fn deliveries_are_told_channel_by_channel() {
     Deliveries             due      for  paused  scheduled  sending  dead  uncertain  sent in a day
                 email    1,200  13m 12s       0          3        8     0          1         48,210
                 webhook      0               17          0        0     2          0              0
+                → dead and uncertain ones, and why: notify-fan-out dead-letters list
                 of the last day only the latest were counted
-                4 of these were tried before
+                of those that wait, 4 were tried before
                 → if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?
                 1 sender is gone with a message in hand
                 → the next notify-fan-out deliver takes it up
-                → which and why: notify-fan-out dead-letters list
                 billing (webhook) has failed for 2h 5m, 7 attempts, and is paused for 4m 10s: 429: slow down
                 email is paused for 30s
                 env:slack (slack) has been disabled for 2d: 410: gone

@@ -7,6 +7,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 
 use crate::domain::channel::Kind;
+use crate::handlers::EventType;
 use crate::upkeep::excerpt;
 
 /// What makes a delivery a dead letter.
@@ -36,7 +37,7 @@ pub struct Filter {
     pub ids: Option<Vec<i64>>,
     /// Of these channels.
     pub channels: Option<Vec<Kind>>,
-    /// Of events of these types; `digest` for digests.
+    /// Of events of these types, in any spelling; `digest` for digests.
     pub event_types: Option<Vec<String>>,
     /// Of these kinds.
     pub held: Option<Vec<Held>>,
@@ -71,11 +72,17 @@ impl Filter {
         query: QueryAs<'q, Postgres, O, PgArguments>,
     ) -> QueryAs<'q, Postgres, O, PgArguments> {
         let names = |kinds: &Vec<Kind>| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
+        let spellings = |names: &Vec<String>| {
+            let names = names.iter();
+            names
+                .flat_map(|name| EventType::spellings_of(name))
+                .collect::<Vec<_>>()
+        };
         let held = |held: &Vec<Held>| held.iter().map(|held| held.name()).collect::<Vec<_>>();
         query
             .bind(self.ids.clone())
             .bind(self.channels.as_ref().map(names))
-            .bind(self.event_types.clone())
+            .bind(self.event_types.as_ref().map(spellings))
             .bind(self.held.as_ref().map(held))
             .bind(self.error.as_deref().map(excerpt::pattern))
             .bind(self.older_than.map(|age| age.as_secs_f64()))

@@ -100,6 +100,34 @@ pub async fn list(
     })
 }
 
+/// What there is to choose from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Types of events that dead letters tell of.
+    pub event_types: Vec<String>,
+    /// What they were for: endpoints by name, else targets.
+    pub targets: Vec<String>,
+}
+
+/// Which types and targets the dead letters are of, whatever a filter says.
+pub async fn choice(session: &mut Session) -> Result<Choice, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    let (event_types, targets) = sqlx::query_as(
+        "SELECT coalesce(array_agg(DISTINCT d.event_type), '{}'),
+                coalesce(array_agg(DISTINCT coalesce(e.name, d.target)), '{}')
+           FROM notification_deliveries d
+           LEFT JOIN notification_endpoints e ON e.id = d.endpoint_id
+          WHERE d.status IN ('dead', 'uncertain')",
+    )
+    .fetch_one(Unnamed(&mut transaction))
+    .await?;
+    transaction.rollback().await?;
+    Ok(Choice {
+        event_types,
+        targets,
+    })
+}
+
 impl From<Row> for DeadLetter {
     fn from(row: Row) -> Self {
         let to = recipient_in_words(
