@@ -31,12 +31,30 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List those that match
+    #[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters list
+  notify-fan-out dead-letters list --status uncertain --channel sms
+  notify-fan-out dead-letters list --error '550' --newer-than 2d --oldest-first")]
     List(list::Arguments),
     /// Show everything about one delivery
+    #[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters show 4711
+  notify-fan-out dead-letters show 4711 --format json | jq .attempts")]
     Show(show::Arguments),
     /// Put those that match back among what is due, as if never tried
+    #[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters retry 4711 4712
+  notify-fan-out dead-letters retry --target billing --newer-than 2d
+  notify-fan-out dead-letters retry --error 'connection refused' --dry-run")]
     Retry(act::Arguments),
     /// Give those that match up for good; their row and reason stay until they are pruned
+    #[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters discard 4711
+  notify-fan-out dead-letters discard --target billing --age 7d")]
     Discard(act::Arguments),
 }
 

@@ -306,7 +306,10 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
         .await
         .succeeded();
         let told = endpoint(&db, &LOCAL, &["test", name]).await.failed(6);
-        assert!(told.contains("is configured"), "{told}");
+        assert!(
+            told.contains("is configured (NOTIFY_") && !told.contains("in 0s"),
+            "{told}"
+        );
         for text in [added, told] {
             assert!(!HIDDEN.iter().any(|hidden| text.contains(hidden)), "{text}");
         }
@@ -344,11 +347,15 @@ async fn mailboxes_and_phones_are_tried_by_what_sends_to_them() {
         let add = ["add", name, "--channel", channel, "--to", to];
         endpoint(&db, &environment, &add).await.succeeded();
     }
-    let mailed = endpoint(&db, &environment, &["test", "desk", "--format", "json"]).await;
+    let id = db
+        .text("SELECT id::text FROM notification_endpoints WHERE name = 'desk'")
+        .await;
+    let desk = format!("endpoint:{id}");
+    let mailed = endpoint(&db, &environment, &["test", &desk, "--format", "json"]).await;
     let mailed = json(&mailed.succeeded());
     assert_eq!(
-        (&mailed["outcome"], &mailed["transport"]),
-        (&"delivered".into(), &"resend".into())
+        (&mailed["outcome"], &mailed["transport"], &mailed["name"]),
+        (&"delivered".into(), &"resend".into(), &"desk".into())
     );
     let texted = endpoint(&db, &environment, &["test", "duty"])
         .await
@@ -385,9 +392,10 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
             &["add", "x", "--channel", "webhook", "--url", url],
         )
         .await
-        .failed(1);
+        .failed(2);
         assert!(
-            told.contains("not on the list of allowed networks; see NOTIFY_OUTGOING_ALLOW"),
+            told.contains("--url: ")
+                && told.contains("allowed networks; to permit it: NOTIFY_OUTGOING_ALLOW"),
             "{told}"
         );
     }
@@ -397,8 +405,24 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
         &["add", "x", "--channel", "slack", "--url", &receiver.base()],
     )
     .await
-    .failed(1);
-    assert!(told.contains("http://"), "{told}");
+    .failed(2);
+    assert!(
+        told.contains("http://") && told.contains("NOTIFY_OUTGOING_PLAIN_HTTP"),
+        "{told}"
+    );
+    // What no setting permits.
+    for url in [
+        "ftp://example.com/x",
+        "https://me:T0kenOfTheRoom@example.com/x",
+    ] {
+        let add = ["add", "x", "--channel", "webhook", "--url", url];
+        let told = endpoint(&db, &LOCAL, &add).await.failed(2);
+        assert!(
+            told.contains("--url: ") && !told.contains("NOTIFY_OUTGOING"),
+            "{told}"
+        );
+        assert!(!told.contains("T0kenOfTheRoom"), "{told}");
+    }
     assert_eq!(db.count("notification_endpoints").await, 0);
     // As it turns out when the connection is made.
     let url = format!("http://localhost:{port}/");
@@ -723,6 +747,7 @@ async fn routes_of_the_environment_need_no_row() {
     let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let listed: Vec<_> = listed.lines().map(cells).collect();
     insta::assert_snapshot!(listed.join("\n"), @"
+    name channel target scope events state
     env:slack slack http://HOST/… global all disabled since 2026-11-21 10:00:00 UTC: no_service
     env:discord discord – global all disabled: by the environment
     env:email email a…@example.com global all on
@@ -865,7 +890,7 @@ async fn what_is_wrong_is_refused_and_adds_nothing() {
                 "--url",
                 "ftp://example.com/T0kenOfTheRoom",
             ],
-            1,
+            2,
             "does not begin with https://",
         ),
         (
@@ -877,7 +902,7 @@ async fn what_is_wrong_is_refused_and_adds_nothing() {
                 "--url",
                 "https://u:T0kenOfTheRoom@example.com",
             ],
-            1,
+            2,
             "user name or password",
         ),
         (
