@@ -176,4 +176,16 @@ mod tests {
         generic            every other type, and data of another shape
         ");
     }
+
+    #[test]
+    fn a_type_may_be_written_with_dots() {
+        let app_url = BaseUrl::parse(SAMPLE_APP).expect("an address");
+        let templates = Templates::load(None, app_url, None).expect("templates");
+        let names = ["node.launched", "node_launched", "digest", "node.lunched"];
+        let known = names.map(|name| known(name, &templates));
+        assert_eq!(
+            known,
+            ["node_launched", "node_launched", "digest", "node.lunched"]
+        );
+    }
 }

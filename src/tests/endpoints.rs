@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use notify_fan_out::channels::signature::{SigningSecret, signatures};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::channels::certificates::{Authority, acceptor};
 use crate::channels::receiver::{Receiver, Request, answer, status};
@@ -721,6 +722,37 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_known_by_its_identifier_too() {
+    let db = TestDatabase::new().await;
+    let webhook = ["--channel", "webhook", "--url", "https://example.com/x"];
+    let add = async |name: &str| {
+        let add = [&["add", name][..], &webhook].concat();
+        endpoint(&db, &[], &add).await.succeeded();
+        db.text(&format!(
+            "SELECT id::text FROM notification_endpoints WHERE name = '{name}'"
+        ))
+        .await
+    };
+    let id = add("ops").await;
+    let target = format!("endpoint:{id}");
+    let cli = async |arguments: &[&str]| endpoint(&db, &[], arguments).await;
+    let shown = json(&cli(&["show", &id, "--format", "json"]).await.succeeded());
+    assert_eq!(shown["name"], "ops");
+    insta::assert_snapshot!(cli(&["disable", &target]).await.succeeded(), @"ops is disabled.");
+    insta::assert_snapshot!(cli(&["enable", &id.to_uppercase()]).await.succeeded(), @"ops is enabled.");
+    let rotated = cli(&["rotate-secret", &target]).await.succeeded();
+    assert!(rotated.contains("New signing secret of ops"), "{rotated}");
+    let nobody = Uuid::nil().to_string();
+    insta::assert_snapshot!(cli(&["show", &nobody]).await.failed(1), @r#"error: there is no endpoint "00000000-0000-0000-0000-000000000000"; there are ops"#);
+    // A name is a name, even if it is another's identifier.
+    add(&id).await;
+    insta::assert_snapshot!(cli(&["remove", &target]).await.succeeded(), @"ops is removed.");
+    assert_eq!(db.count("notification_endpoints").await, 1);
+    let removed = cli(&["remove", &id]).await.succeeded();
+    assert_eq!(removed.trim_end(), format!("{id} is removed."));
+}
+
+#[tokio::test]
 async fn routes_of_the_environment_need_no_row() {
     let db = TestDatabase::new().await;
     let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
@@ -752,6 +784,11 @@ async fn routes_of_the_environment_need_no_row() {
     env:discord discord – global all disabled: by the environment
     env:email email a…@example.com global all on
     ");
+    // What the environment has off is off by it alone, whatever was done before.
+    let off = [&routes[..], &[("NOTIFICATIONS_SLACK_ENABLED", "false")]].concat();
+    let listed = run(db.binary(), &off, &["list"]).await.succeeded();
+    let slack = listed.lines().find(|line| line.starts_with("env:slack"));
+    insta::assert_snapshot!(cells(slack.expect("the route")), @"env:slack slack – global all disabled: by the environment");
     let shown = job(&["show", "env:slack"]).await.succeeded();
     assert!(
         shown.contains("no_service") && shown.contains("in the environment"),
