@@ -330,6 +330,27 @@ fn whole(text: &str, least: u32, most: u32) -> Result<u32, String> {
         .ok_or_else(|| format!("a whole number from {least} to {most}"))
 }
 
+/// Parts apart by commas. An error names the part, unless it is the only one: the whole value is
+/// told after it.
+fn parse_each<T, All: FromIterator<T>>(
+    text: &str,
+    expected: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<All, String> {
+    let each = text.split(',').map(|part| {
+        let part = part.trim();
+        parse(part).ok_or_else(|| {
+            let name = if text == part {
+                String::new()
+            } else {
+                format!("{part:?} ")
+            };
+            format!("{name}must be {expected}")
+        })
+    });
+    each.collect()
+}
+
 fn parse_bool(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),

@@ -8,7 +8,7 @@ use url::Url;
 use super::kind::{Repetition, Transport};
 use super::limits::cut;
 use super::mask::Mask;
-use super::outcome::{Blame, Receipt, SendError, Verdict};
+use super::outcome::{Blame, NOT_PERMITTED, Receipt, SendError, Verdict};
 use super::outgoing::{Answer, Failure};
 use super::retry_after;
 use crate::domain::text::plain;
@@ -83,7 +83,10 @@ impl Exchange<'_> {
     /// Judges where no answer came.
     pub(super) fn lost(&self, failure: Failure) -> SendError {
         match failure {
-            Failure::Refused(refused) => SendError::permanent(Blame::Settings, refused.to_string()),
+            Failure::Refused(refused) => SendError {
+                code: refused.is_permittable().then(|| NOT_PERMITTED.to_owned()),
+                ..SendError::permanent(Blame::Settings, refused.to_string())
+            },
             Failure::Unsent(cause) => SendError::retry(self.mask.apply(&cause)),
             Failure::Unanswered(cause) => {
                 let verdict = match self.transport.repetition() {

@@ -39,7 +39,7 @@ pub use discord::Discord;
 pub use email::{EmailMessage, Mailbox, Mailer};
 pub use key::DeliveryKey;
 pub use kind::{Kind, Repetition, Transport};
-pub use outcome::{Blame, Receipt, SendError, Verdict};
+pub use outcome::{Blame, NOT_PERMITTED, Receipt, SendError, Verdict};
 pub use outgoing::{Outgoing, OutgoingSettings, Policy};
 pub use phone::PhoneNumber;
 pub use resend::Resend;

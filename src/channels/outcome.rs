@@ -26,11 +26,14 @@ pub struct SendError {
     pub reason: String,
     /// The status of the answer, of HTTP or SMTP, if one came.
     pub status: Option<u16>,
-    /// The provider's own name or number for the fault.
+    /// The provider's own name or number for the fault, or [`NOT_PERMITTED`].
     pub code: Option<String>,
     /// The first [`ANSWER_KEPT`] bytes of the answer, masked.
     pub answer: Option<String>,
 }
+
+/// The code of a message that was not sent, because its address is not permitted and could be.
+pub const NOT_PERMITTED: &str = "not_permitted";
 
 /// What is to be done about a message that was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,16 +31,33 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List those that match
+    #[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters list
+  notify-fan-out dead-letters list --status uncertain --channel sms
+  notify-fan-out dead-letters list --error '550' --newer-than 2d --oldest-first")]
     List(list::Arguments),
     /// Show everything about one delivery
+    #[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters show 4711
+  notify-fan-out dead-letters show 4711 --format json | jq .attempts")]
     Show(show::Arguments),
     /// Put those that match back among what is due, as if never tried
+    #[command(after_help = "\
+Examples:
+  notify-fan-out dead-letters retry 4711 4712
+  notify-fan-out dead-letters retry --target billing --newer-than 2d
+  notify-fan-out dead-letters retry --error 'connection refused' --dry-run")]
     Retry(act::Arguments),
     /// Give those that match up for good; their row and reason stay until they are pruned
     #[command(after_help = "\
-What was discarded counts as told: the same words do not go to the same recipient again
-within a day of when they were queued, nor does the alert of one day again for 30 days
-(notification_delivery_guards). To send it after all, retry instead.")]
+Examples:
+  notify-fan-out dead-letters discard 4711
+  notify-fan-out dead-letters discard --target billing --age 7d
+
+A dead letter that is discarded holds nothing off: the same alert may be told again at once.
+One that is uncertain counts as told.")]
     Discard(act::Arguments),
 }
 

@@ -23,6 +23,9 @@ use crate::endpoints::{Routes, store};
 /// Names that an error repeats.
 const MOST_NAMED: usize = 8;
 
+/// The variables that permit an address that is refused.
+const PERMITTING: &str = "NOTIFY_OUTGOING_ALLOW, NOTIFY_OUTGOING_PLAIN_HTTP";
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -49,6 +52,10 @@ enum Command {
     /// Add an endpoint
     Add(add::Arguments),
     /// Show all endpoints, those of the environment too
+    #[command(after_help = "\
+Examples:
+  notify-fan-out endpoint list
+  notify-fan-out endpoint list --format json | jq -r '.endpoints[] | select(.enabled | not).name'")]
     List,
     /// Show one endpoint, without its secrets
     Show(show::Arguments),
@@ -57,12 +64,25 @@ enum Command {
     /// Send nothing to it any more, and cancel what waits
     Disable(switch::DisableArguments),
     /// Send to it again
+    #[command(after_help = "\
+Examples:
+  notify-fan-out endpoint enable ops
+  notify-fan-out endpoint enable env:slack
+
+What was cancelled while it was disabled stays cancelled; it hears of what happens from now on.")]
     Enable(switch::Arguments),
     /// Sign with a new secret, and with the old ones until they are dropped
     RotateSecret(rotate_secret::Arguments),
     /// Encrypt all settings with the first key of `NOTIFY_SECRET_KEY`
+    #[command(after_help = "\
+Examples:
+  NOTIFY_SECRET_KEY=new notify-fan-out endpoint reseal        what was stored without a key
+  NOTIFY_SECRET_KEY=new,old notify-fan-out endpoint reseal    what was encrypted with the old one")]
     Reseal,
     /// Remove an endpoint, and cancel what waits for it
+    #[command(after_help = "\
+Examples:
+  notify-fan-out endpoint remove ops")]
     Remove(switch::Arguments),
 }
 
@@ -115,6 +135,20 @@ impl Desk {
                 Err(grant_failure(&self.database, &mut self.session, error, "endpoints=1").await)
             }
         }
+    }
+
+    /// The name of an endpoint that was given by its name or, as tables and logs have it, by its
+    /// identifier. What is neither comes back as it is.
+    async fn name(&mut self, given: &str) -> Result<String, Failure> {
+        let Ok(id) = given.strip_prefix("endpoint:").unwrap_or(given).parse() else {
+            return Ok(given.to_owned());
+        };
+        let name = self
+            .transact(Access::ReadOnly, async |connection| {
+                store::name(connection, given, id).await
+            })
+            .await?;
+        Ok(name.unwrap_or_else(|| given.to_owned()))
     }
 
     /// There is no endpoint of this name; which there are.

@@ -28,7 +28,8 @@ use clap::{Parser, Subcommand};
 use crate::config::{Format, InvalidConfig, Source};
 use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate};
 
-/// Turns committed domain events into notifications and e-mails, exactly once.
+/// Turns committed domain events into notifications, exactly once, and delivers mails, chat messages,
+/// webhooks and text messages, at least once.
 #[derive(Debug, Parser)]
 #[command(
     name = "notify-fan-out",

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{ExitStatus, Failure, output};
 use crate::config::{Format, Source};
 use crate::domain::base_url::BaseUrl;
+use crate::handlers::EventType;
 use crate::templates::{DIGEST, GENERIC, Part, RenderedMail, Templates, samples};
 use crate::unsubscribe::{Request, Scope};
 
@@ -48,17 +49,18 @@ pub(super) fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let templates = source.templates(BaseUrl::parse(SAMPLE_APP).ok())?;
-    let Some(name) = &arguments.name else {
+    let Some(given) = &arguments.name else {
         list(&templates, format)?;
         return Ok(ExitStatus::Success);
     };
+    let name = known(given, &templates);
     let unsubscribe_url = source.unsubscribe()?.map(|unsubscribe| {
         unsubscribe.url(&Request {
             user_id: samples::reader_id(),
             scope: if name == DIGEST {
                 Scope::All
             } else {
-                name.as_str().into()
+                name.into()
             },
         })
     });
@@ -79,6 +81,14 @@ pub(super) fn execute(
         None => output::text(&content)?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// The name of a mail, whose event type may be written with dots.
+fn known<'a>(given: &'a str, templates: &Templates) -> &'a str {
+    if templates.names().iter().any(|name| name == given) {
+        return given;
+    }
+    EventType::from_name(given).map_or(given, |known| known.name())
 }
 
 fn content(
@@ -165,5 +175,17 @@ mod tests {
         digest             several of them at once; txt from NOTIFY_TEMPLATES_DIR
         generic            every other type, and data of another shape
         ");
+    }
+
+    #[test]
+    fn a_type_may_be_written_with_dots() {
+        let app_url = BaseUrl::parse(SAMPLE_APP).expect("an address");
+        let templates = Templates::load(None, app_url, None).expect("templates");
+        let names = ["node.launched", "node_launched", "digest", "node.lunched"];
+        let known = names.map(|name| known(name, &templates));
+        assert_eq!(
+            known,
+            ["node_launched", "node_launched", "digest", "node.lunched"]
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{InvalidConfig, Source, parse_bool, parse_time, whole};
+use super::{InvalidConfig, Source, parse_bool, parse_each, parse_time, whole};
 use crate::delivery::{Post, Rules, Settings};
 use crate::domain::channel::Kind;
 use crate::domain::schedule::Schedule;
@@ -155,13 +155,8 @@ fn parse_held(text: &str) -> Result<BTreeSet<Kind>, String> {
     if text == "none" {
         return Ok(BTreeSet::new());
     }
-    text.split(',')
-        .map(|name| {
-            name.trim()
-                .parse()
-                .map_err(|error| format!("{:?} {error}, or none", name.trim()))
-        })
-        .collect()
+    let expected = "one of email, sms, slack, discord, webhook, or none";
+    parse_each(text, expected, |name| name.parse().ok())
 }
 
 #[cfg(test)]
@@ -198,6 +193,7 @@ mod tests {
         insta::assert_snapshot!(problem("NOTIFY_DIGEST_EVERY", "7h"), @r#"NOTIFY_DIGEST_EVERY: must be a part of a day such as 15m, 3h or 12h, or whole days; it is "7h""#);
         insta::assert_snapshot!(problem("NOTIFY_DIGEST_EVERY", "3"), @r#"NOTIFY_DIGEST_EVERY: must be a time with its unit, such as 55s, 10m or 30d; it is "3""#);
         insta::assert_snapshot!(problem("NOTIFY_DELIVERY_RETRY_SCHEDULE", "5m;1h"), @r#"NOTIFY_DELIVERY_RETRY_SCHEDULE: must be 1 to 50 times such as 5m, 30m, 2h, each from 1s to 24h; it is "5m;1h""#);
-        insta::assert_snapshot!(problem("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "fax"), @r#"NOTIFY_DELIVERY_HOLD_UNCERTAIN: "fax" must be one of email, sms, slack, discord, webhook, or none; it is "fax""#);
+        insta::assert_snapshot!(problem("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "fax"), @r#"NOTIFY_DELIVERY_HOLD_UNCERTAIN: must be one of email, sms, slack, discord, webhook, or none; it is "fax""#);
+        insta::assert_snapshot!(problem("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "sms,fax"), @r#"NOTIFY_DELIVERY_HOLD_UNCERTAIN: "fax" must be one of email, sms, slack, discord, webhook, or none; it is "sms,fax""#);
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{InvalidConfig, Source, parse_bool};
+use super::{InvalidConfig, Source, parse_bool, parse_each};
 use crate::channels::{Outgoing, OutgoingSettings, Policy, Trust};
 
 const ALLOW: &str = "NOTIFY_OUTGOING_ALLOW";
@@ -52,15 +52,11 @@ impl Source<'_> {
 
 /// Networks apart by commas; an address is a network of its own.
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    let each = text.split(',').map(|part| {
-        let part = part.trim();
+    let expected = "a network such as 10.0.0.0/8 or fd00::/8, or an address";
+    parse_each(text, expected, |part| {
         let network = part.parse::<IpNet>().ok();
-        let network = network.or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
-        network.ok_or_else(|| {
-            format!("{part:?} is no network such as 10.0.0.0/8 or fd00::/8, and no address")
-        })
-    });
-    each.collect()
+        network.or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from))
+    })
 }
 
 #[cfg(test)]
@@ -101,8 +97,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_refused_by_name() {
         let error = |name, value| policy(&[(name, value)]).expect_err("wrong").to_string();
-        insta::assert_snapshot!(error(ALLOW, "10.0.0.0/8,localhost"), @r#"NOTIFY_OUTGOING_ALLOW: "localhost" is no network such as 10.0.0.0/8 or fd00::/8, and no address; it is "10.0.0.0/8,localhost""#);
-        insta::assert_snapshot!(error(ALLOW, "10.0.0.0/33"), @r#"NOTIFY_OUTGOING_ALLOW: "10.0.0.0/33" is no network such as 10.0.0.0/8 or fd00::/8, and no address; it is "10.0.0.0/33""#);
+        insta::assert_snapshot!(error(ALLOW, "10.0.0.0/8,localhost"), @r#"NOTIFY_OUTGOING_ALLOW: "localhost" must be a network such as 10.0.0.0/8 or fd00::/8, or an address; it is "10.0.0.0/8,localhost""#);
+        insta::assert_snapshot!(error(ALLOW, "10.0.0.0/33"), @r#"NOTIFY_OUTGOING_ALLOW: must be a network such as 10.0.0.0/8 or fd00::/8, or an address; it is "10.0.0.0/33""#);
         insta::assert_snapshot!(error("NOTIFY_OUTGOING_PLAIN_HTTP", "maybe"), @r#"NOTIFY_OUTGOING_PLAIN_HTTP: must be true or false; it is "maybe""#);
         let trust = |file: &str| {
             let get = |name: &str| (name == CA_FILE).then(|| file.to_owned());

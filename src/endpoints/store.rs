@@ -87,6 +87,21 @@ pub async fn find(
     Ok(stored(connection, "name = $1", name).await?.pop())
 }
 
+/// The name of the endpoint that has this name or, where none has, this identifier.
+pub async fn name(
+    connection: &mut PgConnection,
+    name: &str,
+    id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT name FROM notification_endpoints WHERE name = $1 OR id = $2 ORDER BY name = $1 DESC LIMIT 1",
+    )
+    .bind(name)
+    .bind(id)
+    .fetch_optional(Unnamed(connection))
+    .await
+}
+
 /// As [`find`], of which nobody changes anything before the end of the transaction.
 pub async fn find_locked(
     connection: &mut PgConnection,

@@ -6,6 +6,10 @@ use uuid::Uuid;
 
 use crate::domain::announcement::{Guard, Severity};
 use crate::domain::payload::Fields;
+use crate::domain::text;
+
+/// Longest part of a condition that is shown as JSON, in characters.
+const NESTED_MAX: usize = 80;
 
 /// One alert on the day of its event, in UTC.
 pub(super) fn day(fields: Fields<'_>, alert_id: &str) -> Guard {
@@ -30,6 +34,25 @@ pub(super) fn content(
     Some(Guard::Content(digits.collect()))
 }
 
+/// A condition in words, `below 90, metric cpu`: what a payload gives names to, each by its name;
+/// what is nested, as JSON.
+pub(super) fn condition(condition: &Value) -> String {
+    let Value::Object(parts) = condition else {
+        return part(condition);
+    };
+    let parts = parts.iter().filter(|(_, value)| !value.is_null());
+    let parts = parts.map(|(name, value)| format!("{} {}", name.replace('_', " "), part(value)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn part(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(_) | Value::Object(_) => text::clip(&value.to_string(), NESTED_MAX),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
 /// The severity that an alert gives itself, in the words of the usual systems.
 pub(super) fn severity(fields: Fields<'_>) -> Severity {
     let word = fields.text("severity").unwrap_or_default().trim();
@@ -38,5 +61,22 @@ pub(super) fn severity(fields: Fields<'_>) -> Severity {
         "success" | "ok" | "resolved" => Severity::Success,
         "critical" | "high" | "error" | "fatal" | "emergency" | "severe" => Severity::Critical,
         _ => Severity::Warning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_told_in_words() {
+        let words = |value: Value| condition(&value);
+        insta::assert_snapshot!(words(json!({"metric": "spot_price", "below": 90, "for_minutes": 2.5})), @"below 90, for minutes 2.5, metric spot_price");
+        insta::assert_snapshot!(words(json!({"any": true, "unit": null, "of": ["a", {"b": 1}]})), @r#"any true, of ["a",{"b":1}]"#);
+        insta::assert_snapshot!(words(json!({"of": vec![7; 100]})), @"of [7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,…");
+        insta::assert_snapshot!(words(json!([1, "a"])), @r#"[1,"a"]"#);
+        assert_eq!(words(json!("cpu > 90")), "cpu > 90");
+        assert_eq!(words(json!(90)), "90");
+        assert_eq!(words(json!({})), "");
     }
 }

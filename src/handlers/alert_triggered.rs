@@ -68,12 +68,13 @@ impl OperatorEvent for AlertTriggered {
             "message": self.message,
             "condition": self.condition,
         };
+        let condition = self.condition.as_ref().map(alert::condition);
         Telling::new(self.severity, data, |style| match &self.name {
             Some(name) => format!("Alert {} was triggered", style.name(name)),
             None => format!("Alert {} was triggered", style.name(&self.alert_id)),
         })
         .saying(self.message.as_deref())
-        .with_scalar("Condition", self.condition.as_ref())
+        .with("Condition", condition.as_deref())
     }
 }
 
@@ -103,13 +104,13 @@ mod tests {
         \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
         \# \!
 
-        Condition: \{"metric"\:"cpu","op"\:"\>","value"\:90\}\
+        Condition: metric cpu, op \>, value 90\
         Organisation: Acme\
         Project: Atlas
             /project/workspace/ATLAS
             {alert_id: "a-1", condition: {"metric":"cpu","op":">","value":90}, message: "HOSTILE", name: "CPU", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "alert_triggered", user_id: "BO"}
           mail Immediate: Alert CPU was triggered (ATLAS Atlas)
-            {fields: [{"name":"Condition","value":"{\"metric\":\"cpu\",\"op\":\">\",\"value\":90}"},{"name":"Organisation","value":"Acme"},{"name":"Project","va…, guards: ["day:alert_triggered:a-1:1970-01-01","content:5bd8d2932a909317cef85c5ecaf5b157bfe2cee8b14d079b64b6532dfbd872eb"], link_url: "/project/workspace/ATLAS", text: "[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
+            {fields: [{"name":"Condition","value":"metric cpu, op >, value 90"},{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], guards: ["day:alert_triggered:a-1:1970-01-01","content:5bd8d2932a909317cef85c5ecaf5b157bfe2cee8b14d079b64b6532dfbd872eb"], link_url: "/project/workspace/ATLAS", text: "[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
             without alert_id
             without condition
             without message
@@ -122,14 +123,14 @@ mod tests {
         \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
         \# \!
 
-        Condition: \{"metric"\:"cpu","op"\:"\>","value"\:90\}\
+        Condition: metric cpu, op \>, value 90\
         User: bo\@example.com\
         Organisation: Acme\
         Project: Atlas
             /project/workspace/ATLAS
             {alert_id: "a-1", condition: {"metric":"cpu","op":">","value":90}, message: "HOSTILE", name: "CPU", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "alert_triggered", user_id: "BO"}
           mail Immediate: Alert CPU was triggered (ATLAS Atlas)
-            {fields: [{"name":"Condition","value":"{\"metric\":\"cpu\",\"op\":\">\",\"value\":90}"},{"name":"User","value":"bo@example.com"},{"name":"Organisati…, guards: ["day:alert_triggered:a-1:1970-01-01","content:5bd8d2932a909317cef85c5ecaf5b157bfe2cee8b14d079b64b6532dfbd872eb"], link_url: "/project/workspace/ATLAS", text: "[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
+            {fields: [{"name":"Condition","value":"metric cpu, op >, value 90"},{"name":"User","value":"bo@example.com"},{"name":"Organisation","value":"Acme"},…, guards: ["day:alert_triggered:a-1:1970-01-01","content:5bd8d2932a909317cef85c5ecaf5b157bfe2cee8b14d079b64b6532dfbd872eb"], link_url: "/project/workspace/ATLAS", text: "[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
             without alert_id
             without condition
             without message
@@ -138,7 +139,7 @@ mod tests {
         to endpoints, critical, org ACME, project ATLAS: Alert CPU was triggered
             [Win](https://evil.example) <img src=x> @all **now** ``
             # !
-            Condition: {"metric":"cpu","op":">","value":90}
+            Condition: metric cpu, op >, value 90
             User: bo@example.com
             Organisation: Acme
             Project: Atlas

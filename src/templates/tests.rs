@@ -177,7 +177,7 @@ mod words_of_each {
             let (words, _) = told.split_once("\n---").expect("a foot");
             words.to_owned()
         };
-        insta::assert_snapshot!(words("alert_triggered"), @r#"
+        insta::assert_snapshot!(words("alert_triggered"), @"
         Subject: Alert Occupancy below 90% was triggered
 
         Alert Occupancy below 90% was triggered
@@ -186,12 +186,12 @@ mod words_of_each {
 
         Quayside Lofts is at 87.5%.
 
-        Condition: {"below":90,"metric":"occupancy"}
+        Condition: below 90, metric occupancy
         Organisation: Harbour Capital
 
         Take a look:
         https://app.example.com/dashboard
-        "#);
+        ");
         insta::assert_snapshot!(words("payment_failed"), @"
         Subject: Payment of EUR 480.00 by Harbour Capital failed
 

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use notify_fan_out::channels::signature::{SigningSecret, signatures};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::channels::certificates::{Authority, acceptor};
 use crate::channels::receiver::{Receiver, Request, answer, status};
@@ -306,7 +307,10 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
         .await
         .succeeded();
         let told = endpoint(&db, &LOCAL, &["test", name]).await.failed(6);
-        assert!(told.contains("is configured"), "{told}");
+        assert!(
+            told.contains("is configured (NOTIFY_") && !told.contains("in 0s"),
+            "{told}"
+        );
         for text in [added, told] {
             assert!(!HIDDEN.iter().any(|hidden| text.contains(hidden)), "{text}");
         }
@@ -344,11 +348,15 @@ async fn mailboxes_and_phones_are_tried_by_what_sends_to_them() {
         let add = ["add", name, "--channel", channel, "--to", to];
         endpoint(&db, &environment, &add).await.succeeded();
     }
-    let mailed = endpoint(&db, &environment, &["test", "desk", "--format", "json"]).await;
+    let id = db
+        .text("SELECT id::text FROM notification_endpoints WHERE name = 'desk'")
+        .await;
+    let desk = format!("endpoint:{id}");
+    let mailed = endpoint(&db, &environment, &["test", &desk, "--format", "json"]).await;
     let mailed = json(&mailed.succeeded());
     assert_eq!(
-        (&mailed["outcome"], &mailed["transport"]),
-        (&"delivered".into(), &"resend".into())
+        (&mailed["outcome"], &mailed["transport"], &mailed["name"]),
+        (&"delivered".into(), &"resend".into(), &"desk".into())
     );
     let texted = endpoint(&db, &environment, &["test", "duty"])
         .await
@@ -385,9 +393,10 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
             &["add", "x", "--channel", "webhook", "--url", url],
         )
         .await
-        .failed(1);
+        .failed(2);
         assert!(
-            told.contains("not on the list of allowed networks; see NOTIFY_OUTGOING_ALLOW"),
+            told.contains("--url: ")
+                && told.contains("allowed networks; to permit it: NOTIFY_OUTGOING_ALLOW"),
             "{told}"
         );
     }
@@ -397,8 +406,24 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
         &["add", "x", "--channel", "slack", "--url", &receiver.base()],
     )
     .await
-    .failed(1);
-    assert!(told.contains("http://"), "{told}");
+    .failed(2);
+    assert!(
+        told.contains("http://") && told.contains("NOTIFY_OUTGOING_PLAIN_HTTP"),
+        "{told}"
+    );
+    // What no setting permits.
+    for url in [
+        "ftp://example.com/x",
+        "https://me:T0kenOfTheRoom@example.com/x",
+    ] {
+        let add = ["add", "x", "--channel", "webhook", "--url", url];
+        let told = endpoint(&db, &LOCAL, &add).await.failed(2);
+        assert!(
+            told.contains("--url: ") && !told.contains("NOTIFY_OUTGOING"),
+            "{told}"
+        );
+        assert!(!told.contains("T0kenOfTheRoom"), "{told}");
+    }
     assert_eq!(db.count("notification_endpoints").await, 0);
     // As it turns out when the connection is made.
     let url = format!("http://localhost:{port}/");
@@ -699,6 +724,37 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_known_by_its_identifier_too() {
+    let db = TestDatabase::new().await;
+    let webhook = ["--channel", "webhook", "--url", "https://example.com/x"];
+    let add = async |name: &str| {
+        let add = [&["add", name][..], &webhook].concat();
+        endpoint(&db, &[], &add).await.succeeded();
+        db.text(&format!(
+            "SELECT id::text FROM notification_endpoints WHERE name = '{name}'"
+        ))
+        .await
+    };
+    let id = add("ops").await;
+    let target = format!("endpoint:{id}");
+    let cli = async |arguments: &[&str]| endpoint(&db, &[], arguments).await;
+    let shown = json(&cli(&["show", &id, "--format", "json"]).await.succeeded());
+    assert_eq!(shown["name"], "ops");
+    insta::assert_snapshot!(cli(&["disable", &target]).await.succeeded(), @"ops is disabled.");
+    insta::assert_snapshot!(cli(&["enable", &id.to_uppercase()]).await.succeeded(), @"ops is enabled.");
+    let rotated = cli(&["rotate-secret", &target]).await.succeeded();
+    assert!(rotated.contains("New signing secret of ops"), "{rotated}");
+    let nobody = Uuid::nil().to_string();
+    insta::assert_snapshot!(cli(&["show", &nobody]).await.failed(1), @r#"error: there is no endpoint "00000000-0000-0000-0000-000000000000"; there are ops"#);
+    // A name is a name, even if it is another's identifier.
+    add(&id).await;
+    insta::assert_snapshot!(cli(&["remove", &target]).await.succeeded(), @"ops is removed.");
+    assert_eq!(db.count("notification_endpoints").await, 1);
+    let removed = cli(&["remove", &id]).await.succeeded();
+    assert_eq!(removed.trim_end(), format!("{id} is removed."));
+}
+
+#[tokio::test]
 async fn routes_of_the_environment_need_no_row() {
     let db = TestDatabase::new().await;
     let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
@@ -725,10 +781,16 @@ async fn routes_of_the_environment_need_no_row() {
     let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let listed: Vec<_> = listed.lines().map(cells).collect();
     insta::assert_snapshot!(listed.join("\n"), @"
+    name channel target scope events state
     env:slack slack http://HOST/… global all disabled since 2026-11-21 10:00:00 UTC: no_service
     env:discord discord – global all disabled: by the environment
     env:email email a…@example.com global all on
     ");
+    // What the environment has off is off by it alone, whatever was done before.
+    let off = [&routes[..], &[("NOTIFICATIONS_SLACK_ENABLED", "false")]].concat();
+    let listed = run(db.binary(), &off, &["list"]).await.succeeded();
+    let slack = listed.lines().find(|line| line.starts_with("env:slack"));
+    insta::assert_snapshot!(cells(slack.expect("the route")), @"env:slack slack – global all disabled: by the environment");
     let shown = job(&["show", "env:slack"]).await.succeeded();
     assert!(
         shown.contains("no_service") && shown.contains("in the environment"),
@@ -867,7 +929,7 @@ async fn what_is_wrong_is_refused_and_adds_nothing() {
                 "--url",
                 "ftp://example.com/T0kenOfTheRoom",
             ],
-            1,
+            2,
             "does not begin with https://",
         ),
         (
@@ -879,7 +941,7 @@ async fn what_is_wrong_is_refused_and_adds_nothing() {
                 "--url",
                 "https://u:T0kenOfTheRoom@example.com",
             ],
-            1,
+            2,
             "user name or password",
         ),
         (

@@ -44,6 +44,17 @@ pub enum Refused {
     },
 }
 
+impl Refused {
+    /// Whether another policy would permit it.
+    #[must_use]
+    pub fn is_permittable(&self) -> bool {
+        match self {
+            Self::PlainHttp | Self::Address { .. } => true,
+            Self::Scheme | Self::NoHost | Self::Credentials => false,
+        }
+    }
+}
+
 impl Policy {
     /// Judges an address as it is written. A name may still turn out to stand for an address that
     /// is refused, which is found when the connection is made.

@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::shown::Shown;
-use super::{Desk, random, value};
+use super::{Desk, PERMITTING, random, value};
 use crate::channels::signature::SigningSecret;
 use crate::channels::webhook::{ExtraHeaders, WebhookMethod};
 use crate::channels::{Kind, WebhookTarget};
@@ -92,9 +92,12 @@ pub(super) async fn execute(
     let seal = source.seal()?;
     let (destination, made) = destination(&arguments)?;
     destination.check(&policy).map_err(|refused| {
-        Failure::Refused(format!(
-            "{refused}; see NOTIFY_OUTGOING_ALLOW and NOTIFY_OUTGOING_PLAIN_HTTP"
-        ))
+        let permit = if refused.is_permittable() {
+            format!("; to permit it: {PERMITTING}")
+        } else {
+            String::new()
+        };
+        Failure::Usage(format!("--url: {refused}{permit}"))
     })?;
     let oddity = destination.oddity();
     let scope = match (arguments.org, arguments.project) {

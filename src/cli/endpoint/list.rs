@@ -47,19 +47,18 @@ fn in_words(all: &[Shown], style: Style) -> String {
     if all.is_empty() {
         return "There is none. Add one: notify-fan-out endpoint add --help".to_owned();
     }
-    let rows: Vec<[String; 5]> = all
-        .iter()
-        .map(|shown| {
-            let target = shown.target.as_deref().unwrap_or("–").to_owned();
-            [
-                shown.name.clone(),
-                shown.channel.to_owned(),
-                target,
-                shown.scope(),
-                shown.events(),
-            ]
-        })
-        .collect();
+    let heading = ["name", "channel", "target", "scope", "events"].map(str::to_owned);
+    let mut rows = vec![heading];
+    rows.extend(all.iter().map(|shown| {
+        let target = shown.target.as_deref().unwrap_or("–").to_owned();
+        [
+            shown.name.clone(),
+            shown.channel.to_owned(),
+            target,
+            shown.scope(),
+            shown.events(),
+        ]
+    }));
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -68,17 +67,23 @@ fn in_words(all: &[Shown], style: Style) -> String {
     };
     let widths = [0, 1, 2, 3, 4].map(width);
     let mut words = String::new();
-    for (shown, row) in all.iter().zip(&rows) {
-        for (cell, width) in row.iter().zip(widths) {
-            let _ = write!(words, "{cell:<width$}  ");
-        }
+    let aligned = |row: &[String; 5]| {
+        let cells = row.iter().zip(widths);
+        cells.fold(String::new(), |mut line, (cell, width)| {
+            let _ = write!(line, "{cell:<width$}  ");
+            line
+        })
+    };
+    let heading = format!("{}state", aligned(&rows[0]));
+    let _ = writeln!(words, "{}", style.dim(&heading));
+    for (shown, row) in all.iter().zip(&rows[1..]) {
         let state = shown.state();
         let state = if shown.enabled {
             style.good(&state)
         } else {
             style.warn(&state)
         };
-        let _ = writeln!(words, "{state}");
+        let _ = writeln!(words, "{}{state}", aligned(row));
     }
     words
 }
@@ -120,6 +125,7 @@ mod tests {
             Shown::route(&Route::off(Kind::Email), None),
         ];
         insta::assert_snapshot!(in_words(&all, Style::plain()), @"
+        name        channel  target                     scope                                         events                          state
         ops         webhook  https://example.com/…      global                                        payment_failed, tenant_created  on
         team-größe  webhook  https://example.com/…      project 00000000-0000-0000-0000-000000000007  all                             disabled since 1970-01-01 00:00:00 UTC: by hand: moving
         env:slack   slack    https://hooks.slack.com/…  global                                        all                             on

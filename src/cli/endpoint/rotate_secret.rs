@@ -24,7 +24,7 @@ In three steps, without a message that the receiver can't verify:
   (give the receiver the new one)
   notify-fan-out endpoint rotate-secret billing --drop-old   the new one alone signs")]
 pub(super) struct Arguments {
-    /// The endpoint
+    /// The endpoint, by name or id
     #[arg(value_name = "NAME")]
     name: String,
     /// The new secret, whsec_…; - reads a line of standard input, @FILE of a file [default: a new one]
@@ -67,6 +67,7 @@ pub(super) async fn execute(
     let is_made = given.is_none() && !arguments.drop_old;
     let new = given.or_else(|| is_made.then(add::new_secret));
     let mut desk = Desk::open(source).await?;
+    let name = &*desk.name(name).await?;
     let rotated = desk
         .transact(Access::ReadWrite, async |connection| {
             let Some(stored) = store::find_locked(connection, name).await? else {

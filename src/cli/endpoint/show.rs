@@ -16,8 +16,13 @@ use crate::db::Access;
 use crate::endpoints::{Destination, Kept, Seal, Stored, store};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out endpoint show billing
+  notify-fan-out endpoint show endpoint:0b4f6f0e-…        as tables and logs name it
+  notify-fan-out endpoint show env:slack")]
 pub(super) struct Arguments {
-    /// The endpoint, or env:slack and the like
+    /// The endpoint, by name or id, or env:slack and the like
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -42,9 +47,9 @@ pub(super) async fn execute(
     source: &Source<'_>,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let name = arguments.name.as_str();
     let (routes, seal) = (source.routes()?, source.seal()?);
     let mut desk = Desk::open(source).await?;
+    let name = &*desk.name(&arguments.name).await?;
     let found = desk
         .transact(Access::ReadOnly, async |connection| {
             if let Some(route) = routes.get(name) {

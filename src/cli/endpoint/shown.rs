@@ -55,6 +55,8 @@ impl Shown {
     /// A route, and why it is disabled if it is.
     pub(super) fn route(route: &Route, disabled: Option<&Disabled>) -> Self {
         let is_on = route.destination.is_some();
+        // What a person did before does not matter while the environment has it off.
+        let disabled = disabled.filter(|_| is_on);
         let switched_off = (!is_on).then(|| "by the environment".to_owned());
         Self {
             name: route.name.clone(),

@@ -16,17 +16,21 @@ use crate::endpoints::{ROUTES, RouteVariables, Routes};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The endpoint
+    /// The endpoint, by name or id, or env:slack and the like
     #[arg(value_name = "NAME")]
     name: String,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  notify-fan-out endpoint disable ops --reason 'moving rooms'
+  notify-fan-out endpoint disable env:slack
+
 What waits for it is cancelled (code endpoint_disabled), and nothing new is queued
 for it until it is enabled. What is being sent at this moment is sent.")]
 pub(super) struct DisableArguments {
-    /// The endpoint, or env:slack and the like
+    /// The endpoint, by name or id, or env:slack and the like
     #[arg(value_name = "NAME")]
     name: String,
     /// Why, for whoever wonders later
@@ -48,6 +52,7 @@ pub(super) async fn disable(
     let routes = source.routes()?;
     let route = route(name, &routes)?;
     let mut desk = Desk::open(source).await?;
+    let name = &*desk.name(name).await?;
     let change = desk
         .transact(Access::ReadWrite, async |connection| match &route {
             Some(route) => store::disable_route(connection, route, &reason).await,
@@ -66,6 +71,7 @@ pub(super) async fn enable(
     let routes = source.routes()?;
     let route = route(name, &routes)?;
     let mut desk = Desk::open(source).await?;
+    let name = &*desk.name(name).await?;
     let change = desk
         .transact(Access::ReadWrite, async |connection| match &route {
             Some(route) => store::enable_route(connection, route).await,
@@ -90,6 +96,7 @@ pub(super) async fn remove(
         )));
     }
     let mut desk = Desk::open(source).await?;
+    let name = &*desk.name(name).await?;
     let change = desk
         .transact(Access::ReadWrite, async |connection| {
             store::remove(connection, name).await

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Desk;
-use crate::channels::{Blame, Receipt, Transport, Verdict};
+use super::{Desk, PERMITTING};
+use crate::channels::{Blame, Kind, NOT_PERMITTED, Receipt, SendError, Transport, Verdict};
 use crate::cli::output;
 use crate::cli::words::time;
 use crate::cli::{ExitStatus, Failure};
@@ -24,11 +24,15 @@ const EVENT_TYPE: &str = "endpoint_test";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  notify-fan-out endpoint test ops
+  notify-fan-out endpoint test env:slack
+
 The message is sent at once, once, by what sends the real ones: the same addresses are
 permitted, the same limits kept, the same secrets signed with. A disabled endpoint is
 tried too. Exit code 0 if it was taken, 6 if not.")]
 pub(super) struct Arguments {
-    /// The endpoint, or env:slack and the like
+    /// The endpoint, by name or id, or env:slack and the like
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -46,8 +50,11 @@ struct Trial {
     error: Option<String>,
     answer: Option<String>,
     seconds: f64,
+    /// Whether anything was sent, or was about to be.
     #[serde(skip)]
-    advice: Option<&'static str>,
+    is_tried: bool,
+    #[serde(skip)]
+    advice: Option<String>,
 }
 
 pub(super) async fn execute(
@@ -55,10 +62,10 @@ pub(super) async fn execute(
     source: &Source<'_>,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let name = arguments.name.as_str();
     let post = source.post()?;
     let (routes, seal) = (&post.routes, &post.seal);
     let mut desk = Desk::open(source).await?;
+    let name = &*desk.name(&arguments.name).await?;
     let (now, stored) = desk
         .transact(Access::ReadOnly, async |connection| {
             let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()")
@@ -144,6 +151,7 @@ fn trial(
         error: None,
         answer: None,
         seconds,
+        is_tried: true,
         advice: None,
     };
     match sent {
@@ -154,9 +162,10 @@ fn trial(
             ..nothing
         },
         Err(NotSent::Failed(error)) => {
-            let (outcome, advice) = decided(error.verdict);
+            let (outcome, advice) = decided(destination.kind(), &error);
             Trial {
                 outcome,
+                is_tried: !is_permittable(&error),
                 status: error.status,
                 code: error.code,
                 error: Some(error.reason),
@@ -165,34 +174,75 @@ fn trial(
                 ..nothing
             }
         }
-        Err(error @ (NotSent::NoWay(_) | NotSent::NoWords(_))) => Trial {
+        Err(error @ NotSent::NoWay(_)) => Trial {
+            is_tried: false,
+            error: Some(format!("{error}{}", carriers(destination.kind()))),
+            ..nothing
+        },
+        Err(error @ NotSent::NoWords(_)) => Trial {
+            is_tried: false,
             error: Some(error.to_string()),
             ..nothing
         },
     }
 }
 
+/// The variables that configure what carries the messages of a channel.
+fn carriers(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Email => {
+            " (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)"
+        }
+        Kind::Sms => " (NOTIFY_TWILIO_ACCOUNT_SID)",
+        Kind::Slack | Kind::Discord | Kind::Webhook => "",
+    }
+}
+
+fn is_permittable(error: &SendError) -> bool {
+    error.code.as_deref() == Some(NOT_PERMITTED)
+}
+
 /// What a delivery would do with such an answer.
-fn decided(verdict: Verdict) -> (&'static str, &'static str) {
-    match verdict {
-        Verdict::Retry { .. } => ("retry", "a delivery would be tried again later"),
-        Verdict::Permanent {
-            blame: Blame::Message,
-        } => (
-            "permanent",
-            "a delivery would be given up: this message or its recipient is not taken",
-        ),
-        Verdict::Permanent {
-            blame: Blame::Settings,
-        } => (
-            "permanent",
-            "a delivery would be given up: mend address, credentials or account",
-        ),
-        Verdict::Permanent { blame: Blame::Gone } => (
-            "permanent",
-            "a delivery would disable the endpoint: what it leads to is no more",
-        ),
-        Verdict::Uncertain => ("uncertain", "it may have arrived; look there"),
+fn decided(kind: Kind, error: &SendError) -> (&'static str, String) {
+    // All messages of these channels go one way: what is wrong with it is no message's fault.
+    let others = match kind {
+        Kind::Email => Some("mails"),
+        Kind::Sms => Some("text messages"),
+        Kind::Slack | Kind::Discord | Kind::Webhook => None,
+    };
+    let (outcome, advice) = match (error.verdict, others) {
+        (Verdict::Retry { .. }, _) => ("retry", "a delivery would be tried again later".to_owned()),
+        (Verdict::Uncertain, _) => ("uncertain", "it may have arrived; look there".to_owned()),
+        (Verdict::Permanent { blame }, others) => {
+            let advice = match (blame, others) {
+                (Blame::Message, _) => {
+                    "a delivery would be given up: this message or its recipient is not taken"
+                        .to_owned()
+                }
+                (Blame::Settings | Blame::Gone, Some(others)) => {
+                    let mend = mend("address, credentials or sender", error);
+                    format!("a delivery would wait, and so would all other {others}: {mend}")
+                }
+                (Blame::Settings, None) => {
+                    let mend = mend("address, credentials or account", error);
+                    format!("a delivery would be given up: {mend}")
+                }
+                (Blame::Gone, None) => {
+                    "a delivery would disable the endpoint: what it leads to is no more".to_owned()
+                }
+            };
+            ("permanent", advice)
+        }
+    };
+    (outcome, advice)
+}
+
+/// What a person can do about settings.
+fn mend(what: &str, error: &SendError) -> String {
+    if is_permittable(error) {
+        format!("mend the address, or permit it: {PERMITTING}")
+    } else {
+        format!("mend {what}")
     }
 }
 
@@ -203,18 +253,22 @@ fn in_words(trial: &Trial) -> String {
         target,
         ..
     } = trial;
-    let took = time(trial.seconds);
+    let took = if trial.is_tried {
+        format!(" in {}", time(trial.seconds))
+    } else {
+        String::new()
+    };
     let whom = format!("{name} ({channel}, {target})");
     let mut words = match (&trial.error, trial.status) {
-        (None, Some(status)) => format!("Delivered to {whom} in {took}: status {status}.\n"),
-        (None, None) => format!("Delivered to {whom} in {took}.\n"),
-        (Some(error), _) => format!("Not delivered to {whom} in {took}: {error}\n"),
+        (None, Some(status)) => format!("Delivered to {whom}{took}: status {status}.\n"),
+        (None, None) => format!("Delivered to {whom}{took}.\n"),
+        (Some(error), _) => format!("Not delivered to {whom}{took}: {error}\n"),
     };
     let answer = trial.answer.as_deref().map(str::trim).unwrap_or_default();
     if !answer.is_empty() {
         let _ = writeln!(words, "It answered: {answer}");
     }
-    if let Some(advice) = trial.advice {
+    if let Some(advice) = &trial.advice {
         let _ = writeln!(words, "→ {advice}");
     }
     words
@@ -226,9 +280,12 @@ mod tests {
     use crate::channels::{Kind, SendError};
 
     fn words(sent: Result<Receipt, NotSent>) -> String {
-        let slack = Destination::of(Kind::Slack, "https://hooks.slack.com/Hidden");
-        let slack = slack.expect("an address");
-        in_words(&trial("ops", &slack, Some(Transport::Slack), sent, 0.21))
+        words_of(Kind::Slack, "https://hooks.slack.com/Hidden", sent)
+    }
+
+    fn words_of(kind: Kind, to: &str, sent: Result<Receipt, NotSent>) -> String {
+        let destination = Destination::of(kind, to).expect("a destination");
+        in_words(&trial("ops", &destination, None, sent, 0.21))
     }
 
     #[test]
@@ -252,6 +309,41 @@ mod tests {
         It answered: no_service
         → a delivery would disable the endpoint: what it leads to is no more
         ");
-        insta::assert_snapshot!(words(Err(NotSent::NoWay("mails"))), @"Not delivered to ops (slack, https://hooks.slack.com/…) in 0.2s: nothing that carries mails is configured");
+    }
+
+    #[test]
+    fn says_what_has_to_be_configured() {
+        let none = |kind, to, what| words_of(kind, to, Err(NotSent::NoWay(what)));
+        insta::assert_snapshot!(none(Kind::Email, "ada@example.com", "mails"), @"Not delivered to ops (email, a…@example.com): nothing that carries mails is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
+        insta::assert_snapshot!(none(Kind::Sms, "+4915112345678", "text messages"), @"Not delivered to ops (sms, +49…78): nothing that carries text messages is configured (NOTIFY_TWILIO_ACCOUNT_SID)");
+    }
+
+    /// As `deliver` decides it: what all mails and text messages go through is not one receiver.
+    #[test]
+    fn wrong_settings_are_no_fault_of_the_message() {
+        let wrong = |kind, to| {
+            let error = SendError::permanent(Blame::Settings, "it answered 401");
+            words_of(kind, to, Err(error.into()))
+        };
+        insta::assert_snapshot!(wrong(Kind::Email, "ada@example.com"), @"
+        Not delivered to ops (email, a…@example.com) in 0.2s: it answered 401
+        → a delivery would wait, and so would all other mails: mend address, credentials or sender
+        ");
+        insta::assert_snapshot!(wrong(Kind::Sms, "+4915112345678"), @"
+        Not delivered to ops (sms, +49…78) in 0.2s: it answered 401
+        → a delivery would wait, and so would all other text messages: mend address, credentials or sender
+        ");
+        insta::assert_snapshot!(wrong(Kind::Webhook, "https://example.com"), @"
+        Not delivered to ops (webhook, https://example.com/…) in 0.2s: it answered 401
+        → a delivery would be given up: mend address, credentials or account
+        ");
+        let refused = SendError {
+            code: Some(NOT_PERMITTED.to_owned()),
+            ..SendError::permanent(Blame::Settings, "127.0.0.1 is a loopback address")
+        };
+        insta::assert_snapshot!(words(Err(refused.into())), @"
+        Not delivered to ops (slack, https://hooks.slack.com/…): 127.0.0.1 is a loopback address
+        → a delivery would be given up: mend the address, or permit it: NOTIFY_OUTGOING_ALLOW, NOTIFY_OUTGOING_PLAIN_HTTP
+        ");
     }
 }
