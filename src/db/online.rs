@@ -201,7 +201,8 @@ async fn build(
 /// Deadlock, lock not available, an index of that name made in the meantime, or gone.
 fn is_in_anothers_way(error: &sqlx::Error) -> bool {
     match sqlstate(error).as_deref() {
-        Some("40P01" | "55P03" | "42P07" | "42704") => true,
+        // XX000: "tuple concurrently updated", of the catalogue.
+        Some("40P01" | "55P03" | "42P07" | "42704" | "XX000") => true,
         // A name that both enter into the catalogue at once; not rows that are doubled.
         Some("23505") => {
             error.as_database_error().and_then(|error| error.table()) == Some("pg_class")
