@@ -222,7 +222,7 @@ async fn operator_events_one_of_each_type() {
 
     Quayside Lofts is at 87.5%.
 
-    Condition: \{"below"\:90,"metric"\:"occupancy"\}\
+    Condition: below 90, metric occupancy\
     Project: Quayside Lofts
     Chiara Rossi: Margin alert: the health score is 1.08
 

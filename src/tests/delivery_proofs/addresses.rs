@@ -62,13 +62,13 @@ async fn nothing_private_is_connected_to() {
         )
         .await;
     insta::assert_snapshot!(rows.join("\n"), @"
-    a name of this machine: dead 1 refused permanent – 127.0.0.1 is a loopback address, and not on the list of allowed networks
-    metadata: dead 1 refused permanent – 169.254.169.254 is a link-local address, and not on the list of allowed networks
-    not encrypted: dead 1 refused permanent – the address is not encrypted (http://), which is not allowed here
-    the network: dead 1 refused permanent – 10.0.0.1 is a private address, and not on the list of allowed networks
-    this machine: dead 1 refused permanent – 127.0.0.1 is a loopback address, and not on the list of allowed networks
-    this machine, as a number: dead 1 refused permanent – 127.0.0.1 is a loopback address, and not on the list of allowed networks
-    this machine, mapped: dead 1 refused permanent – ::ffff:127.0.0.1 is a loopback address, and not on the list of allowed networks
-    unspecified: dead 1 refused permanent – 0.0.0.0 is the unspecified address, and not on the list of allowed networks
+    a name of this machine: dead 1 not_permitted permanent – 127.0.0.1 is a loopback address, and not on the list of allowed networks
+    metadata: dead 1 not_permitted permanent – 169.254.169.254 is a link-local address, and not on the list of allowed networks
+    not encrypted: dead 1 not_permitted permanent – the address is not encrypted (http://), which is not allowed here
+    the network: dead 1 not_permitted permanent – 10.0.0.1 is a private address, and not on the list of allowed networks
+    this machine: dead 1 not_permitted permanent – 127.0.0.1 is a loopback address, and not on the list of allowed networks
+    this machine, as a number: dead 1 not_permitted permanent – 127.0.0.1 is a loopback address, and not on the list of allowed networks
+    this machine, mapped: dead 1 not_permitted permanent – ::ffff:127.0.0.1 is a loopback address, and not on the list of allowed networks
+    unspecified: dead 1 not_permitted permanent – 0.0.0.0 is the unspecified address, and not on the list of allowed networks
     ");
 }
