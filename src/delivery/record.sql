@@ -61,7 +61,7 @@ released AS (
 cleared AS (
     UPDATE notification_delivery_targets t
        SET failures = 0, failing_since = NULL
-     WHERE t.failures > 0
+     WHERE (t.failures > 0 OR t.failing_since IS NOT NULL)
        AND t.target IN (SELECT target FROM recorded WHERE status = 'delivered')
 )
 SELECT id AS "id!" FROM recorded
