@@ -12,6 +12,27 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     })
 }
 
+/// Prints what a job did, with how long it took and whether it came to its end.
+pub(super) fn report(report: &impl Serialize, seconds: f64, failed: bool) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Document<'a, T> {
+        seconds: f64,
+        completed: bool,
+        #[serde(flatten)]
+        report: &'a T,
+    }
+    json(&Document {
+        seconds,
+        completed: !failed,
+        report,
+    })
+}
+
+/// How the line of a job says that it came to its end, or did not.
+pub(super) const fn ending(failed: bool) -> &'static str {
+    if failed { "stopped" } else { "completed" }
+}
+
 /// Prints lines of text.
 pub(super) fn text(lines: &str) -> io::Result<()> {
     print(|out| {

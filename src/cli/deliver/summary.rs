@@ -27,33 +27,17 @@ pub(super) fn print(
             digests = report.digests,
             rescued = report.rescued,
             "Delivery {}",
-            ending(failed),
+            output::ending(failed),
         );
     }
     match format {
-        Format::Json => output::json(&Document {
-            seconds,
-            completed: !failed,
-            report,
-        }),
+        Format::Json => output::report(report, seconds, failed),
         Format::Text => {
             let mut lines = notes(report, failed, settings);
             lines.push(line(report, seconds, failed));
             output::text(&lines.join("\n"))
         }
     }
-}
-
-#[derive(serde::Serialize)]
-struct Document<'a> {
-    seconds: f64,
-    completed: bool,
-    #[serde(flatten)]
-    report: &'a DeliveryReport,
-}
-
-fn ending(failed: bool) -> &'static str {
-    if failed { "stopped" } else { "completed" }
 }
 
 /// What a reader of the summary may want to know or do.
@@ -126,7 +110,7 @@ fn line(report: &DeliveryReport, seconds: f64, failed: bool) -> String {
     format!(
         "Delivery {} seconds={seconds:.3} delivered={} retried={} dead={} uncertain={} cancelled={} \
          mails={} digests={} rescued={}",
-        ending(failed),
+        output::ending(failed),
         report.delivered,
         report.retried,
         report.dead,

@@ -28,15 +28,11 @@ pub(super) fn print(
             rescued = report.rescued,
             expired = report.expired,
             "Job {}",
-            ending(failed),
+            output::ending(failed),
         );
     }
     match format {
-        Format::Json => output::json(&Document {
-            seconds,
-            completed: !failed,
-            report,
-        }),
+        Format::Json => output::report(report, seconds, failed),
         Format::Text => {
             let mut lines = String::new();
             if report.is_idle() && !failed {
@@ -52,20 +48,8 @@ pub(super) fn print(
     }
 }
 
-#[derive(serde::Serialize)]
-struct Document<'a> {
-    seconds: f64,
-    completed: bool,
-    #[serde(flatten)]
-    report: &'a FanOutReport,
-}
-
-fn ending(failed: bool) -> &'static str {
-    if failed { "stopped" } else { "completed" }
-}
-
 fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
-    let ending = ending(failed);
+    let ending = output::ending(failed);
     format!(
         "Job {ending} seconds={seconds:.3} events={} notifications={} merged={} emails={} \
          deliveries={} suppressed={} failed={} retried={} rescued={} expired={}",
