@@ -158,13 +158,3 @@ pub(super) async fn rescue(
         }
     }
 }
-
-/// Seconds until the first paused target opens for which something is due.
-pub(super) async fn next_opening(
-    connection: &mut PgConnection,
-    reach: &Reach,
-) -> Result<Option<f64>, sqlx::Error> {
-    sqlx::query_file_scalar!("src/delivery/pauses.sql", &reach.closed)
-        .fetch_one(Unnamed(connection))
-        .await
-}

@@ -7,6 +7,7 @@
 //! whatever kills the process leaves in doubt only what was on its way.
 
 mod decide;
+mod flight;
 mod lease;
 mod load;
 mod mail;
@@ -17,6 +18,7 @@ mod promote;
 mod record;
 mod report;
 mod run;
+mod waiting;
 
 pub use decide::Rules;
 pub use post::{Mail, Post};

@@ -1,34 +1,27 @@
 //! One run of `deliver`: messages are leased as fast as others are done with, until nothing is due.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{Attempted, Decision, Next, decide, outcome};
-use super::lease::{Leased, Leases, Reach, lease, next_opening, rescue};
+use super::Settings;
+use super::flight::Flight;
+use super::lease::{Leases, Reach, lease, rescue};
 use super::load::{Loaded, load};
-use super::mail::unwanted;
 use super::people::People;
 use super::post::Post;
 use super::promote::promote;
-use super::record::{Attempt, Finished, record};
-use super::report::{DeliveryReport, Paused, Waiting};
-use super::{EMAIL, SMS, Settings};
-use crate::channels::{Receipt, SendError};
-use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate};
+use super::record::record;
+use super::report::DeliveryReport;
+use super::waiting::{look, next_opening};
+use crate::db::{Access, Database, Fault, Session, sqlstate};
 use crate::domain::channel::Kind;
 
 /// What was done is recorded again this often where other transactions are in the way.
 const TRIES: u32 = 5;
 /// Pause before another try where another transaction was in the way.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
-/// What is done within this time is recorded together. A transaction takes about as long, and one for
-/// each message would be most of the work.
-const TOGETHER: Duration = Duration::from_millis(3);
 /// So many mails have deliveries before the next are given theirs.
 const AHEAD: u64 = 200;
 /// A target that opens again within this time is waited for.
@@ -49,16 +42,14 @@ pub async fn run(
     let post = Arc::new(post);
     let mut run = Run {
         database,
-        post: Arc::clone(&post),
+        mails_are_sent: post.mail.is_some(),
+        flight: Flight::new(Arc::clone(&post), settings.rules.clone(), reach.lease),
         settings,
         stop,
         reach,
         session: None,
         people: None,
         report: DeliveryReport::default(),
-        sending: JoinSet::new(),
-        on_their_way: HashMap::new(),
-        finished: Vec::new(),
         ahead: 0,
         trouble: None,
     };
@@ -76,28 +67,19 @@ pub async fn run(
 
 struct Run<'a> {
     database: &'a Database,
-    post: Arc<Post>,
+    /// Whether there is anything that carries them.
+    mails_are_sent: bool,
     settings: &'a Settings,
     stop: &'a CancellationToken,
     reach: Reach,
     session: Option<Session>,
     people: Option<People>,
     report: DeliveryReport,
-    sending: JoinSet<Sent>,
-    on_their_way: HashMap<Id, OnItsWay>,
-    finished: Vec<Finished>,
+    flight: Flight,
     /// Mails that were given a delivery and, as far as this run knows, are not sent yet.
     ahead: u64,
     /// Why queued mails could not be taken up.
     trouble: Option<sqlx::Error>,
-}
-
-/// What came of an attempt; `None`: it was too late to begin one.
-type Sent = Option<(Result<Receipt, SendError>, Duration)>;
-
-struct OnItsWay {
-    leased: Leased,
-    left_out: Vec<(i64, &'static str)>,
 }
 
 /// What one transaction brought.
@@ -122,22 +104,22 @@ impl Run<'_> {
             let is_over = self.stop.is_cancelled() || started.elapsed() >= max_runtime;
             let room = if is_over { 0 } else { self.room() };
             let mut leased = 0;
-            if room > 0 || !self.finished.is_empty() {
+            if room > 0 || !self.flight.finished.is_empty() {
                 leased = self.round(room).await?;
                 progress(&self.report);
             }
-            if !self.finished.is_empty() {
+            if !self.flight.finished.is_empty() {
                 // Those that there was no need to send.
                 continue;
             }
             if room > leased && may_promote && self.ahead < AHEAD {
                 may_promote = self.promote().await?;
-                if may_promote && self.sending.is_empty() {
+                if may_promote && self.flight.sending() == 0 {
                     continue;
                 }
             }
-            if !self.sending.is_empty() {
-                self.wait().await;
+            if self.flight.sending() > 0 {
+                self.flight.wait().await;
                 continue;
             }
             if is_over || room == 0 {
@@ -164,10 +146,10 @@ impl Run<'_> {
 
     /// Messages that may be leased now.
     fn room(&self) -> u64 {
-        let flying = self.sending.len() as u64;
+        let flying = self.flight.sending() as u64;
         let free = u64::from(self.settings.concurrency).saturating_sub(flying);
         let left = self.settings.limit.map_or(u64::MAX, |limit| {
-            limit.saturating_sub(self.report.done() + flying + self.finished.len() as u64)
+            limit.saturating_sub(self.report.done() + flying + self.flight.finished.len() as u64)
         });
         free.min(left)
     }
@@ -207,7 +189,7 @@ impl Run<'_> {
 
     /// Gives mails that wait a delivery each. `false`: there were none.
     async fn promote(&mut self) -> Result<bool, sqlx::Error> {
-        if self.post.mail.is_none() {
+        if !self.mails_are_sent {
             return Ok(false);
         }
         let (database, settings) = (self.database, self.settings);
@@ -258,7 +240,7 @@ impl Run<'_> {
             }
             tries += 1;
         };
-        self.finished.clear();
+        self.flight.finished.clear();
         tell_of(&round.recorded);
         self.report.add(round.recorded);
         let leased = round.leases.messages.len() as u64;
@@ -267,17 +249,14 @@ impl Run<'_> {
             if message.kind == Kind::Email {
                 self.ahead = self.ahead.saturating_sub(1);
             }
-            self.start(message, &round.loaded, clock);
+            self.flight.start(message, &round.loaded, clock);
         }
         Ok(leased)
     }
 
     async fn try_round(&mut self, room: u64) -> Result<Round, sqlx::Error> {
-        let mut busy: BTreeMap<String, u32> = BTreeMap::new();
-        for one in self.on_their_way.values() {
-            *busy.entry(one.leased.target.clone()).or_default() += 1;
-        }
-        let (settings, reach, finished) = (self.settings, &self.reach, &self.finished);
+        let busy = self.flight.busy();
+        let (settings, reach, finished) = (self.settings, &self.reach, &self.flight.finished);
         let since = Instant::now();
         let people = self.people.as_ref();
         let Some(session) = &mut self.session else {
@@ -323,147 +302,6 @@ impl Run<'_> {
         }
     }
 
-    /// Sends a message, or files it with what is finished where there is no need to.
-    fn start(&mut self, leased: Leased, loaded: &Loaded, clock: Option<(DateTime<Utc>, Instant)>) {
-        let left_out = loaded.mails.get(&leased.id).map_or_else(Vec::new, |mails| {
-            let unwanted = mails
-                .iter()
-                .filter_map(|mail| Some((mail.id, unwanted(mail.unwanted.as_deref()?))));
-            unwanted.collect()
-        });
-        let parcel = match self.post.pack(&leased, loaded) {
-            Ok(parcel) => parcel,
-            Err(decision) => {
-                if decision.next != Next::Cancelled {
-                    tracing::warn!(
-                        delivery_id = leased.id,
-                        channel = leased.kind.name(),
-                        event_type = leased.event_type,
-                        status = decision.next.status(),
-                        "not attempted: {}",
-                        decision.reason.as_deref().unwrap_or_default(),
-                    );
-                }
-                self.finished.push(Finished {
-                    leased,
-                    decision,
-                    attempt: None,
-                    left_out,
-                });
-                return;
-            }
-        };
-        let post = Arc::clone(&self.post);
-        let too_late = self.reach.lease / 4;
-        let handle = self.sending.spawn(async move {
-            let (now, then) = clock?;
-            let passed = then.elapsed();
-            // Whoever slept on the lease, as with the machine, leaves the message to others.
-            if passed > too_late {
-                return None;
-            }
-            let began = Instant::now();
-            let result = post.send(&parcel, now + passed).await;
-            Some((result, began.elapsed()))
-        });
-        self.on_their_way
-            .insert(handle.id(), OnItsWay { leased, left_out });
-    }
-
-    /// Waits for a message that is on its way, and takes along those that are done soon after it.
-    async fn wait(&mut self) {
-        let Some(first) = self.sending.join_next_with_id().await else {
-            return;
-        };
-        self.finish(first);
-        let end = tokio::time::Instant::now() + TOGETHER;
-        while let Ok(Some(next)) =
-            tokio::time::timeout_at(end, self.sending.join_next_with_id()).await
-        {
-            self.finish(next);
-        }
-    }
-
-    fn finish(&mut self, joined: Result<(Id, Sent), JoinError>) {
-        let (id, sent) = match joined {
-            Ok((id, sent)) => (id, sent),
-            Err(error) => {
-                // Its lease ends, and what became of it is uncertain: as if the process had been killed.
-                tracing::error!("sending broke off: {error}");
-                self.on_their_way.remove(&error.id());
-                return;
-            }
-        };
-        let Some(OnItsWay { leased, left_out }) = self.on_their_way.remove(&id) else {
-            return;
-        };
-        let Some((result, duration)) = sent else {
-            tracing::warn!(
-                delivery_id = leased.id,
-                "too late to be sent under this lease"
-            );
-            // Nothing was sent; if the lease is still ours, it can be given back as it was.
-            let next = Next::Retry {
-                after: Duration::ZERO,
-                is_charged: false,
-            };
-            self.finished.push(Finished {
-                leased,
-                decision: Decision::without_attempt(next, "too_late", "it was too late to be sent"),
-                attempt: None,
-                left_out,
-            });
-            return;
-        };
-        let attempted = Attempted {
-            kind: leased.kind,
-            attempts: leased.attempts,
-            age: leased.age,
-            is_shared: leased.is_shared(),
-        };
-        let decision = decide(&self.settings.rules, attempted, &result, rand::random());
-        let outcome = outcome(&result);
-        tracing::debug!(
-            delivery_id = leased.id,
-            channel = leased.kind.name(),
-            event_type = leased.event_type,
-            attempt = leased.attempts,
-            outcome,
-            seconds = duration.as_secs_f64(),
-            "attempted",
-        );
-        if let Err(error) = &result {
-            tracing::warn!(
-                delivery_id = leased.id,
-                channel = leased.kind.name(),
-                event_type = leased.event_type,
-                attempt = leased.attempts,
-                status = decision.next.status(),
-                "{error}",
-            );
-        }
-        let (status, answer, provider_id) = match result {
-            Ok(receipt) => (
-                Some(receipt.status),
-                Some(receipt.answer),
-                receipt.provider_id,
-            ),
-            Err(error) => (error.status, error.answer, None),
-        };
-        self.finished.push(Finished {
-            leased,
-            decision,
-            attempt: Some(Attempt {
-                outcome,
-                duration,
-                status,
-                answer: answer.filter(|answer| !answer.is_empty()),
-                provider_id,
-            }),
-            left_out,
-        });
-    }
-
     /// How long until the first paused target opens for which something is due.
     async fn opening(&mut self) -> Result<Option<Duration>, sqlx::Error> {
         let mut tries = 1;
@@ -472,12 +310,7 @@ impl Run<'_> {
                 return Ok(None);
             };
             let reach = &self.reach;
-            let looking = self.database.within(async {
-                let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-                let seconds = next_opening(&mut transaction, reach).await?;
-                transaction.rollback().await?;
-                Ok(seconds)
-            });
+            let looking = self.database.within(next_opening(session, reach));
             match looking.await {
                 Ok(seconds) => break seconds,
                 Err(error) => self.recover(error, tries).await?,
@@ -509,16 +342,16 @@ impl Run<'_> {
     /// The run has failed. What is on its way is waited for all the same, and recorded as far as that
     /// can be done, or it would be sent once more.
     async fn see_through(&mut self) {
-        while !self.sending.is_empty() {
-            self.wait().await;
+        while self.flight.sending() > 0 {
+            self.flight.wait().await;
         }
-        if self.finished.is_empty() {
+        if self.flight.finished.is_empty() {
             return;
         }
         // What fails here is no news.
         match self.try_round(0).await {
             Ok(round) => {
-                self.finished.clear();
+                self.flight.finished.clear();
                 tell_of(&round.recorded);
                 self.report.add(round.recorded);
             }
@@ -544,33 +377,4 @@ fn tell_of(recorded: &DeliveryReport) {
             "their leases had ended; others have taken them over"
         );
     }
-}
-
-/// What waits for a way to be sent, and for its target to open again.
-async fn look(session: &mut Session, reach: &Reach) -> Result<(Waiting, Vec<Paused>), sqlx::Error> {
-    let is_closed = |target: &str| reach.closed.iter().any(|closed| closed == target);
-    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let mut waiting = Waiting::default();
-    if !reach.closed.is_empty() {
-        let found = sqlx::query_file!("src/delivery/waiting.sql")
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
-        if is_closed(EMAIL) {
-            waiting.mails = (found.mails + found.deliveries).unsigned_abs();
-        }
-        if is_closed(SMS) {
-            waiting.texts = found.texts.unsigned_abs();
-        }
-    }
-    let paused = sqlx::query_file!("src/delivery/paused.sql", &reach.closed)
-        .fetch_all(Unnamed(&mut transaction))
-        .await?;
-    transaction.rollback().await?;
-    let paused = paused.into_iter().map(|row| Paused {
-        name: row.name,
-        seconds: row.seconds,
-        reason: row.last_error,
-        messages: row.messages.unsigned_abs(),
-    });
-    Ok((waiting, paused.collect()))
 }

@@ -1,0 +1,215 @@
+//! What is on its way: begun when it was leased, and judged when it is done.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::Rules;
+use super::decide::{Attempted, Decision, Next, decide, outcome};
+use super::lease::Leased;
+use super::load::Loaded;
+use super::mail::unwanted;
+use super::post::Post;
+use super::record::{Attempt, Finished};
+use crate::channels::{Receipt, SendError};
+
+/// What is done within this time is recorded together. A transaction takes about as long, and one for
+/// each message would be most of the work.
+const TOGETHER: Duration = Duration::from_millis(3);
+
+/// What came of an attempt; `None`: it was too late to begin one.
+type Sent = Option<(Result<Receipt, SendError>, Duration)>;
+
+struct OnItsWay {
+    leased: Leased,
+    left_out: Vec<(i64, &'static str)>,
+}
+
+/// The messages of this process between lease and record.
+pub(super) struct Flight {
+    post: Arc<Post>,
+    rules: Rules,
+    /// Length of a lease.
+    lease: Duration,
+    sending: JoinSet<Sent>,
+    on_their_way: HashMap<Id, OnItsWay>,
+    /// Done, and to be recorded.
+    pub(super) finished: Vec<Finished>,
+}
+
+impl Flight {
+    pub(super) fn new(post: Arc<Post>, rules: Rules, lease: Duration) -> Self {
+        Self {
+            post,
+            rules,
+            lease,
+            sending: JoinSet::new(),
+            on_their_way: HashMap::new(),
+            finished: Vec::new(),
+        }
+    }
+
+    /// How many are being sent.
+    pub(super) fn sending(&self) -> usize {
+        self.sending.len()
+    }
+
+    /// How many, by target.
+    pub(super) fn busy(&self) -> BTreeMap<String, u32> {
+        let mut busy: BTreeMap<String, u32> = BTreeMap::new();
+        for one in self.on_their_way.values() {
+            *busy.entry(one.leased.target.clone()).or_default() += 1;
+        }
+        busy
+    }
+
+    /// Sends a message, or files it with what is finished where there is no need to. `clock` is the
+    /// database's time at an instant of this process.
+    pub(super) fn start(
+        &mut self,
+        leased: Leased,
+        loaded: &Loaded,
+        clock: Option<(DateTime<Utc>, Instant)>,
+    ) {
+        let left_out = loaded.mails.get(&leased.id).map_or_else(Vec::new, |mails| {
+            let unwanted = mails
+                .iter()
+                .filter_map(|mail| Some((mail.id, unwanted(mail.unwanted.as_deref()?))));
+            unwanted.collect()
+        });
+        let parcel = match self.post.pack(&leased, loaded) {
+            Ok(parcel) => parcel,
+            Err(decision) => {
+                if decision.next != Next::Cancelled {
+                    tracing::warn!(
+                        delivery_id = leased.id,
+                        channel = leased.kind.name(),
+                        event_type = leased.event_type,
+                        status = decision.next.status(),
+                        "not attempted: {}",
+                        decision.reason.as_deref().unwrap_or_default(),
+                    );
+                }
+                self.finished.push(Finished {
+                    leased,
+                    decision,
+                    attempt: None,
+                    left_out,
+                });
+                return;
+            }
+        };
+        let post = Arc::clone(&self.post);
+        let too_late = self.lease / 4;
+        let handle = self.sending.spawn(async move {
+            let (now, then) = clock?;
+            let passed = then.elapsed();
+            // Whoever slept on the lease, as with the machine, leaves the message to others.
+            if passed > too_late {
+                return None;
+            }
+            let began = Instant::now();
+            let result = post.send(&parcel, now + passed).await;
+            Some((result, began.elapsed()))
+        });
+        self.on_their_way
+            .insert(handle.id(), OnItsWay { leased, left_out });
+    }
+
+    /// Waits for a message that is on its way, and takes along those that are done soon after it.
+    pub(super) async fn wait(&mut self) {
+        let Some(first) = self.sending.join_next_with_id().await else {
+            return;
+        };
+        self.finish(first);
+        let end = tokio::time::Instant::now() + TOGETHER;
+        while let Ok(Some(next)) =
+            tokio::time::timeout_at(end, self.sending.join_next_with_id()).await
+        {
+            self.finish(next);
+        }
+    }
+
+    fn finish(&mut self, joined: Result<(Id, Sent), JoinError>) {
+        let (id, sent) = match joined {
+            Ok((id, sent)) => (id, sent),
+            Err(error) => {
+                // Its lease ends, and what became of it is uncertain: as if the process had been killed.
+                tracing::error!("sending broke off: {error}");
+                self.on_their_way.remove(&error.id());
+                return;
+            }
+        };
+        let Some(OnItsWay { leased, left_out }) = self.on_their_way.remove(&id) else {
+            return;
+        };
+        let Some((result, duration)) = sent else {
+            tracing::warn!(
+                delivery_id = leased.id,
+                "too late to be sent under this lease"
+            );
+            // Nothing was sent; if the lease is still ours, it can be given back as it was.
+            let next = Next::Retry {
+                after: Duration::ZERO,
+                is_charged: false,
+            };
+            self.finished.push(Finished {
+                leased,
+                decision: Decision::without_attempt(next, "too_late", "it was too late to be sent"),
+                attempt: None,
+                left_out,
+            });
+            return;
+        };
+        let attempted = Attempted {
+            kind: leased.kind,
+            attempts: leased.attempts,
+            age: leased.age,
+            is_shared: leased.is_shared(),
+        };
+        let decision = decide(&self.rules, attempted, &result, rand::random());
+        let outcome = outcome(&result);
+        tracing::debug!(
+            delivery_id = leased.id,
+            channel = leased.kind.name(),
+            event_type = leased.event_type,
+            attempt = leased.attempts,
+            outcome,
+            seconds = duration.as_secs_f64(),
+            "attempted",
+        );
+        if let Err(error) = &result {
+            tracing::warn!(
+                delivery_id = leased.id,
+                channel = leased.kind.name(),
+                event_type = leased.event_type,
+                attempt = leased.attempts,
+                status = decision.next.status(),
+                "{error}",
+            );
+        }
+        let (status, answer, provider_id) = match result {
+            Ok(receipt) => (
+                Some(receipt.status),
+                Some(receipt.answer),
+                receipt.provider_id,
+            ),
+            Err(error) => (error.status, error.answer, None),
+        };
+        self.finished.push(Finished {
+            leased,
+            decision,
+            attempt: Some(Attempt {
+                outcome,
+                duration,
+                status,
+                answer: answer.filter(|answer| !answer.is_empty()),
+                provider_id,
+            }),
+            left_out,
+        });
+    }
+}
