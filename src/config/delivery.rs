@@ -17,7 +17,7 @@ pub struct DeliverFlags {
     #[arg(long)]
     pub dry_run: bool,
     /// Stop after this many messages [default: none]
-    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MESSAGES", value_parser = parse_limit)]
     pub limit: Option<u64>,
     /// Begin nothing after this time, such as 55s or 5m
     #[arg(help = "Begin nothing after this time, such as 55s or 5m [env: NOTIFY_DELIVERY_MAX_RUNTIME] [default: 55s]", long, value_name = "TIME", value_parser = parse_time)]
@@ -135,6 +135,11 @@ impl Source<'_> {
 
 fn parse_concurrency(text: &str) -> Result<u32, String> {
     whole(text, 1, 1_000).map_err(|error| format!("messages at once must be {error}"))
+}
+
+fn parse_limit(text: &str) -> Result<u64, String> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| "must be a whole number from 1".to_owned())
 }
 
 /// Windows begin with the day, so a day has to consist of them.

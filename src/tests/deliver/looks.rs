@@ -79,6 +79,11 @@ async fn limits() {
     let told = report(&mut command).await;
     assert_eq!(counts(&told), "delivered=2");
     assert_eq!(told["stopped_early"], true);
+    let ended = Worker::start(stage.bare().args(["--limit", "0"]))
+        .end()
+        .await;
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stdout);
+    assert!(ended.stderr.contains("must be a whole number from 1"));
     let mut command = stage.bare();
     command.args(["--format", "json", "--max-runtime", "1ms"]);
     let told = report(&mut command).await;
