@@ -12,6 +12,7 @@ mod dead_letters;
 mod deliver;
 mod delivery_proofs;
 mod delivery_upkeep;
+mod docs;
 mod doctor;
 mod dry_run;
 mod endpoints;
