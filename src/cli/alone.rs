@@ -1,8 +1,6 @@
 //! Being the only instance, for those who ask for it.
 
-use sqlx::PgConnection;
-
-use crate::db::{Access, Database, Session, Unnamed};
+use crate::db::{Access, Database, Session, Transaction, Unnamed};
 
 /// What there can be one instance of; the keys of the advisory locks, any constants do.
 #[derive(Debug, Clone, Copy)]
@@ -43,10 +41,13 @@ impl Alone {
     }
 }
 
-async fn lock(connection: &mut PgConnection, key: i64) -> Result<bool, sqlx::Error> {
-    // This transaction is idle by design.
-    sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-        .execute(&mut *connection)
+async fn lock(connection: &mut Transaction<'_>, key: i64) -> Result<bool, sqlx::Error> {
+    // This transaction is idle by design, and a machine that is gone must not keep the lock.
+    connection
+        .command(
+            "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 30; \
+             SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3",
+        )
         .await?;
     sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_xact_lock($1) AS "acquired!""#,

@@ -13,11 +13,10 @@ mod value;
 use clap::{Args, Subcommand};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use sqlx::PgConnection;
 
 use super::{ExitStatus, Failure, connect, grant_failure};
 use crate::config::{Format, Source};
-use crate::db::{Access, Database, Session};
+use crate::db::{Access, Database, Session, Transaction};
 use crate::endpoints::{Routes, store};
 
 /// Names that an error repeats.
@@ -121,7 +120,7 @@ impl Desk {
     async fn transact<T>(
         &mut self,
         access: Access,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+        work: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<T, sqlx::Error>,
     ) -> Result<T, Failure> {
         let worked = async {
             let mut transaction = self.session.begin(access).await?;

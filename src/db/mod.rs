@@ -1,26 +1,33 @@
 //! The connection to PostgreSQL: how it is opened, what each transaction starts with, and what
 //! its errors mean.
 
+mod deadline;
 mod fault;
 pub mod migrate;
 mod online;
-mod patience;
+mod transaction;
 mod unnamed;
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 
+pub use deadline::within;
 pub use fault::{Fault, sqlstate};
-pub use patience::within;
+pub use transaction::Transaction;
 pub use unnamed::Unnamed;
+
+use deadline::{Deadline, no_answer};
 
 /// How long to wait for a connection before the database counts as out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a transaction waits for another's lock. Ours are held for milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the server is given to answer the end of a connection.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Whether a transaction may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +42,7 @@ pub enum Access {
 #[derive(Debug, Clone)]
 pub struct Database {
     options: PgConnectOptions,
-    statement_timeout: Duration,
+    deadline: Deadline,
 }
 
 impl Database {
@@ -56,7 +63,7 @@ impl Database {
             .disable_statement_logging();
         Ok(Self {
             options,
-            statement_timeout,
+            deadline: Deadline::new(statement_timeout),
         })
     }
 
@@ -65,22 +72,26 @@ impl Database {
         let connecting = PgConnection::connect_with(&self.options);
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
-            .map_err(|_| sqlx::Error::PoolTimedOut)??;
+            .map_err(|_| no_answer(&self.address(), CONNECT_TIMEOUT))??;
         Ok(Session {
             connection,
-            statement_timeout: self.statement_timeout,
+            deadline: self.deadline.clone(),
         })
     }
 
     /// Host and database, for messages; no user, no password.
     #[must_use]
     pub fn describe(&self) -> String {
+        let database = self.options.get_database().unwrap_or_default();
+        format!("{}/{database}", self.address())
+    }
+
+    fn address(&self) -> String {
         let host = self.options.get_socket().map_or_else(
             || self.options.get_host().to_owned(),
             |path| path.display().to_string(),
         );
-        let database = self.options.get_database().unwrap_or_default();
-        format!("{host}:{}/{database}", self.options.get_port())
+        format!("{host}:{}", self.options.get_port())
     }
 }
 
@@ -117,7 +128,7 @@ fn statement_timeout_ms(timeout: Duration) -> u128 {
 #[derive(Debug)]
 pub struct Session {
     connection: PgConnection,
-    statement_timeout: Duration,
+    deadline: Deadline,
 }
 
 impl Session {
@@ -125,10 +136,7 @@ impl Session {
     ///
     /// Every statement of the service runs in one: behind a pooler in transaction mode nothing
     /// else is sure to reach the same server twice, and settings of a session don't last.
-    pub async fn begin(
-        &mut self,
-        access: Access,
-    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    pub async fn begin(&mut self, access: Access) -> Result<Transaction<'_>, sqlx::Error> {
         self.begin_with(access, "").await
     }
 
@@ -138,10 +146,7 @@ impl Session {
     /// It can't know how large a batch is, nor what is due, and its statistics lag behind a queue.
     /// On small tables it would rather read and hash all of it, on grown ones that it takes for
     /// small still so: the cost would follow the tables and not the work.
-    pub async fn begin_indexed(
-        &mut self,
-        access: Access,
-    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    pub async fn begin_indexed(&mut self, access: Access) -> Result<Transaction<'_>, sqlx::Error> {
         self.begin_with(
             access,
             "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
@@ -154,7 +159,7 @@ impl Session {
         &mut self,
         access: Access,
         settings: &str,
-    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    ) -> Result<Transaction<'_>, sqlx::Error> {
         let mode = match access {
             Access::ReadWrite => "ISOLATION LEVEL READ COMMITTED, READ WRITE",
             Access::ReadOnly => "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -165,14 +170,16 @@ impl Session {
              SET LOCAL statement_timeout = {}; \
              SET LOCAL idle_in_transaction_session_timeout = '60s'{settings}",
             LOCK_TIMEOUT.as_millis(),
-            statement_timeout_ms(self.statement_timeout),
+            statement_timeout_ms(self.deadline.statement_timeout),
         );
-        self.connection.begin_with(AssertSqlSafe(begin)).await
+        Transaction::begin(self, AssertSqlSafe(begin)).await
     }
 
-    /// Says goodbye to the server.
+    /// Ends the connection. The work is done: a server that is silent by now is no error.
     pub async fn close(self) -> Result<(), sqlx::Error> {
-        self.connection.close().await
+        tokio::time::timeout(GOODBYE, self.connection.close())
+            .await
+            .unwrap_or(Ok(()))
     }
 }
 

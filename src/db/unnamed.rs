@@ -1,17 +1,20 @@
 //! An executor that leaves no prepared statement behind on the server.
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Error, Execute, Executor, Postgres, SqlStr};
 
-/// Runs each query as an unnamed statement, planned for the values at hand.
+use super::Transaction;
+
+/// Runs each query as an unnamed statement, planned for the values at hand, and within the
+/// transaction's deadline.
 ///
-/// Two reasons. Behind a pooler in transaction mode a named statement may be met again on another
+/// Two reasons for the first. Behind a pooler in transaction mode a named statement may be met again on another
 /// server, or collide with another client's. And a plan kept from when a table was empty is a
 /// sequential scan for as long as the connection lives.
 #[derive(Debug)]
-pub struct Unnamed<'c>(pub &'c mut PgConnection);
+pub struct Unnamed<'c, 's>(pub &'c mut Transaction<'s>);
 
 struct NotKept<E>(E);
 
@@ -33,7 +36,7 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for NotKept<E> {
     }
 }
 
-impl<'c> Executor<'c> for Unnamed<'c> {
+impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
     type Database = Postgres;
 
     fn fetch_many<'e, 'q: 'e, E>(
@@ -44,7 +47,14 @@ impl<'c> Executor<'c> for Unnamed<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.0.fetch_many(NotKept(query))
+        let Transaction { inner, deadline } = self.0;
+        let rows = (&mut **inner).fetch_many(NotKept(query));
+        let next = async |mut rows: BoxStream<'e, _>| {
+            let next = async { rows.next().await.transpose() };
+            let row = deadline.within(next).await.transpose()?;
+            Some((row, rows))
+        };
+        Box::pin(stream::unfold(rows, next))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
@@ -52,7 +62,8 @@ impl<'c> Executor<'c> for Unnamed<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.0.fetch_optional(NotKept(query))
+        let Transaction { inner, deadline } = self.0;
+        Box::pin(deadline.within((&mut **inner).fetch_optional(NotKept(query))))
     }
 
     fn prepare_with<'e>(
@@ -63,13 +74,15 @@ impl<'c> Executor<'c> for Unnamed<'c> {
     where
         'c: 'e,
     {
-        self.0.prepare_with(sql, parameters)
+        let Transaction { inner, deadline } = self.0;
+        Box::pin(deadline.within((&mut **inner).prepare_with(sql, parameters)))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, Error>>
     where
         'c: 'e,
     {
-        self.0.describe(sql)
+        let Transaction { inner, deadline } = self.0;
+        Box::pin(deadline.within((&mut **inner).describe(sql)))
     }
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::decide::Next;
 use super::report::DeliveryReport;
 use super::{DIGEST, EMAIL, PACE, PACED, Rules, SMS, Settings};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 use crate::domain::channel::Kind;
 
 /// Leases taken over in one statement.
@@ -69,7 +68,7 @@ pub(super) struct Reach {
 
 /// Leases up to `room` messages. `busy` counts those that are on their way, by target.
 pub(super) async fn lease(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     settings: &Settings,
     reach: &Reach,
     busy: &BTreeMap<String, u32>,
@@ -122,7 +121,7 @@ pub(super) async fn lease(
 /// Takes over what senders that are gone have left: back into the queue, or to a person where it
 /// must not be sent twice.
 pub(super) async fn rescue(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     rules: &Rules,
     report: &mut DeliveryReport,
 ) -> Result<(), sqlx::Error> {

@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::lease::Leased;
 use super::people::{People, Person};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 use crate::domain::channel::Kind;
 
 /// A row of `pending_emails`.
@@ -55,7 +54,7 @@ pub(super) struct Loaded {
 
 /// Reads it, in as many statements as there are kinds of things.
 pub(super) async fn load(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     people: &People,
     leased: &[Leased],
 ) -> Result<Loaded, sqlx::Error> {
@@ -122,7 +121,7 @@ pub(super) async fn load(
 
 /// The mails that these deliveries carry, and those given by their own identifiers.
 pub(super) async fn mails(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     deliveries: &[i64],
     mails: &[i64],
 ) -> Result<Vec<MailRow>, sqlx::Error> {

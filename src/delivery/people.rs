@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// What is known of a person.
 #[derive(Debug, Clone, Default, sqlx::FromRow)]
@@ -23,7 +23,7 @@ pub(super) struct People(String);
 
 impl People {
     /// Looks which columns can be read.
-    pub(super) async fn known(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+    pub(super) async fn known(connection: &mut Transaction<'_>) -> Result<Self, sqlx::Error> {
         let columns: Vec<String> = sqlx::query_scalar(
             "SELECT attname::text FROM pg_attribute
               WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
@@ -49,7 +49,7 @@ impl People {
     /// Reads those asked for; who is gone is not among them.
     pub(super) async fn read(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         ids: &[Uuid],
     ) -> Result<HashMap<Uuid, Person>, sqlx::Error> {
         if ids.is_empty() {

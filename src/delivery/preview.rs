@@ -11,7 +11,7 @@ use super::load::{load, mails};
 use super::people::People;
 use super::post::{Parcel, Post};
 use super::{DIGEST, EMAIL, Settings};
-use crate::db::{Access, Database, Unnamed};
+use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::domain::channel::Kind;
 
 /// Messages looked at, unless there is a limit.
@@ -165,7 +165,7 @@ fn send(parcel: &Parcel) -> Verdict {
 }
 
 /// Deliveries that are due.
-async fn queued(connection: &mut sqlx::PgConnection, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
+async fn queued(connection: &mut Transaction<'_>, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
     let rows = sqlx::query_file!("src/delivery/peek.sql", limit)
         .fetch_all(Unnamed(connection))
         .await?;
@@ -204,7 +204,7 @@ async fn queued(connection: &mut sqlx::PgConnection, limit: i64) -> Result<Vec<D
 
 /// Mails that no delivery carries yet: each by itself, those of a digest together.
 async fn waiting(
-    connection: &mut sqlx::PgConnection,
+    connection: &mut Transaction<'_>,
     settings: &Settings,
     limit: i64,
 ) -> Result<Vec<Due>, sqlx::Error> {

@@ -1,11 +1,9 @@
 //! Mails that wait become deliveries: one each, or one together as a digest.
 
-use sqlx::PgConnection;
-
 use super::decide::Next;
 use super::report::DeliveryReport;
 use super::{DIGEST, Settings};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 use crate::domain::channel::Kind;
 
 /// Key of the advisory lock; any constant does.
@@ -17,7 +15,7 @@ const DIGEST_MOST: i64 = 500;
 
 /// Promotes a batch of each kind. `false`: nothing was left to promote.
 pub(super) async fn promote(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     settings: &Settings,
     report: &mut DeliveryReport,
 ) -> Result<bool, sqlx::Error> {

@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use sqlx::PgConnection;
-
 use super::decide::{Decision, Lesson, Next};
 use super::lease::Leased;
 use super::report::{DeliveryReport, Disabled};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// After so many failures on end a target is left alone …
 const FAILURES_ON_END: i32 = 5;
@@ -44,7 +42,7 @@ fn column<T>(finished: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {
 
 /// Records all of it, under the tokens of their leases, and counts what was.
 pub(super) async fn record(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     finished: &[Finished],
 ) -> Result<DeliveryReport, sqlx::Error> {
     if finished.is_empty() {
@@ -137,7 +135,7 @@ struct Failures<'a> {
 
 /// Pauses targets that asked for it or fail on end, and disables endpoints that are gone.
 async fn learn(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     recorded: &[&Finished],
     report: &mut DeliveryReport,
 ) -> Result<(), sqlx::Error> {

@@ -41,7 +41,7 @@ pub async fn run(
     let reach = post.reach();
     let post = Arc::new(post);
     let mut run = Run {
-        database,
+        database: &database.until(stop, settings.max_runtime),
         mails_are_sent: post.mail.is_some(),
         flight: Flight::new(Arc::clone(&post), settings.rules.clone(), reach.lease),
         settings,

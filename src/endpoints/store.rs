@@ -7,14 +7,14 @@ use rand::CryptoRng;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use super::destination::Destination;
 use super::endpoint::{Disabled, Endpoint, Scope, Stored};
 use super::name::Name;
 use super::seal::{Kept, Seal};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// An endpoint that is to be added.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ const COLUMNS: &str = "id, name, scope, scope_id, channel, target, event_types, 
                        disabled_reason, disabled_at, created_at";
 
 /// All of them, by name, without their settings.
-pub async fn list(connection: &mut PgConnection) -> Result<Vec<Endpoint>, sqlx::Error> {
+pub async fn list(connection: &mut Transaction<'_>) -> Result<Vec<Endpoint>, sqlx::Error> {
     let query = format!("SELECT {COLUMNS} FROM notification_endpoints ORDER BY name");
     let rows = sqlx::query(AssertSqlSafe(query))
         .fetch_all(Unnamed(connection))
@@ -81,7 +81,7 @@ pub async fn list(connection: &mut PgConnection) -> Result<Vec<Endpoint>, sqlx::
 
 /// The endpoint of this name.
 pub async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     name: &str,
 ) -> Result<Option<Stored>, sqlx::Error> {
     Ok(stored(connection, "name = $1", name).await?.pop())
@@ -89,7 +89,7 @@ pub async fn find(
 
 /// The name of the endpoint that has this name or, where none has, this identifier.
 pub async fn name(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     name: &str,
     id: Uuid,
 ) -> Result<Option<String>, sqlx::Error> {
@@ -104,7 +104,7 @@ pub async fn name(
 
 /// As [`find`], of which nobody changes anything before the end of the transaction.
 pub async fn find_locked(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     name: &str,
 ) -> Result<Option<Stored>, sqlx::Error> {
     Ok(stored(connection, "name = $1 FOR UPDATE", name)
@@ -113,7 +113,7 @@ pub async fn find_locked(
 }
 
 async fn stored<'q, T>(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     condition: &str,
     value: T,
 ) -> Result<Vec<Stored>, sqlx::Error>
@@ -159,7 +159,7 @@ fn endpoint(row: &PgRow) -> Result<Endpoint, sqlx::Error> {
 
 /// Adds an endpoint.
 pub async fn add(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     new: &NewEndpoint,
     seal: &Seal,
     random: &mut impl CryptoRng,
@@ -185,7 +185,7 @@ pub async fn add(
 
 /// Disables an endpoint.
 pub async fn disable(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     name: &str,
     reason: &str,
 ) -> Result<Change, sqlx::Error> {
@@ -199,18 +199,18 @@ pub async fn disable(
 }
 
 /// Enables an endpoint; how long it had been failing is forgotten.
-pub async fn enable(connection: &mut PgConnection, name: &str) -> Result<Change, sqlx::Error> {
+pub async fn enable(connection: &mut Transaction<'_>, name: &str) -> Result<Change, sqlx::Error> {
     change(connection, include_str!("store/enable.sql"), name, None).await
 }
 
 /// Removes an endpoint.
-pub async fn remove(connection: &mut PgConnection, name: &str) -> Result<Change, sqlx::Error> {
+pub async fn remove(connection: &mut Transaction<'_>, name: &str) -> Result<Change, sqlx::Error> {
     change(connection, include_str!("store/remove.sql"), name, None).await
 }
 
 /// Disables a route of the environment.
 pub async fn disable_route(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     name: &str,
     reason: &str,
 ) -> Result<Change, sqlx::Error> {
@@ -225,7 +225,7 @@ pub async fn disable_route(
 
 /// Enables a route of the environment; how long it had been failing is forgotten.
 pub async fn enable_route(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     name: &str,
 ) -> Result<Change, sqlx::Error> {
     change(
@@ -238,7 +238,7 @@ pub async fn enable_route(
 }
 
 async fn change(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     statement: &'static str,
     name: &str,
     reason: Option<&str>,
@@ -260,7 +260,7 @@ async fn change(
 
 /// Those of these routes that are disabled.
 pub async fn disabled_routes(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     names: &[String],
 ) -> Result<HashMap<String, Disabled>, sqlx::Error> {
     let rows: Vec<(String, Option<String>, _)> = sqlx::query_as(
@@ -278,7 +278,7 @@ pub async fn disabled_routes(
 
 /// Stores the settings of an endpoint whose row is locked.
 pub async fn replace(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     id: Uuid,
     destination: &Destination,
     seal: &Seal,
@@ -290,7 +290,7 @@ pub async fn replace(
 
 /// Encrypts all settings with the first key that are not yet.
 pub async fn reseal(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     seal: &Seal,
     random: &mut impl CryptoRng,
 ) -> Result<ResealReport, sqlx::Error> {
@@ -315,7 +315,7 @@ pub async fn reseal(
 }
 
 async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     ids: &[Uuid],
     settings: &[String],
 ) -> Result<(), sqlx::Error> {

@@ -1,11 +1,10 @@
 //! Taking hold of due events.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::understand::understand;
 use super::{Settings, handled_types};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::handlers::{EventType, Handler};
 
@@ -48,7 +47,7 @@ impl Claim {
 /// Claims up to `oldest` due events, oldest first, and up to `companions` more that are due in the
 /// same threads, passing over what others hold.
 pub(super) async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     settings: &Settings,
     oldest: i64,
     companions: i64,

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 use crate::domain::plan::{Audience, Plan};
 
 /// An event that tells more people than this is written on its own, after others that are due.
@@ -18,7 +17,7 @@ const PART: i64 = 20_000;
 /// Where to cut the audiences of the plans into parts, in one round trip: nowhere, if they are
 /// small.
 pub(super) async fn cuts(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     plans: impl Iterator<Item = &Plan>,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let groups: BTreeSet<_> = plans.filter_map(|plan| group(&plan.audience)).collect();
@@ -50,7 +49,7 @@ enum Group {
 impl Crowds {
     /// Finds those among the audiences of the plans, in one round trip.
     pub(super) async fn among(
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         plans: impl Iterator<Item = &Plan>,
     ) -> Result<Self, sqlx::Error> {
         let groups: BTreeSet<_> = plans.filter_map(|plan| group(&plan.audience)).collect();

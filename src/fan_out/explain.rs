@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::names::look_up;
@@ -11,7 +10,7 @@ use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use super::understand::understand;
-use crate::db::{Access, Database, Unnamed};
+use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::domain::channel::Kind;
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, InApp, Plan};
@@ -247,7 +246,7 @@ pub async fn explain(
 }
 
 /// Whether it was completed, and its processing row deleted.
-async fn is_pruned(connection: &mut PgConnection, event_id: i64) -> Result<bool, sqlx::Error> {
+async fn is_pruned(connection: &mut Transaction<'_>, event_id: i64) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> $1::bigint)",
     )

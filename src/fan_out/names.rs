@@ -1,14 +1,13 @@
 //! Reading the names that a batch speaks of.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 use crate::handlers::{Names, Person, Wanted};
 
 /// Looks up every name wanted, in one round trip.
 pub(super) async fn look_up(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     wanted: &Wanted,
 ) -> Result<Names, sqlx::Error> {
     let ids = |set: &std::collections::BTreeSet<Uuid>| set.iter().copied().collect::<Vec<_>>();

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::names::look_up;
@@ -15,7 +14,7 @@ use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use super::understand::understand;
 use super::{Settings, handled_types};
-use crate::db::{Access, Database, Fault, Unnamed, sqlstate};
+use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
 use crate::domain::announcement::Told;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Message, Plan};
@@ -216,28 +215,22 @@ impl Preview<'_> {
     /// Tells of a batch; where the database refuses it, of its halves, as a run would.
     async fn batch(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         mut due: Vec<Due>,
     ) -> Result<(), sqlx::Error> {
         // The real run settles the events of a batch in the order of their identifiers.
         due.sort_unstable_by_key(|due| due.event_id);
         let mut parts = vec![due];
         while let Some(mut part) = parts.pop() {
-            sqlx::raw_sql("SAVEPOINT part")
-                .execute(&mut *connection)
-                .await?;
+            connection.command("SAVEPOINT part").await?;
             let Err(error) = self.part(connection, &part).await else {
-                sqlx::raw_sql("RELEASE part")
-                    .execute(&mut *connection)
-                    .await?;
+                connection.command("RELEASE part").await?;
                 continue;
             };
             if Fault::of(&error) == Fault::Unreachable {
                 return Err(error);
             }
-            sqlx::raw_sql("ROLLBACK TO part")
-                .execute(&mut *connection)
-                .await?;
+            connection.command("ROLLBACK TO part").await?;
             if part.len() > 1 {
                 let later = part.split_off(part.len() / 2);
                 parts.extend([later, part]);
@@ -250,7 +243,7 @@ impl Preview<'_> {
 
     async fn part(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         due: &[Due],
     ) -> Result<(), sqlx::Error> {
         let Telling {
@@ -293,7 +286,7 @@ impl Preview<'_> {
     /// Whom the announcements reach, in the order of their events.
     async fn endpoints(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         announced: Vec<Announced>,
     ) -> Result<Endpoints, sqlx::Error> {
         let hearings: Vec<Hearing> = if announced.is_empty() {
@@ -475,7 +468,7 @@ impl Endpoints {
     }
 }
 
-async fn plan(connection: &mut PgConnection, due: &[Due]) -> Result<Telling, sqlx::Error> {
+async fn plan(connection: &mut Transaction<'_>, due: &[Due]) -> Result<Telling, sqlx::Error> {
     let handlers = due
         .iter()
         .enumerate()
@@ -507,7 +500,7 @@ async fn plan(connection: &mut PgConnection, due: &[Due]) -> Result<Telling, sql
 }
 
 async fn peek(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     settings: &Settings,
     after: Option<(DateTime<Utc>, i64)>,
     at_most: i64,

@@ -1,9 +1,7 @@
 //! Taking claims from workers that are gone.
 
-use sqlx::PgConnection;
-
 use super::{Settings, handled_types};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// What was found before the first claim.
 #[derive(Debug)]
@@ -18,7 +16,7 @@ pub(super) struct Rescued {
 
 /// Resets stuck claims, and wakes events whose type has found its handler.
 pub(super) async fn rescue(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     settings: &Settings,
 ) -> Result<Rescued, sqlx::Error> {
     let row = sqlx::query_file!(

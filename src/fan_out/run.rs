@@ -55,7 +55,7 @@ pub async fn run(
     progress: &mut dyn FnMut(&FanOutReport),
 ) -> (FanOutReport, Result<(), RunFailed>) {
     let mut run = Run {
-        database,
+        database: &database.until(stop, settings.max_runtime),
         settings,
         session: None,
         report: FanOutReport::default(),

@@ -1,11 +1,11 @@
 //! Taking away what the seed made, and what came of it.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::world::{EVENTS, WORLD};
 use super::{Count, SeedFailed};
-use crate::db::{Access, Database, Unnamed};
+use crate::db::{Access, Database, Transaction, Unnamed};
 
 /// The least and the greatest identifier that the seed makes.
 const FIRST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000);
@@ -25,7 +25,7 @@ pub async fn clear(database: &Database) -> Result<Vec<Count>, SeedFailed> {
     Ok(removed)
 }
 
-async fn remove(connection: &mut PgConnection) -> Result<Vec<Count>, sqlx::Error> {
+async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Error> {
     let mut removed = Vec::new();
     let events: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
         "SELECT id::bigint FROM domain_events WHERE {} ORDER BY id",
@@ -109,7 +109,7 @@ fn of_the_seed(columns: impl Iterator<Item = &'static str>) -> String {
 }
 
 async fn delete(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     relation: &str,
     condition: &str,
     events: &[i64],
@@ -127,7 +127,7 @@ async fn delete(
     Ok(done.rows_affected().cast_signed())
 }
 
-async fn is_table(connection: &mut PgConnection, relation: &str) -> Result<bool, sqlx::Error> {
+async fn is_table(connection: &mut Transaction<'_>, relation: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM pg_class
             WHERE oid = to_regclass($1) AND relkind IN ('r', 'p')) AS "is_table!""#,

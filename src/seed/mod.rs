@@ -7,11 +7,11 @@
 mod clear;
 mod world;
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 
 pub use clear::clear;
 
-use crate::db::{Access, Database, Unnamed};
+use crate::db::{Access, Database, Transaction, Unnamed};
 
 /// From how many events on the planner is told of the new rows at once.
 const ANALYZE_FROM: u32 = 1_000;
@@ -105,7 +105,7 @@ pub async fn seed(
     Ok(Some(seeded))
 }
 
-async fn is_migrated(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn is_migrated(connection: &mut Transaction<'_>) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT to_regclass('notification_processing') IS NOT NULL AS "is_migrated!""#
     )
@@ -113,13 +113,13 @@ async fn is_migrated(connection: &mut PgConnection) -> Result<bool, sqlx::Error>
     .await
 }
 
-async fn has_events(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn has_events(connection: &mut Transaction<'_>) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM domain_events) AS "has_events!""#)
         .fetch_one(Unnamed(connection))
         .await
 }
 
-async fn insert(connection: &mut PgConnection, size: Size) -> Result<Seeded, sqlx::Error> {
+async fn insert(connection: &mut Transaction<'_>, size: Size) -> Result<Seeded, sqlx::Error> {
     let events = match size {
         Size::Load(events) => events,
         Size::Small => {
@@ -151,9 +151,7 @@ async fn insert(connection: &mut PgConnection, size: Size) -> Result<Seeded, sql
     if events >= ANALYZE_FROM {
         // Whoever may not do this is only warned.
         let analyze = format!("ANALYZE {}", world::relations().join(", "));
-        sqlx::raw_sql(AssertSqlSafe(analyze))
-            .execute(connection)
-            .await?;
+        connection.command(AssertSqlSafe(analyze)).await?;
     }
     Ok(seeded)
 }

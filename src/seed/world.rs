@@ -1,9 +1,7 @@
 //! What the seed fills: the application's relations and their columns.
 
-use sqlx::PgConnection;
-
 use super::Count;
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// A relation with the columns that the seed fills.
 #[derive(Debug)]
@@ -106,7 +104,9 @@ fn all() -> impl Iterator<Item = &'static Relation> {
 }
 
 /// What keeps the world out of the database, in words.
-pub(super) async fn obstacles(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+pub(super) async fn obstacles(
+    connection: &mut Transaction<'_>,
+) -> Result<Vec<String>, sqlx::Error> {
     let columns: Vec<_> = all()
         .flat_map(|relation| {
             relation
@@ -121,7 +121,7 @@ pub(super) async fn obstacles(connection: &mut PgConnection) -> Result<Vec<Strin
 }
 
 /// Inserts the readable world, as far as it is not there.
-pub(super) async fn put(connection: &mut PgConnection) -> Result<Vec<Count>, sqlx::Error> {
+pub(super) async fn put(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Error> {
     sqlx::query_file_as!(Count, "seed/world.sql")
         .fetch_all(Unnamed(connection))
         .await

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// Attempts shown of one delivery; the latest.
 const MOST: i64 = 50;
@@ -39,7 +38,7 @@ pub struct Attempt {
 
 /// The attempts of each of these deliveries, in the order they were made.
 pub(super) async fn attempts(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     deliveries: &[i64],
 ) -> Result<BTreeMap<i64, Vec<Attempt>>, sqlx::Error> {
     let rows: Vec<Attempt> = sqlx::query_as(include_str!("attempts.sql"))

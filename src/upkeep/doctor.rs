@@ -18,10 +18,9 @@ pub use machine::MetricsFile;
 pub use transports::Carrier;
 
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use crate::db::migrate::pending;
-use crate::db::{Access, Database, Fault, Session, sqlstate};
+use crate::db::{Access, Database, Fault, Session, Transaction, sqlstate};
 use crate::endpoints::Seal;
 
 /// How serious a finding is.
@@ -103,7 +102,7 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
     let mut checks = within(
         &mut session,
         "connection",
-        async |connection: &mut PgConnection| connection::check(connection, &place).await,
+        async |connection: &mut Transaction<'_>| connection::check(connection, &place).await,
     )
     .await?;
     checks.extend(within(&mut session, "server", server::check).await?);
@@ -137,7 +136,7 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
             within(
                 &mut session,
                 "transports",
-                async |connection: &mut PgConnection| {
+                async |connection: &mut Transaction<'_>| {
                     transports::carriers(connection, setup.mails, setup.texts).await
                 },
             )
@@ -148,7 +147,9 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
                 within(
                     &mut session,
                     "transports",
-                    async |connection: &mut PgConnection| transports::seal(connection, seal).await,
+                    async |connection: &mut Transaction<'_>| {
+                        transports::seal(connection, seal).await
+                    },
                 )
                 .await?,
             );
@@ -169,7 +170,7 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
 /// Carries checks out in a transaction that cannot write.
 async fn within<F>(session: &mut Session, name: &'static str, checks: F) -> Findings
 where
-    F: AsyncFnOnce(&mut PgConnection) -> Findings,
+    F: AsyncFnOnce(&mut Transaction<'_>) -> Findings,
 {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let found = checks(&mut transaction).await;

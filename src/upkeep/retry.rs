@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::excerpt;
-use crate::db::{Access, Session, Unnamed};
+use crate::db::{Access, Session, Transaction, Unnamed};
 use crate::handlers::EventType;
 
 /// Events put back in one transaction.
@@ -189,7 +188,7 @@ pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryRepo
 }
 
 async fn others(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     filter: &Filter,
 ) -> Result<Vec<NotRetried>, sqlx::Error> {
     let Some(event_ids) = filter.event_ids.as_deref() else {

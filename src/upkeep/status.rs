@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 
-use crate::db::{Access, Session, Unnamed};
+use crate::db::{Access, Session, Transaction, Unnamed};
 use crate::handlers::EventType;
 
 /// Kinds of failure that are told apart; the others are counted.
@@ -254,7 +253,7 @@ pub async fn status(session: &mut Session, stuck_after: Duration) -> Result<Stat
 }
 
 async fn without_handler(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     handled: &[String],
 ) -> Result<Vec<WithoutHandler>, sqlx::Error> {
     let rows = sqlx::query_file!("src/upkeep/status/unhandled.sql", handled)
@@ -271,7 +270,7 @@ async fn without_handler(
         .collect())
 }
 
-async fn failed(connection: &mut PgConnection) -> Result<Failed, sqlx::Error> {
+async fn failed(connection: &mut Transaction<'_>) -> Result<Failed, sqlx::Error> {
     let rows = sqlx::query_file!("src/upkeep/status/failed.sql", MOST_FAILURES)
         .fetch_all(Unnamed(connection))
         .await?;
@@ -295,7 +294,7 @@ async fn failed(connection: &mut PgConnection) -> Result<Failed, sqlx::Error> {
     })
 }
 
-async fn pending_emails(connection: &mut PgConnection) -> Result<PendingEmails, sqlx::Error> {
+async fn pending_emails(connection: &mut Transaction<'_>) -> Result<PendingEmails, sqlx::Error> {
     let row = sqlx::query_file!("src/upkeep/status/emails.sql")
         .fetch_one(Unnamed(connection))
         .await?;
@@ -306,7 +305,7 @@ async fn pending_emails(connection: &mut PgConnection) -> Result<PendingEmails, 
     })
 }
 
-async fn window(connection: &mut PgConnection, seconds: f64) -> Result<Window, sqlx::Error> {
+async fn window(connection: &mut Transaction<'_>, seconds: f64) -> Result<Window, sqlx::Error> {
     let row = sqlx::query_file!("src/upkeep/status/window.sql", seconds, MOST_COMPLETIONS)
         .fetch_one(Unnamed(connection))
         .await?;
@@ -333,7 +332,7 @@ fn as_f64(count: i64) -> f64 {
     f64::from(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
-async fn vacuum(connection: &mut PgConnection) -> Result<Vacuum, sqlx::Error> {
+async fn vacuum(connection: &mut Transaction<'_>) -> Result<Vacuum, sqlx::Error> {
     let rows = sqlx::query_file!("src/upkeep/status/holders.sql", MOST_HOLDERS)
         .fetch_all(Unnamed(&mut *connection))
         .await?;
@@ -363,7 +362,7 @@ async fn vacuum(connection: &mut PgConnection) -> Result<Vacuum, sqlx::Error> {
     })
 }
 
-async fn tables(connection: &mut PgConnection) -> Result<Vec<Table>, sqlx::Error> {
+async fn tables(connection: &mut Transaction<'_>) -> Result<Vec<Table>, sqlx::Error> {
     let rows = sqlx::query_file!("src/upkeep/status/tables.sql")
         .fetch_all(Unnamed(connection))
         .await?;

@@ -9,7 +9,7 @@ use super::shown::Shown;
 use crate::cli::output::{self, Style};
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
-use crate::db::Access;
+use crate::db::{Access, Transaction};
 use crate::endpoints::{Routes, store};
 
 pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitStatus, Failure> {
@@ -32,7 +32,7 @@ pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitS
 
 /// The routes, with what the database knows of them.
 pub(super) async fn shown_routes(
-    connection: &mut sqlx::PgConnection,
+    connection: &mut Transaction<'_>,
     routes: &Routes,
 ) -> Result<Vec<Shown>, sqlx::Error> {
     let names: Vec<_> = routes.iter().map(|route| route.name.clone()).collect();

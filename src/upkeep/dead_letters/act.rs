@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::filter::Filter;
-use crate::db::{Access, Session, Unnamed};
+use crate::db::{Access, Session, Transaction, Unnamed};
 
 /// Deliveries changed in one transaction.
 const BATCH: i64 = 1_000;
@@ -192,7 +191,7 @@ pub async fn preview(
 }
 
 async fn others(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     filter: &Filter,
 ) -> Result<Vec<NotTouched>, sqlx::Error> {
     if filter.ids.is_none() {

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::PgConnection;
-
 use super::{Check, Findings, failed, said};
-use crate::db::{Access, Database, Session, Unnamed};
+use crate::db::{Access, Database, Session, Transaction, Unnamed};
 
 /// Whose turn it is. Servers handed out last-in-first-out show in the change from one connection
 /// to the other, those handed out in turns where the same connection comes twice.
 const TURNS: [bool; 8] = [true, false, true, true, false, false, true, false];
 
 /// Where, as whom, and whether anybody in between can read it.
-pub(super) async fn check(connection: &mut PgConnection, place: &str) -> Findings {
+pub(super) async fn check(connection: &mut Transaction<'_>, place: &str) -> Findings {
     let row = sqlx::query_file!("src/upkeep/doctor/connection.sql")
         .fetch_one(Unnamed(connection))
         .await?;

@@ -1,9 +1,7 @@
 //! Whether what is to leave the building does.
 
-use sqlx::PgConnection;
-
 use super::{Check, Findings};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// What waits for longer, in seconds, is not on its way at all.
 const LONG: f64 = 7_200.0;
@@ -17,7 +15,7 @@ const LONG_EXPIRED: f64 = 600.0;
 const MOST_NAMED: usize = 10;
 
 /// Whether anything takes up what waits.
-pub(super) async fn waiting(connection: &mut PgConnection) -> Findings {
+pub(super) async fn waiting(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "outgoing";
     let (immediate, aggregated, deliveries): (i64, i64, i64) =
         sqlx::query_as(include_str!("waiting.sql"))
@@ -47,7 +45,7 @@ pub(super) async fn waiting(connection: &mut PgConnection) -> Findings {
 }
 
 /// Whether what dead senders had in hand is taken up again.
-pub(super) async fn leases(connection: &mut PgConnection) -> Findings {
+pub(super) async fn leases(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "leases";
     let (expired, minutes): (i64, Option<f64>) = sqlx::query_as(
         "SELECT count(*), (extract(epoch FROM now() - min(lease_until)) / 60)::float8
@@ -72,7 +70,7 @@ pub(super) async fn leases(connection: &mut PgConnection) -> Findings {
 }
 
 /// Whether anything waits for a person to decide.
-pub(super) async fn dead_letters(connection: &mut PgConnection) -> Findings {
+pub(super) async fn dead_letters(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "dead letters";
     let (dead, uncertain): (i64, i64) = sqlx::query_as(
         "SELECT count(*) FILTER (WHERE status = 'dead'), count(*) FILTER (WHERE status = 'uncertain')
@@ -92,7 +90,7 @@ pub(super) async fn dead_letters(connection: &mut PgConnection) -> Findings {
 }
 
 /// Whether any endpoint is disabled, or has failed for so long that somebody should look.
-pub(super) async fn endpoints(connection: &mut PgConnection) -> Findings {
+pub(super) async fn endpoints(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "endpoints";
     let rows: Vec<(String, bool, String)> = sqlx::query_as(include_str!("endpoints.sql"))
         .bind(LONG_FAILURE)

@@ -1,10 +1,8 @@
 //! Whether what the statements name is there.
 
-use sqlx::PgConnection;
-
 use super::needs;
 use super::{Check, Findings};
-use crate::db::{Unnamed, migrate};
+use crate::db::{Transaction, Unnamed, migrate};
 
 /// The indexes of the second stage, which its migration makes with the tables.
 const OF_DELIVERIES: [&str; 8] = [
@@ -19,7 +17,7 @@ const OF_DELIVERIES: [&str; 8] = [
 ];
 
 /// Relations, columns, functions and the sequences.
-pub(super) async fn check(connection: &mut PgConnection) -> Findings {
+pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     let needed = needs::rights();
     let missing = sqlx::query_file_scalar!(
         "src/upkeep/doctor/missing.sql",
@@ -44,7 +42,7 @@ pub(super) async fn check(connection: &mut PgConnection) -> Findings {
 }
 
 /// The indexes that make it fast, and those that slow it down.
-pub(super) async fn indexes(connection: &mut PgConnection) -> Findings {
+pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
     let names: Vec<_> = migrate::index_names()
         .chain(OF_DELIVERIES)
         .map(str::to_owned)

@@ -1,12 +1,10 @@
 //! Whether events get into the queue.
 
-use sqlx::PgConnection;
-
 use super::{Check, Findings};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// The trigger that enqueues them.
-pub(super) async fn trigger(connection: &mut PgConnection) -> Findings {
+pub(super) async fn trigger(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "trigger";
     let found = sqlx::query_file!("src/upkeep/doctor/trigger.sql")
         .fetch_optional(Unnamed(connection))
@@ -34,7 +32,7 @@ pub(super) async fn trigger(connection: &mut PgConnection) -> Findings {
 }
 
 /// Events that it did not catch.
-pub(super) async fn unqueued(connection: &mut PgConnection) -> Findings {
+pub(super) async fn unqueued(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "queue";
     let row = sqlx::query_file!("src/upkeep/doctor/unqueued.sql")
         .fetch_one(Unnamed(connection))

@@ -1,12 +1,10 @@
 //! What the role may do, and what it may see.
 
-use sqlx::PgConnection;
-
 use super::{Check, Findings, needs, said};
-use crate::db::{Fault, Unnamed, sqlstate};
+use crate::db::{Fault, Transaction, Unnamed, sqlstate};
 
 /// The rights that the statements need, one by one.
-pub(super) async fn check(connection: &mut PgConnection) -> Findings {
+pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     let needed = needs::rights();
     let lacking = sqlx::query_file!(
         "src/upkeep/doctor/rights.sql",
@@ -59,7 +57,7 @@ pub(super) async fn check(connection: &mut PgConnection) -> Findings {
 }
 
 /// Whether what people may have, and need not, can be read where it is.
-pub(super) async fn optional(connection: &mut PgConnection) -> Findings {
+pub(super) async fn optional(connection: &mut Transaction<'_>) -> Findings {
     let unreadable: Vec<String> = sqlx::query_scalar(
         "SELECT attname::text FROM pg_attribute
           WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
@@ -82,7 +80,7 @@ pub(super) async fn optional(connection: &mut PgConnection) -> Findings {
 }
 
 /// Tables of which the role would silently be shown only a part.
-pub(super) async fn row_level_security(connection: &mut PgConnection) -> Findings {
+pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "row level security";
     let rows = sqlx::query_file!("src/upkeep/doctor/policies.sql", &needs::relations())
         .fetch_all(Unnamed(connection))
@@ -145,7 +143,7 @@ pub(super) async fn row_level_security(connection: &mut PgConnection) -> Finding
 }
 
 /// Whether the application's function answers, with all that it reads itself.
-pub(super) async fn can_view(connection: &mut PgConnection) -> Findings {
+pub(super) async fn can_view(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "can_view";
     let answer = sqlx::query_file_scalar!("src/upkeep/doctor/can_view.sql")
         .fetch_one(Unnamed(connection))

@@ -2,10 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sqlx::PgConnection;
-
 use super::{Check, Findings, failed};
-use crate::db::{Access, Session, Unnamed};
+use crate::db::{Access, Session, Transaction, Unnamed};
 
 /// The oldest major version whose SQL is enough.
 const OLDEST: i32 = 13;
@@ -19,7 +17,7 @@ const LONG: f64 = 900.0;
 const MANY: i32 = 1_000_000;
 
 /// Its version, and whether it takes writes.
-pub(super) async fn check(connection: &mut PgConnection) -> Findings {
+pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     let row = sqlx::query_file!("src/upkeep/doctor/server.sql")
         .fetch_one(Unnamed(connection))
         .await?;
@@ -99,7 +97,7 @@ fn skew(ahead: f64) -> Check {
 }
 
 /// Whether dead rows are cleaned up, and what keeps them.
-pub(super) async fn vacuum(connection: &mut PgConnection) -> Findings {
+pub(super) async fn vacuum(connection: &mut Transaction<'_>) -> Findings {
     let mut checks = Vec::new();
     let off = sqlx::query_file_scalar!("src/upkeep/doctor/autovacuum.sql")
         .fetch_all(Unnamed(&mut *connection))

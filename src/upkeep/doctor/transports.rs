@@ -1,11 +1,10 @@
 //! Whether there is anything that what waits could leave by.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Check, Findings};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 use crate::endpoints::Seal;
 
 const NAME: &str = "transports";
@@ -58,7 +57,7 @@ struct Learned {
 
 /// Whether mails and text messages that wait have a way out, and whether it is open.
 pub(super) async fn carriers(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     mails: Carrier,
     texts: Carrier,
 ) -> Findings {
@@ -133,7 +132,7 @@ fn in_words(what: &str, lesson: &Learned) -> String {
 
 /// Whether the settings of endpoints can be read. Nothing, for a role that may not read them in any
 /// case: it sends nothing.
-pub(super) async fn seal(connection: &mut PgConnection, seal: &Seal) -> Findings {
+pub(super) async fn seal(connection: &mut Transaction<'_>, seal: &Seal) -> Findings {
     let may_read: bool = sqlx::query_scalar(
         "SELECT has_column_privilege('notification_endpoints', 'settings', 'SELECT')",
     )

@@ -1,9 +1,8 @@
 //! What is on its way out, channel by channel, and what keeps it from getting there.
 
 use serde::Serialize;
-use sqlx::PgConnection;
 
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// What was finished in a day that is looked at.
 const MOST_FINISHED: i64 = 200_000;
@@ -106,7 +105,9 @@ struct TargetRow {
     disabled_seconds: Option<f64>,
 }
 
-pub(super) async fn deliveries(connection: &mut PgConnection) -> Result<Deliveries, sqlx::Error> {
+pub(super) async fn deliveries(
+    connection: &mut Transaction<'_>,
+) -> Result<Deliveries, sqlx::Error> {
     let channels: Vec<ChannelRow> = sqlx::query_as(include_str!("channels.sql"))
         .bind(MOST_FINISHED)
         .fetch_all(Unnamed(&mut *connection))
