@@ -134,7 +134,6 @@ struct Row {
     email_delivery: Option<String>,
     unread_id: Option<String>,
     unread_count: Option<i32>,
-    unread_is_later: Option<bool>,
 }
 
 /// Explains an event, for one person if `user` is given. `None`: there is no such event. `routes` are
@@ -335,17 +334,14 @@ fn in_app(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
             decided_by: decided_then(kind, rule, "in_app"),
         };
     }
-    // An unread one that began after this event has not been merged with it.
-    let unread = row
-        .unread_id
-        .clone()
-        .filter(|_| !completed || row.unread_is_later != Some(true));
-    let outcome = InAppOutcome::from_sql(&row.in_app, unread.is_some());
     let counted = row.unread_count.unwrap_or_default();
+    // One that stands for one event stands for another one.
+    let unread = row.unread_id.clone().filter(|_| !completed || counted > 1);
+    let outcome = InAppOutcome::from_sql(&row.in_app, unread.is_some());
     ChannelDecision {
         outcome: match outcome {
             InAppOutcome::Merged if completed => {
-                format!("merged into one that is unread, counts {counted} events")
+                format!("merged with later ones; the unread one counts {counted} events")
             }
             InAppOutcome::Merged => {
                 format!("merged into an unread one that counts {counted} events")

@@ -8,8 +8,7 @@ SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_rule, d.email_rule, per
        told.coalesce_count AS notification_count,
        mail.id::text AS email_id, mail.status::text AS email_status,
        mail.delivery_type::text AS email_delivery,
-       unread.id::text AS unread_id, unread.coalesce_count AS unread_count,
-       unread.event_id > d.event_id AS unread_is_later
+       unread.id::text AS unread_id, unread.coalesce_count AS unread_count
   FROM decision d
   JOIN plan p USING (plan_no)
   LEFT JOIN LATERAL (
@@ -24,7 +23,7 @@ SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_rule, d.email_rule, per
         WHERE m.event_id = d.event_id AND m.user_id = d.user_id
         ORDER BY m.id LIMIT 1) AS mail ON p.email IS NOT NULL
   LEFT JOIN LATERAL (
-       SELECT n.id, n.coalesce_count, n.event_id FROM notifications n
+       SELECT n.id, n.coalesce_count FROM notifications n
         WHERE n.user_id = d.user_id AND n.coalesce_key = p.coalesce_key AND n.read_at IS NULL
        OFFSET 0) AS unread ON true
  WHERE $31::uuid IS NULL OR d.user_id = $31

@@ -8,8 +8,7 @@ use uuid::Uuid;
 use super::resolve::PlanRow;
 
 /// Turns plans of one event each, in the order of their events, into plans of several: readers who
-/// are told of the same under the same key share one. Numbers them in the order of their last
-/// events.
+/// are told of the same under the same key share one.
 ///
 /// Each reader is told what he would be told if each plan were carried out alone. That takes that
 /// nobody was notified of these events before; the `others` stay as they are.
@@ -27,12 +26,7 @@ pub(super) fn gather<'a>(fresh: Vec<PlanRow<'a>>, others: Vec<PlanRow<'a>>) -> V
         groups.entry(group).or_default().push(row);
     }
     let merged = groups.into_values().flat_map(merge);
-    let mut gathered: Vec<_> = merged.chain(others).collect();
-    gathered.sort_by_key(|row| row.last_event_id);
-    for (plan_no, row) in gathered.iter_mut().enumerate() {
-        row.plan_no = plan_no;
-    }
-    gathered
+    merged.chain(others).collect()
 }
 
 /// Merges plans for the participants of one thread that differ in their events only.
@@ -51,26 +45,25 @@ fn merge(rows: Vec<PlanRow<'_>>) -> Vec<PlanRow<'_>> {
         let mut told = (0..rows.len()).filter(|place| !left_out.contains(place));
         if let Some(first) = told.next() {
             let (last, more) = told.fold((first, 0), |(_, more), place| (place, more + 1));
-            let readers = alike.entry((first, last, 1 + more)).or_default();
+            let readers = alike.entry((last, 1 + more)).or_default();
             readers.push(user_id);
         }
     }
-    let row = |first: usize, last: usize, events: usize| PlanRow {
-        event_id: rows[first].event_id,
+    let row = |last: usize, events: usize| PlanRow {
         events,
         actor_id: None,
         ..rows[last].clone()
     };
     let everyone_else = PlanRow {
         user_ids: left_out.into_keys().collect(),
-        ..row(0, rows.len() - 1, rows.len())
+        ..row(rows.len() - 1, rows.len())
     };
     alike
         .into_iter()
-        .map(|((first, last, events), user_ids)| PlanRow {
+        .map(|((last, events), user_ids)| PlanRow {
             audience: PlanRow::THREAD_AMONG,
             user_ids,
-            ..row(first, last, events)
+            ..row(last, events)
         })
         .chain([everyone_else])
         .collect()
@@ -89,7 +82,6 @@ mod tests {
         let event_id = i64::try_from(place).expect("few") * 10;
         PlanRow {
             event_id,
-            last_event_id: event_id,
             events: 1,
             actor_id: Some(Uuid::from_u128(sender)),
             audience: PlanRow::THREAD,
@@ -100,27 +92,18 @@ mod tests {
         }
     }
 
-    /// What the rows tell a participant: how many events, the first, and the last one's words.
-    fn told(rows: &[PlanRow<'_>], reader: u128) -> Option<(usize, i64, i64)> {
+    /// What the rows tell a participant: how many events, and the newest.
+    fn told(rows: &[PlanRow<'_>], reader: u128) -> Option<(usize, i64)> {
         let reader = Uuid::from_u128(reader);
         let mine: Vec<_> = rows
             .iter()
             .filter(|row| row.actor_id != Some(reader))
             .filter(|row| row.user_ids.contains(&reader) == (row.audience == "thread_among"))
             .collect();
-        let last = mine.iter().max_by_key(|row| row.plan_no)?;
         Some((
             mine.iter().map(|row| row.events).sum(),
-            mine.iter().map(|row| row.event_id).min()?,
-            last.last_event_id,
+            mine.iter().map(|row| row.event_id).max()?,
         ))
-    }
-
-    fn numbered(mut rows: Vec<PlanRow<'static>>) -> Vec<PlanRow<'static>> {
-        for (plan_no, row) in rows.iter_mut().enumerate() {
-            row.plan_no = plan_no;
-        }
-        rows
     }
 
     #[test]
@@ -129,19 +112,17 @@ mod tests {
         let gathered = gather(rows.collect(), Vec::new());
         let shape: Vec<_> = gathered
             .iter()
-            .map(|row| (row.event_id, row.last_event_id, row.events, row.audience))
+            .map(|row| (row.event_id, row.events, row.audience, row.user_ids.len()))
             .collect();
-        // The last sender, the first one, the two in between, and who wrote nothing.
+        // The last sender, the three before, and who wrote nothing.
         assert_eq!(
             shape,
             [
-                (0, 20, 3, "thread_among"),
-                (0, 30, 3, "thread_among"),
-                (10, 30, 3, "thread_among"),
-                (0, 30, 4, "thread"),
+                (20, 3, "thread_among", 1),
+                (30, 3, "thread_among", 3),
+                (30, 4, "thread", 4),
             ]
         );
-        assert_eq!(gathered[1].user_ids.len(), 2);
     }
 
     #[test]
@@ -150,8 +131,9 @@ mod tests {
             vec![message(0, 1, &[]), message(2, 2, &[])],
             vec![message(1, 3, &[])],
         );
-        let events: Vec<_> = rows.iter().map(|row| (row.plan_no, row.events)).collect();
-        assert_eq!(events, [(0, 1), (1, 1), (2, 1), (3, 2)]);
+        let mut events: Vec<_> = rows.iter().map(|row| (row.event_id, row.events)).collect();
+        events.sort_unstable();
+        assert_eq!(events, [(0, 1), (10, 1), (20, 1), (20, 2)]);
     }
 
     proptest! {
@@ -165,7 +147,7 @@ mod tests {
                 .enumerate()
                 .map(|(place, (sender, except))| message(place, *sender, except))
                 .collect();
-            let alone = numbered(rows.clone());
+            let alone = rows.clone();
             let gathered = gather(rows, Vec::new());
             for reader in 0..=READERS {
                 prop_assert_eq!(told(&alone, reader), told(&gathered, reader), "reader {}", reader);

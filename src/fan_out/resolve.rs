@@ -77,11 +77,10 @@ pub(super) fn bind_plans<'q, O>(
 #[derive(Debug, Clone, Default)]
 pub(super) struct PlanRow<'a> {
     pub(super) plan_no: usize,
-    /// The event, or the first of several.
+    /// The event, or the newest of several.
     pub(super) event_id: i64,
     /// How many events it stands for.
     pub(super) events: usize,
-    pub(super) last_event_id: i64,
     pub(super) event_type: &'static str,
     pub(super) event_alias: Option<&'static str>,
     pub(super) actor_id: Option<Uuid>,
@@ -134,7 +133,6 @@ impl<'a> PlanRow<'a> {
             plan_no,
             event_id,
             events: 1,
-            last_event_id: event_id,
             event_type: event_type.name(),
             event_alias: alias(event_type),
             actor_id: plan.actor_id,

@@ -128,12 +128,12 @@ pub(super) async fn write(
         plans.retain(|(event, _)| stays(event.event_id));
         announced.retain(|announced| stays(announced.event_id));
     }
-    let (coalesced, each): (Vec<_>, Vec<_>) = plans
+    let (coalesced, mut each): (Vec<_>, Vec<_>) = plans
         .iter()
-        .enumerate()
-        .map(|(no, (event, plan))| PlanRow::new(no, event.event_id, event.event_type, plan))
+        .map(|(event, plan)| PlanRow::new(0, event.event_id, event.event_type, plan))
         .partition(PlanRow::is_coalesced);
-    let coalesced = gathered(coalesced, &held);
+    let mut coalesced = gathered(coalesced, &held);
+    number(&mut each, &mut coalesced);
     let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
 
     // All but the last part settle nothing: it is one transaction.
@@ -230,6 +230,15 @@ fn gathered<'a>(rows: Vec<PlanRow<'a>>, held: &[Held]) -> Vec<PlanRow<'a>> {
     let (fresh, others): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| is_fresh(row.event_id));
     gather(fresh, others)
+}
+
+/// Numbers all plans of a batch in the order of their events: notifications are created in it.
+fn number<'a>(each: &mut [PlanRow<'a>], coalesced: &mut [PlanRow<'a>]) {
+    let mut rows: Vec<_> = each.iter_mut().chain(coalesced).collect();
+    rows.sort_by_key(|row| row.event_id);
+    for (plan_no, row) in rows.into_iter().enumerate() {
+        row.plan_no = plan_no;
+    }
 }
 
 /// Counts and logs an event that is settled for good.

@@ -3,7 +3,7 @@
 -- are written by whoever has one of its messages.
 , gathered AS (
     -- Plans are numbered in the order of their events: the last one has the words.
-    SELECT d.user_id, p.coalesce_key, sum(p.events)::int AS events, min(d.event_id) AS first_event,
+    SELECT d.user_id, p.coalesce_key, sum(p.events)::int AS events, max(d.event_id) AS newest_event,
            max(p.plan_no) AS last_plan
       FROM decision d
       JOIN plan p USING (plan_no)
@@ -12,14 +12,18 @@
 ),
 told AS (
     INSERT INTO notifications AS unread
-        (user_id, event_id, title, body, link_url, payload, coalesce_key, coalesce_count)
-    SELECT g.user_id, g.first_event, g.events || p.title, g.events || p.body, p.link_url,
-           p.payload || jsonb_build_object('count', g.events), g.coalesce_key, g.events
+        (user_id, event_id, title, body, link_url, payload, coalesce_key, coalesce_count, created_at)
+    SELECT g.user_id, g.newest_event, g.events || p.title, g.events || p.body, p.link_url,
+           p.payload || jsonb_build_object('count', g.events), g.coalesce_key, g.events,
+           now() + p.plan_no * interval '1 microsecond'
       FROM gathered g
       JOIN plan p ON p.plan_no = g.last_plan
      ORDER BY g.coalesce_key, g.user_id
     ON CONFLICT (user_id, coalesce_key) WHERE read_at IS NULL AND coalesce_key IS NOT NULL
     DO UPDATE SET
+        -- It moves up in the bell, and goes with the newest of its events, not with the first.
+        created_at = greatest(unread.created_at, excluded.created_at),
+        event_id = greatest(unread.event_id, excluded.event_id),
         -- The count stands in front of the words: it alone is exchanged.
         title = (unread.coalesce_count + excluded.coalesce_count)
                 || substr(excluded.title, 1 + length(excluded.coalesce_count::text)),

@@ -2,8 +2,10 @@
 -- $31 the events, $32 those that no handler understands, and why (a JSON
 -- array, see Invalid).
 , told AS (
-    INSERT INTO notifications (user_id, event_id, title, body, link_url, payload)
-    SELECT d.user_id, d.event_id, p.title, p.body, p.link_url, p.payload
+    INSERT INTO notifications (user_id, event_id, title, body, link_url, payload, created_at)
+    SELECT d.user_id, d.event_id, p.title, p.body, p.link_url, p.payload,
+           -- Applications sort by it. The next batch begins later than the last plan of this one.
+           now() + p.plan_no * interval '1 microsecond'
       FROM decision d
       JOIN plan p USING (plan_no)
      WHERE d.in_app = 'deliver'

@@ -255,3 +255,25 @@ async fn rows_without_a_thread() {
         ["6"]
     );
 }
+
+/// Applications sort by `created_at`: within a batch too it follows the events, of whatever kind.
+#[tokio::test]
+async fn notifications_are_created_in_the_order_of_their_events() {
+    let mut stage = Stage::new().await;
+    let [_, bo] = stage.readers;
+    let mut events = Vec::new();
+    for no in 0..4 {
+        let thread = stage.thread(no).await;
+        stage.message(thread).await;
+        let meeting = stage.world.meeting(&format!("Meeting {no}"), [bo]).await;
+        let updated = stage.world.event("meeting_updated").meeting(meeting);
+        events.push(updated.await);
+        events.push(stage.message(thread).await);
+    }
+    assert_eq!(stage.db.run().await.batches, 1);
+    let created = format!(
+        "SELECT event_id FROM notifications WHERE user_id = '{bo}' ORDER BY created_at, random()"
+    );
+    let events: Vec<_> = events.iter().map(i64::to_string).collect();
+    assert_eq!(stage.db.texts(&created).await, events);
+}

@@ -55,9 +55,9 @@ impl Stage {
 #[tokio::test]
 async fn within_a_batch() {
     let mut stage = Stage::new().await;
-    let first = stage.message(stage.ada, "One").await;
+    stage.message(stage.ada, "One").await;
     stage.message(stage.ada, "Two").await;
-    stage.message(stage.cy, "Three").await;
+    let newest = stage.message(stage.cy, "Three").await;
     let report = stage.db.run().await;
     // Ada is told of one message, Bo of three, Cy of two.
     assert_eq!((report.notifications, report.merged), (3, 3));
@@ -82,7 +82,65 @@ async fn within_a_batch() {
             stage.bo
         ))
         .await;
-    assert_eq!(events, [first.to_string()], "the first event");
+    assert_eq!(events, [newest.to_string()], "the newest event");
+}
+
+/// The application deletes old events, and sorts by `created_at`.
+#[tokio::test]
+async fn it_moves_up_and_outlives_its_first_event() {
+    let mut stage = Stage::new().await;
+    let first = stage.message(stage.ada, "One").await;
+    let kickoff = stage.world.meeting("Kick-off", [stage.bo]).await;
+    let meeting = stage.world.event("meeting_updated").meeting(kickoff).await;
+    stage.db.run().await;
+    let newest_first = format!(
+        "SELECT event_id FROM notifications WHERE user_id = '{}' ORDER BY created_at DESC",
+        stage.bo
+    );
+    let ids = |ids: [i64; 2]| ids.map(|id| id.to_string());
+    assert_eq!(stage.db.texts(&newest_first).await, ids([meeting, first]));
+    let second = stage.message(stage.ada, "Two").await;
+    stage.db.run().await;
+    assert_eq!(stage.db.texts(&newest_first).await, ids([second, meeting]));
+    stage
+        .db
+        .execute(format!("DELETE FROM domain_events WHERE id = {first}"))
+        .await;
+    assert_eq!(
+        stage.inbox(stage.bo).await,
+        [
+            "unread Someone updated Kick-off",
+            "unread 2 2 2 unread in Budget"
+        ]
+    );
+}
+
+/// A worker whose events are older comes last: the newest keeps its place.
+#[tokio::test]
+async fn an_older_event_that_comes_late_moves_nothing_back() {
+    let mut stage = Stage::new().await;
+    let older = stage.message(stage.ada, "One").await;
+    let newer = stage.message(stage.ada, "Two").await;
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = {older}"
+        ))
+        .await;
+    stage.db.run().await;
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notification_processing SET next_attempt_at = now() WHERE event_id = {older};
+             UPDATE notifications SET created_at = now() + interval '1 h'"
+        ))
+        .await;
+    stage.db.run().await;
+    let rows = stage
+        .db
+        .texts("SELECT DISTINCT concat_ws(' ', event_id, coalesce_count, created_at > now()) FROM notifications")
+        .await;
+    assert_eq!(rows, [format!("{newer} 2 t")]);
 }
 
 #[tokio::test]

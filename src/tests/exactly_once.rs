@@ -208,7 +208,7 @@ async fn a_claim_reset_under_a_live_worker() {
         .await;
     assert_eq!(
         told,
-        [events[4], events[5], events[7]].map(|event| event.to_string())
+        [events[5], events[6], events[7]].map(|event| event.to_string())
     );
     let states = db
         .texts("SELECT processing_status FROM notification_processing ORDER BY event_id")

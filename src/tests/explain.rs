@@ -110,23 +110,38 @@ async fn each_rule_has_its_words() {
     What it did:
       Chiara Rossi mentioned you in Closing checklist · Quayside Lofts
         …1-8000-000000000004  Dev Patel
-          both not one of those it concerns                                        the audience's membership
+          both not one of those it concerns                           the audience's membership
         …1-8000-000000000007  Grace Lindqvist
-          app  delivered, unread (notifications 8)                                 default of the event type
-          mail none for this event                                                 the event type
+          app  delivered, unread (notifications 8)                    default of the event type
+          mail none for this event                                    the event type
       unread in Closing checklist · Quayside Lofts
         …1-8000-000000000001  Ada Okafor
-          app  delivered, unread (notifications 21)                                default of the event type
-          mail none for this event                                                 the event type
+          app  delivered, unread (notifications 21)                   default of the event type
+          mail none for this event                                    the event type
         …1-8000-000000000002  Bruno Keller
-          app  merged into one that is unread, counts 2 events (notifications 22)  preference thread / * / in_app = immediate
-          mail none for this event                                                 the event type
+          app  delivered, unread, counts 2 events (notifications 22)  preference thread / * / in_app = immediate
+          mail none for this event                                    the event type
         …1-8000-000000000003  Chiara Rossi
-          both his own act                                                         the actor never hears of his own act
+          both his own act                                            the actor never hears of his own act
         …1-8000-000000000008  Hugo Martín
-          app  muted                                                               preference thread / * / * = muted
-          mail none for this event                                                 the event type
+          app  muted                                                  preference thread / * / * = muted
+          mail none for this event                                    the event type
     ");
+    // The first of the two that Bruno's notification counts.
+    let first = event(
+        &db,
+        "event_type = 'chat_message_sent' AND NOT payload ? 'mentioned_user_ids'",
+    )
+    .await;
+    let bruno = explained(&db, first)
+        .await
+        .candidates
+        .into_iter()
+        .find(|candidate| candidate.name.as_deref() == Some("Bruno Keller"));
+    assert_eq!(
+        bruno.expect("Bruno").in_app.outcome,
+        "merged with later ones; the unread one counts 2 events"
+    );
     let nudge = event(
         &db,
         "event_type = 'resume_incomplete_nudge' AND payload ->> 'completion_percent' = '45'",
@@ -370,8 +385,8 @@ async fn a_message_read_since_was_merged_into_what_was_there_then() {
     assert_eq!(
         outcomes,
         [
-            "delivered, read, counts 2 events",
             "not there: pruned, or other rules held then",
+            "delivered, read, counts 2 events",
             "delivered, unread",
         ]
     );

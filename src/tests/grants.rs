@@ -104,7 +104,7 @@ async fn no_more_than_is_needed() {
     notification_once INSERT (event_id, once_key, user_id), SELECT
     notification_processing SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
     notification_pruned SELECT
-    notifications INSERT (body, coalesce_count, coalesce_key, event_id, link_url, payload, title, user_id), SELECT, UPDATE (body, coalesce_count, link_url, payload, title, updated_at)
+    notifications INSERT (body, coalesce_count, coalesce_key, created_at, event_id, link_url, payload, title, user_id), SELECT, UPDATE (body, coalesce_count, created_at, event_id, link_url, payload, title, updated_at)
     notify_fan_out_migrations SELECT
     org_members SELECT
     orgs SELECT

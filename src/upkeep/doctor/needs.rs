@@ -103,6 +103,7 @@ pub(super) const NEEDS: &[Need] = &[
             "read_at",
             "coalesce_key",
             "coalesce_count",
+            "created_at",
         ],
         sends_by: &[],
         inserts: &[
@@ -114,8 +115,11 @@ pub(super) const NEEDS: &[Need] = &[
             "payload",
             "coalesce_key",
             "coalesce_count",
+            "created_at",
         ],
         updates: &[
+            "event_id",
+            "created_at",
             "title",
             "body",
             "link_url",
