@@ -18,6 +18,7 @@ use secrecy::SecretString;
 
 use crate::db::Database;
 use crate::fan_out::Settings;
+use crate::handlers::EventType;
 
 /// Every variable that is read, besides those of the PostgreSQL client library.
 pub const VARIABLES: &[&str] = &[
@@ -26,6 +27,7 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_FANOUT_BATCH_SIZE",
     "NOTIFY_FANOUT_DRY_RUN",
     "NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS",
+    "NOTIFY_FANOUT_IGNORE_TYPES",
     "NOTIFY_FANOUT_STUCK_AFTER",
     "NOTIFY_FANOUT_MAX_ATTEMPTS",
     "NOTIFY_FANOUT_MAX_RUNTIME",
@@ -208,6 +210,7 @@ impl Source<'_> {
                 parse_time,
             )?,
             limit: flags.limit,
+            ignored_types: self.ignored_types()?,
             processor_id,
             routes: self.routes()?.names(),
         })
@@ -217,6 +220,18 @@ impl Source<'_> {
     pub fn max_event_age(&self, flag: Option<Duration>) -> Result<Duration, InvalidConfig> {
         let day = Duration::from_hours(24);
         self.parsed("NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS", flag, day, parse_hours)
+    }
+
+    /// The event types that complete without effect, each in every spelling.
+    pub fn ignored_types(&self) -> Result<Vec<String>, InvalidConfig> {
+        let types: Vec<Vec<_>> =
+            self.parsed("NOTIFY_FANOUT_IGNORE_TYPES", None, Vec::new(), |text| {
+                parse_each(text, "the name of an event type", |name| {
+                    let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+                    is_name.then(|| EventType::spellings_of(name))
+                })
+            })?;
+        Ok(types.concat())
     }
 
     /// Age at which a claim counts as abandoned.
@@ -431,6 +446,8 @@ mod tests {
             @r#"NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS: the age in hours must be a whole number from 1 to 87600; it is "-1""#);
         insta::assert_snapshot!(problem("NOTIFY_FANOUT_MAX_ATTEMPTS", "many", settings),
             @r#"NOTIFY_FANOUT_MAX_ATTEMPTS: attempts must be a whole number from 1 to 100; it is "many""#);
+        insta::assert_snapshot!(problem("NOTIFY_FANOUT_IGNORE_TYPES", "sun_set, moon landed", settings),
+            @r#"NOTIFY_FANOUT_IGNORE_TYPES: "moon landed" must be the name of an event type; it is "sun_set, moon landed""#);
         insta::assert_snapshot!(problem("NOTIFY_FANOUT_DRY_RUN", "ture", |source| source.dry_run(&RunFlags::default())),
             @r#"NOTIFY_FANOUT_DRY_RUN: must be true or false; it is "ture""#);
         insta::assert_snapshot!(problem("LOG_LEVEL", "LOUD", |source| source.log_level().map(drop)),
@@ -473,6 +490,15 @@ mod tests {
             (settings.batch_size, settings.max_runtime.as_secs()),
             (7, 55)
         );
+    }
+
+    #[test]
+    fn ignored_types_have_every_spelling() {
+        let get = |name: &str| {
+            (name == "NOTIFY_FANOUT_IGNORE_TYPES").then(|| "sun_set, margin_alert".to_owned())
+        };
+        let ignored = Source(&get).ignored_types().expect("valid");
+        assert_eq!(ignored, ["sun_set", "margin_alert", "margin.alert"]);
     }
 
     #[test]

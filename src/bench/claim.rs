@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use notify_fan_out::db::{Access, Database, Session};
+use notify_fan_out::db::{Access, Database, Session, Transaction, Unnamed};
 use notify_fan_out::handlers::EventType;
 use secrecy::SecretString;
-use sqlx::PgConnection;
 
 /// A connection that claims as the job does, and never commits.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl Claimer {
 }
 
 /// The statement as the job sends it.
-async fn statement(connection: &mut PgConnection, at_most: u32) -> sqlx::Result<usize> {
+async fn statement(transaction: &mut Transaction<'_>, at_most: u32) -> sqlx::Result<usize> {
     const AGE_LIMIT_SECONDS: f64 = 24.0 * 3600.0;
     let types = EventType::all_spellings();
     let rows = sqlx::query(include_str!("../fan_out/claim.sql"))
@@ -43,8 +42,8 @@ async fn statement(connection: &mut PgConnection, at_most: u32) -> sqlx::Result<
         .bind(AGE_LIMIT_SECONDS)
         .bind(types)
         .bind(i64::from(at_most))
-        .persistent(false)
-        .fetch_all(connection)
+        .bind(Vec::<String>::new())
+        .fetch_all(Unnamed(transaction))
         .await?;
     Ok(rows.len())
 }

@@ -25,6 +25,7 @@ Examples:
   notify-fan-out run --limit 100 --batch-size 50
   notify-fan-out run --alone              exit with code 5 if another instance runs
 
+Events of the types in NOTIFY_FANOUT_IGNORE_TYPES complete without effect.
 Runs that overlap, on one machine or several, share the work.")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -75,6 +76,19 @@ pub(super) async fn execute(
         tracing::warn!(
             types = types.join(", "),
             "events of these types wait for a binary that handles them"
+        );
+    }
+    if !report.expired_unhandled.is_empty() {
+        let types: Vec<_> = report
+            .expired_unhandled
+            .keys()
+            .map(String::as_str)
+            .collect();
+        tracing::warn!(
+            events = report.expired_unhandled_count(),
+            types = types.join(", "),
+            "events of these types expired without a handler; types that nobody is to be notified \
+             of go into NOTIFY_FANOUT_IGNORE_TYPES"
         );
     }
     let log = source.log_format()?;

@@ -34,9 +34,10 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let stuck_after = source.stuck_after()?;
+    let ignored_types = source.ignored_types()?;
     let database = source.database()?;
     let mut session = connect(&database).await?;
-    let status = status(&mut session, stuck_after)
+    let status = status(&mut session, stuck_after, ignored_types)
         .await
         .map_err(|error| database_failure(&database, error))?;
     match format {
@@ -53,6 +54,7 @@ fn in_words(status: &Status, style: Style) -> String {
     };
     page.backlog(&status.backlog);
     page.processing(&status.processing);
+    page.ignored(&status.ignored);
     page.failed(&status.failed);
     page.emails(&status.pending_emails);
     page.deliveries(&status.deliveries);

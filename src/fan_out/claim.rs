@@ -15,8 +15,12 @@ pub(super) struct Claim {
     pub(super) token: i64,
     /// Ascending by event.
     pub(super) events: Vec<ClaimedEvent>,
+    /// Events whose type is ignored: completed without effect.
+    pub(super) ignored: u64,
     /// Events that were too old.
     pub(super) expired: Vec<i64>,
+    /// The types of events that were too old and have no handler.
+    pub(super) expired_unhandled: Vec<String>,
     /// Events whose row in `domain_events` is gone, or hidden from this role.
     pub(super) gone: Vec<i64>,
     /// The types of events that no handler knows.
@@ -38,7 +42,9 @@ impl Claim {
     /// Whether nothing at all was due.
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
+            && self.ignored == 0
             && self.expired.is_empty()
+            && self.expired_unhandled.is_empty()
             && self.gone.is_empty()
             && self.unhandled.is_empty()
     }
@@ -59,6 +65,7 @@ pub(super) async fn claim(
         settings.max_event_age.as_secs_f64(),
         &handled_types(),
         companions,
+        &settings.ignored_types,
     )
     .fetch_all(Unnamed(connection))
     .await?;
@@ -87,7 +94,9 @@ pub(super) async fn claim(
                     handler: understand(event_type, event, row.payload.as_deref()),
                 });
             }
-            ("expired", _) => claim.expired.push(row.event_id),
+            ("ignored", _) => claim.ignored += 1,
+            ("expired", Some(_)) => claim.expired.push(row.event_id),
+            ("expired", None) => claim.expired_unhandled.push(row.event_type),
             ("gone", _) => claim.gone.push(row.event_id),
             _ => claim.unhandled.push(row.event_type),
         }

@@ -2,7 +2,7 @@
 -- them what else is due in their threads, because it merges into the same notifications: written
 -- together, each reader's is written once, and two workers are not in each other's way.
 -- $1 at most this many of the oldest, $2 who claims, $3 age limit in seconds, $4 the types with a
--- handler, $5 at most this many of the same threads.
+-- handler, $5 at most this many of the same threads, $6 the types that are ignored.
 WITH oldest AS MATERIALIZED (
     SELECT event_id, thread_id, coalesce(retried_at, occurred_at, created_at, now()) AS since,
            coalesce(occurred_at, created_at) AS occurred_at
@@ -42,6 +42,7 @@ judged AS MATERIALIZED (
            CASE WHEN due.occurred_at BETWEEN '0001-01-01' AND '9999-12-31' THEN due.occurred_at
                 ELSE now() END AS occurred_at,
            CASE WHEN e.id IS NULL THEN 'gone'
+                WHEN e.event_type::text = ANY ($6) THEN 'ignored'
                 WHEN due.expires_at <= now() THEN 'expired'
                 WHEN e.event_type::text = ANY ($4) THEN 'claimed'
                 ELSE 'unhandled' END AS verdict
@@ -53,17 +54,20 @@ judged AS MATERIALIZED (
 marked AS (
     UPDATE notification_processing np
        SET processing_status = CASE j.verdict
-               WHEN 'claimed' THEN 'processing' WHEN 'unhandled' THEN 'pending' ELSE 'failed' END,
+               WHEN 'claimed' THEN 'processing' WHEN 'unhandled' THEN 'pending'
+               WHEN 'ignored' THEN 'completed' ELSE 'failed' END,
            -- The attempt is spent here, durably, whatever becomes of this process.
            retry_count = CASE WHEN j.verdict = 'claimed' AND np.claimed_at IS NOT NULL
                THEN coalesce(np.retry_count, 0) + 1 ELSE coalesce(np.retry_count, 0) END,
            claimed_at = CASE WHEN j.verdict = 'claimed' THEN now() ELSE np.claimed_at END,
            processor_id = CASE WHEN j.verdict = 'claimed' THEN $2 ELSE np.processor_id END,
            claim_token = (SELECT value FROM token),
-           completed_at = CASE WHEN j.verdict IN ('expired', 'gone') THEN now() END,
+           completed_at = CASE WHEN j.verdict IN ('ignored', 'expired', 'gone') THEN now() END,
            error_message = CASE
                WHEN j.verdict = 'gone' THEN 'the event is gone, or hidden from the job''s role'
+               WHEN j.verdict = 'ignored' THEN 'ignored: its type is in NOTIFY_FANOUT_IGNORE_TYPES'
                WHEN j.verdict <> 'expired' OR np.error_message LIKE 'expired: %' THEN np.error_message
+               WHEN j.event_type <> ALL ($4) THEN 'expired: no handler for its type within the age limit'
                ELSE 'expired: pending for longer than the age limit'
                     || coalesce('; last error: ' || np.error_message, '') END,
            -- An unhandled one is due again when it expires; until then it costs no claim.

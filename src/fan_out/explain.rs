@@ -171,6 +171,13 @@ pub async fn explain(
     if explanation.status.is_none() && is_pruned(&mut transaction, event_id).await? {
         explanation.status = Some("pruned".to_owned());
     }
+    let is_ignored = |error: &mut String| error.starts_with("ignored: ");
+    if explanation.is_completed() {
+        explanation.problem = explanation.error.take_if(is_ignored);
+    }
+    if explanation.problem.is_some() {
+        return Ok(Some(explanation));
+    }
     let occurred_at = row.occurred_at.unwrap_or(row.now);
     let event = EventRow {
         id: event_id,

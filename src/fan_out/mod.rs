@@ -48,10 +48,19 @@ pub struct Settings {
     pub max_runtime: Duration,
     /// At most this many events in all.
     pub limit: Option<u64>,
+    /// Names of types whose events complete without effect.
+    pub ignored_types: Vec<String>,
     /// Written beside each claim, for whoever looks into the table.
     pub processor_id: String,
     /// Endpoints that have no row: the routes of the environment, by channel and name.
     pub routes: Vec<(Kind, String)>,
+}
+
+impl Settings {
+    /// The names of the types whose events wait for no handler.
+    fn known_types(&self) -> Vec<String> {
+        [EventType::all_spellings(), self.ignored_types.clone()].concat()
+    }
 }
 
 /// The names of the types that have a handler, as the statements want them.

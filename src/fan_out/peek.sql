@@ -1,7 +1,7 @@
 -- What the next run would meet, in the order of its claims, without taking it: what is due, what
 -- it would rescue first, and what has found its handler. $1 at most this many, $2 age limit in
 -- seconds, $3 the types with a handler, $4 stuck after (seconds), $5 attempts allowed; $6, $7:
--- only what comes after this place.
+-- only what comes after this place; $8 the types that are ignored.
 WITH due AS MATERIALIZED (
     (SELECT event_id, next_attempt_at, false AS given_up
        FROM notification_processing
@@ -18,7 +18,7 @@ WITH due AS MATERIALIZED (
     -- BETWEEN keeps the index of what is due out of it: there is more of that.
     SELECT event_id, now(), false
       FROM notification_processing
-     WHERE processing_status BETWEEN 'pending' AND 'pending' AND unhandled_type = ANY ($3)
+     WHERE processing_status BETWEEN 'pending' AND 'pending' AND unhandled_type = ANY ($3 || $8::text[])
        AND next_attempt_at > now()
 ),
 page AS MATERIALIZED (
@@ -35,6 +35,7 @@ SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
             THEN coalesce(np.occurred_at, np.created_at) ELSE now() END AS "occurred_at!",
        CASE WHEN due.given_up THEN 'given_up'
             WHEN e.id IS NULL THEN 'gone'
+            WHEN e.event_type::text = ANY ($8) THEN 'ignored'
             WHEN coalesce(np.retried_at, np.occurred_at, np.created_at, now())
                  <= now() - make_interval(secs => $2) THEN 'expired'
             WHEN e.event_type::text = ANY ($3) THEN 'claimed'

@@ -32,6 +32,8 @@ pub enum Verdict {
     Fail(String),
     /// Its type has no handler: it would wait for one.
     Wait,
+    /// Its type is ignored: it would complete without effect.
+    Ignore,
 }
 
 /// An event that a run would claim.
@@ -176,6 +178,8 @@ enum Fate {
     Planned(EventType, Box<dyn Handler>),
     Invalid(InvalidEvent),
     Expired,
+    ExpiredUnhandled,
+    Ignored,
     GivenUp,
     Gone,
     Unhandled,
@@ -354,6 +358,15 @@ impl Preview<'_> {
                 report.expired += 1;
                 Verdict::Fail("expired: pending for longer than the age limit".to_owned())
             }
+            Fate::ExpiredUnhandled => {
+                let count = report.expired_unhandled.entry(due.event_type.clone());
+                *count.or_default() += 1;
+                Verdict::Fail("expired: no handler for its type within the age limit".to_owned())
+            }
+            Fate::Ignored => {
+                report.ignored += 1;
+                Verdict::Ignore
+            }
             Fate::GivenUp => {
                 report.failed += 1;
                 Verdict::Fail("stuck, and its attempts are spent".to_owned())
@@ -514,6 +527,7 @@ async fn peek(
         i32::try_from(settings.max_attempts).unwrap_or(i32::MAX),
         after.map(|(time, _)| time),
         after.map(|(_, event_id)| event_id),
+        &settings.ignored_types,
     )
     .fetch_all(Unnamed(connection))
     .await?;
@@ -538,7 +552,9 @@ async fn peek(
                     Err(invalid) => Fate::Invalid(invalid),
                 }
             }
-            ("expired", _) => Fate::Expired,
+            ("ignored", _) => Fate::Ignored,
+            ("expired", Some(_)) => Fate::Expired,
+            ("expired", None) => Fate::ExpiredUnhandled,
             ("given_up", _) => Fate::GivenUp,
             ("gone", _) => Fate::Gone,
             _ => Fate::Unhandled,

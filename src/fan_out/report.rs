@@ -1,6 +1,6 @@
 //! What a run did.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Counts of one run, or of the part of it that is done.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
@@ -28,6 +28,10 @@ pub struct FanOutReport {
     pub rescued: u64,
     /// Events given up because of their age.
     pub expired: u64,
+    /// Events completed without effect, because their type is ignored.
+    pub ignored: u64,
+    /// Events that expired before there was a handler of their type: how many of each.
+    pub expired_unhandled: BTreeMap<String, u64>,
     /// Claims that were no longer ours when it came to writing.
     pub lost_claims: u64,
     /// Event types that were met and have no handler.
@@ -43,7 +47,24 @@ impl FanOutReport {
     /// Whether there was nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.events + self.failed + self.retried + self.rescued + self.expired + self.lost_claims
-            == 0
+        self.settled() + self.rescued == 0
+    }
+
+    /// Events that were taken in hand, whatever became of them.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.events
+            + self.failed
+            + self.retried
+            + self.expired
+            + self.ignored
+            + self.expired_unhandled_count()
+            + self.lost_claims
+    }
+
+    /// Events that expired before there was a handler of their type.
+    #[must_use]
+    pub fn expired_unhandled_count(&self) -> u64 {
+        self.expired_unhandled.values().sum()
     }
 }

@@ -1,6 +1,6 @@
 //! Taking claims from workers that are gone.
 
-use super::{Settings, handled_types};
+use super::Settings;
 use crate::db::{Transaction, Unnamed};
 
 /// What was found before the first claim.
@@ -23,7 +23,7 @@ pub(super) async fn rescue(
         "src/fan_out/rescue.sql",
         settings.stuck_after.as_secs_f64(),
         i32::try_from(settings.max_attempts).unwrap_or(i32::MAX),
-        &handled_types(),
+        &settings.known_types(),
     )
     .fetch_one(Unnamed(connection))
     .await?;

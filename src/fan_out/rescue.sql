@@ -1,5 +1,5 @@
 -- Before the first claim: puts back claims whose worker is gone, and wakes events whose type has
--- a handler by now. $1 stuck after (seconds), $2 attempts allowed, $3 the types with a handler.
+-- a handler or is ignored by now. $1 stuck after (seconds), $2 attempts allowed, $3 these types.
 WITH stuck AS MATERIALIZED (
     -- A worker that is writing holds the row's lock: it is alive and is left alone.
     SELECT event_id

@@ -183,12 +183,7 @@ impl Run<'_> {
 
     /// How many events the run may still take.
     fn left(&self) -> u64 {
-        let done = self.report.events
-            + self.report.failed
-            + self.report.retried
-            + self.report.expired
-            + self.report.lost_claims
-            + self.set_aside.len() as u64;
+        let done = self.report.settled() + self.set_aside.len() as u64;
         self.settings
             .limit
             .map_or(u64::MAX, |limit| limit.saturating_sub(done))
@@ -234,7 +229,12 @@ impl Run<'_> {
         for event_id in &claim.gone {
             tracing::warn!(event_id, "the event is gone, or hidden from the job's role");
         }
+        self.report.ignored += claim.ignored;
         self.report.expired += claim.expired.len() as u64;
+        for event_type in &claim.expired_unhandled {
+            let count = self.report.expired_unhandled.entry(event_type.clone());
+            *count.or_default() += 1;
+        }
         self.report.failed += claim.gone.len() as u64;
         self.report
             .unhandled_types

@@ -30,7 +30,14 @@ const COUNTERS: &[(&str, Option<&str>, &[&str], &str)] = &[
     (
         "notify_fan_out_events_total",
         Some("outcome"),
-        &["completed", "failed", "retried", "expired"],
+        &[
+            "completed",
+            "failed",
+            "retried",
+            "expired",
+            "expired_unhandled",
+            "ignored",
+        ],
         "Events settled, by outcome.",
     ),
     (
@@ -137,6 +144,11 @@ impl Totals {
             (events("failed"), report.failed),
             (events("retried"), report.retried),
             (events("expired"), report.expired),
+            (
+                events("expired_unhandled"),
+                report.expired_unhandled_count(),
+            ),
+            (events("ignored"), report.ignored),
             (
                 ("notify_fan_out_notifications_total", None),
                 report.notifications,
@@ -268,6 +280,8 @@ mod tests {
         notify_fan_out_events_total{outcome="failed"} 2
         notify_fan_out_events_total{outcome="retried"} 0
         notify_fan_out_events_total{outcome="expired"} 0
+        notify_fan_out_events_total{outcome="expired_unhandled"} 0
+        notify_fan_out_events_total{outcome="ignored"} 0
         # HELP notify_fan_out_notifications_total Notifications created.
         # TYPE notify_fan_out_notifications_total counter
         notify_fan_out_notifications_total 10

@@ -228,6 +228,8 @@ async fn compare(batch_size: &str) {
         "suppressed",
         "failed",
         "expired",
+        "ignored",
+        "expired_unhandled",
         "unhandled_types",
     ] {
         assert_eq!(summary["would"][count], real[count], "{count}");
@@ -360,7 +362,7 @@ async fn as_text() {
         BO  app: delivered                     mail: none for this event           1 unread in Budget
     event 2        chat_message_sent  would fail: invalid chat_message_sent event: thread_id is required
     event 3        moon_landed  no handler: would wait
-    Dry run: nothing was written. A run would settle events=1 notifications=1 merged=0 emails=0 deliveries=0 suppressed=0 failed=1 expired=0
+    Dry run: nothing was written. A run would settle events=1 notifications=1 merged=0 emails=0 deliveries=0 suppressed=0 failed=1 expired=0 ignored=0 expired_unhandled=0
     ");
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{TestDatabase, Worker, World, id};
@@ -244,22 +244,91 @@ async fn an_unknown_type() {
     let log = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
     assert!(log.contains("moon_landed, sun_set"), "{log}");
 
-    // Their age limit is when they are due again.
+    // Their age limit is when they are due again. It is no failure of the run.
     stage
         .db
-        .execute("UPDATE notification_processing SET occurred_at = now() - interval '25 h', next_attempt_at = now() - interval '1 h' WHERE event_id = 1")
+        .execute("UPDATE notification_processing SET occurred_at = now() - interval '25 h', next_attempt_at = now() - interval '1 h' WHERE event_id IN (1, 2, 3)")
         .await;
-    let report = stage.db.run().await;
-    assert_eq!(report.expired, 1);
-    assert!(
-        stage
-            .db
-            .state(unknown)
-            .await
-            .starts_with("failed 0 expired")
+    let run = stage.db.cli(&["run", "--format", "json"]).success();
+    let report: Value = serde_json::from_slice(&run.get_output().stdout).expect("JSON");
+    assert_eq!(
+        [
+            &report["failed"],
+            &report["expired"],
+            &report["expired_unhandled"]
+        ],
+        [
+            &json!(0),
+            &json!(0),
+            &json!({"moon_landed": 1, "sun_set": 2})
+        ]
     );
+    let log = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert_eq!(log.matches("expired without a handler").count(), 1, "{log}");
+    insta::assert_snapshot!(stage.db.state(unknown).await, @"failed 0 expired: no handler for its type within the age limit");
     let report = stage.db.run().await;
     assert_eq!(Vec::from_iter(&report.unhandled_types), ["sun_set"]);
+}
+
+/// With or without a handler, waiting or too old: its events complete without effect.
+#[tokio::test]
+async fn an_ignored_type() {
+    let mut stage = Stage::new().await;
+    let handled = stage.message().await;
+    let unknown = stage.world.event("moon_landed").await;
+    let old = stage.world.event("sun_set").hours_ago(30).await;
+    let kickoff = stage.world.meeting("Kick-off", []).await;
+    let other = stage.world.event("meeting_updated").meeting(kickoff).await;
+    // What waits for a handler is found when its type comes to be ignored.
+    let waiting = stage.world.event("rain_fell").await;
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notification_processing SET unhandled_type = 'rain_fell', next_attempt_at = now() + interval '20 h' WHERE event_id = {waiting}"
+        ))
+        .await;
+    let cli = |arguments: &[&str]| {
+        let mut command = stage.db.binary();
+        command.args(arguments).env(
+            "NOTIFY_FANOUT_IGNORE_TYPES",
+            "chat_message_sent, moon_landed,sun_set,rain_fell",
+        );
+        let run = assert_cmd::Command::from_std(command).assert().success();
+        String::from_utf8_lossy(&run.get_output().stdout).into_owned()
+    };
+    let dry = cli(&["run", "--dry-run"]);
+    assert!(
+        dry.contains("moon_landed  ignored by NOTIFY_FANOUT_IGNORE_TYPES"),
+        "{dry}"
+    );
+    assert!(dry.contains("events=1 notifications=0"), "{dry}");
+    assert!(
+        dry.contains("expired=0 ignored=4 expired_unhandled=0"),
+        "{dry}"
+    );
+    let run = cli(&["run"]);
+    assert!(run.contains("events=1 notifications=0"), "{run}");
+    assert!(
+        run.contains("expired=0 ignored=4 expired_unhandled=0"),
+        "{run}"
+    );
+    for event in [handled, unknown, old, waiting] {
+        assert_eq!(
+            stage.db.state(event).await,
+            "completed 0 ignored: its type is in NOTIFY_FANOUT_IGNORE_TYPES"
+        );
+    }
+    assert_eq!(stage.db.state(other).await, "completed 0");
+    assert_eq!(stage.db.count("notifications").await, 0);
+    let status = cli(&["status"]);
+    assert!(
+        status.contains(
+            "Ignored     chat_message_sent, moon_landed, sun_set, rain_fell; 4 completed"
+        ),
+        "{status}"
+    );
+    let explained = cli(&["explain", &handled.to_string()]);
+    assert!(explained.contains("ignored: its type is in"), "{explained}");
 }
 
 /// A binary that has the handler finds what an older one has put aside.

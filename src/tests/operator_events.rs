@@ -763,7 +763,7 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
         ops                                   slack                              told of this alert that day
         sleeping                              slack                              disabled
         program                               webhook                            queued                              Alert a was triggered
-    Dry run: nothing was written. A run would settle events=2 notifications=1 merged=0 emails=0 deliveries=3 suppressed=2 failed=0 expired=0
+    Dry run: nothing was written. A run would settle events=2 notifications=1 merged=0 emails=0 deliveries=3 suppressed=2 failed=0 expired=0 ignored=0 expired_unhandled=0
     ");
     insta::assert_snapshot!(printed(&["explain", &first]), @"
     event 1  alert_triggered

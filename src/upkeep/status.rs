@@ -32,6 +32,8 @@ pub struct Status {
     pub backlog: Backlog,
     /// What is claimed.
     pub processing: Processing,
+    /// What completes without effect.
+    pub ignored: Ignored,
     /// What was given up.
     pub failed: Failed,
     /// Mails that wait to be sent.
@@ -95,6 +97,15 @@ pub struct Processing {
     pub stuck_after_seconds: f64,
 }
 
+/// Events whose type is ignored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ignored {
+    /// The types.
+    pub event_types: Vec<String>,
+    /// How many completed so in the last day.
+    pub last_day_count: u64,
+}
+
 /// Events that were given up, until a person retries them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failed {
@@ -139,6 +150,8 @@ pub struct PendingEmails {
 pub struct Window {
     /// How many; the limit if there were more.
     pub completed_count: u64,
+    /// How many of these were ignored.
+    pub ignored_count: u64,
     /// Whether there were more than are looked at: then the figures are those of the latest.
     pub is_capped: bool,
     /// The time that the figures are of.
@@ -210,18 +223,24 @@ pub struct Table {
     pub last_vacuum_age_seconds: Option<f64>,
 }
 
-/// Looks. `stuck_after` is the age from which on a claim counts as abandoned.
-pub async fn status(session: &mut Session, stuck_after: Duration) -> Result<Status, sqlx::Error> {
-    let handled = EventType::all_spellings();
+/// Looks. `stuck_after` is the age from which on a claim counts as abandoned, `ignored_types` are
+/// those of the configuration.
+pub async fn status(
+    session: &mut Session,
+    stuck_after: Duration,
+    ignored_types: Vec<String>,
+) -> Result<Status, sqlx::Error> {
+    let known = [EventType::all_spellings(), ignored_types.clone()].concat();
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let row = sqlx::query_file!(
         "src/upkeep/status/backlog.sql",
         stuck_after.as_secs_f64(),
-        &handled
+        &known
     )
     .fetch_one(Unnamed(&mut transaction))
     .await?;
-    let without_handler = without_handler(&mut transaction, &handled).await?;
+    let without_handler = without_handler(&mut transaction, &known).await?;
+    let last_day = window(&mut transaction, 86_400.0).await?;
     let status = Status {
         checked_at: row.checked_at,
         backlog: Backlog {
@@ -240,11 +259,15 @@ pub async fn status(session: &mut Session, stuck_after: Duration) -> Result<Stat
             oldest_stuck_age_seconds: row.stuck_seconds,
             stuck_after_seconds: stuck_after.as_secs_f64(),
         },
+        ignored: Ignored {
+            event_types: ignored_types,
+            last_day_count: last_day.ignored_count,
+        },
         failed: failed(&mut transaction).await?,
         pending_emails: pending_emails(&mut transaction).await?,
         deliveries: deliveries::deliveries(&mut transaction).await?,
         last_hour: window(&mut transaction, 3_600.0).await?,
-        last_day: window(&mut transaction, 86_400.0).await?,
+        last_day,
         vacuum: vacuum(&mut transaction).await?,
         tables: tables(&mut transaction).await?,
     };
@@ -254,9 +277,9 @@ pub async fn status(session: &mut Session, stuck_after: Duration) -> Result<Stat
 
 async fn without_handler(
     connection: &mut Transaction<'_>,
-    handled: &[String],
+    known: &[String],
 ) -> Result<Vec<WithoutHandler>, sqlx::Error> {
-    let rows = sqlx::query_file!("src/upkeep/status/unhandled.sql", handled)
+    let rows = sqlx::query_file!("src/upkeep/status/unhandled.sql", known)
         .fetch_all(Unnamed(connection))
         .await?;
     Ok(rows
@@ -318,6 +341,7 @@ async fn window(connection: &mut Transaction<'_>, seconds: f64) -> Result<Window
     let percentile = |no: usize| row.percentiles.as_ref()?.get(no).copied();
     Ok(Window {
         completed_count: row.completed.unsigned_abs(),
+        ignored_count: row.ignored.unsigned_abs(),
         is_capped,
         seconds,
         completed_per_second: as_f64(row.completed) / seconds,

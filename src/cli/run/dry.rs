@@ -60,7 +60,7 @@ fn summary(report: &FanOutReport) -> String {
     }
     format!(
         "Dry run: nothing was written. A run would settle events={} notifications={} merged={} \
-         emails={} deliveries={} suppressed={} failed={} expired={}",
+         emails={} deliveries={} suppressed={} failed={} expired={} ignored={} expired_unhandled={}",
         report.events,
         report.notifications,
         report.merged,
@@ -69,6 +69,8 @@ fn summary(report: &FanOutReport) -> String {
         report.suppressed,
         report.failed,
         report.expired,
+        report.ignored,
+        report.expired_unhandled_count(),
     )
 }
 
@@ -93,6 +95,7 @@ impl<W: Write> Audit for JsonLines<'_, W> {
             Verdict::Complete => ("complete", None),
             Verdict::Fail(error) => ("fail", Some(error)),
             Verdict::Wait => ("wait_for_handler", None),
+            Verdict::Ignore => ("ignore", None),
         };
         self.line(&json!({
             "kind": "event",
@@ -190,6 +193,11 @@ impl<W: Write> Audit for Listing<'_, W> {
                 "{}  {}",
                 style.bold(&head),
                 style.warn("no handler: would wait")
+            ),
+            Verdict::Ignore => format!(
+                "{}  {}",
+                style.bold(&head),
+                style.dim("ignored by NOTIFY_FANOUT_IGNORE_TYPES")
             ),
         };
         self.line(&line);

@@ -27,6 +27,8 @@ pub(super) fn print(
             retried = report.retried,
             rescued = report.rescued,
             expired = report.expired,
+            ignored = report.ignored,
+            expired_unhandled = report.expired_unhandled_count(),
             "Job {}",
             output::ending(failed),
         );
@@ -52,7 +54,8 @@ fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
     let ending = output::ending(failed);
     format!(
         "Job {ending} seconds={seconds:.3} events={} notifications={} merged={} emails={} \
-         deliveries={} suppressed={} failed={} retried={} rescued={} expired={}",
+         deliveries={} suppressed={} failed={} retried={} rescued={} expired={} \
+         ignored={} expired_unhandled={}",
         report.events,
         report.notifications,
         report.merged,
@@ -63,6 +66,8 @@ fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
         report.retried,
         report.rescued,
         report.expired,
+        report.ignored,
+        report.expired_unhandled_count(),
     )
 }
 
@@ -82,6 +87,6 @@ mod tests {
             failed: 1,
             ..FanOutReport::default()
         };
-        insta::assert_snapshot!(line(&report, 0.4126, false), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 deliveries=3 suppressed=5 failed=1 retried=0 rescued=0 expired=0");
+        insta::assert_snapshot!(line(&report, 0.4126, false), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 deliveries=3 suppressed=5 failed=1 retried=0 rescued=0 expired=0 ignored=0 expired_unhandled=0");
     }
 }

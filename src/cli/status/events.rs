@@ -6,7 +6,7 @@ use super::page::Page;
 use super::waits;
 use crate::cli::words::{count, counted, time};
 use crate::upkeep::excerpt;
-use crate::upkeep::status::{Backlog, Failed, Processing, Window};
+use crate::upkeep::status::{Backlog, Failed, Ignored, Processing, Window};
 
 /// A backlog older than this makes one ask whether the job runs at all.
 const LATE_SECONDS: f64 = 300.0;
@@ -69,7 +69,7 @@ impl Page {
             self.line("", &style.warn(&text));
         }
         if !backlog.without_handler.is_empty() {
-            self.hint("a newer binary that knows the type takes them up by itself");
+            self.hint("a newer binary that knows the type takes them up by itself; NOTIFY_FANOUT_IGNORE_TYPES completes those that nobody wants");
         }
     }
 
@@ -91,6 +91,18 @@ impl Page {
             );
             self.hint("their worker is gone; the next notify-fan-out run takes them back");
         }
+    }
+
+    pub(super) fn ignored(&mut self, ignored: &Ignored) {
+        if ignored.event_types.is_empty() {
+            return;
+        }
+        let line = format!(
+            "{}; {} completed without effect in the last day",
+            ignored.event_types.join(", "),
+            count(ignored.last_day_count)
+        );
+        self.line("Ignored", &line);
     }
 
     pub(super) fn failed(&mut self, failed: &Failed) {

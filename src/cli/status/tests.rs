@@ -3,13 +3,14 @@ use chrono::DateTime;
 use super::server::holder_in_words;
 use super::*;
 use crate::upkeep::status::{
-    Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, PendingEmails,
-    Processing, Table, Target, Vacuum, Window, WithoutHandler,
+    Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, Ignored,
+    PendingEmails, Processing, Table, Target, Vacuum, Window, WithoutHandler,
 };
 
 fn idle() -> Status {
     let window = Window {
         completed_count: 0,
+        ignored_count: 0,
         is_capped: false,
         seconds: 3_600.0,
         completed_per_second: 0.0,
@@ -34,6 +35,10 @@ fn idle() -> Status {
             stuck_count: 0,
             oldest_stuck_age_seconds: None,
             stuck_after_seconds: 600.0,
+        },
+        ignored: Ignored {
+            event_types: Vec::new(),
+            last_day_count: 0,
         },
         failed: Failed {
             count: 0,
@@ -133,6 +138,10 @@ fn what_is_wrong_comes_with_what_to_do() {
             oldest_stuck_age_seconds: Some(842.0),
             stuck_after_seconds: 600.0,
         },
+        ignored: Ignored {
+            event_types: ["page_viewed", "sun_set"].map(str::to_owned).into(),
+            last_day_count: 1_300,
+        },
         failed: Failed {
             count: 1_017,
             kinds_count: 12,
@@ -176,6 +185,7 @@ fn what_is_wrong_comes_with_what_to_do() {
             latency_p50_seconds: Some(0.041),
             latency_p95_seconds: Some(1.2),
             latency_p99_seconds: Some(2.0),
+            ..idle().last_day
         },
         vacuum: Vacuum {
             held_back_by: vec![Holder {
@@ -200,9 +210,10 @@ fn what_is_wrong_comes_with_what_to_do() {
                 3 wait for their time, the first for 20s
                 4 of these were tried before
                 1 waits for a handler of invoice_paid, the oldest 3h old, given up in 21h
-                → a newer binary that knows the type takes them up by itself
+                → a newer binary that knows the type takes them up by itself; NOTIFY_FANOUT_IGNORE_TYPES completes those that nobody wants
     Processing  500, of these 1 stuck, the oldest for 14m 2s
                 → their worker is gone; the next notify-fan-out run takes them back
+    Ignored     page_viewed, sun_set; 1,300 completed without effect in the last day
     Failed      1,017
                 1,005  the mailer's connection to … was reset
                        a, b, c and 1 more, as event 1042; the latest 3m 12s ago

@@ -116,6 +116,7 @@ impl<'s> TestDatabase<'s> {
             max_attempts: 5,
             max_runtime: Duration::from_mins(2),
             limit: None,
+            ignored_types: Vec::new(),
             processor_id: "test".to_owned(),
             routes: Vec::new(),
         }

@@ -1,5 +1,5 @@
 -- What is pending and processing, from the partial indexes that hold only that. $1 stuck after
--- (seconds), $2 the types with a handler.
+-- (seconds), $2 the types that are handled or ignored.
 SELECT now() AS "checked_at!",
        pending.due AS "due!", pending.due_seconds, pending.scheduled AS "scheduled!",
        pending.next_seconds, pending.retrying AS "retrying!", pending.oldest_seconds,

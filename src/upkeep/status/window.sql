@@ -1,9 +1,9 @@
 -- What was completed in the last $1 seconds, and how long it took; of more than $2 completions
 -- the latest $2.
-SELECT count(*) AS "completed!",
+SELECT count(*) AS "completed!", count(*) FILTER (WHERE is_ignored) AS "ignored!",
        percentile_cont(ARRAY[0.5, 0.95, 0.99]::float8[]) WITHIN GROUP (ORDER BY latency) AS percentiles,
        extract(epoch FROM now() - min(completed_at))::float8 AS reaches_back_seconds
-  FROM (SELECT completed_at,
+  FROM (SELECT completed_at, error_message LIKE 'ignored: %' AS is_ignored,
                -- Unknown, for a row of an older job or a time that is none.
                CASE WHEN occurred_at BETWEEN '1970-01-01' AND '9999-12-31'
                     THEN greatest(extract(epoch FROM completed_at - occurred_at), 0) END::float8
