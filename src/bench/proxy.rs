@@ -1,4 +1,4 @@
-//! Counts what client and server say to each other.
+//! Counts what client and server say to each other, and falls silent where it is told to.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -21,10 +21,19 @@ struct Counters {
     commits: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Messages of any kind after which the client waits, since the start.
+    asked: AtomicU64,
+    /// None from this one on is answered; 0: all are.
+    silent_from: AtomicU64,
     firsts: Mutex<Firsts>,
 }
 
 impl Counters {
+    fn is_silent(&self) -> bool {
+        let from = self.silent_from.load(Ordering::Relaxed);
+        from > 0 && self.asked.load(Ordering::Relaxed) >= from
+    }
+
     fn firsts(&self) -> MutexGuard<'_, Firsts> {
         self.firsts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,6 +74,16 @@ impl Proxy {
     /// The folder of its socket.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
+    }
+
+    /// Passes no answer from the message of this number on, on any connection, and keeps them open.
+    pub(crate) fn fall_silent_from(&self, message: u64) {
+        self.counters.silent_from.store(message, Ordering::Relaxed);
+    }
+
+    /// How many messages a client has waited after, those that open a connection included.
+    pub(crate) fn asked(&self) -> u64 {
+        self.counters.asked.load(Ordering::Relaxed)
     }
 
     /// Takes the moments, which are none again.
@@ -110,10 +129,14 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
                 if matches!(kind, b'Q' | b'P') {
                     up.firsts().statement.get_or_insert_with(Instant::now);
                 }
+                if matches!(kind, 0 | b'p' | b'Q' | b'S') {
+                    up.asked.fetch_add(1, Ordering::Relaxed);
+                }
                 if matches!(kind, b'Q' | b'S') {
                     up.round_trips.fetch_add(1, Ordering::Relaxed);
                 }
             });
+            true
         });
         let _ = to_server.shutdown(std::net::Shutdown::Write);
     });
@@ -127,21 +150,28 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
                     down.commits.fetch_add(1, Ordering::Relaxed);
                 }
             });
+            !down.is_silent()
         });
         let _ = to_client.shutdown(std::net::Shutdown::Write);
     });
     Ok(())
 }
 
-fn pass(from: &mut UnixStream, to: &mut UnixStream, mut look: impl FnMut(&[u8])) -> io::Result<()> {
+/// Passes what is read on where `look` says so.
+fn pass(
+    from: &mut UnixStream,
+    to: &mut UnixStream,
+    mut look: impl FnMut(&[u8]) -> bool,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer)?;
         if length == 0 {
             return Ok(());
         }
-        look(&buffer[..length]);
-        to.write_all(&buffer[..length])?;
+        if look(&buffer[..length]) {
+            to.write_all(&buffer[..length])?;
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod preferences;
 mod restart;
 mod rls;
 mod seed;
+mod silence;
 mod statements;
 mod templates;
 mod trigger;

@@ -2,26 +2,18 @@
 //! events, the people or the history.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use notify_fan_out::fan_out;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Proxy, Server, TestDatabase, database_at};
+use crate::harness::{Server, TestDatabase, database_at};
 
 const ROUND_TRIPS: &str = "round trips";
 
 /// The statements that a run sends, by their first words, as the server counts them; and how often
 /// it waits for an answer.
-async fn cost(db: &TestDatabase<'_>, server: &Server) -> BTreeMap<String, u64> {
-    let (socket, port) = server.socket();
-    let proxy =
-        Proxy::start(&Path::new(&socket).join(format!(".s.PGSQL.{port}"))).expect("a socket");
-    let in_url = |folder: &str| folder.replace('/', "%2F");
-    let through = in_url(proxy.folder().to_str().expect("a path"));
-    // To ask for TLS first is to connect, and not what is counted.
-    let url = db.url().replace(&in_url(&socket), &through) + "&sslmode=disable";
-
+async fn cost(db: &TestDatabase<'_>) -> BTreeMap<String, u64> {
+    let (proxy, url) = db.behind_proxy();
     db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)").await;
     let stop = CancellationToken::new();
     let (_, result) = fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
@@ -76,9 +68,9 @@ async fn stage(server: &Server, events: usize, people: i32, threads: usize) -> T
 async fn per_batch_they_are_constant() {
     let server = server();
     let few = stage(&server, 10, 2, 10).await;
-    let few = cost(&few, &server).await;
+    let few = cost(&few).await;
     let many = stage(&server, 500, 20, 500).await;
-    let many = cost(&many, &server).await;
+    let many = cost(&many).await;
     // Neither events nor people count: two transactions for the batch, one that finds nothing more.
     assert_eq!(few, many);
     assert_eq!(many["COMMIT"], 3, "{many:?}");
@@ -91,12 +83,12 @@ async fn per_batch_they_are_constant() {
              UPDATE notification_processing SET processing_status = 'completed' WHERE event_id > 10",
         )
         .await;
-    assert_eq!(cost(&history, &server).await, few);
+    assert_eq!(cost(&history).await, few);
 
     // As many again of the same threads come for the same.
     for threads in [1, 25] {
         let together = stage(&server, 1_000, 5, threads).await;
-        let at_once = cost(&together, &server).await;
+        let at_once = cost(&together).await;
         assert_eq!(at_once, few, "{threads} threads");
     }
 
@@ -110,7 +102,7 @@ async fn per_batch_they_are_constant() {
                SELECT 'node_launched', '{"node_id": 1}' FROM generate_series(1, 200)"#,
         )
         .await;
-    let announcing = cost(&announcing, &server).await;
+    let announcing = cost(&announcing).await;
     for (kind, calls) in &few {
         // A statement is described before it runs.
         let more = match kind.as_str() {
@@ -122,14 +114,14 @@ async fn per_batch_they_are_constant() {
     }
 
     let idle = stage(&server, 0, 2, 1).await;
-    let idle = cost(&idle, &server).await;
+    let idle = cost(&idle).await;
     // A thousand events: at most six commits, with that of the claim that finds nothing more.
     let thousand = stage(&server, 1_000, 5, 1_000).await;
-    let thousand = cost(&thousand, &server).await;
+    let thousand = cost(&thousand).await;
     assert_eq!(thousand["COMMIT"], 5);
     // And two thousand of a few threads, which are two batches too.
     let companions = stage(&server, 2_000, 5, 25).await;
-    assert_eq!(cost(&companions, &server).await, thousand);
+    assert_eq!(cost(&companions).await, thousand);
     for (kind, calls) in &many {
         // A run looks for stuck claims once, and once for what is due after the last batch.
         let once = idle.get(kind).copied().unwrap_or(0);

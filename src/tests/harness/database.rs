@@ -1,6 +1,7 @@
 //! A database of a test's own.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use super::hold::Hold;
+use super::proxy::Proxy;
 use super::server::{JOB_ROLE, Server};
 use super::template;
 use super::world::World;
@@ -82,6 +84,19 @@ impl<'s> TestDatabase<'s> {
     /// The URL for whoever sets the stage.
     pub(crate) fn superuser_url(&self) -> String {
         self.server.url(&self.name)
+    }
+
+    /// A proxy before the server, and the job's URL through it.
+    pub(crate) fn behind_proxy(&self) -> (Proxy, String) {
+        let (socket, port) = self.server.socket();
+        let server = Path::new(&socket).join(format!(".s.PGSQL.{port}"));
+        let proxy = Proxy::start(&server).expect("a socket");
+        let in_url = |folder: &str| folder.replace('/', "%2F");
+        let through = in_url(proxy.folder().to_str().expect("a path"));
+        // To ask for TLS first is to connect, and not what is counted.
+        let url = self.url().replace(&in_url(&socket), &socket);
+        let url = url.replace(&socket, &through) + "&sslmode=disable";
+        (proxy, url)
     }
 
     /// The database as the job sees it.

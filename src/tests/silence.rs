@@ -1,0 +1,97 @@
+//! What stands between the job and the server falls silent and closes nothing: a half-open NAT, a
+//! dead pooler, a machine without power.
+
+use std::process::Command;
+
+use crate::channels::receiver::{Receiver, answer};
+use crate::harness::{Delivery, TestDatabase, Worker, binary_at};
+
+/// Falls silent at each message in turn, on a database like this one each time. The command ends,
+/// and says why; `then` looks at what a later one makes of the rest.
+async fn at_each_message(
+    db: &TestDatabase<'static>,
+    command: impl Fn(&str) -> Command,
+    then: impl AsyncFn(&TestDatabase<'_>),
+) {
+    let whole = db.twin().await;
+    let (proxy, url) = whole.behind_proxy();
+    let ended = Worker::start(&mut command(&url)).end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    let messages = proxy.asked();
+    assert!(messages > 10, "{messages} messages");
+
+    let mut silenced = Vec::new();
+    for message in 1..=messages {
+        let twin = db.twin().await;
+        let (proxy, url) = twin.behind_proxy();
+        proxy.fall_silent_from(message);
+        let worker = Worker::start(&mut command(&url));
+        silenced.push((message, twin, proxy, worker));
+    }
+    for (message, twin, _proxy, worker) in silenced {
+        let ended = worker.end().await;
+        assert_eq!(
+            ended.status.code(),
+            Some(4),
+            "at message {message}: {ended:?}"
+        );
+        assert!(
+            ended.stderr.contains("no answer from "),
+            "at message {message}: {ended:?}"
+        );
+        then(&twin).await;
+    }
+}
+
+#[tokio::test]
+async fn at_each_message_of_a_run() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let readers = world.crowd(3).await;
+    let town = world.thread("Town", &readers).await;
+    let kickoff = world.meeting("Kick-off", &readers).await;
+    world.event("chat_message_sent").thread(town).await;
+    world.event("meeting_updated").meeting(kickoff).await;
+    // A twin can be made where nobody is connected.
+    drop(world);
+
+    let run = |url: &str| {
+        let mut command = binary_at(url);
+        command.env("NOTIFY_FANOUT_STUCK_AFTER", "1s");
+        command
+    };
+    at_each_message(&db, run, async |db| {
+        db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'").await;
+        db.run().await;
+        assert_eq!(db.statuses().await, [("completed".to_owned(), 2)].into());
+        assert_eq!(db.count("notifications").await, 6);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn at_each_message_of_a_delivery() {
+    let db = TestDatabase::new().await;
+    let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
+    db.delivery(Delivery::route("slack").with("message", r#"'{"title": "Payment failed"}'"#))
+        .await;
+    let deliver = |url: &str| {
+        let mut command = binary_at(url);
+        command
+            .arg("deliver")
+            .env("NOTIFY_FANOUT_STUCK_AFTER", "1s")
+            .env("NOTIFICATIONS_SLACK_WEBHOOK_URL", receiver.base() + "hook")
+            .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
+            .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
+        command
+    };
+    at_each_message(&db, deliver, async |db| {
+        // Neither lost, nor sent again unseen.
+        let status = db.text("SELECT status FROM notification_deliveries").await;
+        assert!(
+            ["pending", "sending", "delivered"].contains(&&*status),
+            "{status}"
+        );
+    })
+    .await;
+}
