@@ -26,7 +26,7 @@ pub use exit::ExitStatus;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Format, InvalidConfig, Source};
-use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate};
+use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate, tls_error};
 
 /// Turns committed domain events into notifications, exactly once, and delivers mails, chat messages,
 /// webhooks and text messages, at least once.
@@ -161,9 +161,11 @@ async fn connect(database: &Database) -> Result<Session, Failure> {
 
 /// What the database said, without the place in its own sources that the driver appends.
 fn words(error: &sqlx::Error) -> String {
-    error
-        .as_database_error()
-        .map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned())
+    match error {
+        sqlx::Error::Database(refusal) => refusal.message().to_owned(),
+        sqlx::Error::Io(problem) => problem.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// Says where an error came from, and what to do about those that have a known remedy.
@@ -176,6 +178,13 @@ fn database_failure(database: &Database, error: sqlx::Error) -> Failure {
         Some("42501") => "; the role lacks a right. See: notify-fan-out doctor, scripts/grants.sql",
         Some("25006" | "0A000") => {
             "; this server takes no writes (a standby?); a dry run works on it"
+        }
+        // Where nothing verifies it, any certificate would do; the library reads version 3 only.
+        _ if tls_error(&error)
+            .is_some_and(|error| format!("{error:?}").contains("UnsupportedCertVersion")) =>
+        {
+            "; the server's certificate is of X.509 version 1, which can't be read: give the server one \
+             of version 3, or connect with sslmode=disable where the network is trusted"
         }
         _ if Fault::of(&error) == Fault::Unreachable => "; is it running, and DATABASE_URL right?",
         _ => "",

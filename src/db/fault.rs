@@ -61,3 +61,13 @@ pub fn sqlstate(error: &Error) -> Option<String> {
         .as_database_error()
         .and_then(|error| error.code().map(std::borrow::Cow::into_owned))
 }
+
+/// The error of the TLS library that ended a connection before it was one.
+#[must_use]
+pub fn tls_error(error: &Error) -> Option<&rustls::Error> {
+    match error {
+        Error::Io(error) => error.get_ref()?.downcast_ref(),
+        Error::Tls(error) => error.downcast_ref(),
+        _ => None,
+    }
+}

@@ -7,22 +7,23 @@ pub mod migrate;
 mod online;
 mod transaction;
 mod unnamed;
+mod url;
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 
 pub use deadline::within;
-pub use fault::{Fault, sqlstate};
+pub use fault::{Fault, sqlstate, tls_error};
 pub use transaction::Transaction;
 pub use unnamed::Unnamed;
+pub use url::InvalidUrl;
 
 use deadline::{Deadline, no_answer};
+use url::Place;
 
-/// How long to wait for a connection before the database counts as out of reach.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a transaction waits for another's lock. Ours are held for milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,41 +43,52 @@ pub enum Access {
 #[derive(Debug, Clone)]
 pub struct Database {
     options: PgConnectOptions,
+    connect_timeout: Duration,
     deadline: Deadline,
 }
 
 impl Database {
     /// Reads a connection URL. The error repeats nothing of the URL, which holds a password.
     pub fn new(url: &SecretString, statement_timeout: Duration) -> Result<Self, InvalidUrl> {
-        let url = url.expose_secret();
-        if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-            return Err(InvalidUrl);
-        }
-        if is_cut_short(url) {
-            return Err(InvalidUrl);
-        }
-        let options: PgConnectOptions = url.parse().map_err(|_| InvalidUrl)?;
-        let options = options
-            .application_name("notify-fan-out")
+        let place = Place::parse(url.expose_secret())?;
+        let options = place
+            .options
             // PgBouncer refuses start-up parameters that it does not know.
             .extra_float_digits(None)
             .disable_statement_logging();
         Ok(Self {
             options,
+            connect_timeout: place.connect_timeout,
             deadline: Deadline::new(statement_timeout),
         })
     }
 
     /// Opens a connection.
     pub async fn connect(&self) -> Result<Session, sqlx::Error> {
-        let connecting = PgConnection::connect_with(&self.options);
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        let connection = tokio::time::timeout(self.connect_timeout, self.open())
             .await
-            .map_err(|_| no_answer(&self.address(), CONNECT_TIMEOUT))??;
+            .map_err(|_| no_answer(&self.address(), self.connect_timeout))??;
         Ok(Session {
             connection,
             deadline: self.deadline.clone(),
         })
+    }
+
+    /// `sslmode=prefer`, which is the default, takes a connection without TLS where there is none with
+    /// it, as libpq does.
+    async fn open(&self) -> Result<PgConnection, sqlx::Error> {
+        match PgConnection::connect_with(&self.options).await {
+            Err(error) if self.prefers_tls() && tls_error(&error).is_some() => {
+                tracing::warn!("connecting without TLS, as sslmode=prefer allows: {error}");
+                let options = self.options.clone().ssl_mode(PgSslMode::Disable);
+                PgConnection::connect_with(&options).await
+            }
+            result => result,
+        }
+    }
+
+    fn prefers_tls(&self) -> bool {
+        matches!(self.options.get_ssl_mode(), PgSslMode::Prefer)
     }
 
     /// Host and database, for messages; no user, no password.
@@ -93,30 +105,6 @@ impl Database {
         );
         format!("{host}:{}", self.options.get_port())
     }
-}
-
-/// `DATABASE_URL` can't be understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a PostgreSQL URL of the form postgres://user:password@host:5432/database; percent-encode \
-     special characters of user and password"
-)]
-pub struct InvalidUrl;
-
-/// Whether user or password hold a `/`, `?` or `#` as it is, which ends the part of the URL that they
-/// belong to: the rest of them would be taken for host and database, and be shown in messages.
-fn is_cut_short(url: &str) -> bool {
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (path, query) = rest[end..].split_once('?').unwrap_or((&rest[end..], ""));
-    // An abstract socket's name begins with it.
-    let misplaced = |parameter: &str| {
-        parameter
-            .strip_prefix("host=@")
-            .unwrap_or(parameter)
-            .contains('@')
-    };
-    rest.contains('#') || path.contains('@') || query.split('&').any(misplaced)
 }
 
 /// What the server takes as a `statement_timeout`: 0 would be none at all, more than this an error.
@@ -189,31 +177,6 @@ mod tests {
 
     fn database(url: &str) -> Result<Database, InvalidUrl> {
         Database::new(&SecretString::from(url.to_owned()), Duration::from_mins(1))
-    }
-
-    #[test]
-    fn nothing_of_a_password_is_printed() {
-        for url in [
-            "postgres://me:12/hunter2@host:5432/db",
-            "postgres://me:hunter/2@host:5432/db",
-            "postgres://me:12?hunter2@host:5432/db",
-            "postgres://me:12?host=hunter2@host:5432/db",
-            "postgres://me:12?user=x&hunter2@host:5432/db",
-            "postgres://me:12#hunter2@host:5432/db",
-            "postgres://me:p@12/hunter2@host/db",
-            "postgres://me:12/hunter?2#x@host/db",
-            "postgres://host/db#hunter2",
-        ] {
-            let printed = match database(url) {
-                Ok(database) => format!("accepted: {}", database.describe()),
-                Err(error) => error.to_string(),
-            };
-            assert!(
-                printed.ends_with("; percent-encode special characters of user and password"),
-                "{url}: {printed}"
-            );
-            assert!(!printed.contains("hunter"), "{url}: {printed}");
-        }
     }
 
     #[test]

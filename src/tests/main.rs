@@ -7,6 +7,7 @@ mod can_view;
 mod channels;
 mod coalescing;
 mod command_line;
+mod connection;
 mod crowds;
 mod dead_letters;
 mod deliver;

@@ -32,5 +32,5 @@ pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
 pub(crate) use deliveries::Delivery;
 pub(crate) use pooler::Pooler;
 pub(crate) use process::Worker;
-pub(crate) use server::Server;
+pub(crate) use server::{Server, succeed, unprivileged_folder};
 pub(crate) use world::{World, id};
