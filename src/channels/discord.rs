@@ -93,7 +93,7 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
         }
         Err(error) => gone_at(&[404, 410], error),
     };
-    if let Verdict::Retry { after } = &mut error.verdict {
+    if let Verdict::Retry { after } | Verdict::Throttled { after } = &mut error.verdict {
         let finer = told["retry_after"]
             .as_f64()
             .and_then(retry_after::from_seconds);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
-use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderValue, RETRY_AFTER};
 use url::Url;
 
 use super::kind::{Repetition, Transport};
@@ -42,10 +42,12 @@ impl Exchange<'_> {
         let mut error = SendError::new(verdict_of(status), self.reason(status, None));
         error.status = Some(status);
         error.answer = Some(self.mask.answer(&answer.body));
-        if let Verdict::Retry { after } = &mut error.verdict {
+        if let Verdict::Retry { after } | Verdict::Throttled { after } = &mut error.verdict {
+            // A date is one of the other side's clock.
+            let date = answer.header(&DATE).and_then(retry_after::date);
             *after = answer
                 .header(&RETRY_AFTER)
-                .and_then(|value| retry_after::parse(value, self.now));
+                .and_then(|value| retry_after::parse(value, date.unwrap_or(self.now)));
         }
         Err(error)
     }
@@ -117,7 +119,8 @@ impl Exchange<'_> {
 /// What a status that is no success calls for.
 fn verdict_of(status: u16) -> Verdict {
     match status {
-        408 | 425 | 429 | 500.. => Verdict::Retry { after: None },
+        429 => Verdict::Throttled { after: None },
+        408 | 425 | 500.. => Verdict::Retry { after: None },
         // Another address, or other credentials, is the target's matter.
         300..=399 | 401 | 403 | 407 => Verdict::Permanent {
             blame: Blame::Settings,
@@ -205,7 +208,7 @@ mod tests {
         413 Permanent { blame: Message }
         422 Permanent { blame: Message }
         425 Retry { after: None }
-        429 Retry { after: None }
+        429 Throttled { after: None }
         500 Retry { after: None }
         502 Retry { after: None }
         503 Retry { after: None }

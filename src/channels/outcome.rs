@@ -43,6 +43,11 @@ pub enum Verdict {
         /// Not before this has passed, and nothing else to the same target either.
         after: Option<Duration>,
     },
+    /// The other side takes only so many at a time and did not look at this one. That is no failure.
+    Throttled {
+        /// For how long it wants to be left alone, if it says so.
+        after: Option<Duration>,
+    },
     /// Don't: the same attempt would fail again.
     Permanent {
         /// What has to change first.
@@ -58,8 +63,13 @@ pub enum Verdict {
 /// What is at fault where trying again is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// This message, or its recipient.
+    /// The recipient alone: others can be reached.
+    Recipient,
+    /// This message, as far as the answer tells. Where every message is answered like this, it is
+    /// the account.
     Message,
+    /// A limit or policy of the other side, which may be about all messages.
+    Policy,
     /// Address, credentials or account: any message to the target would fare alike until a
     /// person mends it.
     Settings,

@@ -140,6 +140,10 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
     if answer.status == 409 && name == "concurrent_idempotent_requests" {
         error.verdict = Verdict::Retry { after: None };
     }
+    if name == "invalid_from_address" {
+        let blame = Blame::Settings;
+        error.verdict = Verdict::Permanent { blame };
+    }
     let message = told["message"].as_str().unwrap_or_default();
     if name.is_empty() && message.is_empty() {
         return Err(error);

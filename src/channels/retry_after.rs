@@ -15,8 +15,17 @@ pub(super) fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = value.parse::<f64>() {
         return from_seconds(seconds);
     }
-    let at = DateTime::<Utc>::from(httpdate::parse_http_date(value).ok()?);
-    Some((at - now).to_std().unwrap_or_default().min(CAP))
+    Some(until(date(value)?, now))
+}
+
+/// A date in any of the three forms of HTTP.
+pub(super) fn date(value: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(value).ok().map(DateTime::from)
+}
+
+/// What is left until a time.
+pub(super) fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (at - now).to_std().unwrap_or_default().min(CAP)
 }
 
 /// A number of seconds, unless it is none.

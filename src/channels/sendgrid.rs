@@ -15,8 +15,9 @@ use super::email::{EmailMessage, Mailbox};
 use super::exchange::{Exchange, below, secret_header};
 use super::kind::Transport;
 use super::mask::Mask;
-use super::outcome::{Receipt, SendError};
+use super::outcome::{Blame, Receipt, SendError, Verdict};
 use super::outgoing::{Answer, Outgoing, Request};
+use super::retry_after;
 
 /// The way through `SendGrid`. It knows no idempotency key, so an attempt without an answer is
 /// uncertain.
@@ -74,20 +75,30 @@ impl Channel for SendGrid {
 
 /// Faults are told as `{"errors": [{"message", "field"}]}`; the name of a message is a header.
 fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let error = match exchange.judge(answer) {
+    let mut error = match exchange.judge(answer) {
         Ok(receipt) => {
             let id = answer.header(&HeaderName::from_static("x-message-id"));
             return Ok(exchange.named(receipt, id));
         }
         Err(error) => error,
     };
+    if let Verdict::Throttled { after } = &mut error.verdict {
+        let reset = answer.header(&HeaderName::from_static("x-ratelimit-reset"));
+        let reset = reset.and_then(|seconds| DateTime::from_timestamp(seconds.parse().ok()?, 0));
+        *after = after.or(reset.map(|at| retry_after::until(at, exchange.now)));
+    }
     let told = answer.json();
     let first = &told["errors"][0];
-    match first["message"].as_str() {
-        Some(message) => {
-            let field = first["field"].as_str().unwrap_or_default();
-            Err(exchange.explain(error, field, message))
+    let field = first["field"].as_str().unwrap_or_default();
+    if let Verdict::Permanent { blame } = &mut error.verdict {
+        match field.split('.').next() {
+            Some("from") => *blame = Blame::Settings,
+            Some("personalizations") => *blame = Blame::Recipient,
+            _ => {}
         }
+    }
+    match first["message"].as_str() {
+        Some(message) => Err(exchange.explain(error, field, message)),
         None => Err(error),
     }
 }

@@ -137,8 +137,7 @@ impl Channel for Twilio {
     }
 }
 
-/// Faults are told as `{"code", "message", "status"}`. One code outranks the status: 20429 is a
-/// limit of the rate, and the message was never looked at.
+/// Faults are told as `{"code", "message", "status"}`. Some codes outrank the status.
 fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
     let told = answer.json();
     let mut error = match exchange.judge(answer) {
@@ -147,17 +146,11 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
         }
         Err(error) => error,
     };
-    match told["code"].as_u64() {
-        Some(20_429) if !matches!(error.verdict, Verdict::Retry { .. }) => {
-            error.verdict = Verdict::Retry { after: None };
-        }
-        // No such number; the recipient said STOP; not a mobile phone: his, whatever the status.
-        Some(21_211 | 21_610 | 21_614) => {
-            error.verdict = Verdict::Permanent {
-                blame: Blame::Message,
-            };
-        }
-        _ => {}
+    if let Some(verdict) = told["code"].as_u64().and_then(verdict_of)
+        // Only the status comes with a time to wait for.
+        && !matches!(error.verdict, Verdict::Throttled { .. })
+    {
+        error.verdict = verdict;
     }
     let code = told["code"].as_u64().map(|code| code.to_string());
     match (code, told["message"].as_str()) {
@@ -167,6 +160,23 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
             Err(exchange.explain(error, &code, message.unwrap_or_default()))
         }
     }
+}
+
+/// What a code means, whatever the status.
+fn verdict_of(code: u64) -> Option<Verdict> {
+    let blame = match code {
+        // Too many requests; too many messages queued for the sender's number.
+        20_429 | 21_611 => return Some(Verdict::Throttled { after: None }),
+        // No such number; the recipient said STOP; not a mobile phone.
+        21_211 | 21_610 | 21_614 => Blame::Recipient,
+        // The sender is no number of the account's, or none that can send text messages; the
+        // messaging service is unknown or has no sender.
+        21_212 | 21_601 | 21_603 | 21_606 | 21_659 | 21_660 | 21_701..=21_705 => Blame::Settings,
+        // No permission for the region: others may be reached.
+        21_408 => Blame::Policy,
+        _ => return None,
+    };
+    Some(Verdict::Permanent { blame })
 }
 
 fn body(to: &PhoneNumber, sender: &Sender, message: &SmsMessage) -> String {

@@ -9,8 +9,10 @@ use crate::domain::schedule::{LONGEST, Schedule};
 
 /// For so long being told to come later costs a message no attempt: it was never processed.
 const PATIENCE: Duration = Duration::from_hours(24);
-/// HTTP's "Too Many Requests".
-const TOO_MANY: u16 = 429;
+/// A target that is throttled is left alone for so long at least.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// After so many consecutive failures the circuit breaker of a target opens.
+pub(super) const FAILURES_MAX: u32 = 5;
 /// What a mail server says of one mailbox or one mail: busy, greylisted, full (RFC 5321, 4.2.3).
 const OF_ONE_MAIL: [u16; 4] = [450, 451, 452, 455];
 /// What an API says where address or account are wrong: not paid for, not found, not that way.
@@ -70,6 +72,8 @@ impl Next {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lesson {
     Nothing,
+    /// It takes only so many at a time.
+    Throttled,
     /// It could not be reached, or would take nothing.
     Failed,
     /// It is no more.
@@ -110,6 +114,8 @@ pub(super) struct Attempted {
     pub(super) age: Duration,
     /// Whether its target is this installation's own way to all recipients, and not one receiver.
     pub(super) is_shared: bool,
+    /// Consecutive failures of its target when it was leased.
+    pub(super) failures: u32,
 }
 
 /// Decides. `jitter` is drawn from 0.0 ..= 1.0.
@@ -143,29 +149,45 @@ pub(super) fn decide(
                 .is_some_and(|status| statuses.contains(&status))
     };
     let (next, lesson, pause) = match error.verdict {
+        Verdict::Throttled { after } => {
+            let after = after.unwrap_or_default().clamp(SHORTEST_WAIT, LONGEST);
+            let next = if it.age < PATIENCE {
+                // Its target is paused; it is due as soon as that opens again.
+                Next::Retry {
+                    after: Duration::ZERO,
+                    is_charged: false,
+                }
+            } else {
+                retry_or_die(after)
+            };
+            (next, Lesson::Throttled, Some(after))
+        }
         Verdict::Retry { after: Some(after) } => {
             let after = after.min(LONGEST);
-            if error.status == Some(TOO_MANY) && it.age < PATIENCE {
-                let next = Next::Retry {
-                    after: after.mul_f64(1.0 + 0.1 * jitter),
-                    is_charged: false,
-                };
-                (next, Lesson::Nothing, Some(after))
-            } else {
-                (retry_or_die(after), Lesson::Failed, Some(after))
-            }
+            (retry_or_die(after), Lesson::Failed, Some(after))
         }
         // The credentials or the sender are wrong: that is no fault of the messages, which would all
         // come to the same.
         Verdict::Permanent { blame }
-            if it.is_shared && blame != Blame::Message || is_among(&OF_THE_ACCOUNT) =>
+            if it.is_shared && matches!(blame, Blame::Settings | Blame::Gone)
+                || is_among(&OF_THE_ACCOUNT) =>
         {
             let pause = rules.schedule(it.kind).delay(1, jitter);
             (retry_or_die(Duration::ZERO), Lesson::Failed, pause)
         }
+        // Perhaps the account's fault, for certain where nothing else comes of any message. The
+        // circuit breaker tells.
+        Verdict::Permanent { blame }
+            if it.is_shared
+                && (blame == Blame::Policy
+                    || blame == Blame::Message && it.failures >= FAILURES_MAX) =>
+        {
+            (retry_or_die(Duration::ZERO), Lesson::Failed, None)
+        }
         Verdict::Permanent { blame } => {
             let lesson = match blame {
-                Blame::Message => Lesson::Nothing,
+                Blame::Message if it.is_shared => Lesson::Failed,
+                Blame::Recipient | Blame::Message | Blame::Policy => Lesson::Nothing,
                 Blame::Settings => Lesson::Failed,
                 Blame::Gone => Lesson::Gone,
             };
@@ -183,7 +205,7 @@ pub(super) fn decide(
         }
     };
     let reason = match (next, error.verdict) {
-        (Next::Dead, Verdict::Retry { .. } | Verdict::Uncertain) => {
+        (Next::Dead, Verdict::Retry { .. } | Verdict::Throttled { .. } | Verdict::Uncertain) => {
             format!("given up after {} attempts: {}", it.attempts, error.reason)
         }
         _ => error.reason.clone(),
@@ -204,6 +226,7 @@ fn code(error: &SendError) -> String {
     named.or(status).unwrap_or_else(|| {
         match error.verdict {
             Verdict::Retry { .. } => "no_answer",
+            Verdict::Throttled { .. } => "throttled",
             Verdict::Permanent { .. } => "refused",
             Verdict::Uncertain => "uncertain",
         }
@@ -216,7 +239,7 @@ pub(super) fn outcome(result: &Result<Receipt, SendError>) -> &'static str {
     match result {
         Ok(_) => "delivered",
         Err(error) => match error.verdict {
-            Verdict::Retry { .. } => "retry",
+            Verdict::Retry { .. } | Verdict::Throttled { .. } => "retry",
             Verdict::Permanent { .. } => "permanent",
             Verdict::Uncertain => "uncertain",
         },
@@ -244,6 +267,7 @@ mod tests {
             attempts,
             age: Duration::from_mins(1),
             is_shared: matches!(kind, Kind::Email | Kind::Sms),
+            failures: 0,
         }
     }
 
@@ -287,17 +311,19 @@ mod tests {
     #[test]
     fn what_a_target_asks_for_is_a_floor_and_pauses_it() {
         let later = |seconds, status| {
-            failed(
-                Verdict::Retry {
-                    after: Some(Duration::from_secs(seconds)),
-                },
-                Some(status),
-            )
+            let after = Some(Duration::from_secs(seconds));
+            let verdict = match status {
+                429 => Verdict::Throttled { after },
+                _ => Verdict::Retry { after },
+            };
+            failed(verdict, Some(status))
         };
         insta::assert_snapshot!(told(Kind::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
         insta::assert_snapshot!(told(Kind::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
         insta::assert_snapshot!(told(Kind::Webhook, 1, &later(1_000_000, 503)), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed");
-        insta::assert_snapshot!(told(Kind::Email, 6, &later(2, 429)), @"Retry { after: 2.1s, is_charged: false }, reason why, code 429, pause 2s, Nothing");
+        insta::assert_snapshot!(told(Kind::Email, 6, &later(2, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled");
+        insta::assert_snapshot!(told(Kind::Discord, 1, &later(0, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled");
+        insta::assert_snapshot!(told(Kind::Discord, 1, &later(1_000_000, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled");
         let old = Attempted {
             age: PATIENCE,
             ..attempted(Kind::Email, 6)
@@ -311,7 +337,16 @@ mod tests {
         insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Nothing");
         insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Blame::Settings)), @"Dead, reason why, code 400, Failed");
         insta::assert_snapshot!(told(Kind::Slack, 1, &permanent(Blame::Gone)), @"Dead, reason why, code 400, Gone");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Nothing");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Recipient)), @"Dead, reason why, code 400, Nothing");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Failed");
+        // Where nothing else came of several, it is not the message.
+        let after_others = Attempted {
+            failures: FAILURES_MAX,
+            ..attempted(Kind::Email, 1)
+        };
+        let decision = decide(&rules(), after_others, &permanent(Blame::Message), 0.5);
+        assert!(matches!(decision.next, Next::Retry { .. }), "{decision:?}");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Policy)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
         // Wrong credentials of our own are not the messages' fault.
         let unpaid = Verdict::Permanent {
             blame: Blame::Message,

@@ -169,6 +169,7 @@ impl Flight {
             attempts: leased.attempts,
             age: leased.age,
             is_shared: leased.is_shared(),
+            failures: leased.failures,
         };
         let decision = decide(&self.rules, attempted, &result, rand::random());
         let outcome = outcome(&result);

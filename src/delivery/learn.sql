@@ -1,32 +1,50 @@
 -- Remembers what was learned of targets. A column each: $1 target, $2 failures, $3 the last
--- reason, $4 seconds that it asked to be left alone. $5 failures on end after which a target is left
--- alone for $6 seconds; $7 seconds of failures on end after which it is given up.
+-- reason, $4 seconds that it asked to be left alone, $5 whether it is throttled. $6 consecutive failures
+-- after which a target is left alone for $7 seconds; $8 days of failures after which it is disabled;
+-- $9 seconds that one that is throttled is left alone at most, unless it asks for more.
 WITH learned AS MATERIALIZED (
-    SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::float8[]) AS l (target, failures, error, pause)
+    SELECT l.*, CASE WHEN l.failures > 0 THEN now() END AS failed_at,
+           -- Those that were on their way when it was first throttled count with the first.
+           CASE WHEN l.is_throttled
+                THEN coalesce(t.throttled, 0) + CASE WHEN t.throttled_until > now() THEN 0 ELSE 1 END
+                ELSE 0 END AS throttled
+      FROM unnest($1::text[], $2::int[], $3::text[], $4::float8[], $5::boolean[])
+               AS l (target, failures, error, pause, is_throttled)
+      LEFT JOIN LATERAL (
+           SELECT throttled, throttled_until FROM notification_delivery_targets x
+            WHERE x.target = l.target OFFSET 0) AS t ON true
 ),
 noted AS (
     INSERT INTO notification_delivery_targets AS t
-        (target, paused_until, failing_since, failed_at, failures, last_error)
-    SELECT target, now() + make_interval(secs => pause), failed.at, failed.at, failures, error
+        (target, paused_until, failing_since, failed_at, failures, failing_days, last_error, throttled, throttled_until)
+    SELECT target, now() + make_interval(secs => greatest(pause, throttle)), failed_at, failed_at, failures,
+           CASE WHEN failures > 0 THEN 1 ELSE 0 END, error, throttled, now() + make_interval(secs => throttle)
       FROM learned
-     CROSS JOIN LATERAL (SELECT CASE WHEN failures > 0 THEN now() END) AS failed (at)
+      -- One second, and twice as long each consecutive time.
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN throttled > 0 THEN least($9::float8, 2::float8 ^ least(throttled - 1, 20)) END) AS wait (throttle)
      ORDER BY target
     ON CONFLICT (target) DO UPDATE
        SET failures = t.failures + excluded.failures,
-           -- Two failures with nothing tried in between for a day are not one of so long.
-           failing_since = CASE WHEN t.failed_at < now() - interval '1 day' THEN excluded.failing_since
-                                ELSE coalesce(t.failing_since, excluded.failing_since) END,
+           failing_since = coalesce(t.failing_since, excluded.failing_since),
+           failing_days = CASE WHEN t.failing_since IS NULL THEN excluded.failing_days
+                               WHEN (t.failed_at AT TIME ZONE 'UTC')::date
+                                    < (excluded.failed_at AT TIME ZONE 'UTC')::date THEN t.failing_days + 1
+                               ELSE t.failing_days END,
            failed_at = coalesce(excluded.failed_at, t.failed_at),
            last_error = coalesce(excluded.last_error, t.last_error),
+           throttled = greatest(t.throttled, excluded.throttled),
+           throttled_until = coalesce(excluded.throttled_until, t.throttled_until),
            paused_until = greatest(t.paused_until, excluded.paused_until,
-               CASE WHEN excluded.failures > 0 AND t.failures + excluded.failures >= $5
-                    THEN now() + make_interval(secs => $6) END)
-    RETURNING target, failing_since
+               CASE WHEN excluded.failures > 0 AND t.failures + excluded.failures >= $6
+                    THEN now() + make_interval(secs => $7) END)
+    RETURNING target, failing_since, failing_days
 )
 -- Only what somebody set up for one receiver; mails and text messages have no other way.
-SELECT target AS "target!", format('failing since %s: %s',
+SELECT target AS "target!",
+       format('failing since %s: %s',
            to_char(failing_since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), error) AS "reason!"
   FROM noted
   JOIN learned USING (target)
  WHERE (target LIKE 'endpoint:%' OR target LIKE 'env:%')
-   AND failures > 0 AND failing_since <= now() - make_interval(secs => $7)
+   AND failures > 0 AND failing_days >= $8 AND failing_since <= now() - make_interval(days => $8)

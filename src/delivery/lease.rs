@@ -35,6 +35,8 @@ pub(super) struct Leased {
     pub(super) attempts: u32,
     /// Since it was queued.
     pub(super) age: Duration,
+    /// Consecutive failures of its target.
+    pub(super) failures: u32,
 }
 
 impl Leased {
@@ -110,6 +112,7 @@ pub(super) async fn lease(
             occurred_at: row.occurred_at,
             attempts: row.attempts.unsigned_abs(),
             age: (row.now - row.created_at).to_std().unwrap_or_default(),
+            failures: row.failures.unsigned_abs(),
         })
     });
     Ok(Leases {

@@ -87,4 +87,5 @@ UPDATE notification_deliveries d
  WHERE d.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING d.id, d.key, d.channel, d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
           d.message::text AS "message!", d.occurred_at, d.attempts, d.lease_token AS "token!",
-          d.created_at, now() AS "now!"
+          d.created_at, now() AS "now!",
+          coalesce((SELECT t.failures FROM notification_delivery_targets t WHERE t.target = d.target), 0) AS "failures!"

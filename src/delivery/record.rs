@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use super::decide::{Decision, Lesson, Next};
+use super::decide::{Decision, FAILURES_MAX, Lesson, Next};
 use super::lease::Leased;
 use super::report::{DeliveryReport, Disabled};
 use crate::db::{Transaction, Unnamed};
 
-/// After so many failures on end a target is left alone …
-const FAILURES_ON_END: i32 = 5;
-/// … for this long, and then tried with a few messages again.
+/// A target whose circuit breaker is open is left alone for this long, and then tried with a few
+/// messages again.
 const LEFT_ALONE: Duration = Duration::from_mins(1);
-/// An endpoint that failed for this long on end is disabled.
-const GIVEN_UP_AFTER: Duration = Duration::from_hours(5 * 24);
+/// An endpoint that failed on so many days, and for as long, with nothing delivered in between, is
+/// disabled.
+const FAILING_DAYS: i32 = 5;
+/// No target is left alone for longer because it is throttled, unless it asks for that.
+const LONGEST_THROTTLE: Duration = Duration::from_mins(5);
 
 /// A message that was looked at, and what is to be recorded of it.
 #[derive(Debug)]
@@ -127,7 +129,9 @@ fn count(recorded: &[&Finished]) -> DeliveryReport {
 /// What failures say of one target.
 #[derive(Debug, Default)]
 struct Failures<'a> {
-    count: i32,
+    /// Of a shared target each recipient counts once.
+    of: HashSet<(&'a str, i64)>,
+    is_throttled: bool,
     reason: Option<&'a str>,
     pause: Option<Duration>,
     gone: Option<&'a str>,
@@ -147,7 +151,15 @@ async fn learn(
             continue;
         }
         let target = targets.entry(&one.leased.target).or_default();
-        target.count += i32::from(decision.lesson != Lesson::Nothing);
+        match decision.lesson {
+            Lesson::Nothing => {}
+            Lesson::Throttled => target.is_throttled = true,
+            Lesson::Failed | Lesson::Gone => {
+                let leased = &one.leased;
+                let id = if leased.is_shared() { 0 } else { leased.id };
+                target.of.insert((&leased.recipient, id));
+            }
+        }
         target.reason = decision.reason.as_deref().or(target.reason);
         target.pause = target.pause.max(decision.pause);
         if decision.lesson == Lesson::Gone {
@@ -158,7 +170,11 @@ async fn learn(
         return Ok(());
     }
     let names: Vec<String> = targets.keys().map(|&target| target.to_owned()).collect();
-    let counts: Vec<i32> = targets.values().map(|target| target.count).collect();
+    let counts: Vec<i32> = targets
+        .values()
+        .map(|target| i32::try_from(target.of.len()).unwrap_or(i32::MAX))
+        .collect();
+    let throttled: Vec<bool> = targets.values().map(|target| target.is_throttled).collect();
     let reasons: Vec<Option<String>> = targets
         .values()
         .map(|target| clean(target.reason))
@@ -173,9 +189,11 @@ async fn learn(
         &counts,
         &reasons as &[Option<String>],
         &pauses as &[Option<f64>],
-        FAILURES_ON_END,
+        &throttled,
+        FAILURES_MAX.cast_signed(),
         LEFT_ALONE.as_secs_f64(),
-        GIVEN_UP_AFTER.as_secs_f64(),
+        FAILING_DAYS,
+        LONGEST_THROTTLE.as_secs_f64(),
     )
     .fetch_all(Unnamed(&mut *connection))
     .await?;

@@ -60,8 +60,8 @@ released AS (
 -- Whoever delivers to a target has nothing to hold against it any more.
 cleared AS (
     UPDATE notification_delivery_targets t
-       SET failures = 0, failing_since = NULL
-     WHERE (t.failures > 0 OR t.failing_since IS NOT NULL)
+       SET failures = 0, failing_since = NULL, failing_days = 0, throttled = 0, throttled_until = NULL
+     WHERE (t.failures > 0 OR t.failing_since IS NOT NULL OR t.throttled > 0)
        AND t.target IN (SELECT target FROM recorded WHERE status = 'delivered')
 )
 SELECT id AS "id!" FROM recorded

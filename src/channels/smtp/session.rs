@@ -58,7 +58,7 @@ pub(super) struct Taken {
 }
 
 /// How far the dialogue had come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum Step {
     Connect,
     Encrypt,
@@ -131,11 +131,28 @@ impl Refusal {
         self.step == Step::Sender && closed
     }
 
+    /// Whose fault a permanent failure is: by how far the dialogue had come, and by the enhanced
+    /// status code before the text (RFC 3463), if the server knows these.
+    fn blame(&self) -> Blame {
+        if self.step < Step::Recipient {
+            return Blame::Settings;
+        }
+        let code = self.text.split_whitespace().next().unwrap_or_default();
+        let digits: Vec<&str> = code.split('.').collect();
+        match digits[..] {
+            // The sender's address, which some servers look at only now.
+            ["5", "1", "7" | "8"] => Blame::Settings,
+            // The recipient's address or mailbox.
+            ["5", "1" | "2", _] => Blame::Recipient,
+            // A quota; relaying or sending that is not permitted.
+            ["5", "4", "5"] => Blame::Policy,
+            ["5", "7", _] if self.step == Step::Recipient => Blame::Policy,
+            _ => Blame::Message,
+        }
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
-        let blame = match self.step {
-            Step::Connect | Step::Encrypt | Step::Authenticate | Step::Sender => Blame::Settings,
-            Step::Recipient | Step::Content | Step::End => Blame::Message,
-        };
+        let blame = self.blame();
         match self.status {
             Some(500..) => Verdict::Permanent { blame },
             None if self.ours => Verdict::Permanent { blame },
@@ -334,6 +351,43 @@ mod tests {
         End Some(550) ours=false: Permanent { blame: Message }
         End None ours=false: Uncertain
         End None ours=true: Permanent { blame: Message }
+        ");
+    }
+
+    #[test]
+    fn enhanced_status_codes() {
+        let mut table = String::new();
+        for (step, text) in [
+            (Step::Recipient, "5.1.1 No such user"),
+            (Step::Recipient, "5.2.2 Mailbox full"),
+            (Step::Recipient, "5.1.8 Sender address rejected"),
+            (Step::Recipient, "5.4.5 Daily sending quota exceeded"),
+            (Step::Recipient, "5.7.1 Relay access denied"),
+            (Step::Recipient, "5.7.0 Authentication required"),
+            (Step::Recipient, "No such user"),
+            (Step::End, "5.7.1 It looks like spam"),
+            (Step::End, "5.4.5 Daily sending quota exceeded"),
+            (Step::Sender, "5.1.1 No such user"),
+        ] {
+            let refusal = Refusal {
+                step,
+                status: Some(554),
+                text: text.to_owned(),
+                ours: false,
+            };
+            let _ = writeln!(table, "{step:?} {text}: {:?}", refusal.blame());
+        }
+        insta::assert_snapshot!(table, @"
+        Recipient 5.1.1 No such user: Recipient
+        Recipient 5.2.2 Mailbox full: Recipient
+        Recipient 5.1.8 Sender address rejected: Settings
+        Recipient 5.4.5 Daily sending quota exceeded: Policy
+        Recipient 5.7.1 Relay access denied: Policy
+        Recipient 5.7.0 Authentication required: Policy
+        Recipient No such user: Message
+        End 5.7.1 It looks like spam: Message
+        End 5.4.5 Daily sending quota exceeded: Policy
+        Sender 5.1.1 No such user: Settings
         ");
     }
 }

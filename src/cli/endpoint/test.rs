@@ -211,11 +211,18 @@ fn decided(kind: Kind, error: &SendError) -> (&'static str, String) {
         Kind::Slack | Kind::Discord | Kind::Webhook => None,
     };
     let (outcome, advice) = match (error.verdict, others) {
-        (Verdict::Retry { .. }, _) => ("retry", "a delivery would be tried again later".to_owned()),
+        (
+            Verdict::Retry { .. }
+            | Verdict::Throttled { .. }
+            | Verdict::Permanent {
+                blame: Blame::Policy,
+            },
+            _,
+        ) => ("retry", "a delivery would be tried again later".to_owned()),
         (Verdict::Uncertain, _) => ("uncertain", "it may have arrived; look there".to_owned()),
         (Verdict::Permanent { blame }, others) => {
             let advice = match (blame, others) {
-                (Blame::Message, _) => {
+                (Blame::Recipient | Blame::Message | Blame::Policy, _) => {
                     "a delivery would be given up: this message or its recipient is not taken"
                         .to_owned()
                 }

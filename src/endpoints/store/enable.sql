@@ -7,7 +7,8 @@ WITH enabled AS (
     RETURNING id
 ), forgotten AS (
     UPDATE notification_delivery_targets AS t
-       SET paused_until = NULL, failing_since = NULL, failures = 0, disabled_reason = NULL, disabled_at = NULL
+       SET paused_until = NULL, failing_since = NULL, failing_days = 0, failures = 0, throttled = 0,
+           throttled_until = NULL, disabled_reason = NULL, disabled_at = NULL
       FROM enabled AS e
      WHERE t.target = 'endpoint:' || e.id
 )

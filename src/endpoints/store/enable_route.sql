@@ -2,7 +2,8 @@
 -- disabled, and true.
 WITH enabled AS (
     UPDATE notification_delivery_targets
-       SET paused_until = NULL, failing_since = NULL, failures = 0, disabled_reason = NULL, disabled_at = NULL
+       SET paused_until = NULL, failing_since = NULL, failing_days = 0, failures = 0, throttled = 0,
+           throttled_until = NULL, disabled_reason = NULL, disabled_at = NULL
      WHERE target = $1::text AND disabled_at IS NOT NULL
     RETURNING target
 )

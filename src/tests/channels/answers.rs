@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use notify_fan_out::channels::{Blame, Receipt, SendError, Transport, Verdict};
 
 use super::receiver::{Receiver, Reply, answer, status};
-use super::{SECRETS, attempt, local, outgoing, over_http};
+use super::{SECRETS, attempt, local, now, outgoing, over_http};
 
 /// An outcome in one line.
 fn told(result: &Result<Receipt, SendError>) -> String {
@@ -57,7 +57,7 @@ async fn statuses() {
         webhook Permanent { blame: Gone }: webhook answered 410 Gone
         webhook Permanent { blame: Message }: webhook answered 413 Payload Too Large
         webhook Retry { after: None }: webhook answered 425 Too Early
-        webhook Retry { after: None }: webhook answered 429 Too Many Requests
+        webhook Throttled { after: None }: webhook answered 429 Too Many Requests
         webhook Retry { after: None }: webhook answered 500 Internal Server Error
         webhook Retry { after: None }: webhook answered 503 Service Unavailable
         ");
@@ -248,31 +248,31 @@ async fn provider_words() {
         slack Permanent { blame: Gone } [channel_not_found]: slack answered 404 Not Found: channel_not_found
         slack Permanent { blame: Gone } [channel_is_archived]: slack answered 410 Gone: channel_is_archived
         slack Retry { after: None } [rollup_error]: slack answered 500 Internal Server Error: rollup_error
-        slack Retry { after: Some(30s) }: slack answered 429 Too Many Requests
+        slack Throttled { after: Some(30s) }: slack answered 429 Too Many Requests
         discord delivered as 1234567890
         discord Permanent { blame: Message } [50006]: discord answered 400 Bad Request: 50006: Cannot send an empty message
         discord Permanent { blame: Gone } [10015]: discord answered 404 Not Found: 10015: Unknown Webhook
-        discord Retry { after: Some(650ms) }: discord answered 429 Too Many Requests: You are being rate limited.
+        discord Throttled { after: Some(650ms) }: discord answered 429 Too Many Requests: You are being rate limited.
         resend delivered as 49a3999c-0ce1-4ea6-ab68-afcd6dc2e794
         resend Permanent { blame: Message } [invalid_idempotency_key]: resend answered 400 Bad Request: invalid_idempotency_key: The key must be between 1-256 chars.
         resend Permanent { blame: Settings } [invalid_api_key]: resend answered 403 Forbidden: invalid_api_key: API key is invalid
         resend Permanent { blame: Message } [invalid_idempotent_request]: resend answered 409 Conflict: invalid_idempotent_request: Same key, other payload
         resend Retry { after: None } [concurrent_idempotent_requests]: resend answered 409 Conflict: concurrent_idempotent_requests: Under way
         resend Permanent { blame: Message } [validation_error]: resend answered 422 Unprocessable Entity: validation_error: Invalid `to` field: g…@example.org
-        resend Retry { after: Some(2s) } [rate_limit_exceeded]: resend answered 429 Too Many Requests: rate_limit_exceeded: Too many requests
+        resend Throttled { after: Some(2s) } [rate_limit_exceeded]: resend answered 429 Too Many Requests: rate_limit_exceeded: Too many requests
         resend Retry { after: None } [internal_server_error]: resend answered 500 Internal Server Error: internal_server_error: Unexpected
         sendgrid delivered as 14c5d75ce93
-        sendgrid Permanent { blame: Message } [personalizations.0.to]: sendgrid answered 400 Bad Request: personalizations.0.to: Does not contain a valid address.
+        sendgrid Permanent { blame: Recipient } [personalizations.0.to]: sendgrid answered 400 Bad Request: personalizations.0.to: Does not contain a valid address.
         sendgrid Permanent { blame: Settings }: sendgrid answered 401 Unauthorized: The provided authorization grant is invalid
         sendgrid Permanent { blame: Message }: sendgrid answered 413 Payload Too Large
         sendgrid Retry { after: None }: sendgrid answered 503 Service Unavailable
         twilio delivered as SM0123456789
-        twilio Permanent { blame: Message } [21211]: twilio answered 400 Bad Request: 21211: The 'To' number +••• is not a valid phone number.
-        twilio Permanent { blame: Message } [21610]: twilio answered 400 Bad Request: 21610: Attempt to send to unsubscribed recipient
-        twilio Permanent { blame: Message } [21614]: twilio answered 400 Bad Request: 21614: 'To' number is not a valid mobile number
+        twilio Permanent { blame: Recipient } [21211]: twilio answered 400 Bad Request: 21211: The 'To' number +••• is not a valid phone number.
+        twilio Permanent { blame: Recipient } [21610]: twilio answered 400 Bad Request: 21610: Attempt to send to unsubscribed recipient
+        twilio Permanent { blame: Recipient } [21614]: twilio answered 400 Bad Request: 21614: 'To' number is not a valid mobile number
         twilio Permanent { blame: Settings } [20003]: twilio answered 401 Unauthorized: 20003: Authenticate
-        twilio Retry { after: Some(5s) } [20429]: twilio answered 429 Too Many Requests: 20429: Too Many Requests
-        twilio Retry { after: None } [20429]: twilio answered 400 Bad Request: 20429: Too Many Requests
+        twilio Throttled { after: Some(5s) } [20429]: twilio answered 429 Too Many Requests: 20429: Too Many Requests
+        twilio Throttled { after: None } [20429]: twilio answered 400 Bad Request: 20429: Too Many Requests
         twilio Retry { after: None } [20503]: twilio answered 503 Service Unavailable: 20503: Service unavailable
         ");
 }
@@ -301,6 +301,30 @@ async fn when_to_try_again() {
         after("Wed, 21 Oct 2015 07:28:00 GMT").await,
         Some(Duration::ZERO)
     );
+    // A date is one of the other side's clock, and SendGrid has a header of its own.
+    let throttled = async |transport, headers: &'static [(&'static str, &'static str)]| {
+        let receiver = Receiver::start(move |_| answer(429, headers, "")).await;
+        let error = attempt(transport, &client, &receiver.base()).await;
+        error.expect_err("an error").verdict
+    };
+    let wait = |seconds| Verdict::Throttled {
+        after: Some(Duration::from_secs(seconds)),
+    };
+    let ahead = [
+        ("date", "Wed, 21 Oct 2065 07:28:00 GMT"),
+        ("retry-after", "Wed, 21 Oct 2065 07:28:07 GMT"),
+    ];
+    assert_eq!(
+        throttled(Transport::Slack, ahead.to_vec().leak()).await,
+        wait(7)
+    );
+    let reset = (now().timestamp() + 3_600).to_string().leak();
+    let reset = vec![("x-ratelimit-reset", &*reset)].leak();
+    let Verdict::Throttled { after: Some(hour) } = throttled(Transport::SendGrid, reset).await
+    else {
+        panic!("not throttled");
+    };
+    assert!((3_590..=3_600).contains(&hour.as_secs()), "{hour:?}");
 }
 
 /// Where no answer comes, it depends on whether the other side would know a second copy.

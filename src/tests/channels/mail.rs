@@ -234,13 +234,13 @@ async fn refusals_and_a_connection_that_is_cut() {
             Verdict::Retry { after: None },
             Some(451),
         ),
-        ("never@example.org", permanent(Blame::Message), Some(550)),
+        ("never@example.org", permanent(Blame::Recipient), Some(550)),
         (
             "busy@example.org",
             Verdict::Retry { after: None },
             Some(452),
         ),
-        ("full@example.org", permanent(Blame::Message), Some(552)),
+        ("full@example.org", permanent(Blame::Recipient), Some(552)),
         ("cut@example.org", Verdict::Uncertain, None),
     ] {
         let error = to(&smtp, recipient).await.expect_err("an error");

@@ -29,7 +29,7 @@ struct Plan {
     fault: Fault,
 }
 
-struct Server {
+pub(crate) struct Server {
     port: u16,
     connections: Arc<AtomicUsize>,
     mails: Arc<AtomicUsize>,
@@ -55,9 +55,17 @@ impl Server {
         }
     }
 
+    /// One that answers this to each recipient.
+    pub(crate) async fn refusing(answer: &'static str) -> Self {
+        Self::start(failing("RCPT", Fault::Say(answer))).await
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("smtp://127.0.0.1:{}?tls=none", self.port)
+    }
+
     fn smtp(&self) -> Smtp {
-        let address = format!("smtp://127.0.0.1:{}?tls=none", self.port);
-        let server = address.parse().expect("a server");
+        let server = self.address().parse().expect("a server");
         let settings = SmtpSettings {
             timeout: Duration::from_millis(700),
             ..SmtpSettings::new(server, Trust::default())

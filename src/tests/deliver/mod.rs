@@ -1,6 +1,7 @@
 //! The second stage as its users meet it: the real binary, and a receiver that stands for the world
 //! outside.
 
+mod accounts;
 mod failures;
 mod guards;
 mod looks;

@@ -42,30 +42,28 @@ async fn one_that_is_gone_is_disabled_and_what_waits_is_cancelled() {
 async fn five_days_of_failures_disable_it() {
     let stage = Stage::with(|_| status(500)).await;
     let hook = stage.endpoint("hook", "webhook").await;
-    let days = |days: u32| {
+    let failed = |days: u32, last: u32| {
         format!(
-            "INSERT INTO notification_delivery_targets (target, failing_since, failed_at, failures)
-             VALUES ('endpoint:{hook}', now() - interval '{days} days 1 minute', now() - interval '1 hour', 3)
+            "INSERT INTO notification_delivery_targets (target, failing_since, failed_at, failures, failing_days)
+             VALUES ('endpoint:{hook}', now() - interval '6 days', now() - interval '{last} days', 3, {days})
              ON CONFLICT (target) DO UPDATE
-                SET failing_since = excluded.failing_since, failed_at = excluded.failed_at"
+                SET failed_at = excluded.failed_at, failing_days = excluded.failing_days"
         )
     };
     let enabled = "SELECT enabled FROM notification_endpoints";
     stage.tell(hook, "one").await;
-    // A failure of last week and one of today are two, and not one of a week.
-    stage.db.execute(days(7)).await;
-    stage
-        .db
-        .execute("UPDATE notification_delivery_targets SET failed_at = failing_since")
-        .await;
+    // A failure six days ago and one of today are two days of failures.
+    stage.db.execute(failed(1, 6)).await;
     report(stage.bare().args(["--format", "json"])).await;
     assert_eq!(stage.db.text(enabled).await, "true");
+    // The second one on a day is no other day.
     stage.let_time_pass().await;
-    stage.db.execute(days(4)).await;
+    stage.db.execute(failed(4, 0)).await;
     report(stage.bare().args(["--format", "json"])).await;
     assert_eq!(stage.db.text(enabled).await, "true");
+    // A day without traffic forgets nothing.
     stage.let_time_pass().await;
-    stage.db.execute(days(5)).await;
+    stage.db.execute(failed(4, 2)).await;
     let told = report(stage.bare().args(["--format", "json"])).await;
     assert_eq!(stage.db.text(enabled).await, "false", "{told}");
     let reason = stage
