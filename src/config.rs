@@ -6,6 +6,7 @@ mod delivery;
 mod endpoints;
 mod mail;
 mod outgoing;
+mod rendering;
 mod transports;
 
 pub use delivery::DeliverFlags;
@@ -33,6 +34,16 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_FANOUT_MAX_RUNTIME",
     "NOTIFY_FANOUT_ALONE",
     "NOTIFY_FANOUT_METRICS_FILE",
+    "NOTIFY_BODY_FORMAT",
+    "NOTIFY_LINK_PROJECT",
+    "NOTIFY_LINK_DOCUMENT",
+    "NOTIFY_LINK_DOCUMENT_WITHOUT_PROJECT",
+    "NOTIFY_LINK_THREAD",
+    "NOTIFY_LINK_THREAD_WITHOUT_PROJECT",
+    "NOTIFY_LINK_MEETINGS",
+    "NOTIFY_LINK_MEETINGS_WITHOUT_PROJECT",
+    "NOTIFY_LINK_DASHBOARD",
+    "NOTIFY_LINK_TEAM",
     "NOTIFY_DELIVERY_METRICS_FILE",
     "APP_BASE_URL",
     "NOTIFY_TEMPLATES_DIR",
@@ -213,6 +224,7 @@ impl Source<'_> {
             ignored_types: self.ignored_types()?,
             processor_id,
             routes: self.routes()?.names(),
+            rendering: self.rendering()?,
         })
     }
 
@@ -391,7 +403,7 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn problem<T>(
+    pub(super) fn problem<T>(
         variable: &'static str,
         value: &str,
         read: impl Fn(&Source<'_>) -> Result<T, InvalidConfig>,

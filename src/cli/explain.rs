@@ -40,7 +40,7 @@ pub(super) async fn execute(
     let Arguments { event_id, user } = arguments;
     let settings = source.settings(&RunFlags::default(), String::new())?;
     let database = source.database()?;
-    let explanation = explain(&database, event_id, user, &settings.routes)
+    let explanation = explain(&database, event_id, user, &settings)
         .await
         .map_err(|failed| run_failure(&database, failed))?
         .ok_or_else(|| {

@@ -65,7 +65,11 @@ pub(super) fn execute(
         })
     });
     let mail = templates
-        .preview(name, &samples::reader(unsubscribe_url.as_deref()))
+        .preview(
+            name,
+            &samples::reader(unsubscribe_url.as_deref()),
+            &source.rendering()?,
+        )
         .map_err(|error| Failure::Refused(error.to_string()))?
         .ok_or_else(|| {
             Failure::Usage(format!(

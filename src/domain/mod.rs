@@ -3,6 +3,7 @@
 pub mod announcement;
 pub mod backoff;
 pub mod base_url;
+pub mod body;
 pub mod channel;
 pub mod event;
 pub mod payload;

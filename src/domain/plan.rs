@@ -37,8 +37,8 @@ pub enum Audience {
     /// Those with a grant on a project and the owners of the document's organisation (without a
     /// document, the project's), as far as they may view the document.
     ProjectViewers {
-        /// The project.
-        project_id: Uuid,
+        /// The project, if the event names one; else it names the document.
+        project_id: Option<Uuid>,
         /// The document, if the event names one.
         resource_id: Option<Uuid>,
     },
@@ -56,7 +56,7 @@ pub enum Audience {
 pub struct Message {
     /// Plain text, at most [`super::text::TITLE_MAX`] characters.
     pub title: String,
-    /// Markdown; whatever came from a person is escaped.
+    /// In the format that the application renders.
     pub body: Option<String>,
     /// Path within the application.
     pub link_url: Option<String>,

@@ -85,7 +85,7 @@ impl Crowds {
 /// The group that an audience is, if it is one that can be of any size.
 fn group(audience: &Audience) -> Option<(Group, Uuid)> {
     match audience {
-        Audience::ProjectViewers { project_id, .. } => Some((Group::Project, *project_id)),
+        Audience::ProjectViewers { project_id, .. } => project_id.map(|id| (Group::Project, id)),
         Audience::ThreadParticipants { thread_id, .. } => Some((Group::Thread, *thread_id)),
         Audience::MeetingParticipants { meeting_id } => Some((Group::Meeting, *meeting_id)),
         Audience::User(_)

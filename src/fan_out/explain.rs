@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::Settings;
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
@@ -11,7 +12,6 @@ use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use super::understand::understand;
 use crate::db::{Access, Database, Transaction, Unnamed};
-use crate::domain::channel::Kind;
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, InApp, Plan};
 use crate::handlers::{EventType, Wanted};
@@ -136,13 +136,12 @@ struct Row {
     unread_count: Option<i32>,
 }
 
-/// Explains an event, for one person if `user` is given. `None`: there is no such event. `routes` are
-/// those of the environment.
+/// Explains an event, for one person if `user` is given. `None`: there is no such event.
 pub async fn explain(
     database: &Database,
     event_id: i64,
     user: Option<Uuid>,
-    routes: &[(Kind, String)],
+    settings: &Settings,
 ) -> Result<Option<Explanation>, RunFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
@@ -204,7 +203,7 @@ pub async fn explain(
     };
     let mut wanted = Wanted::default();
     handler.wants(&mut wanted);
-    let names = look_up(&mut transaction, &wanted).await?;
+    let names = look_up(&mut transaction, &wanted, &settings.rendering).await?;
     let plans = handler.plan(&names);
     let announcement = handler.announce(&names);
     if plans.is_empty() && announcement.is_none() {
@@ -240,7 +239,7 @@ pub async fn explain(
             announcement,
         }];
         let found: Vec<HearerRow> =
-            bind_announcements(sqlx::query_as(EXPLAIN_ROUTED), &announced, routes)
+            bind_announcements(sqlx::query_as(EXPLAIN_ROUTED), &announced, &settings.routes)
                 .fetch_all(Unnamed(&mut transaction))
                 .await?;
         let of_user = |row: &HearerRow| user.is_none() || row.user_id == user;
@@ -455,19 +454,18 @@ fn audience(audience: &Audience) -> String {
         }
         Audience::ProjectViewers {
             project_id,
-            resource_id: None,
+            resource_id,
         } => {
-            format!(
-                "those with a grant on project {project_id}, and the owners of its organisation"
-            )
+            let grantees = project_id.map(|id| format!("those with a grant on project {id}, and "));
+            let grantees = grantees.unwrap_or_default();
+            match resource_id {
+                Some(resource_id) => format!(
+                    "{grantees}the owners of the document's organisation, who may view document \
+                     {resource_id}"
+                ),
+                None => format!("{grantees}the owners of its organisation"),
+            }
         }
-        Audience::ProjectViewers {
-            project_id,
-            resource_id: Some(resource_id),
-        } => format!(
-            "those with a grant on project {project_id}, and the owners of the document's \
-             organisation, who may view document {resource_id}"
-        ),
         Audience::OrgOwners { org_id, except } => match except {
             Some(except) => format!("the owners of organisation {org_id} but {except}"),
             None => format!("the owners of organisation {org_id}"),

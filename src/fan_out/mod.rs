@@ -30,7 +30,7 @@ pub use run::{RunFailed, run};
 use std::time::Duration;
 
 use crate::domain::channel::Kind;
-use crate::handlers::EventType;
+use crate::handlers::{EventType, Rendering};
 
 /// How a run goes about its work.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub struct Settings {
     pub processor_id: String,
     /// Endpoints that have no row: the routes of the environment, by channel and name.
     pub routes: Vec<(Kind, String)>,
+    /// How notifications are written for the application.
+    pub rendering: Rendering,
 }
 
 impl Settings {

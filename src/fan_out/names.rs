@@ -3,13 +3,21 @@
 use uuid::Uuid;
 
 use crate::db::{Transaction, Unnamed};
-use crate::handlers::{Names, Person, Wanted};
+use crate::handlers::{Names, Person, Rendering, Wanted};
 
-/// Looks up every name wanted, in one round trip.
+/// Looks up every name wanted, in one round trip, or none if nothing is.
 pub(super) async fn look_up(
     connection: &mut Transaction<'_>,
     wanted: &Wanted,
+    rendering: &Rendering,
 ) -> Result<Names, sqlx::Error> {
+    let mut names = Names {
+        rendering: rendering.clone(),
+        ..Names::default()
+    };
+    if *wanted == Wanted::default() {
+        return Ok(names);
+    }
     let ids = |set: &std::collections::BTreeSet<Uuid>| set.iter().copied().collect::<Vec<_>>();
     let rows = sqlx::query_file!(
         "src/fan_out/names.sql",
@@ -22,7 +30,6 @@ pub(super) async fn look_up(
     )
     .fetch_all(Unnamed(connection))
     .await?;
-    let mut names = Names::default();
     for row in rows {
         if row.kind == "person" {
             let person = Person {

@@ -18,7 +18,7 @@ use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
 use crate::domain::announcement::Told;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Message, Plan};
-use crate::handlers::{EventType, Handler, Wanted};
+use crate::handlers::{EventType, Handler, Rendering, Wanted};
 
 const PREVIEW: &str = with_resolve!("preview.sql");
 const PREVIEW_ROUTED: &str = with_routed!("preview_routed.sql");
@@ -253,7 +253,7 @@ impl Preview<'_> {
         let Telling {
             plans: planned,
             announced,
-        } = plan(connection, due).await?;
+        } = plan(connection, due, &self.settings.rendering).await?;
         let mut endpoints = self.endpoints(connection, announced).await?;
         let rows: Vec<_> = planned
             .iter()
@@ -481,7 +481,11 @@ impl Endpoints {
     }
 }
 
-async fn plan(connection: &mut Transaction<'_>, due: &[Due]) -> Result<Telling, sqlx::Error> {
+async fn plan(
+    connection: &mut Transaction<'_>,
+    due: &[Due],
+    rendering: &Rendering,
+) -> Result<Telling, sqlx::Error> {
     let handlers = due
         .iter()
         .enumerate()
@@ -493,7 +497,7 @@ async fn plan(connection: &mut Transaction<'_>, due: &[Due]) -> Result<Telling, 
     for (_, _, handler) in handlers.clone() {
         handler.wants(&mut wanted);
     }
-    let names = look_up(connection, &wanted).await?;
+    let names = look_up(connection, &wanted, rendering).await?;
     let plans = handlers.clone().flat_map(|(place, kind, handler)| {
         let plans = handler.plan(&names).into_iter();
         plans.map(move |plan| (place, kind, plan))

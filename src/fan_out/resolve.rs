@@ -197,7 +197,7 @@ impl<'a> PlanRow<'a> {
                 resource_id,
             } => {
                 self.audience = "project_viewers";
-                self.project_id = Some(*project_id);
+                self.project_id = *project_id;
                 self.resource_id = *resource_id;
             }
             Audience::OrgOwners { org_id, except } => {

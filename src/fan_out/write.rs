@@ -103,11 +103,8 @@ pub(super) async fn write(
     };
 
     let wanted = wanted(&mine);
-    let names = if wanted == Wanted::default() {
-        Names::default()
-    } else {
-        within(settings, look_up(&mut transaction, &wanted)).await?
-    };
+    let names = look_up(&mut transaction, &wanted, &settings.rendering);
+    let names = within(settings, names).await?;
     let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
     let mut announced: Vec<_> = mine
         .iter()

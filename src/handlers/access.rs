@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::notice::{Notice, Style, object};
 use super::subject::{Named, Subject};
-use super::{Names, Wanted, links};
+use super::{Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
@@ -61,25 +61,44 @@ impl Access {
         self.new_permission.as_deref().unwrap_or("view")
     }
 
+    /// Who acted, unless it was the person affected: service accounts act under that person's
+    /// identifier.
+    fn someone_else<'a>(&self, who: Named<'a>) -> Option<&'a str> {
+        (who.id != Some(self.affected_user_id)).then_some(who.words)
+    }
+
     /// "Ada gave you view access to Atlas".
     pub(super) fn gave(&self, style: Style, who: Named<'_>, what: &str) -> String {
-        let (who, permission) = (style.name(who.words), style.name(self.granted()));
-        format!("{who} gave you {permission} access to {what}")
+        let permission = style.name(self.granted());
+        match self.someone_else(who) {
+            Some(who) => format!("{} gave you {permission} access to {what}", style.name(who)),
+            None => format!("You were given {permission} access to {what}"),
+        }
     }
 
     /// "Ada changed your access to Atlas from view to edit".
     pub(super) fn changed(&self, style: Style, who: Named<'_>, what: &str) -> String {
-        let who = style.name(who.words);
         let permission = |name: &Option<String>| name.as_deref().map(|name| style.name(name));
         let how = match (
             permission(&self.old_permission),
             permission(&self.new_permission),
         ) {
             (Some(old), Some(new)) => format!(" from {old} to {new}"),
-            (None, Some(new)) => format!(", which is now {new}"),
+            (None, Some(new)) => format!(" to {new}"),
             (_, None) => String::new(),
         };
-        format!("{who} changed your access to {what}{how}")
+        match self.someone_else(who) {
+            Some(who) => format!("{} changed your access to {what}{how}", style.name(who)),
+            None => format!("Your access to {what} was changed{how}"),
+        }
+    }
+
+    /// "Ada removed your access to Atlas".
+    pub(super) fn removed(&self, style: Style, who: Named<'_>, what: &str) -> String {
+        match self.someone_else(who) {
+            Some(who) => format!("{} removed your access to {what}", style.name(who)),
+            None => format!("Your access to {what} was removed"),
+        }
     }
 
     /// What its notifications carry.
@@ -90,7 +109,7 @@ impl Access {
             "project_id": project.id,
             "project_name": project.name,
             "actor_id": who.id,
-            "actor_name": who.words,
+            "actor_name": self.someone_else(who),
         }
     }
 
@@ -108,12 +127,12 @@ impl Access {
         object! { ..self.data(kind, names), "new_permission": self.granted() }
     }
 
-    /// Tells the person affected, in the application only.
+    /// Notifies the person affected, in the application only.
     pub(super) fn plan(&self, notice: &Notice, names: &Names) -> Plan {
-        let [who, project] = self.named(names);
+        let [_, project] = self.named(names);
         Plan {
             audience: Audience::User(self.affected_user_id),
-            actor_id: who.id,
+            actor_id: None,
             scopes: project.scopes(),
             in_app: notice.in_app(),
             email: None,
@@ -122,25 +141,23 @@ impl Access {
     }
 }
 
-/// Somebody's access to a document of a known project.
+/// Somebody's access to a document.
 ///
 /// Optional keys: `resource_name` or `fileName`, and those of [`Access`].
 #[derive(Debug)]
 pub(super) struct DocumentAccess {
     pub(super) access: Access,
-    project_id: Uuid,
     resource_id: Uuid,
     document: Subject,
 }
 
 impl DocumentAccess {
     pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let (project_id, access) = Access::to_project(fields)?;
+        let access = Access::parse(fields)?;
         let column = fields.row.resource_id;
         let resource_id = fields.column_or_key("resource_id", column, "resource_id")?;
         Ok(Self {
             access,
-            project_id,
             resource_id,
             document: Subject::document(fields, Some(resource_id)),
         })
@@ -160,7 +177,8 @@ impl DocumentAccess {
     ) -> Vec<Plan> {
         let [document, project] = names.of([&self.document, &self.access.project]);
         let notice = Notice::new(
-            links::document(self.project_id, Some(self.resource_id)),
+            names.body_format(),
+            names.links().document(project.id, Some(self.resource_id)),
             object! {
                 ..data,
                 "resource_id": document.id,

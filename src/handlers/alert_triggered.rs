@@ -60,7 +60,7 @@ impl OperatorEvent for AlertTriggered {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let data = object! {
             "alert_id": self.alert_id,
             "user_id": self.operation.user_id(),
@@ -69,7 +69,7 @@ impl OperatorEvent for AlertTriggered {
             "condition": self.condition,
         };
         let condition = self.condition.as_ref().map(alert::condition);
-        Telling::new(self.severity, data, |style| match &self.name {
+        Telling::new(names.body_format(), self.severity, data, |style| match &self.name {
             Some(name) => format!("Alert {} was triggered", style.name(name)),
             None => format!("Alert {} was triggered", style.name(&self.alert_id)),
         })
@@ -101,11 +101,11 @@ mod tests {
           app each: Alert CPU was triggered
             Alert **CPU** was triggered.
 
-        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
-        \# \!
+        [Win](https://evil.example) <img src=x> @all now ``
+        # !
 
-        Condition: metric cpu, op \>, value 90\
-        Organisation: Acme\
+        Condition: metric cpu, op >, value 90
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {alert_id: "a-1", condition: {"metric":"cpu","op":">","value":90}, message: "HOSTILE", name: "CPU", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "alert_triggered", user_id: "BO"}
@@ -120,12 +120,12 @@ mod tests {
           app each: Alert CPU was triggered
             Alert **CPU** was triggered.
 
-        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
-        \# \!
+        [Win](https://evil.example) <img src=x> @all now ``
+        # !
 
-        Condition: metric cpu, op \>, value 90\
-        User: bo\@example.com\
-        Organisation: Acme\
+        Condition: metric cpu, op >, value 90
+        User: bo@example.com
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {alert_id: "a-1", condition: {"metric":"cpu","op":">","value":90}, message: "HOSTILE", name: "CPU", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "alert_triggered", user_id: "BO"}

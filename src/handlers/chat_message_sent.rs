@@ -36,26 +36,27 @@ impl ChatMessageSent {
             thread: Thread::parse(fields)?,
             sender: Subject::person(fields, fields.row.actor_id, &["sender_name", "actor_name"]),
             mentioned: fields.uuids("mentioned_user_ids"),
-            content: content.map(text::message),
-            preview: preview.map(text::preview),
+            content: content.map(|text| text::clip(text, text::MESSAGE_MAX)),
+            preview: preview.map(|text| text::clip(text, text::MESSAGE_MAX)),
         })
     }
 
     fn mention(&self, who: Named<'_>, thread: NamedThread<'_>) -> Plan {
+        let format = thread.rendering.body_format;
         let data = object! {
             ..thread.data("mention"),
             "sender_id": who.id,
             "sender_name": who.words,
         };
-        let notice = Notice::new(thread.link(), data, |style| {
+        let notice = Notice::new(format, thread.link(), data, |style| {
             format!(
                 "{} mentioned you in {}",
                 style.name(who.words),
                 thread.place(style)
             )
         });
-        let notice = match self.content.clone() {
-            Some(content) => notice.with_body(content),
+        let notice = match &self.content {
+            Some(content) => notice.with_body(format.message(content)),
             None => notice,
         };
         Plan {
@@ -73,8 +74,11 @@ impl ChatMessageSent {
 
     fn activity(&self, who: Named<'_>, thread: NamedThread<'_>) -> Plan {
         let unread = |style| format!(" unread in {}", thread.place(style));
-        let preview = self.preview.as_deref();
-        let preview = preview.map_or_else(|| ".".to_owned(), |preview| format!(": {preview}"));
+        let format = thread.rendering.body_format;
+        let preview = self.preview.as_deref().map_or_else(
+            || ".".to_owned(),
+            |preview| format!(": {}", format.preview(preview)),
+        );
         Plan {
             audience: Audience::ThreadParticipants {
                 thread_id: self.thread.id,
@@ -88,8 +92,8 @@ impl ChatMessageSent {
                     title: notice::title(text::TITLE_MAX - COUNT_MAX, unread),
                     body: Some(format!(
                         "{}, the latest from {}{preview}",
-                        unread(Style::Bold),
-                        text::bold(who.words),
+                        unread(Style::Body(format)),
+                        format.bold(who.words),
                     )),
                     link_url: Some(thread.link()),
                     payload: thread.data("thread_activity"),
@@ -147,17 +151,38 @@ mod tests {
         })), @r#"
         to ThreadMentions { thread_id: BUDGET, user_ids: [BO, CY] } but ADA, project ATLAS, thread BUDGET
           app each: Ada mentioned you in Budget · Atlas
-            \@Bo, see\:
+            @Bo, see:
 
-        \- \*all\*\
-        \- of it
+        - *all*
+        - of it
             /project/workspace/ATLAS?tab=chat&thread=BUDGET
             {project_id: "ATLAS", project_name: "Atlas", sender_id: "ADA", sender_name: "Ada", thread_id: "BUDGET", thread_name: "Budget", type: "mention"}
         to ThreadParticipants { thread_id: BUDGET, except: [BO, CY] } but ADA, project ATLAS, thread BUDGET
           app by thread_activity:BUDGET:  unread in Budget · Atlas
-             unread in **Budget** · **Atlas**, the latest from **Ada**: \@Bo…
+             unread in **Budget** · **Atlas**, the latest from **Ada**: @Bo…
             /project/workspace/ATLAS?tab=chat&thread=BUDGET
             {project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Budget", type: "thread_activity"}
+        "#);
+    }
+
+    #[test]
+    fn mentions_stay_in_bodies_and_are_names_in_titles() {
+        let mention = format!("@[Cy Young](user:{CY})");
+        insta::assert_snapshot!(told(IT, json!({
+            "mentioned_user_ids": [BO],
+            "full_content": format!("{mention} **has** it"),
+            "thread_topic": format!("Ask {mention}"),
+        })), @r#"
+        to ThreadMentions { thread_id: BUDGET, user_ids: [BO] } but ADA, project ATLAS, thread BUDGET
+          app each: Ada mentioned you in Ask Cy Young · Atlas
+            @[Cy Young](user:CY) has it
+            /project/workspace/ATLAS?tab=chat&thread=BUDGET
+            {project_id: "ATLAS", project_name: "Atlas", sender_id: "ADA", sender_name: "Ada", thread_id: "BUDGET", thread_name: "Ask @[Cy Young](user:CY)", type: "mention"}
+        to ThreadParticipants { thread_id: BUDGET, except: [BO] } but ADA, project ATLAS, thread BUDGET
+          app by thread_activity:BUDGET:  unread in Ask Cy Young · Atlas
+             unread in **Ask Cy Young** · **Atlas**, the latest from **Ada**: @[Cy Young](user:CY) has it
+            /project/workspace/ATLAS?tab=chat&thread=BUDGET
+            {project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Ask @[Cy Young](user:CY)", type: "thread_activity"}
         "#);
     }
 
@@ -207,7 +232,7 @@ mod tests {
         })), @r#"
         to ThreadParticipants { thread_id: BUDGET, except: [] } but ADA, project ATLAS, thread BUDGET
           app by thread_activity:BUDGET:  unread in ttttttttttttttttttttttttttttttttttttttt… · [Win](https://evil.example) <img src=x>…
-             unread in **ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt…** · **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!\[…**, the latest from **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**: word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word…
+             unread in **ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt…** · **[Win](https://evil.example) <img src=x> @all now `` # ![Win](https://evil.example) <img src=x> @all now `` # ![…**, the latest from **[Win](https://evil.example) <img src=x> @all now `` # !**: word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word…
             /project/workspace/ATLAS?tab=chat&thread=BUDGET
             {project_id: "ATLAS", project_name: "HOSTILEHOSTILE[Win](https://ev…, thread_id: "BUDGET", thread_name: "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt…, type: "thread_activity"}
         "#);

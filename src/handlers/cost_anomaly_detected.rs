@@ -50,7 +50,7 @@ impl OperatorEvent for CostAnomalyDetected {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let data = object! {
             "current_cost": self.current_cost.quantity.number(),
             "average_cost": self.average_cost.quantity.number(),
@@ -61,7 +61,7 @@ impl OperatorEvent for CostAnomalyDetected {
             Some(percent) if percent < CRITICAL_FROM => Severity::Warning,
             _ => Severity::Critical,
         };
-        Telling::new(severity, data, |style| {
+        Telling::new(names.body_format(), severity, data, |style| {
             let current = style.name(&self.current_cost.to_string());
             let average = style.name(&self.average_cost.to_string());
             match self.percent() {
@@ -98,8 +98,8 @@ mod tests {
           app each: Costs are at EUR 180.50, 81% above the average of EUR 100.00
             Costs are at **EUR 180.50**, 81% above the average of **EUR 100.00**.
 
-        Threshold: 1\.5\
-        Organisation: Acme\
+        Threshold: 1.5
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {average_cost: 100.0, currency: "EUR", current_cost: 180.5, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", threshold: 1.5, type: "cost_anomaly_detected"}

@@ -44,7 +44,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ATLAS, BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, told, told_without_columns};
 
     const IT: EventType = EventType::DocumentPermissionChanged;
 
@@ -55,7 +55,7 @@ mod tests {
             "old_permission": "view",
             "new_permission": "edit",
         })), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada changed your access to report.pdf · Atlas from view to edit
             **Ada** changed your access to **report.pdf** · **Atlas** from **view** to **edit**.
             /project/workspace/ATLAS?resourceId=REPORT
@@ -67,9 +67,9 @@ mod tests {
             "new_permission": "edit",
             "fileName": HOSTILE,
         })), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada changed your access to [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas from view to edit
-            **Ada** changed your access to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!** · **Atlas** from **view** to **edit**.
+            **Ada** changed your access to **[Win](https://evil.example) <img src=x> @all now `` # !** · **Atlas** from **view** to **edit**.
             /project/workspace/ATLAS?resourceId=REPORT
             {actor_id: "ADA", actor_name: "Ada", new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "HOSTILE", type: "document_permission_changed"}
         "#);
@@ -95,6 +95,17 @@ mod tests {
             ),
             "nobody"
         );
+    }
+
+    #[test]
+    fn the_actor_may_be_the_person_affected() {
+        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA, "old_permission": "view", "new_permission": "edit"})), @r#"
+        to User(ADA), project ATLAS
+          app each: Your access to report.pdf · Atlas was changed from view to edit
+            Your access to **report.pdf** · **Atlas** was changed from **view** to **edit**.
+            /project/workspace/ATLAS?resourceId=REPORT
+            {actor_id: "ADA", actor_name: null, new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_permission_changed"}
+        "#);
     }
 
     #[test]

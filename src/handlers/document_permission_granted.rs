@@ -37,14 +37,14 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ATLAS, BO, HOSTILE, REPORT, told, told_without_columns};
+    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, REPORT, told, told_without_columns};
 
     const IT: EventType = EventType::DocumentPermissionGranted;
 
     #[test]
     fn to_view_unless_it_says_otherwise() {
         insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada gave you view access to report.pdf · Atlas
             **Ada** gave you **view** access to **report.pdf** · **Atlas**.
             /project/workspace/ATLAS?resourceId=REPORT
@@ -55,9 +55,9 @@ mod tests {
             "new_permission": "edit",
             "resource_name": HOSTILE,
         })), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada gave you edit access to [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas
-            **Ada** gave you **edit** access to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!** · **Atlas**.
+            **Ada** gave you **edit** access to **[Win](https://evil.example) <img src=x> @all now `` # !** · **Atlas**.
             /project/workspace/ATLAS?resourceId=REPORT
             {actor_id: "ADA", actor_name: "Ada", new_permission: "edit", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "HOSTILE", type: "document_permission_granted"}
         "#);
@@ -79,17 +79,38 @@ mod tests {
     }
 
     #[test]
+    fn a_document_may_be_in_no_project() {
+        insta::assert_snapshot!(told_without_columns(IT, json!({
+            "affected_user_id": BO,
+            "resource_id": REPORT,
+        })), @r#"
+        to User(BO)
+          app each: Someone gave you view access to report.pdf
+            **Someone** gave you **view** access to **report.pdf**.
+            /dashboard
+            {actor_id: null, actor_name: "Someone", new_permission: "view", project_id: null, project_name: null, resource_id: "REPORT", resource_name: "report.pdf", type: "document_permission_granted"}
+        "#);
+    }
+
+    #[test]
+    fn the_actor_may_be_the_person_affected() {
+        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA})), @r#"
+        to User(ADA), project ATLAS
+          app each: You were given view access to report.pdf · Atlas
+            You were given **view** access to **report.pdf** · **Atlas**.
+            /project/workspace/ATLAS?resourceId=REPORT
+            {actor_id: "ADA", actor_name: null, new_permission: "view", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_permission_granted"}
+        "#);
+    }
+
+    #[test]
     fn required_keys() {
         assert_eq!(
             told(IT, json!({})),
             "invalid document_permission_granted event: payload.affected_user_id is required"
         );
         assert_eq!(
-            told_without_columns(IT, json!({})),
-            "invalid document_permission_granted event: project_id or payload.project_id is required"
-        );
-        assert_eq!(
-            told_without_columns(IT, json!({"affected_user_id": BO, "project_id": ATLAS})),
+            told_without_columns(IT, json!({"affected_user_id": BO})),
             "invalid document_permission_granted event: resource_id or payload.resource_id is required"
         );
         assert_eq!(

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::notice::{Notice, object};
 use super::subject::Subject;
-use super::{Handler, Names, Wanted, links};
+use super::{Handler, Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
@@ -14,7 +14,7 @@ use crate::domain::plan::{Audience, EmailTiming, Plan};
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct DocumentUploaded {
-    project_id: Uuid,
+    project_id: Option<Uuid>,
     resource_id: Option<Uuid>,
     uploader: Subject,
     document: Subject,
@@ -24,13 +24,15 @@ pub(super) struct DocumentUploaded {
 impl DocumentUploaded {
     pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let row = fields.row;
-        let project_id = fields.column("project_id", row.project_id)?;
+        // A document of an organisation may be in no project.
+        let place = row.project_id.or(row.resource_id);
+        fields.column("project_id or resource_id", place)?;
         Ok(Self {
-            project_id,
+            project_id: row.project_id,
             resource_id: row.resource_id,
             uploader: Subject::person(fields, row.actor_id, &["uploader_name", "actor_name"]),
             document: Subject::document(fields, row.resource_id),
-            project: Subject::project(fields, Some(project_id)),
+            project: Subject::project(fields, row.project_id),
         })
     }
 }
@@ -43,19 +45,24 @@ impl Handler for DocumentUploaded {
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, document, project] = names.of([&self.uploader, &self.document, &self.project]);
         let notice = Notice::new(
-            links::document(self.project_id, self.resource_id),
+            names.body_format(),
+            names.links().document(self.project_id, self.resource_id),
             object! {
                 "type": "document_uploaded",
                 "project_id": project.id,
                 "project_name": project.name,
                 "resource_id": document.id,
                 "resource_name": document.words,
+                "file_name": document.words,
                 "uploader_id": who.id,
                 "uploader_name": who.words,
             },
             |style| {
                 let (who, what) = (style.name(who.words), style.name(document.words));
-                format!("{who} uploaded {what} to {}", style.name(project.words))
+                match self.project_id {
+                    Some(_) => format!("{who} uploaded {what} to {}", style.name(project.words)),
+                    None => format!("{who} uploaded {what}"),
+                }
             },
         );
         vec![Plan {
@@ -77,7 +84,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ATLAS, BO, HOSTILE, told, told_row, told_without_columns};
+    use super::super::testing::{ATLAS, BO, HOSTILE, REPORT, told, told_row, told_without_columns};
     use crate::domain::event::EventRow;
 
     const IT: EventType = EventType::DocumentUploaded;
@@ -85,11 +92,11 @@ mod tests {
     #[test]
     fn names_are_looked_up() {
         insta::assert_snapshot!(told(IT, json!({})), @r#"
-        to ProjectViewers { project_id: ATLAS, resource_id: Some(REPORT) } but ADA, project ATLAS
+        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
           app each: Ada uploaded report.pdf to Atlas
             **Ada** uploaded **report.pdf** to **Atlas**.
             /project/workspace/ATLAS?resourceId=REPORT
-            {project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
+            {file_name: "report.pdf", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
           mail Aggregated: Ada uploaded report.pdf to Atlas (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
         "#);
@@ -103,11 +110,11 @@ mod tests {
             "uploader_name": "Ada L.",
             "project_name": "Atlas II",
         })), @r#"
-        to ProjectViewers { project_id: ATLAS, resource_id: Some(REPORT) } but ADA, project ATLAS
+        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
           app each: Ada L. uploaded plan.xlsx to Atlas II
             **Ada L.** uploaded **plan.xlsx** to **Atlas II**.
             /project/workspace/ATLAS?resourceId=REPORT
-            {project_id: "ATLAS", project_name: "Atlas II", resource_id: "REPORT", resource_name: "plan.xlsx", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada L."}
+            {file_name: "plan.xlsx", project_id: "ATLAS", project_name: "Atlas II", resource_id: "REPORT", resource_name: "plan.xlsx", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada L."}
           mail Aggregated: Ada L. uploaded plan.xlsx to Atlas II (ATLAS Atlas II)
             {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
         "#);
@@ -117,11 +124,11 @@ mod tests {
     fn what_is_mistyped_is_looked_up() {
         let mistyped = json!({"fileName": 7, "resource_name": " ", "project_name": {}});
         insta::assert_snapshot!(told(IT, mistyped), @r#"
-        to ProjectViewers { project_id: ATLAS, resource_id: Some(REPORT) } but ADA, project ATLAS
+        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
           app each: Ada uploaded report.pdf to Atlas
             **Ada** uploaded **report.pdf** to **Atlas**.
             /project/workspace/ATLAS?resourceId=REPORT
-            {project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
+            {file_name: "report.pdf", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
           mail Aggregated: Ada uploaded report.pdf to Atlas (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
         "#);
@@ -131,13 +138,30 @@ mod tests {
     fn hostile_and_long_names() {
         let hostile = json!({"fileName": HOSTILE, "project_name": "long ".repeat(99)});
         insta::assert_snapshot!(told(IT, hostile), @r#"
-        to ProjectViewers { project_id: ATLAS, resource_id: Some(REPORT) } but ADA, project ATLAS
+        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
           app each: Ada uploaded [Win](https://evil.example) <img src=x>… to long long long long long long long long…
-            **Ada** uploaded **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!** to **long long long long long long long long long long long long long long long long long long long long long long long long…**.
+            **Ada** uploaded **[Win](https://evil.example) <img src=x> @all now `` # !** to **long long long long long long long long long long long long long long long long long long long long long long long long…**.
             /project/workspace/ATLAS?resourceId=REPORT
-            {project_id: "ATLAS", project_name: "long long long long long long long long long long long long long long long long long long long long long long long long long long long lon…, resource_id: "REPORT", resource_name: "HOSTILE", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
+            {file_name: "HOSTILE", project_id: "ATLAS", project_name: "long long long long long long long long long long long long long long long long long long long long long long long long long long long lon…, resource_id: "REPORT", resource_name: "HOSTILE", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
           mail Aggregated: Ada uploaded [Win](https://evil.example) <img src=x>… to long long long long long long long long… (ATLAS long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long )
             {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
+        "#);
+    }
+
+    #[test]
+    fn a_document_may_be_in_no_project() {
+        let row = EventRow {
+            resource_id: Some(REPORT),
+            ..EventRow::default()
+        };
+        insta::assert_snapshot!(told_row(IT, row, json!(null)), @r#"
+        to ProjectViewers { project_id: None, resource_id: Some(REPORT) }
+          app each: Someone uploaded report.pdf
+            **Someone** uploaded **report.pdf**.
+            /dashboard
+            {file_name: "report.pdf", project_id: null, project_name: null, resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: null, uploader_name: "Someone"}
+          mail Aggregated: Someone uploaded report.pdf ( )
+            {link_url: "/dashboard"}
         "#);
     }
 
@@ -148,11 +172,11 @@ mod tests {
             ..EventRow::default()
         };
         insta::assert_snapshot!(told_row(IT, row, json!(null)), @r#"
-        to ProjectViewers { project_id: BO, resource_id: None }, project BO
+        to ProjectViewers { project_id: Some(BO), resource_id: None }, project BO
           app each: Someone uploaded a document to a project
             **Someone** uploaded **a document** to **a project**.
             /project/workspace/BO
-            {project_id: "BO", project_name: null, resource_id: null, resource_name: "a document", type: "document_uploaded", uploader_id: null, uploader_name: "Someone"}
+            {file_name: "a document", project_id: "BO", project_name: null, resource_id: null, resource_name: "a document", type: "document_uploaded", uploader_id: null, uploader_name: "Someone"}
           mail Aggregated: Someone uploaded a document to a project (BO )
             {link_url: "/project/workspace/BO"}
         "#);
@@ -162,7 +186,7 @@ mod tests {
     fn the_payload_is_no_substitute_for_the_column() {
         assert_eq!(
             told_without_columns(IT, json!({"project_id": ATLAS})),
-            "invalid document_uploaded event: project_id is required"
+            "invalid document_uploaded event: project_id or resource_id is required"
         );
     }
 }

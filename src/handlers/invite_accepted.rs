@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::notice::{Notice, object};
 use super::subject::Subject;
-use super::{Handler, Names, Wanted, links};
+use super::{Handler, Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
@@ -59,7 +59,8 @@ impl Handler for InviteAccepted {
         let email = given_email.or_else(|| names.email(self.new_member_id));
         let who = member.name.or(email).unwrap_or(member.words);
         let notice = Notice::new(
-            links::team(),
+            names.body_format(),
+            names.links().team(self.org_id),
             object! {
                 "type": "invite_accepted",
                 "org_id": org.id,
@@ -119,7 +120,7 @@ mod tests {
         })), @r#"
         to OrgOwners { org_id: ACME, except: Some(BO) } but ADA, project ATLAS
           app each: Bo accepted the invitation to [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **Bo** accepted the invitation to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**.
+            **Bo** accepted the invitation to **[Win](https://evil.example) <img src=x> @all now `` # !**.
             /team
             {new_member_email: "bo@home.example", new_member_id: "BO", new_member_name: "Bo", org_id: "ACME", org_name: "HOSTILE", type: "invite_accepted"}
           mail Immediate: Bo accepted the invitation to [Win](https://evil.example) <img src=x> @all **now** `` # ! (ATLAS Atlas)
@@ -132,7 +133,7 @@ mod tests {
         insta::assert_snapshot!(told(IT, json!({"new_member_id": BO})), @r#"
         to OrgOwners { org_id: ACME, except: Some(BO) } but ADA, project ATLAS
           app each: bo@example.com accepted the invitation to Acme
-            **bo\@example.com** accepted the invitation to **Acme**.
+            **bo@example.com** accepted the invitation to **Acme**.
             /team
             {new_member_email: "bo@example.com", new_member_id: "BO", new_member_name: "bo@example.com", org_id: "ACME", org_name: "Acme", type: "invite_accepted"}
           mail Immediate: bo@example.com accepted the invitation to Acme (ATLAS Atlas)
@@ -144,7 +145,7 @@ mod tests {
         })), @r#"
         to OrgOwners { org_id: ACME, except: Some(GONE) } but ADA, project ATLAS
           app each: new@example.com accepted the invitation to Acme
-            **new\@example.com** accepted the invitation to **Acme**.
+            **new@example.com** accepted the invitation to **Acme**.
             /team
             {new_member_email: "new@example.com", new_member_id: "GONE", new_member_name: "new@example.com", org_id: "ACME", org_name: "Acme", type: "invite_accepted"}
           mail Immediate: new@example.com accepted the invitation to Acme (ATLAS Atlas)

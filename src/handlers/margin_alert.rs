@@ -53,14 +53,14 @@ impl OperatorEvent for MarginAlert {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let data = object! {
             "alert_id": self.alert_id,
             "user_id": self.operation.user_id(),
             "health_score": self.health_score.number(),
             "message": self.message,
         };
-        Telling::new(self.severity, data, |style| {
+        Telling::new(names.body_format(), self.severity, data, |style| {
             let score = style.name(&self.health_score.to_string());
             format!("Margin alert: the health score is {score}")
         })
@@ -88,14 +88,14 @@ mod tests {
         })), @r#"
         to User(BO), project ATLAS, once margin_alert:7:1970-01-01
           app each: Margin alert: the health score is 1.08
-            Margin alert: the health score is **1\.08**.
+            Margin alert: the health score is **1.08**.
 
         Add funds.
 
-        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
-        \# \!
+        [Win](https://evil.example) <img src=x> @all now ``
+        # !
 
-        Organisation: Acme\
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "margin_alert", user_id: "BO"}
@@ -107,15 +107,15 @@ mod tests {
             without user_id
         to OrgOwners { org_id: ACME, except: Some(BO) }, project ATLAS, once margin_alert:7:1970-01-01
           app each: Margin alert: the health score is 1.08
-            Margin alert: the health score is **1\.08**.
+            Margin alert: the health score is **1.08**.
 
         Add funds.
 
-        \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\`\
-        \# \!
+        [Win](https://evil.example) <img src=x> @all now ``
+        # !
 
-        User: bo\@example.com\
-        Organisation: Acme\
+        User: bo@example.com
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "margin_alert", user_id: "BO"}

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::notice::{Notice, Style, object};
 use super::subject::{Named, Subject};
-use super::{Names, Wanted, links};
+use super::{Names, Rendering, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
@@ -60,6 +60,8 @@ impl Meeting {
                 .map(|start| start.to_rfc3339_opts(SecondsFormat::AutoSi, true))
         };
         NamedMeeting {
+            meeting_id: self.id,
+            rendering: &names.rendering,
             title,
             project,
             organizer,
@@ -71,6 +73,8 @@ impl Meeting {
 /// A meeting whose names were looked for.
 #[derive(Debug)]
 pub(super) struct NamedMeeting<'a> {
+    meeting_id: Uuid,
+    pub(super) rendering: &'a Rendering,
     title: Named<'a>,
     project: Named<'a>,
     pub(super) organizer: Named<'a>,
@@ -106,7 +110,9 @@ impl NamedMeeting<'_> {
         sentence: impl Fn(Style) -> String,
     ) -> Notice {
         let time = self.start_time.as_ref().map(|_| format!("{time}: {TIME}."));
-        Notice::new(links::meetings(self.project.id), data, sentence).and(time)
+        let Rendering { body_format, links } = self.rendering;
+        let link_url = links.meetings(self.project.id, self.meeting_id);
+        Notice::new(*body_format, link_url, data, sentence).and(time)
     }
 
     /// Tells an audience in the application only.

@@ -85,7 +85,7 @@ mod tests {
         })), @r#"
         to User(BO) but ADA, project ATLAS
           app each: Cy invited you to Review · [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **Cy** invited you to **Review** · **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**. When: {{meeting_time}}.
+            **Cy** invited you to **Review** · **[Win](https://evil.example) <img src=x> @all now `` # !**. When: {{meeting_time}}.
             /project/workspace/ATLAS?tab=meetings
             {meeting_id: "KICKOFF", meeting_title: "Review", organizer_id: "CY", organizer_name: "Cy", project_id: "ATLAS", project_name: "HOSTILE", start_time: "1970-01-01T00:00:00Z", type: "meeting_invitation"}
         "#);

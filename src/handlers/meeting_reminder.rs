@@ -10,7 +10,6 @@ use super::{Handler, Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
-use crate::domain::text;
 
 /// The event as it was committed.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl Handler for MeetingReminder {
             0 => "now".to_owned(),
             minutes => format!("in {}", counted(minutes, "minute")),
         };
-        let organizer = meeting.organizer.name.map(text::bold);
+        let organizer = meeting.organizer.name.map(|name| meeting.rendering.body_format.bold(name));
         let notice = meeting
             .notice(data, "When", |style| {
                 format!("{} starts {starts}", meeting.place(style))
@@ -91,7 +90,7 @@ mod tests {
         })), @r#"
         to User(ADA), project ATLAS
           app each: Kick-off · Atlas starts in 30 minutes
-            **Kick-off** · **Atlas** starts in 30 minutes. When: {{meeting_time}}. Organised by **bo\@example.com**.
+            **Kick-off** · **Atlas** starts in 30 minutes. When: {{meeting_time}}. Organised by **bo@example.com**.
             /project/workspace/ATLAS?tab=meetings
             {meeting_id: "KICKOFF", meeting_link: "https://meet.example/abc", meeting_title: "Kick-off", organizer_id: "BO", organizer_name: "bo@example.com", project_id: "ATLAS", project_name: "Atlas", reminder_minutes: 30, start_time: "2026-03-01T09:00:00Z", type: "meeting_reminder"}
         "#);
@@ -107,7 +106,7 @@ mod tests {
         })), @r#"
         to User(ADA), project ATLAS
           app each: [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas starts in 1 minute
-            **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!** · **Atlas** starts in 1 minute. When: {{meeting_time}}.
+            **[Win](https://evil.example) <img src=x> @all now `` # !** · **Atlas** starts in 1 minute. When: {{meeting_time}}.
             /project/workspace/ATLAS?tab=meetings
             {meeting_id: "KICKOFF", meeting_link: null, meeting_title: "HOSTILE", organizer_id: null, organizer_name: null, project_id: "ATLAS", project_name: "Atlas", reminder_minutes: 1, start_time: "1970-01-01T00:00:00Z", type: "meeting_reminder"}
         "#);

@@ -123,7 +123,7 @@ mod tests {
         })), @r#"
         to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
           app each: Ada updated [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas
-            **Ada** updated **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!** · **Atlas**. When: {{meeting_time}}.
+            **Ada** updated **[Win](https://evil.example) <img src=x> @all now `` # !** · **Atlas**. When: {{meeting_time}}.
             /project/workspace/ATLAS?tab=meetings
             {changes: {"timeChanged":"yes"}, meeting_id: "KICKOFF", meeting_title: "HOSTILE", organizer_id: null, organizer_name: null, project_id: "ATLAS", project_name: "Atlas", start_time: "1970-01-01T00:00:00Z", type: "meeting_update"}
         "#);

@@ -12,6 +12,7 @@ mod meeting;
 mod names;
 mod notice;
 mod operation;
+mod rendering;
 mod subject;
 mod telling;
 #[cfg(test)]
@@ -19,7 +20,9 @@ mod testing;
 mod thread;
 mod ways;
 
+pub use links::Links;
 pub use names::{Names, Person, Wanted};
+pub use rendering::Rendering;
 
 use crate::domain::announcement::Announcement;
 use crate::domain::event::{EventRow, InvalidEvent};

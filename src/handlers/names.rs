@@ -5,6 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::Rendering;
+use super::links::Links;
+use crate::domain::body::BodyFormat;
 use crate::domain::text::is_blank;
 
 /// The rows whose names a batch needs. Ordered, so that the same batch asks the same question.
@@ -33,7 +36,7 @@ pub struct Person {
     pub email: Option<String>,
 }
 
-/// The names that were found. A row that is gone simply has none.
+/// The names that were found, and how to write them. A row that is gone simply has none.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     /// By `profiles.id`.
@@ -50,9 +53,19 @@ pub struct Names {
     pub meetings: HashMap<Uuid, String>,
     /// By `meetings.id`: when it starts.
     pub meeting_times: HashMap<Uuid, DateTime<Utc>>,
+    /// How the application shows them.
+    pub rendering: Rendering,
 }
 
 impl Names {
+    pub(super) fn links(&self) -> &Links {
+        &self.rendering.links
+    }
+
+    pub(super) fn body_format(&self) -> BodyFormat {
+        self.rendering.body_format
+    }
+
     /// A person's full name, else e-mail address.
     #[must_use]
     pub fn person(&self, id: Option<Uuid>) -> Option<&str> {

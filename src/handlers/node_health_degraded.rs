@@ -57,13 +57,13 @@ impl OperatorEvent for NodeHealthDegraded {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let data = object! {
             "node_id": self.node_id,
             "health_score": self.health_score.number(),
             "issues": self.issues,
         };
-        Telling::new(self.severity(), data, |style| {
+        Telling::new(names.body_format(), self.severity(), data, |style| {
             let score = style.name(&self.health_score.to_string());
             format!("The health of node {} is down to {score}", style.name(&self.node_id))
         })
@@ -89,10 +89,10 @@ mod tests {
         })), @r#"
         to OrgOwners { org_id: ACME, except: None }, project ATLAS
           app each: The health of node node-7 is down to 72.5
-            The health of node **node-7** is down to **72\.5**.
+            The health of node **node-7** is down to **72.5**.
 
-        Issues: disk is 91% full, \[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!\
-        Organisation: Acme\
+        Issues: disk is 91% full, [Win](https://evil.example) <img src=x> @all now `` # !
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {health_score: 72.5, issues: ["disk is 91% full","HOSTILE"], node_id: "node-7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", type: "node_health_degraded"}

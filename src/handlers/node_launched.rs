@@ -50,7 +50,7 @@ impl OperatorEvent for NodeLaunched {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let price = self.price.as_ref();
         let data = object! {
             "node_id": self.node_id,
@@ -64,7 +64,7 @@ impl OperatorEvent for NodeLaunched {
             "currency": price.map(|price| &price.currency),
         };
         let spot = self.spot.map(|spot| if spot { "yes" } else { "no" });
-        Telling::new(Severity::Info, data, |style| {
+        Telling::new(names.body_format(), Severity::Info, data, |style| {
             format!("Node {} was launched", style.name(&self.node_id))
         })
         .with_scalar("Provider", self.provider.as_ref())
@@ -102,14 +102,14 @@ mod tests {
           app each: Node node-7 was launched
             Node **node-7** was launched.
 
-        Provider: runpod\
-        Region: eu-west\
-        GPU: A100\
-        Model: llama-70b\
-        Duration: 3600\
-        Spot: yes\
-        Price: USD 1.20\
-        Organisation: Acme\
+        Provider: runpod
+        Region: eu-west
+        GPU: A100
+        Model: llama-70b
+        Duration: 3600
+        Spot: yes
+        Price: USD 1.20
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {currency: "USD", duration: 3600, gpu: "A100", model: "llama-70b", node_id: "node-7", org_id: "ACME", org_name: "Acme", price: 1.2, project_id: "ATLAS", project_name: "Atlas", provider: "runpod", region: "eu-west", severity: "info", spot: true, type: "node_launched"}

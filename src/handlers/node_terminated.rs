@@ -37,13 +37,13 @@ impl OperatorEvent for NodeTerminated {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let data = object! {
             "node_id": self.node_id,
             "time_remaining": self.time_remaining,
             "reason": self.reason,
         };
-        Telling::new(Severity::Warning, data, |style| {
+        Telling::new(names.body_format(), Severity::Warning, data, |style| {
             format!("Node {} was terminated", style.name(&self.node_id))
         })
         .with("Reason", self.reason.as_deref())
@@ -71,9 +71,9 @@ mod tests {
           app each: Node 7 was terminated
             Node **7** was terminated.
 
-        Reason: spot capacity was \*reclaimed\*\
-        Time remaining: 12m\
-        Organisation: Acme\
+        Reason: spot capacity was *reclaimed*
+        Time remaining: 12m
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {node_id: "7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", reason: "spot capacity was *reclaimed*", severity: "warning", time_remaining: "12m", type: "node_terminated"}

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::subject::Named;
+use crate::domain::body::BodyFormat;
 use crate::domain::plan::{Email, EmailTiming, InApp, Message};
 use crate::domain::text;
 
@@ -22,8 +23,8 @@ pub(super) use object;
 pub(super) enum Style {
     /// As plain words, each cut to so many characters.
     Plain(usize),
-    /// As bold Markdown.
-    Bold,
+    /// Bold, in a body.
+    Body(BodyFormat),
 }
 
 impl Style {
@@ -31,7 +32,7 @@ impl Style {
     pub(super) fn name(self, words: &str) -> String {
         match self {
             Self::Plain(max) => text::clip(&text::plain(words), max),
-            Self::Bold => text::bold(words),
+            Self::Body(format) => format.bold(words),
         }
     }
 
@@ -73,11 +74,12 @@ pub(super) struct Notice {
 impl Notice {
     /// The sentence, without its full stop, is the title and begins the body.
     pub(super) fn new(
+        format: BodyFormat,
         link_url: String,
         data: Map<String, Value>,
         sentence: impl Fn(Style) -> String,
     ) -> Self {
-        let body = format!("{}.", sentence(Style::Bold));
+        let body = format!("{}.", sentence(Style::Body(format)));
         let title = title(text::TITLE_MAX, sentence);
         Self {
             title,
@@ -102,7 +104,7 @@ impl Notice {
         }
     }
 
-    /// Adds a sentence of Markdown to the body.
+    /// Adds a sentence to the body.
     pub(super) fn and(mut self, sentence: Option<String>) -> Self {
         if let Some(sentence) = sentence {
             self.body.push(' ');

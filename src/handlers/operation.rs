@@ -11,7 +11,7 @@ use super::notice::{Notice, object};
 use super::subject::{Named, Subject};
 use super::telling::Telling;
 use super::ways::Ways;
-use super::{Handler, Names, Wanted, links};
+use super::{Handler, Names, Wanted};
 use crate::domain::announcement::{Announcement, Field, Guard, Told};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -225,7 +225,7 @@ impl Operation {
 
     fn link(&self, names: &Names) -> String {
         let [project] = names.of([&self.project]);
-        project.id.map_or_else(links::dashboard, links::workspace)
+        names.links().document(project.id, None)
     }
 }
 

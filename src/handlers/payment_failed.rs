@@ -46,7 +46,7 @@ impl OperatorEvent for PaymentFailed {
             "currency": self.amount.currency,
             "reason": self.reason,
         };
-        Telling::new(Severity::Critical, data, |style| {
+        Telling::new(names.body_format(), Severity::Critical, data, |style| {
             let amount = style.name(&self.amount.to_string());
             match tenant.name {
                 Some(name) => format!("Payment of {amount} by {} failed", style.name(name)),
@@ -79,7 +79,7 @@ mod tests {
           app each: Payment of GBP 49.90 by Acme failed
             Payment of **GBP 49.90** by **Acme** failed.
 
-        Reason: card\_declined\
+        Reason: card_declined
         Tenant: ACME
             /dashboard
             {amount: 49.9, currency: "GBP", org_id: "ACME", org_name: "Acme", project_id: null, project_name: null, reason: "card_declined", severity: "critical", tenant_id: "ACME", tenant_name: "Acme", type: "payment_failed"}

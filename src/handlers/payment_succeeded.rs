@@ -43,7 +43,7 @@ impl OperatorEvent for PaymentSucceeded {
             "currency": self.amount.currency,
             "payment_id": self.payment_id,
         };
-        Telling::new(Severity::Success, data, |style| {
+        Telling::new(names.body_format(), Severity::Success, data, |style| {
             let who = style.name(tenant.name.unwrap_or("A tenant"));
             format!("{who} paid {}", style.name(&self.amount.to_string()))
         })
@@ -67,7 +67,7 @@ mod tests {
           app each: Acme paid EUR 12.50
             **Acme** paid **EUR 12.50**.
 
-        Payment: pi\_1\
+        Payment: pi_1
         Project: Atlas
             /project/workspace/ATLAS
             {amount: 12.5, currency: "EUR", org_id: "ACME", org_name: "Acme", payment_id: "pi_1", project_id: "ATLAS", project_name: "Atlas", severity: "success", tenant_name: "Acme", type: "payment_succeeded"}

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::notice::Notice;
-use super::{Handler, Names, Wanted, links};
+use super::{Handler, Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{EmailTiming, Plan};
@@ -33,7 +33,8 @@ impl Handler for ProjectAccessChanged {
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, project] = self.access.named(names);
         let notice = Notice::new(
-            links::workspace(self.project_id),
+            names.body_format(),
+            names.links().project(self.project_id),
             self.access.change_data("project_access_changed", names),
             |style| self.access.changed(style, who, &style.name(project.words)),
         );
@@ -50,7 +51,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, BO, HOSTILE, told, told_without_columns};
 
     const IT: EventType = EventType::ProjectAccessChanged;
 
@@ -61,7 +62,7 @@ mod tests {
             "old_permission": "view",
             "new_permission": "edit",
         })), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada changed your access to Atlas from view to edit
             **Ada** changed your access to **Atlas** from **view** to **edit**.
             /project/workspace/ATLAS
@@ -78,7 +79,7 @@ mod tests {
             "old_permission": "edit",
             "new_permission": "view",
         })), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada changed your access to Atlas from edit to view
             **Ada** changed your access to **Atlas** from **edit** to **view**.
             /project/workspace/ATLAS
@@ -93,18 +94,31 @@ mod tests {
             "old_permission": 7,
             "new_permission": HOSTILE,
         })), @r#"
-        to User(BO) but ADA, project ATLAS
-          app each: Ada changed your access to Atlas, which is now [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **Ada** changed your access to **Atlas**, which is now **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**.
+        to User(BO), project ATLAS
+          app each: Ada changed your access to Atlas to [Win](https://evil.example) <img src=x> @all **now** `` # !
+            **Ada** changed your access to **Atlas** to **[Win](https://evil.example) <img src=x> @all now `` # !**.
             /project/workspace/ATLAS
             {actor_id: "ADA", actor_name: "Ada", new_permission: "HOSTILE", old_permission: null, project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
         "#);
         insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada changed your access to Atlas
             **Ada** changed your access to **Atlas**.
             /project/workspace/ATLAS
             {actor_id: "ADA", actor_name: "Ada", new_permission: null, old_permission: null, project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
+        "#);
+    }
+
+    #[test]
+    fn the_actor_may_be_the_person_affected() {
+        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA, "old_permission": "view", "new_permission": "edit"})), @r#"
+        to User(ADA), project ATLAS
+          app each: Your access to Atlas was changed from view to edit
+            Your access to **Atlas** was changed from **view** to **edit**.
+            /project/workspace/ATLAS
+            {actor_id: "ADA", actor_name: null, new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
+          mail Immediate: Your access to Atlas was changed from view to edit (ATLAS Atlas)
+            {link_url: "/project/workspace/ATLAS"}
         "#);
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::notice::Notice;
-use super::{Handler, Names, Wanted, links};
+use super::{Handler, Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{EmailTiming, Plan};
@@ -33,7 +33,8 @@ impl Handler for ProjectAccessGranted {
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, project] = self.access.named(names);
         let notice = Notice::new(
-            links::workspace(self.project_id),
+            names.body_format(),
+            names.links().project(self.project_id),
             self.access.grant_data("project_access_granted", names),
             |style| self.access.gave(style, who, &style.name(project.words)),
         );
@@ -49,14 +50,14 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ATLAS, BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, told, told_without_columns};
 
     const IT: EventType = EventType::ProjectAccessGranted;
 
     #[test]
     fn to_view_unless_it_says_otherwise() {
         insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: Ada gave you view access to Atlas
             **Ada** gave you **view** access to **Atlas**.
             /project/workspace/ATLAS
@@ -70,9 +71,9 @@ mod tests {
             "project_name": HOSTILE,
             "actor_name": "A. L.",
         })), @r#"
-        to User(BO) but ADA, project ATLAS
+        to User(BO), project ATLAS
           app each: A. L. gave you edit access to [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **A. L.** gave you **edit** access to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**.
+            **A. L.** gave you **edit** access to **[Win](https://evil.example) <img src=x> @all now `` # !**.
             /project/workspace/ATLAS
             {actor_id: "ADA", actor_name: "A. L.", new_permission: "edit", project_id: "ATLAS", project_name: "HOSTILE", type: "project_access_granted"}
           mail Immediate: A. L. gave you edit access to [Win](https://evil.example) <img src=x> @all **now** `` # ! (ATLAS HOSTILE)
@@ -93,6 +94,19 @@ mod tests {
             /project/workspace/ATLAS
             {actor_id: null, actor_name: "Someone", new_permission: "view", project_id: "ATLAS", project_name: "Atlas", type: "project_access_granted"}
           mail Immediate: Someone gave you view access to Atlas (ATLAS Atlas)
+            {link_url: "/project/workspace/ATLAS"}
+        "#);
+    }
+
+    #[test]
+    fn the_actor_may_be_the_person_affected() {
+        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA})), @r#"
+        to User(ADA), project ATLAS
+          app each: You were given view access to Atlas
+            You were given **view** access to **Atlas**.
+            /project/workspace/ATLAS
+            {actor_id: "ADA", actor_name: null, new_permission: "view", project_id: "ATLAS", project_name: "Atlas", type: "project_access_granted"}
+          mail Immediate: You were given view access to Atlas (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS"}
         "#);
     }

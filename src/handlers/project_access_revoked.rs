@@ -5,7 +5,7 @@
 
 use super::access::Access;
 use super::notice::Notice;
-use super::{Handler, Names, Wanted, links};
+use super::{Handler, Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Plan, PreferenceScopes};
@@ -28,9 +28,9 @@ impl Handler for ProjectAccessRevoked {
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, project] = self.0.named(names);
         let data = self.0.data("project_access_revoked", names);
-        let notice = Notice::new(links::dashboard(), data, |style| {
-            let (who, place) = (style.name(who.words), style.name(project.words));
-            format!("{who} removed your access to {place}")
+        let link_url = names.links().dashboard();
+        let notice = Notice::new(names.body_format(), link_url, data, |style| {
+            self.0.removed(style, who, &style.name(project.words))
         });
         vec![Plan {
             scopes: PreferenceScopes::default(),
@@ -44,14 +44,14 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, BO, HOSTILE, told, told_without_columns};
 
     const IT: EventType = EventType::ProjectAccessRevoked;
 
     #[test]
     fn only_global_preferences_count() {
         insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
-        to User(BO) but ADA
+        to User(BO)
           app each: Ada removed your access to Atlas
             **Ada** removed your access to **Atlas**.
             /dashboard
@@ -70,11 +70,22 @@ mod tests {
         "#);
         let hostile = json!({"affected_user_id": BO, "project_name": HOSTILE});
         insta::assert_snapshot!(told(IT, hostile), @r#"
-        to User(BO) but ADA
+        to User(BO)
           app each: Ada removed your access to [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **Ada** removed your access to **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!**.
+            **Ada** removed your access to **[Win](https://evil.example) <img src=x> @all now `` # !**.
             /dashboard
             {actor_id: "ADA", actor_name: "Ada", project_id: "ATLAS", project_name: "HOSTILE", type: "project_access_revoked"}
+        "#);
+    }
+
+    #[test]
+    fn the_actor_may_be_the_person_affected() {
+        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA})), @r#"
+        to User(ADA)
+          app each: Your access to Atlas was removed
+            Your access to **Atlas** was removed.
+            /dashboard
+            {actor_id: "ADA", actor_name: null, project_id: "ATLAS", project_name: "Atlas", type: "project_access_revoked"}
         "#);
     }
 

@@ -36,7 +36,7 @@ impl OperatorEvent for RatelimitThresholdReached {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let (usage, limit) = (self.usage.value(), self.limit.value());
         let threshold = self.threshold_percent.as_ref();
         let data = object! {
@@ -49,7 +49,7 @@ impl OperatorEvent for RatelimitThresholdReached {
         } else {
             Severity::Critical
         };
-        Telling::new(severity, data, |style| {
+        Telling::new(names.body_format(), severity, data, |style| {
             let [used, most] = [&self.usage, &self.limit].map(|it| style.name(&it.to_string()));
             // Rounded down: only a limit that is reached is called so.
             let percent = (limit > 0.0).then(|| (usage * 100.0 / limit).floor());
@@ -83,8 +83,8 @@ mod tests {
           app each: The rate limit is used up to 9999 of 10000 (99%)
             The rate limit is used up to **9999** of **10000** (99%).
 
-        Threshold: 80%\
-        Organisation: Acme\
+        Threshold: 80%
+        Organisation: Acme
         Project: Atlas
             /project/workspace/ATLAS
             {limit: 10000, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", threshold_percent: 80, type: "ratelimit_threshold_reached", usage: 9999}

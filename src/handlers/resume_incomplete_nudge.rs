@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::notice::{Notice, object};
 use super::subject::Subject;
-use super::{Handler, Names, Wanted, links};
+use super::{Handler, Names, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
@@ -38,6 +38,14 @@ impl ResumeType {
         match self {
             Self::Project => "project",
             Self::Borrower => "borrower",
+        }
+    }
+
+    /// Its name as mails show it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Project => "Project",
+            Self::Borrower => "Borrower",
         }
     }
 }
@@ -106,13 +114,15 @@ impl Handler for ResumeIncompleteNudge {
         // Rounded down: only what is complete is called complete.
         let percent = self.completion_percent.as_f64().unwrap_or_default().floor();
         let notice = Notice::new(
-            links::workspace(self.project_id),
+            names.body_format(),
+            names.links().project(self.project_id),
             object! {
                 "type": "resume_incomplete_nudge",
                 "project_id": project.id,
                 "project_name": project.name,
                 "user_id": self.user_id,
                 "resume_type": resume,
+                "resume_type_label": self.resume_type.label(),
                 "completion_percent": self.completion_percent,
                 "nudge_tier": self.nudge_tier,
             },
@@ -158,7 +168,7 @@ mod tests {
           app each: Your project resume for Atlas is 40% complete
             Your project resume for **Atlas** is 40% complete. Pick up where you left off.
             /project/workspace/ATLAS
-            {completion_percent: 40, nudge_tier: 1, project_id: "ATLAS", project_name: "Atlas", resume_type: "project", type: "resume_incomplete_nudge", user_id: "BO"}
+            {completion_percent: 40, nudge_tier: 1, project_id: "ATLAS", project_name: "Atlas", resume_type: "project", resume_type_label: "Project", type: "resume_incomplete_nudge", user_id: "BO"}
           mail Immediate: Your project resume for Atlas is 40% complete (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS"}
         "#);
@@ -175,9 +185,9 @@ mod tests {
         })), @r#"
         to ProjectOwner { user_id: BO, project_id: ATLAS }, project ATLAS, once resume_incomplete_nudge:ATLAS:borrower:second
           app each: Your borrower resume for [Win](https://evil.example) <img src=x> @all **now** `` # ! is 0% complete
-            Your borrower resume for **\[Win\](https\://evil.example) \<img src=x\> \@all \*\*now\*\* \`\` \# \!** is 0% complete. Pick up where you left off.
+            Your borrower resume for **[Win](https://evil.example) <img src=x> @all now `` # !** is 0% complete. Pick up where you left off.
             /project/workspace/ATLAS
-            {completion_percent: 0, nudge_tier: " second ", project_id: "ATLAS", project_name: "HOSTILE", resume_type: "borrower", type: "resume_incomplete_nudge", user_id: "BO"}
+            {completion_percent: 0, nudge_tier: " second ", project_id: "ATLAS", project_name: "HOSTILE", resume_type: "borrower", resume_type_label: "Borrower", type: "resume_incomplete_nudge", user_id: "BO"}
           mail Immediate: Your borrower resume for [Win](https://evil.example) <img src=x> @all **now** `` # ! is 0% complete (ATLAS HOSTILE)
             {link_url: "/project/workspace/ATLAS"}
         "#);
@@ -195,7 +205,7 @@ mod tests {
           app each: Your project resume for Atlas is 99% complete
             Your project resume for **Atlas** is 99% complete. Pick up where you left off.
             /project/workspace/ATLAS
-            {completion_percent: 99.9, nudge_tier: "3", project_id: "ATLAS", project_name: "Atlas", resume_type: "project", type: "resume_incomplete_nudge", user_id: "BO"}
+            {completion_percent: 99.9, nudge_tier: "3", project_id: "ATLAS", project_name: "Atlas", resume_type: "project", resume_type_label: "Project", type: "resume_incomplete_nudge", user_id: "BO"}
           mail Immediate: Your project resume for Atlas is 99% complete (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS"}
         "#);

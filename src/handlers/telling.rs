@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::notice::{self, Style};
 use crate::domain::announcement::{Field, Severity};
+use crate::domain::body::BodyFormat;
 use crate::domain::text;
 
 /// The words of an event, before they take the form of a notification, a mail or a message.
@@ -14,8 +15,9 @@ pub(super) struct Telling {
     pub(super) severity: Severity,
     /// One line of plain text.
     pub(super) title: String,
-    /// The same as Markdown.
+    /// The same as it begins a body.
     sentence: String,
+    format: BodyFormat,
     /// What somebody wrote about it, as plain text.
     pub(super) text: String,
     /// The particulars.
@@ -27,13 +29,15 @@ pub(super) struct Telling {
 impl Telling {
     /// The sentence, without its full stop, is the title and begins the body.
     pub(super) fn new(
+        format: BodyFormat,
         severity: Severity,
         data: Map<String, Value>,
         sentence: impl Fn(Style) -> String,
     ) -> Self {
         Self {
             severity,
-            sentence: format!("{}.", sentence(Style::Bold)),
+            format,
+            sentence: format!("{}.", sentence(Style::Body(format))),
             title: notice::title(text::TITLE_MAX, sentence),
             text: String::new(),
             fields: Vec::new(),
@@ -74,17 +78,17 @@ impl Telling {
         })
     }
 
-    /// All of it as Markdown, with the particulars given.
+    /// All of it as a body, with the particulars given.
     pub(super) fn body(&self, fields: &[Field]) -> String {
         let mut body = self.sentence.clone();
         if !self.text.is_empty() {
             body.push_str("\n\n");
-            body.push_str(&text::message(&self.text));
+            body.push_str(&self.format.message(&self.text));
         }
         let mut between = "\n\n";
         for Field { name, value } in fields {
-            let _ = write!(body, "{between}{name}: {}", text::markdown(value));
-            between = "\\\n";
+            let _ = write!(body, "{between}{name}: {}", self.format.line(value));
+            between = self.format.line_break();
         }
         body
     }

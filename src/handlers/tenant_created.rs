@@ -37,14 +37,14 @@ impl OperatorEvent for TenantCreated {
         &self.operation
     }
 
-    fn telling(&self, _names: &Names) -> Telling {
+    fn telling(&self, names: &Names) -> Telling {
         let data = object! {
             "tenant_id": self.tenant_id,
             "name": self.name,
             "email": self.email,
             "billing_plan": self.billing_plan,
         };
-        Telling::new(Severity::Info, data, |style| {
+        Telling::new(names.body_format(), Severity::Info, data, |style| {
             format!("{} signed up as a new tenant", style.name(&self.name))
         })
         .with("E-mail", self.email.as_deref())
@@ -73,8 +73,8 @@ mod tests {
           app each: Acme signed up as a new tenant
             **Acme** signed up as a new tenant.
 
-        E-mail: ada\@example.com\
-        Plan: growth\
+        E-mail: ada@example.com
+        Plan: growth
         Project: Atlas
             /project/workspace/ATLAS
             {billing_plan: "growth", email: "ada@example.com", name: "Acme", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "info", tenant_id: null, type: "tenant_created"}

@@ -7,7 +7,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{EventType, Names, Person, Wanted};
+use super::{EventType, Names, Person, Rendering, Wanted};
 use crate::domain::announcement::{Announcement, Field};
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Email, InApp, Plan, PreferenceScopes};
@@ -60,6 +60,7 @@ pub(super) fn world() -> Names {
         threads: one(BUDGET, "Budget"),
         meetings: one(KICKOFF, "Kick-off"),
         meeting_times: HashMap::from([(KICKOFF, DateTime::UNIX_EPOCH)]),
+        rendering: Rendering::default(),
     }
 }
 
@@ -77,6 +78,7 @@ pub(super) fn looked_up(names: &Names, wanted: &Wanted) -> Names {
         threads: only(&names.threads, &wanted.threads),
         meetings: only(&names.meetings, &wanted.meetings),
         meeting_times: only(&names.meeting_times, &wanted.meetings),
+        rendering: names.rendering.clone(),
     }
 }
 

@@ -13,6 +13,7 @@ use super::testing::{
 };
 use super::{EventType, Names, Wanted};
 use crate::domain::announcement::Announcement;
+use crate::domain::body::BodyFormat;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::{InApp, Plan};
 use crate::domain::text::{self, TITLE_MAX};
@@ -86,6 +87,14 @@ const KEYS: [&str; 65] = [
     "user_name",
 ];
 
+fn types() -> impl Strategy<Value = EventType> {
+    select(EventType::ALL.to_vec())
+}
+
+fn formats() -> impl Strategy<Value = BodyFormat> {
+    select(vec![BodyFormat::Plain, BodyFormat::Markdown])
+}
+
 fn identifiers() -> impl Strategy<Value = Uuid> {
     select(vec![
         ADA, BO, CY, ATLAS, ACME, REPORT, BUDGET, KICKOFF, GONE,
@@ -100,6 +109,7 @@ fn texts() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned),
         Just(HOSTILE.to_owned()),
         Just(HOSTILE.repeat(300)),
+        Just(format!("see @[Cy* Young](user:{CY}) ").repeat(40)),
         r"[ -~\n\t]{0,60}",
         r"\PC{0,200}",
         any::<String>(),
@@ -198,7 +208,7 @@ fn complete(event_type: EventType, mut row: EventRow) -> EventRow {
     row
 }
 
-fn hostile_world() -> Names {
+fn hostile_world(body_format: BodyFormat) -> Names {
     let mut names = world();
     let tables = [
         &mut names.projects,
@@ -207,6 +217,7 @@ fn hostile_world() -> Names {
         &mut names.threads,
         &mut names.meetings,
     ];
+    names.rendering.body_format = body_format;
     for name in tables.into_iter().flat_map(|table| table.values_mut()) {
         *name = HOSTILE.repeat(9);
     }
@@ -219,11 +230,16 @@ fn hostile_world() -> Names {
     names
 }
 
-fn plans(event_type: EventType, row: &EventRow) -> Result<Vec<Plan>, InvalidEvent> {
+fn plans(
+    event_type: EventType,
+    row: &EventRow,
+    body_format: BodyFormat,
+) -> Result<Vec<Plan>, InvalidEvent> {
     let event = event_type.parse(row)?;
     let mut wanted = Wanted::default();
     event.wants(&mut wanted);
-    let (all, names) = (hostile_world(), looked_up(&hostile_world(), &wanted));
+    let all = hostile_world(body_format);
+    let names = looked_up(&all, &wanted);
     let everything = event.plan(&all);
     assert_eq!(everything, event.plan(&names), "not wanted");
     let announcement = event.announce(&all);
@@ -242,7 +258,25 @@ fn plans(event_type: EventType, row: &EventRow) -> Result<Vec<Plan>, InvalidEven
 }
 
 /// Fails on anything that a reader could take for the application's own words or follow.
-fn check_body(body: &str) {
+fn check_body(body: &str, body_format: BodyFormat) {
+    match body_format {
+        BodyFormat::Plain => check_plain(body),
+        BodyFormat::Markdown => check_markdown(body),
+    }
+}
+
+/// Fails on control and direction characters, and where bold begins or ends but at the handler's
+/// own marks.
+fn check_plain(body: &str) {
+    for line in body.lines() {
+        assert_eq!(text::line(line), line, "in {body}");
+    }
+    let marks = body.matches("**").count();
+    assert!(marks.is_multiple_of(2), "unbalanced in {body}");
+    assert!(!body.contains("***"), "ambiguous in {body}");
+}
+
+fn check_markdown(body: &str) {
     for event in Parser::new_ext(body, Options::all() - Options::ENABLE_SMART_PUNCTUATION) {
         let harmless = matches!(
             event,
@@ -269,24 +303,25 @@ fn check_body(body: &str) {
 
 fn check_title(title: &str) {
     assert!(title.chars().count() <= TITLE_MAX, "too long: {title}");
-    assert!(!title.contains(char::is_control), "not one line: {title}");
+    assert_eq!(text::plain(title), title, "not one line, or a mention");
     assert!(
         !title.contains(['\u{202e}', '\u{200b}']),
         "disguised: {title}"
     );
 }
 
-fn check(plan: &Plan) {
+fn check(plan: &Plan, body_format: BodyFormat) {
     match &plan.in_app {
         InApp::None => {}
         InApp::Each(message) => {
             check_title(&message.title);
-            check_body(message.body.as_deref().unwrap());
+            check_body(message.body.as_deref().unwrap(), body_format);
             assert!(message.payload["type"].is_string());
         }
         InApp::Coalesced { message, .. } => {
             check_title(&format!("{}{}", i32::MAX, message.title));
-            check_body(&format!("{}{}", i32::MAX, message.body.as_deref().unwrap()));
+            let body = message.body.as_deref().unwrap();
+            check_body(&format!("{}{body}", i32::MAX), body_format);
         }
     }
     if let Some(email) = &plan.email {
@@ -297,9 +332,9 @@ fn check(plan: &Plan) {
 
 proptest! {
     #[test]
-    fn plans_or_a_named_key(event_type in select(EventType::ALL.to_vec()), row in rows()) {
-        match plans(event_type, &row) {
-            Ok(plans) => plans.iter().for_each(check),
+    fn plans_or_a_named_key(event_type in types(), row in rows(), format in formats()) {
+        match plans(event_type, &row, format) {
+            Ok(plans) => plans.iter().for_each(|plan| check(plan, format)),
             Err(error) => {
                 let text = error.to_string();
                 prop_assert!(text.contains(event_type.name()) && text.contains(&error.key));
@@ -308,10 +343,10 @@ proptest! {
     }
 
     #[test]
-    fn plans_from_whatever_is_optional(event_type in select(EventType::ALL.to_vec()), row in rows()) {
-        let plans = plans(event_type, &complete(event_type, row));
+    fn plans_from_whatever_is_optional(event_type in types(), row in rows(), format in formats()) {
+        let plans = plans(event_type, &complete(event_type, row), format);
         prop_assert!(plans.is_ok(), "{:?}", plans);
-        plans.iter().flatten().for_each(check);
+        plans.iter().flatten().for_each(|plan| check(plan, format));
     }
 }
 
@@ -367,6 +402,7 @@ fn required_keys() {
                     ) => payload[key] = json!(0),
                     Some(key) => payload[key] = json!(ADA),
                     None => match last {
+                        "resource_id" => row.resource_id = Some(REPORT),
                         "project_id" => row.project_id = Some(ATLAS),
                         "thread_id" => row.thread_id = Some(BUDGET),
                         _ => row.meeting_id = Some(KICKOFF),
@@ -383,7 +419,7 @@ fn required_keys() {
         })
         .collect();
     insta::assert_snapshot!(required.join("\n"), @"
-    document_uploaded: project_id
+    document_uploaded: project_id or resource_id
     chat_message_sent: thread_id
     thread_unread_stale: thread_id, payload.user_id
     meeting_invited: meeting_id, payload.invited_user_id
@@ -394,8 +430,8 @@ fn required_keys() {
     project_access_granted: project_id or payload.project_id, payload.affected_user_id
     project_access_changed: project_id or payload.project_id, payload.affected_user_id
     project_access_revoked: payload.affected_user_id
-    document_permission_granted: project_id or payload.project_id, payload.affected_user_id, resource_id or payload.resource_id
-    document_permission_changed: project_id or payload.project_id, payload.affected_user_id, resource_id or payload.resource_id
+    document_permission_granted: payload.affected_user_id, resource_id or payload.resource_id
+    document_permission_changed: payload.affected_user_id, resource_id or payload.resource_id
     tenant_created: payload.name
     payment_succeeded: payload.amount, payload.payment_id
     payment_failed: payload.tenant_id, payload.amount

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::notice::{Style, object};
 use super::subject::{Named, Subject};
-use super::{Names, Wanted, links};
+use super::{Names, Rendering, Wanted};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::PreferenceScopes;
@@ -38,6 +38,7 @@ impl Thread {
         let [topic, project] = names.of([&self.topic, &self.project]);
         NamedThread {
             id: self.id,
+            rendering: &names.rendering,
             topic,
             project,
         }
@@ -48,7 +49,8 @@ impl Thread {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NamedThread<'a> {
     id: Uuid,
-    topic: Named<'a>,
+    pub(super) rendering: &'a Rendering,
+    pub(super) topic: Named<'a>,
     pub(super) project: Named<'a>,
 }
 
@@ -59,7 +61,7 @@ impl NamedThread<'_> {
     }
 
     pub(super) fn link(self) -> String {
-        links::thread(self.project.id, self.id)
+        self.rendering.links.thread(self.project.id, self.id)
     }
 
     pub(super) fn scopes(self) -> PreferenceScopes {

@@ -40,9 +40,10 @@ impl Handler for ThreadUnreadStale {
         let thread = self.thread.named(names);
         let data = object! {
             ..thread.data("thread_unread_stale"),
+            "thread_topic": thread.topic.words,
             "unread_count": self.unread_count,
         };
-        let notice = Notice::new(thread.link(), data, |style| {
+        let notice = Notice::new(names.body_format(), thread.link(), data, |style| {
             let unread = counted(self.unread_count, "unread message");
             format!("You have {unread} in {}", thread.place(style))
         });
@@ -71,7 +72,7 @@ mod tests {
         insta::assert_snapshot!(told(IT, json!({"user_id": BO, "unread_count": 3})), @r#"
         to User(BO), project ATLAS, thread BUDGET
           mail Aggregated: You have 3 unread messages in Budget · Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Budget", type: "thread_unread_stale", unread_count: 3}
+            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Budget", thread_topic: "Budget", type: "thread_unread_stale", unread_count: 3}
         "#);
     }
 
@@ -80,13 +81,13 @@ mod tests {
         insta::assert_snapshot!(told(IT, json!({"user_id": BO, "thread_name": "Rent"})), @r#"
         to User(BO), project ATLAS, thread BUDGET
           mail Aggregated: You have 1 unread message in Rent · Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Rent", type: "thread_unread_stale", unread_count: 1}
+            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Rent", thread_topic: "Rent", type: "thread_unread_stale", unread_count: 1}
         "#);
         let wrong = json!({"user_id": BO, "unread_count": -2, "thread_topic": HOSTILE});
         insta::assert_snapshot!(told(IT, wrong), @r#"
         to User(BO), project ATLAS, thread BUDGET
           mail Aggregated: You have 1 unread message in [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "HOSTILE", type: "thread_unread_stale", unread_count: 1}
+            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "HOSTILE", thread_topic: "HOSTILE", type: "thread_unread_stale", unread_count: 1}
         "#);
     }
 

@@ -29,7 +29,7 @@ pub use digest::Digest;
 
 use crate::domain::base_url::BaseUrl;
 use crate::domain::text::is_blank;
-use crate::handlers::EventType;
+use crate::handlers::{EventType, Rendering};
 use catalogue::{Catalogue, is_reserved};
 use times::{Zone, instant};
 
@@ -166,7 +166,7 @@ impl Templates {
         for unsubscribe_url in [None, Some("https://app.example.com/unsubscribe/token")] {
             let reader = samples::reader(unsubscribe_url);
             for name in templates.names() {
-                match templates.sample(&name, &reader) {
+                match templates.sample(&name, &reader, &Rendering::default()) {
                     // What the data of a type of the folder's own is like, only the folder knows.
                     Err(error)
                         if error.lacks_data
@@ -203,20 +203,27 @@ impl Templates {
         &self,
         name: &str,
         reader: &Reader<'_>,
+        rendering: &Rendering,
     ) -> Result<Option<RenderedMail>, TemplateError> {
         if self.names().iter().any(|known| known == name) {
-            self.sample(name, reader).map(Some)
+            self.sample(name, reader, rendering).map(Some)
         } else {
             Ok(None)
         }
     }
 
-    fn sample(&self, name: &str, reader: &Reader<'_>) -> Result<RenderedMail, TemplateError> {
-        let digest = samples::digest();
+    fn sample(
+        &self,
+        name: &str,
+        reader: &Reader<'_>,
+        rendering: &Rendering,
+    ) -> Result<RenderedMail, TemplateError> {
+        let digest = samples::digest(rendering);
         if let (DIGEST, Some(digest)) = (name, Digest::new(&digest)) {
             return self.digest(&digest, reader);
         }
-        let mail = EventType::from_name(name).and_then(samples::queued);
+        let event_type = EventType::from_name(name);
+        let mail = event_type.and_then(|known| samples::queued(known, rendering));
         let mail = mail.unwrap_or_else(|| QueuedMail {
             event_type: name.to_owned(),
             ..samples::generic()

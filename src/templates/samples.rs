@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{QueuedMail, Reader};
 use crate::domain::event::EventRow;
-use crate::handlers::{EventType, Names, Person};
+use crate::handlers::{EventType, Names, Person, Rendering};
 
 const READER: Uuid = id(1);
 const ADA: Uuid = id(2);
@@ -38,11 +38,11 @@ pub fn reader_id() -> Uuid {
 
 /// What is queued for a sample event; `None` for a type that has no sample.
 #[must_use]
-pub fn queued(event_type: EventType) -> Option<QueuedMail> {
+pub fn queued(event_type: EventType, rendering: &Rendering) -> Option<QueuedMail> {
     let row = row(event_type)?;
     let event = event_type.parse(&row).ok()?;
     let email = event
-        .plan(&names())
+        .plan(&names(rendering.clone()))
         .into_iter()
         .find_map(|plan| plan.email)?;
     Some(QueuedMail {
@@ -73,11 +73,11 @@ pub fn generic() -> QueuedMail {
 
 /// What gathered for one person. Operator events do not wait, unless somebody prefers it.
 #[must_use]
-pub fn digest() -> Vec<QueuedMail> {
+pub fn digest(rendering: &Rendering) -> Vec<QueuedMail> {
     let mails = EventType::ALL
         .iter()
         .filter(|event_type| event_type.dotted().is_none())
-        .filter_map(|event_type| queued(*event_type));
+        .filter_map(|event_type| queued(*event_type, rendering));
     let mut mails: Vec<_> = mails.chain([generic()]).collect();
     for (minutes, mail) in (0..).step_by(23).zip(&mut mails) {
         mail.created_at += TimeDelta::minutes(minutes);
@@ -209,7 +209,7 @@ fn operator_payload(event_type: EventType) -> Option<Value> {
     })
 }
 
-fn names() -> Names {
+fn names(rendering: Rendering) -> Names {
     let ada = Person {
         full_name: Some("Ada Okafor".to_owned()),
         email: Some("ada@example.com".to_owned()),
@@ -220,6 +220,7 @@ fn names() -> Names {
         orgs: [(HARBOUR, "Harbour Capital".to_owned())].into(),
         resources: [(REPORT, "Appraisal report (final).pdf".to_owned())].into(),
         threads: [(CHECKLIST, "Closing checklist".to_owned())].into(),
+        rendering,
         ..Names::default()
     }
 }

@@ -27,7 +27,9 @@ fn reader() -> Reader<'static> {
 }
 
 fn told(name: &str) -> String {
-    let mail = templates().preview(name, &reader()).expect("rendered");
+    let mail = templates()
+        .preview(name, &reader(), &Rendering::default())
+        .expect("rendered");
     let mail = mail.expect("a mail of that name");
     format!("Subject: {}\n\n{}", mail.subject, mail.text)
 }
@@ -57,8 +59,7 @@ mod words_of_each {
         https://app.example.com/project/workspace/5a3b1e00-0000-4000-8000-000000000003?resourceId=5a3b1e00-0000-4000-8000-000000000004
 
         ---
-        You get this because you can see the documents of this project on
-        app.example.com.
+        You get this because you can see this document on app.example.com.
 
         Unsubscribe from mails like this:
         https://app.example.com/unsubscribe/TOKEN
@@ -301,7 +302,7 @@ mod words_of_each {
 
 #[test]
 fn one_html() {
-    let mail = with_preferences().preview("document_uploaded", &reader());
+    let mail = with_preferences().preview("document_uploaded", &reader(), &Rendering::default());
     insta::assert_snapshot!(mail.expect("rendered").expect("a mail").html, @r##"
     <!doctype html>
     <html lang="en" dir="ltr">
@@ -356,7 +357,7 @@ fn one_html() {
     </tr>
     <tr>
     <td style="padding:16px 4px 0;">
-    <p class="muted" style="margin:0 0 8px; font-size:13px; line-height:19px; color:#52606d;">You get this because you can see the documents of this project on app.example.com.</p>
+    <p class="muted" style="margin:0 0 8px; font-size:13px; line-height:19px; color:#52606d;">You get this because you can see this document on app.example.com.</p>
     <p class="muted" style="margin:0; font-size:13px; line-height:19px; color:#52606d;"><a class="link" href="https://app.example.com/unsubscribe/TOKEN" style="color:#0b57d0; text-decoration:underline;">Unsubscribe from mails like this</a> · <a class="link" href="https://app.example.com/settings" style="color:#0b57d0; text-decoration:underline;">Choose what you are told</a></p>
     </td>
     </tr>
@@ -443,7 +444,7 @@ fn every_mailed_type_has_templates_and_a_sample() {
         let plans = event_type.parse(&event()).expect("an event");
         let plans = plans.plan(&Names::default());
         let expected = plans.iter().any(|plan| plan.email.is_some());
-        let sample = samples::queued(event_type);
+        let sample = samples::queued(event_type, &Rendering::default());
         let shape = shape::of(event_type);
         assert_eq!(
             [is_mailed(event_type), sample.is_some(), shape.is_some()],
@@ -530,7 +531,7 @@ fn the_least_that_a_mail_needs() {
         })
         .collect();
     insta::assert_snapshot!(texts.join("\n"), @"
-    Ada uploaded a.pdf to a project. /  / Open the project: / https://app.example.com
+    Ada uploaded a.pdf. /  / Open the project: / https://app.example.com
     You have 1 unread message in a chat thread. /  / Read it: / https://app.example.com
     Your project resume for a project is 99% complete. Pick up where you / left off. /  / Go on with it:
     Bo accepted the invitation to your organisation. /  / See your team: / https://app.example.com
@@ -679,7 +680,7 @@ mod folders {
             (".hidden.html", "{% nonsense"),
         ]);
         let templates = load(&folder).expect("templates");
-        let mail = templates.preview("document_uploaded", &reader());
+        let mail = templates.preview("document_uploaded", &reader(), &Rendering::default());
         let mail = mail.expect("rendered").expect("a mail");
         assert_eq!(mail.subject, "Neu: Appraisal report (final).pdf");
         assert_eq!(
@@ -702,7 +703,9 @@ mod folders {
         ]);
         let templates = load(&folder).expect("templates");
         let text = |name| {
-            let mail = templates.preview(name, &reader()).expect("rendered");
+            let mail = templates
+                .preview(name, &reader(), &Rendering::default())
+                .expect("rendered");
             mail.expect("a mail").text
         };
         assert_eq!(text("payment_failed"), "Mine: critical\n");
@@ -719,7 +722,9 @@ mod folders {
             "<title>{{ subject }}</title>{% block content %}{% endblock %}<p>Acme Ltd, Berlin</p>";
         let templates = load(&folder(&[("layout.html", layout)])).expect("templates");
         for name in templates.names() {
-            let mail = templates.preview(&name, &reader()).expect("rendered");
+            let mail = templates
+                .preview(&name, &reader(), &Rendering::default())
+                .expect("rendered");
             assert!(
                 mail.expect("a mail").html.contains("Acme Ltd, Berlin"),
                 "{name}"

@@ -250,7 +250,7 @@ impl Stage {
     }
 
     async fn explained(&self, event: i64) -> Vec<String> {
-        let explanation = explain(&self.db.database(), event, None, &[]).await;
+        let explanation = explain(&self.db.database(), event, None, &self.db.settings()).await;
         let explanation = explanation.expect("explained").expect("an event");
         let mut names: Vec<_> = explanation
             .candidates

@@ -82,23 +82,23 @@ async fn document_uploaded() {
         .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Gia by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
-      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     Gia: Ada uploaded Report to Atlas
       **Ada** uploaded **Report** to **Atlas**.
       /project/workspace/Atlas?resourceId=Report
-      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+      {"type": "document_uploaded", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     Olga by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
-      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     Olga: Ada uploaded Report to Atlas
       **Ada** uploaded **Report** to **Atlas**.
       /project/workspace/Atlas?resourceId=Report
-      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+      {"type": "document_uploaded", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     Owen by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
-      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     Owen: Ada uploaded Report to Atlas
       **Ada** uploaded **Report** to **Atlas**.
       /project/workspace/Atlas?resourceId=Report
-      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
+      {"type": "document_uploaded", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     "#);
 }
 
@@ -113,29 +113,29 @@ async fn document_uploaded_without_a_document() {
         .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Ada by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
-      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     Ada: Olga uploaded plan.pdf to Atlas
       **Olga** uploaded **plan.pdf** to **Atlas**.
       /project/workspace/Atlas
-      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     Gia by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
-      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     Gia: Olga uploaded plan.pdf to Atlas
       **Olga** uploaded **plan.pdf** to **Atlas**.
       /project/workspace/Atlas
-      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     Hal by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
-      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     Hal: Olga uploaded plan.pdf to Atlas
       **Olga** uploaded **plan.pdf** to **Atlas**.
       /project/workspace/Atlas
-      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     Owen by mail, aggregated: Olga uploaded plan.pdf to Atlas (project Atlas Atlas)
-      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "link_url": "/project/workspace/Atlas", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     Owen: Olga uploaded plan.pdf to Atlas
       **Olga** uploaded **plan.pdf** to **Atlas**.
       /project/workspace/Atlas
-      {"type": "document_uploaded", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
+      {"type": "document_uploaded", "file_name": "plan.pdf", "project_id": "Atlas", "resource_id": null, "uploader_id": "Olga", "project_name": "Atlas", "resource_name": "plan.pdf", "uploader_name": "Olga"}
     "#);
 }
 
@@ -182,7 +182,7 @@ async fn chat_message_sent() {
         .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo: Ada mentioned you in Budget · Atlas
-      Look, \@Bo\: \[the \*whole\* story\](https\://example.com)
+      Look, @Bo: [the *whole* story](https://example.com)
       /project/workspace/Atlas?tab=chat&thread=Budget
       {"type": "mention", "sender_id": "Ada", "thread_id": "Budget", "project_id": "Atlas", "sender_name": "Ada", "thread_name": "Budget", "project_name": "Atlas"}
     Cy: 1 unread in Budget · Atlas
@@ -204,7 +204,7 @@ async fn thread_unread_stale() {
         .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Bo by mail, aggregated: You have 3 unread messages in Budget · Atlas (project Atlas Atlas)
-      {"type": "thread_unread_stale", "link_url": "/project/workspace/Atlas?tab=chat&thread=Budget", "thread_id": "Budget", "project_id": "Atlas", "thread_name": "Budget", "project_name": "Atlas", "unread_count": 3}
+      {"type": "thread_unread_stale", "link_url": "/project/workspace/Atlas?tab=chat&thread=Budget", "thread_id": "Budget", "project_id": "Atlas", "thread_name": "Budget", "project_name": "Atlas", "thread_topic": "Budget", "unread_count": 3}
     "#);
 }
 
@@ -302,11 +302,11 @@ async fn resume_incomplete_nudge() {
         .await;
     insta::assert_snapshot!(stage.told().await, @r#"
     Olga by mail, immediate: Your borrower resume for Atlas is 0% complete (project Atlas Atlas)
-      {"type": "resume_incomplete_nudge", "user_id": "Olga", "link_url": "/project/workspace/Atlas", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "completion_percent": 0}
+      {"type": "resume_incomplete_nudge", "user_id": "Olga", "link_url": "/project/workspace/Atlas", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "resume_type_label": "Borrower", "completion_percent": 0}
     Olga: Your borrower resume for Atlas is 0% complete
       Your borrower resume for **Atlas** is 0% complete. Pick up where you left off.
       /project/workspace/Atlas
-      {"type": "resume_incomplete_nudge", "user_id": "Olga", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "completion_percent": 0}
+      {"type": "resume_incomplete_nudge", "user_id": "Olga", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "resume_type_label": "Borrower", "completion_percent": 0}
     "#);
 }
 
@@ -472,6 +472,38 @@ async fn project_access_granted() {
 }
 
 #[tokio::test]
+async fn own_access_recorded_under_the_person_affected() {
+    let mut stage = Stage::new().await;
+    let payload =
+        json!({"affected_user_id": stage.bo, "old_permission": "view", "new_permission": "edit"});
+    for event_type in [
+        "project_access_granted",
+        "project_access_changed",
+        "project_access_revoked",
+        "document_permission_granted",
+        "document_permission_changed",
+    ] {
+        let event = stage.world.event(event_type);
+        event
+            .actor(stage.bo)
+            .project(stage.atlas)
+            .document(stage.report)
+            .payload(payload.clone())
+            .await;
+    }
+    stage.db.run().await;
+    insta::assert_snapshot!(stage.db.titles().await, @"
+    Bo by mail, immediate: You were given edit access to Atlas (project Atlas Atlas)
+    Bo by mail, immediate: Your access to Atlas was changed from view to edit (project Atlas Atlas)
+    Bo: You were given edit access to Atlas
+    Bo: You were given edit access to Report · Atlas
+    Bo: Your access to Atlas was changed from view to edit
+    Bo: Your access to Atlas was removed
+    Bo: Your access to Report · Atlas was changed from view to edit
+    ");
+}
+
+#[tokio::test]
 async fn project_access_changed() {
     let mut stage = Stage::new().await;
     let payload =
@@ -579,15 +611,14 @@ async fn document_permission_lowered() {
     assert_eq!(stage.told().await, "");
 }
 
-/// The actor never hears of his own act, even where he is the one it concerns.
 #[tokio::test]
-async fn nobody_hears_of_his_own_act() {
+async fn the_actor_is_not_notified() {
     let mut stage = Stage::new().await;
-    let payload = json!({"affected_user_id": stage.bo});
-    let event = stage.world.event("project_access_granted");
+    let payload = json!({"invited_user_id": stage.bo});
+    let event = stage.world.event("meeting_invited");
     event
         .actor(stage.bo)
-        .project(stage.atlas)
+        .meeting(stage.kickoff)
         .payload(payload)
         .await;
     assert_eq!(stage.told().await, "");

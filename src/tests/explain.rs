@@ -25,7 +25,7 @@ fn printed(db: &TestDatabase<'_>, arguments: &[&str]) -> String {
 }
 
 async fn explained(db: &TestDatabase<'_>, event_id: i64) -> Explanation {
-    explain(&db.database(), event_id, None, &[])
+    explain(&db.database(), event_id, None, &db.settings())
         .await
         .expect("explained")
         .expect("an event")
@@ -276,7 +276,7 @@ async fn what_can_not_be_planned_says_why() {
     let invalid = world.event("document_uploaded").await;
     let problem = async |id| explained(&db, id).await.problem.expect("a problem");
     insta::assert_snapshot!(problem(unknown).await, @"no handler for this type in this version");
-    insta::assert_snapshot!(problem(invalid).await, @"invalid document_uploaded event: project_id is required");
+    insta::assert_snapshot!(problem(invalid).await, @"invalid document_uploaded event: project_id or resource_id is required");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod operator_events;
 mod plans;
 mod pooler;
 mod preferences;
+mod rendering;
 mod restart;
 mod rls;
 mod seed;

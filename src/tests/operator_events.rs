@@ -336,12 +336,12 @@ async fn people_hear_whom_it_names() {
         (report.events, report.notifications, report.emails),
         (3, 3, 3)
     );
-    insta::assert_snapshot!(stage.db.titles().await, @r#"
+    insta::assert_snapshot!(stage.db.titles().await, @"
     Bo by mail, immediate: Margin alert: the health score is 1.1
     Bo by mail, immediate: Node n-1 was terminated
     Bo: Margin alert: the health score is 1.1
 
-    Add \<b\>funds\</b\>
+    Add <b>funds</b>
 
     Organisation: Acme
     Bo: Node n-1 was terminated
@@ -350,11 +350,11 @@ async fn people_hear_whom_it_names() {
     Olga by mail, aggregated: Margin alert: the health score is 1.1
     Olga: Margin alert: the health score is 1.1
 
-    Add \<b\>funds\</b\>
+    Add <b>funds</b>
 
-    User: Bo\
+    User: Bo
     Organisation: Acme
-    "#);
+    ");
     let guards = "SELECT jsonb_array_length(body_data -> 'guards') FROM pending_emails WHERE event_type = 'margin_alert'";
     assert_eq!(stage.db.texts(guards).await, ["1", "1"]);
 }

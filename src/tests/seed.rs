@@ -138,7 +138,7 @@ async fn operator_events_one_of_each_type() {
     let report = db.run().await;
     // Slack hears of all, and a phone of one.
     assert_eq!((report.events, report.deliveries), (10, 11));
-    insta::assert_snapshot!(db.titles().await, @r#"
+    insta::assert_snapshot!(db.titles().await, @"
     Ada Okafor by mail, immediate: Costs are at EUR 182.40, 90% above the average of EUR 96
     Ada Okafor by mail, immediate: Harbor Homes paid EUR 480.00
     Ada Okafor by mail, immediate: Margin alert: the health score is 1.08
@@ -147,30 +147,30 @@ async fn operator_events_one_of_each_type() {
     Ada Okafor by mail, immediate: The rate limit is used up to 9120 of 10000 (91%)
     Ada Okafor: Costs are at EUR 182.40, 90% above the average of EUR 96
 
-    Threshold: 150%\
+    Threshold: 150%
     Organisation: Harbor Homes
     Ada Okafor: Harbor Homes paid EUR 480.00
 
-    Payment: pay\_20491
+    Payment: pay_20491
     Ada Okafor: Margin alert: the health score is 1.08
 
     Add collateral, or positions will be closed.
 
-    User: Chiara Rossi\
+    User: Chiara Rossi
     Organisation: Harbor Homes
     Ada Okafor: Node node-17 was terminated
 
-    Reason: Spot capacity was reclaimed\
-    Time remaining: 52m\
-    Organisation: Harbor Homes\
+    Reason: Spot capacity was reclaimed
+    Time remaining: 52m
+    Organisation: Harbor Homes
     Project: Quayside Lofts
     Ada Okafor: The health of node node-18 is down to 42
 
-    Issues: GPU temperature is 91 °C, Disk is 97% full\
+    Issues: GPU temperature is 91 °C, Disk is 97% full
     Organisation: Harbor Homes
     Ada Okafor: The rate limit is used up to 9120 of 10000 (91%)
 
-    Threshold: 90%\
+    Threshold: 90%
     Organisation: Harbor Homes
     Bruno Keller by mail, aggregated: Costs are at EUR 182.40, 90% above the average of EUR 96
     Bruno Keller by mail, aggregated: Harbor Homes paid EUR 480.00
@@ -181,48 +181,48 @@ async fn operator_events_one_of_each_type() {
     Bruno Keller by mail, aggregated: The rate limit is used up to 9120 of 10000 (91%)
     Bruno Keller: Costs are at EUR 182.40, 90% above the average of EUR 96
 
-    Threshold: 150%\
+    Threshold: 150%
     Organisation: Harbor Homes
     Bruno Keller: Harbor Homes paid EUR 480.00
 
-    Payment: pay\_20491
+    Payment: pay_20491
     Bruno Keller: Margin alert: the health score is 1.08
 
     Add collateral, or positions will be closed.
 
-    User: Chiara Rossi\
+    User: Chiara Rossi
     Organisation: Harbor Homes
     Bruno Keller: Node node-17 was launched
 
-    Provider: runpod\
-    Region: eu-west-1\
-    GPU: A100\
-    Model: llama-70b\
-    Duration: 4h\
-    Spot: yes\
-    Price: USD 1.20\
-    Organisation: Harbor Homes\
+    Provider: runpod
+    Region: eu-west-1
+    GPU: A100
+    Model: llama-70b
+    Duration: 4h
+    Spot: yes
+    Price: USD 1.20
+    Organisation: Harbor Homes
     Project: Quayside Lofts
     Bruno Keller: Node node-17 was terminated
 
-    Reason: Spot capacity was reclaimed\
-    Time remaining: 52m\
-    Organisation: Harbor Homes\
+    Reason: Spot capacity was reclaimed
+    Time remaining: 52m
+    Organisation: Harbor Homes
     Project: Quayside Lofts
     Bruno Keller: The health of node node-18 is down to 42
 
-    Issues: GPU temperature is 91 °C, Disk is 97% full\
+    Issues: GPU temperature is 91 °C, Disk is 97% full
     Organisation: Harbor Homes
     Bruno Keller: The rate limit is used up to 9120 of 10000 (91%)
 
-    Threshold: 90%\
+    Threshold: 90%
     Organisation: Harbor Homes
     Chiara Rossi by mail, immediate: Margin alert: the health score is 1.08
     Chiara Rossi: Alert Occupancy below 90% was triggered
 
     Quayside Lofts is at 87.5%.
 
-    Condition: below 90, metric occupancy\
+    Condition: below 90, metric occupancy
     Project: Quayside Lofts
     Chiara Rossi: Margin alert: the health score is 1.08
 
@@ -233,13 +233,13 @@ async fn operator_events_one_of_each_type() {
     Grace Lindqvist by mail, immediate: Payment of USD 96.50 by Northwind Lending failed
     Grace Lindqvist: Northwind Lending signed up as a new tenant
 
-    E-mail: billing\@example.org\
+    E-mail: billing@example.org
     Plan: growth
     Grace Lindqvist: Payment of USD 96.50 by Northwind Lending failed
 
-    Reason: The card was declined\
+    Reason: The card was declined
     Tenant: tenant-31
-    "#);
+    ");
     put(&db, Size::Operator).await;
     db.run().await;
     assert!(take_away(&db).await > 0);

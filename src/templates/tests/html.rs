@@ -14,7 +14,9 @@ const HOSTILE: &str = r#"</a></td>"'><script>alert(1)</script><img src=//evil.ex
 fn parsed() -> Vec<(String, Html)> {
     let templates = with_preferences();
     let named = templates.names().into_iter().map(|name| {
-        let mail = templates.preview(&name, &reader()).expect("rendered");
+        let mail = templates
+            .preview(&name, &reader(), &Rendering::default())
+            .expect("rendered");
         (name, Html::parse_document(&mail.expect("a mail").html))
     });
     named.collect()
@@ -290,7 +292,7 @@ proptest! {
         words in proptest::collection::vec(words(), 8),
     ) {
         let templates = templates();
-        let tame = samples::queued(event_type).expect("a sample");
+        let tame = samples::queued(event_type, &Rendering::default()).expect("a sample");
         let mut wild = tame.clone();
         renamed(&mut wild, &words);
         let mut generic = samples::generic();

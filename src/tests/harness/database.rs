@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use notify_fan_out::db::Database;
 use notify_fan_out::db::migrate::MigrateReport;
 use notify_fan_out::fan_out::{self, FanOutReport, RunFailed, Settings};
+use notify_fan_out::handlers::Rendering;
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio_util::sync::CancellationToken;
@@ -134,6 +135,7 @@ impl<'s> TestDatabase<'s> {
             ignored_types: Vec::new(),
             processor_id: "test".to_owned(),
             routes: Vec::new(),
+            rendering: Rendering::default(),
         }
     }
 
