@@ -124,29 +124,6 @@ BEGIN
         made := made || 'user_notification_preferences'::text;
     END IF;
 
-    -- Who may see a document. The application's own rule wins; this one is: a permission row
-    -- decides, and without one whoever owns the document's organisation or has a grant on its
-    -- project may.
-    IF to_regprocedure('can_view(uuid, uuid)') IS NULL THEN
-        CREATE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean
-        LANGUAGE sql STABLE AS $body$
-            SELECT coalesce(
-                (SELECT permission <> 'none'
-                   FROM permissions
-                  WHERE resource_id = p_resource_id AND user_id = p_user_id),
-                EXISTS (
-                    SELECT FROM resources r
-                     WHERE r.id = p_resource_id
-                       AND (EXISTS (
-                               SELECT FROM org_members m
-                                WHERE m.org_id = r.org_id AND m.user_id = p_user_id
-                                  AND m.role = 'owner')
-                            OR EXISTS (
-                               SELECT FROM project_access_grants g
-                                WHERE g.project_id = r.project_id AND g.user_id = p_user_id))))
-        $body$;
-    END IF;
-
     -- Default privileges, as Supabase has them, open each new table to everyone on the web.
     IF (SELECT count(*) = 2 FROM pg_roles WHERE rolname IN ('authenticated', 'service_role')) THEN
         FOREACH target IN ARRAY made LOOP

@@ -48,6 +48,7 @@ BEGIN
             error_message text,
             created_at timestamptz NOT NULL DEFAULT now()
         );
+        COMMENT ON TABLE notification_processing IS 'The processing status of each domain event.';
     END IF;
 
     IF to_regclass('notifications') IS NULL THEN
@@ -128,29 +129,11 @@ BEGIN
 END
 $$;
 
-COMMENT ON TABLE notification_processing IS 'Where each domain event stands on its way to notifications.';
-COMMENT ON COLUMN notification_processing.processing_status IS 'pending → processing → completed or failed; back to pending for another attempt.';
-COMMENT ON COLUMN notification_processing.processor_id IS 'Who claimed it last: host, process and start of the run.';
-COMMENT ON COLUMN notification_processing.claimed_at IS 'Start of the last claim; empty before the first.';
-COMMENT ON COLUMN notification_processing.completed_at IS 'When it ended, completed or failed.';
-COMMENT ON COLUMN notification_processing.retry_count IS 'Attempts after the first.';
-COMMENT ON COLUMN notification_processing.error_message IS 'Why the last attempt failed.';
-COMMENT ON COLUMN notification_processing.occurred_at IS 'Copy of domain_events.occurred_at.';
-COMMENT ON COLUMN notification_processing.next_attempt_at IS 'Not claimed before; the order of claims.';
-COMMENT ON COLUMN notification_processing.claim_token IS 'Fence: only the holder of the last claim may write.';
-COMMENT ON COLUMN notification_processing.retried_at IS 'When a person last asked for a retry; its age counts from then.';
-COMMENT ON COLUMN notification_processing.unhandled_type IS 'Set while no handler knows its type: it waits for a newer binary.';
-
 ALTER TABLE notifications
     ADD COLUMN IF NOT EXISTS payload jsonb DEFAULT '{}',
     ADD COLUMN IF NOT EXISTS updated_at timestamptz,
     ADD COLUMN IF NOT EXISTS coalesce_key text,
     ADD COLUMN IF NOT EXISTS coalesce_count integer;
-
-COMMENT ON COLUMN notifications.event_id IS 'The event it came from; of several merged ones, the first.';
-COMMENT ON COLUMN notifications.updated_at IS 'When an event was last merged into it.';
-COMMENT ON COLUMN notifications.coalesce_key IS 'While unread, later events of the same key are merged into it.';
-COMMENT ON COLUMN notifications.coalesce_count IS 'How many events it stands for.';
 
 CREATE SEQUENCE IF NOT EXISTS notification_claim_token_seq;
 

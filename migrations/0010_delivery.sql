@@ -138,9 +138,6 @@ ALTER TABLE pending_emails
     ADD COLUMN IF NOT EXISTS delivery_id bigint,
     ADD COLUMN IF NOT EXISTS has_notification boolean,
     ADD COLUMN IF NOT EXISTS status_reason text;
-COMMENT ON COLUMN pending_emails.delivery_id IS 'The delivery that carries it: its own, or a digest.';
-COMMENT ON COLUMN pending_emails.has_notification IS 'Whether the person was also told in the application. If that is read or gone, the mail is not sent.';
-COMMENT ON COLUMN pending_emails.status_reason IS 'Why it failed, or was left out of a digest.';
 
 -- As in 0005: nobody's on the web.
 DO $$

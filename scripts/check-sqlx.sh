@@ -35,11 +35,14 @@ migrate() {
     die 'the migrations failed'
   fi
   step 'the program does not build offline; migrating with psql'
-  local migration transaction
+  local migration transaction object
   for migration in migrations/*.sql; do
     transaction=-1
     if [[ $(head -n 1 "$migration") == '-- no-transaction'* ]]; then transaction=''; fi
     PGOPTIONS='-c client_min_messages=warning' pg_psql sqlx $transaction -f "$migration" >/dev/null || die "$migration failed"
+  done
+  for object in can_view can_view_many; do
+    sed 's/{home}/public/g; s/{path}/public, pg_temp/g' "migrations/objects/$object.sql" | pg_psql sqlx || die "$object failed"
   done
 }
 

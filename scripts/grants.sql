@@ -91,7 +91,7 @@ DECLARE
     may_write boolean;
     signature text;
     rule regprocedure;
-    inspection regprocedure := to_regprocedure('get_pending_notification_events(integer)');
+    inspection regprocedure;
     is_bypassing boolean := (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = job);
     path text := array_to_string(ARRAY(SELECT quote_ident(s) FROM unnest(current_schemas(false)) AS s), ', ');
 BEGIN
@@ -246,9 +246,15 @@ BEGIN
             (SELECT nspname FROM pg_namespace n JOIN pg_proc p ON n.oid = p.pronamespace WHERE p.oid = rule), job);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', rule, job);
     END LOOP;
-    IF inspection IS NOT NULL THEN
+    -- The second one may be the application's own.
+    FOR inspection IN
+        SELECT oid FROM pg_proc
+         WHERE oid = to_regprocedure('notify_fan_out_pending(integer)')
+            OR oid = to_regprocedure('get_pending_notification_events(integer)')
+               AND prosrc LIKE '%.notify_fan_out_pending(p_limit)%'
+    LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', inspection, job);
-    END IF;
+    END LOOP;
     IF NOT has_database_privilege(job, current_database(), 'CONNECT') THEN
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), job);
     END IF;

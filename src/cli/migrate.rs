@@ -32,11 +32,13 @@ pub(super) async fn execute(
     let max_event_age = source.max_event_age(None)?;
     let mut session = connect(&database).await?;
     if arguments.check {
-        let missing = pending(&mut session).await?;
+        let pending = pending(&mut session).await?;
+        let objects = pending.objects.into_iter().map(|object| object.label);
+        let missing: Vec<_> = pending.migrations.into_iter().chain(objects).collect();
         match format {
             Format::Json => output::json(&json!({ "pending": missing }))?,
             Format::Text if missing.is_empty() => output::text("The schema is up to date.")?,
-            Format::Text => output::text(&format!("Missing: {}", missing.join(", ")))?,
+            Format::Text => output::text(&format!("Missing or outdated: {}", missing.join(", ")))?,
         }
         return Ok(if missing.is_empty() {
             ExitStatus::Success
@@ -59,6 +61,9 @@ fn in_words(report: &MigrateReport) -> String {
     let mut words = String::new();
     for migration in &report.applied {
         let _ = writeln!(words, "applied  {migration}");
+    }
+    for object in &report.objects {
+        let _ = writeln!(words, "made     {object}");
     }
     for index in &report.online.indexes {
         let _ = writeln!(words, "index    {index}");

@@ -4,16 +4,20 @@
 //! beside writers. What takes long on a large table follows outside of it (see `online`): indexes
 //! built concurrently and the back-fill in batches, each step taken only where it is still due.
 
+mod history;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+pub use super::objects::Due;
 pub use super::online::index_names;
 
+use super::objects;
 use super::online::{self, OnlineReport};
-use super::{Session, sqlstate};
+use super::{Session, Unnamed, sqlstate};
 
 /// A name of its own, so as not to meet the application's migrations.
 const TABLE: &str = "notify_fan_out_migrations";
@@ -36,6 +40,9 @@ const BESIDE_THE_EVENTS: &str = "SELECT set_config(
         nullif(current_setting('search_path'), '')),
     true)";
 
+/// Comments on the columns that the migrations add to tables which the application may have made.
+const COMMENTS: &str = include_str!("../../migrations/objects/comments.sql");
+
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("./migrations");
     migrator.dangerous_set_table_name(TABLE);
@@ -49,6 +56,8 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 pub struct MigrateReport {
     /// The files applied, by number and description.
     pub applied: Vec<String>,
+    /// The functions and triggers made, or made anew.
+    pub objects: Vec<String>,
     /// What was done outside of the transaction.
     #[serde(flatten)]
     pub online: OnlineReport,
@@ -84,7 +93,7 @@ pub async fn migrate(
     max_event_age: Duration,
 ) -> Result<MigrateReport, MigrationFailed> {
     let mut tries = 1;
-    let applied = loop {
+    let (applied, objects) = loop {
         match apply(session).await {
             Err(error) if tries < LOCK_TRIES && lost_a_lock(&error) => {
                 tracing::info!(tries, "a table is in use; trying again");
@@ -95,26 +104,44 @@ pub async fn migrate(
         }
     };
     let online = online::complete(session, max_event_age).await?;
-    Ok(MigrateReport { applied, online })
+    Ok(MigrateReport {
+        applied,
+        objects,
+        online,
+    })
 }
 
-/// The migrations that this binary has and the database has not. An error where the database
-/// was migrated by files that differ.
-pub async fn pending(session: &mut Session) -> Result<Vec<String>, MigrationFailed> {
+/// What this binary would change, in the transaction of the migrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The migrations that this binary has and the database has not.
+    pub migrations: Vec<String>,
+    /// The functions and triggers that are missing or outdated.
+    pub objects: Vec<Due>,
+}
+
+/// Looks what is to be done, and changes nothing.
+pub async fn pending(session: &mut Session) -> Result<Pending, MigrationFailed> {
     let mut transaction = session.connection.begin().await?;
-    let connection = &mut *transaction;
-    let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(TABLE)
-        .persistent(false)
-        .fetch_one(&mut *connection)
+    sqlx::raw_sql(BESIDE_THE_EVENTS)
+        .execute(&mut *transaction)
         .await?;
-    let applied = if exists {
+    let migrations = missing(&mut transaction).await?;
+    let objects = objects::due(&mut transaction).await?;
+    transaction.rollback().await?;
+    Ok(Pending {
+        migrations,
+        objects,
+    })
+}
+
+async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, MigrationFailed> {
+    let applied = if is_there(connection).await? {
         connection.list_applied_migrations(TABLE).await?
     } else {
         Vec::new()
     };
     forget_statements(connection).await?;
-    transaction.rollback().await?;
     Ok(MIGRATOR
         .iter()
         .filter(|known| applied.iter().all(|done| done.version != known.version))
@@ -122,8 +149,15 @@ pub async fn pending(session: &mut Session) -> Result<Vec<String>, MigrationFail
         .collect())
 }
 
-async fn apply(session: &mut Session) -> Result<Vec<String>, MigrationFailed> {
-    let due = pending(session).await?;
+/// Whether any migration was applied before.
+async fn is_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(TABLE)
+        .fetch_one(Unnamed(connection))
+        .await
+}
+
+async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), MigrationFailed> {
     let mut transaction = session.connection.begin().await?;
     let settings = format!(
         "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; \
@@ -134,14 +168,20 @@ async fn apply(session: &mut Session) -> Result<Vec<String>, MigrationFailed> {
     sqlx::raw_sql(AssertSqlSafe(settings))
         .execute(&mut *transaction)
         .await?;
+    let due = missing(&mut transaction).await?;
+    history::accept_earlier(&mut transaction).await?;
     MIGRATOR.run_direct(None, &mut *transaction, false).await?;
     forget_statements(&mut transaction).await?;
+    if !due.is_empty() {
+        sqlx::raw_sql(COMMENTS).execute(&mut *transaction).await?;
+    }
+    let made = objects::make(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(due)
+    Ok((due, made))
 }
 
 /// The migrator prepares named statements, which must not stay behind on a pooler's server.
-async fn forget_statements(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+async fn forget_statements(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     connection.clear_cached_statements().await
 }
 

@@ -4,6 +4,7 @@
 mod deadline;
 mod fault;
 pub mod migrate;
+mod objects;
 mod online;
 mod transaction;
 mod unnamed;

@@ -58,12 +58,18 @@ async fn an_empty_database_is_told_to_migrate() {
 async fn what_is_missing_is_named() {
     insta::assert_snapshot!(after("ALTER TABLE meetings DROP COLUMN title; ALTER TABLE profiles RENAME full_name TO name").await, @"Problem tables: meetings has no column title; profiles has no column full_name");
     insta::assert_snapshot!(after("CREATE SCHEMA hidden; ALTER TABLE orgs SET SCHEMA hidden").await, @"Problem tables: orgs is in schema hidden, which is not on the search path or not open to the role");
-    insta::assert_snapshot!(after("DROP FUNCTION can_view; DROP SEQUENCE notification_claim_token_seq").await, @"Problem tables: the function can_view(uuid, uuid) does not exist, or not on the search path; the sequence notification_claim_token_seq does not exist");
+    insta::assert_snapshot!(after("DROP FUNCTION can_view; DROP SEQUENCE notification_claim_token_seq").await, @"
+    Warn functions: function can_view(uuid, uuid) is missing
+    Problem tables: the function can_view(uuid, uuid) does not exist, or not on the search path; the sequence notification_claim_token_seq does not exist
+    ");
     insta::assert_snapshot!(after(
         "DROP FUNCTION can_view;
          CREATE FUNCTION can_view(uuid, uuid) RETURNS text LANGUAGE sql AS 'SELECT ''yes''::text'",
     ).await, @"Problem tables: the function can_view(uuid, uuid) does not return a boolean");
-    insta::assert_snapshot!(after("DROP FUNCTION can_view_many").await, @"Problem tables: the function can_view_many(uuid[], uuid[]) does not exist, or not on the search path");
+    insta::assert_snapshot!(after("DROP FUNCTION can_view_many").await, @"
+    Warn functions: function can_view_many(uuid[], uuid[]) is missing
+    Problem tables: the function can_view_many(uuid[], uuid[]) does not exist, or not on the search path
+    ");
     let mut complaints = Vec::new();
     for returned in ["TABLE (user_id uuid, resource_id text)", "SETOF uuid"] {
         complaints.push(after(&format!(
@@ -157,7 +163,10 @@ async fn row_level_security_hides_nobody_unnoticed() {
 
 #[tokio::test]
 async fn events_that_nobody_enqueues_are_noticed() {
-    insta::assert_snapshot!(after("DROP TRIGGER notify_fan_out_enqueue ON domain_events").await, @"Problem trigger: domain_events has no trigger notify_fan_out_enqueue: new events are not seen");
+    insta::assert_snapshot!(after("DROP TRIGGER notify_fan_out_enqueue ON domain_events").await, @"
+    Warn functions: trigger notify_fan_out_enqueue on public.domain_events is missing
+    Problem trigger: domain_events has no trigger notify_fan_out_enqueue: new events are not seen
+    ");
     insta::assert_snapshot!(after(
         "ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue;
          INSERT INTO domain_events (event_type) VALUES ('a'), ('b');
@@ -168,7 +177,7 @@ async fn events_that_nobody_enqueues_are_noticed() {
     Problem queue: 2 events of the last day have no processing row, the first is 1
     ");
     insta::assert_snapshot!(after(
-        "ALTER FUNCTION enqueue_domain_events OWNER TO pg_monitor",
+        "ALTER FUNCTION notify_fan_out_enqueue OWNER TO pg_monitor",
     ).await, @"Problem trigger: the owner of its function may not insert into notification_processing: the application's inserts fail");
     // A row that was pruned has been there.
     assert_eq!(after(
@@ -176,6 +185,18 @@ async fn events_that_nobody_enqueues_are_noticed() {
          DELETE FROM notification_processing;
          INSERT INTO notification_pruned SELECT int8range(min(id), max(id), '[]'), now() FROM domain_events",
     ).await, "");
+}
+
+/// What somebody restored from an older migration, or altered, is not what this version makes.
+#[tokio::test]
+async fn functions_and_triggers_are_compared() {
+    insta::assert_snapshot!(after(
+        "CREATE OR REPLACE FUNCTION notify_fan_out_enqueue() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+         BEGIN INSERT INTO public.notification_processing (event_id, occurred_at) SELECT id, occurred_at FROM inserted; RETURN NULL; END $$;
+         ALTER FUNCTION notify_fan_out_pending SECURITY DEFINER;
+         GRANT EXECUTE ON FUNCTION can_view TO PUBLIC;
+         DROP TRIGGER notify_fan_out_close_read ON notifications",
+    ).await, @"Warn functions: function can_view(uuid, uuid) differs from what this version makes; function notify_fan_out_enqueue() differs from what this version makes; trigger notify_fan_out_close_read on public.notifications is missing; function notify_fan_out_pending(integer) differs from what this version makes");
 }
 
 #[tokio::test]

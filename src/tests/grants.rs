@@ -106,6 +106,7 @@ async fn no_more_than_is_needed() {
     notification_pruned SELECT
     notifications INSERT (body, coalesce_count, coalesce_key, created_at, event_id, link_url, payload, title, user_id), SELECT, UPDATE (body, coalesce_count, created_at, event_id, link_url, payload, title, updated_at)
     notify_fan_out_migrations SELECT
+    notify_fan_out_pending() EXECUTE
     org_members SELECT
     orgs SELECT
     pending_emails INSERT (body_data, delivery_type, event_id, event_type, has_notification, project_id, project_name, subject, user_id), SELECT, UPDATE (delivery_id, processed_at, status, status_reason)

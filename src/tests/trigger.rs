@@ -129,12 +129,12 @@ async fn by_a_role_without_rights_and_with_a_hostile_search_path() {
 async fn is_called_by_nobody_else() {
     let db = TestDatabase::new().await;
     assert_eq!(
-        db.text("SELECT has_function_privilege('public', 'enqueue_domain_events()', 'EXECUTE')")
+        db.text("SELECT has_function_privilege('public', 'notify_fan_out_enqueue()', 'EXECUTE')")
             .await,
         "false"
     );
     // It runs with its owner's rights, so it looks for names in no place that another could fill.
-    let pinned = "SELECT prosecdef || ' ' || proconfig[1] FROM pg_proc WHERE proname = 'enqueue_domain_events'";
+    let pinned = "SELECT prosecdef || ' ' || proconfig[1] FROM pg_proc WHERE proname = 'notify_fan_out_enqueue'";
     assert_eq!(
         db.text(pinned).await,
         "true search_path=pg_catalog, pg_temp"

@@ -108,7 +108,7 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
     checks.extend(within(&mut session, "server", server::check).await?);
     checks.push(connection::pooler(database, &mut session).await?);
     checks.push(server::clock(&mut session).await?);
-    checks.push(migrations(&mut session).await?);
+    checks.extend(migrations(&mut session).await?);
     let objects = within(&mut session, "tables", objects::check).await?;
     let are_there = objects.iter().all(|check| check.verdict == Verdict::Ok);
     checks.extend(objects);
@@ -202,23 +202,27 @@ fn said(error: &sqlx::Error) -> String {
         .map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
-async fn migrations(session: &mut Session) -> Result<Check, sqlx::Error> {
+async fn migrations(session: &mut Session) -> Findings {
     use crate::db::migrate::MigrationFailed;
     const NAME: &str = "migrations";
-    match pending(session).await {
-        Ok(missing) if missing.is_empty() => Ok(Check::ok(NAME, "all applied")),
-        Ok(missing) => Ok(Check::problem(
+    let pending = match pending(session).await {
+        Ok(pending) => pending,
+        Err(MigrationFailed::Database(error)) => return Ok(vec![failed(NAME, error)?]),
+        Err(error) => {
+            let advice = "give the role its rights: scripts/grants.sql";
+            return Ok(vec![Check::problem(NAME, error.to_string(), advice)]);
+        }
+    };
+    if !pending.migrations.is_empty() {
+        return Ok(vec![Check::problem(
             NAME,
-            format!("missing: {}", missing.join(", ")),
+            format!("missing: {}", pending.migrations.join(", ")),
             "apply them: notify-fan-out migrate",
-        )),
-        Err(MigrationFailed::Database(error)) => failed(NAME, error),
-        Err(error) => Ok(Check::problem(
-            NAME,
-            error.to_string(),
-            "give the role its rights: scripts/grants.sql",
-        )),
+        )]);
     }
+    let mut checks = vec![Check::ok(NAME, "all applied")];
+    checks.extend(objects::definitions(&pending.objects));
+    Ok(checks)
 }
 
 #[cfg(test)]

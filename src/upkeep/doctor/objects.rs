@@ -2,6 +2,7 @@
 
 use super::needs;
 use super::{Check, Findings};
+use crate::db::migrate::Due;
 use crate::db::{Transaction, Unnamed, migrate};
 
 /// The indexes of the second stage, which its migration makes with the tables.
@@ -39,6 +40,25 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
              differ from what is read: a view of the name and columns expected, on the search path, will do",
         )
     }])
+}
+
+/// Functions and triggers that are not as this version makes them.
+pub(super) fn definitions(due: &[Due]) -> Option<Check> {
+    if due.is_empty() {
+        return None;
+    }
+    let found: Vec<_> = due
+        .iter()
+        .map(|object| match object.is_outdated {
+            true => format!("{} differs from what this version makes", object.label),
+            false => format!("{} is missing", object.label),
+        })
+        .collect();
+    Some(Check::warn(
+        "functions",
+        found.join("; "),
+        "notify-fan-out migrate makes them anew",
+    ))
 }
 
 /// The indexes that make it fast, and those that slow it down.

@@ -13,8 +13,7 @@ pub(super) async fn trigger(connection: &mut Transaction<'_>) -> Findings {
         None => Check::problem(
             NAME,
             "domain_events has no trigger notify_fan_out_enqueue: new events are not seen",
-            "notify-fan-out migrate makes it if its migration is missing; else restore it from \
-             migrations/0003_enqueue_trigger.sql; then migrate again, for the events in between",
+            "notify-fan-out migrate makes it, and enqueues the events in between",
         ),
         Some(row) if !row.fires => Check::problem(
             NAME,
@@ -25,7 +24,7 @@ pub(super) async fn trigger(connection: &mut Transaction<'_>) -> Findings {
         Some(row) if !row.may_insert => Check::problem(
             NAME,
             "the owner of its function may not insert into notification_processing: the application's inserts fail",
-            "GRANT INSERT ON notification_processing to the owner of enqueue_domain_events()",
+            "GRANT INSERT ON notification_processing to the owner of notify_fan_out_enqueue()",
         ),
         Some(_) => Check::ok(NAME, "there and enabled"),
     }])

@@ -1,0 +1,1 @@
+CREATE TRIGGER notify_fan_out_close_read BEFORE UPDATE OF read_at ON {notifications} FOR EACH ROW WHEN (((old.read_at IS NULL) AND (new.read_at IS NOT NULL) AND (new.coalesce_key IS NOT NULL))) EXECUTE FUNCTION {home}.notify_fan_out_close_read()

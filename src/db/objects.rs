@@ -1,0 +1,173 @@
+//! The functions and triggers of the service. Each is made where it is missing, and made anew where
+//! the database has another than this version makes, so that a definition is changed in one place.
+
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+
+use super::Unnamed;
+
+/// A function or trigger, with its definition as PostgreSQL prints it.
+struct Object {
+    /// Name of a trigger, signature of a function.
+    name: &'static str,
+    /// The fact that names the table of a trigger; empty for a function.
+    relation: &'static str,
+    definition: &'static str,
+    /// Where the application may have its own of that name: MD5 sums of the bodies that earlier
+    /// versions made. Any other body stays as it is.
+    earlier: &'static str,
+}
+
+macro_rules! objects {
+    ($($name:literal on $relation:literal, $file:literal, $earlier:literal;)*) => {
+        &[$(Object {
+            name: $name,
+            relation: $relation,
+            definition: include_str!(concat!("../../migrations/objects/", $file)),
+            earlier: $earlier,
+        }),*]
+    };
+}
+
+/// All of them, in the order in which they are made. A changed body that has sums here leaves its own
+/// behind: see the test below.
+const OBJECTS: &[Object] = objects! {
+    "can_view(uuid, uuid)" on "", "can_view.sql", "d2a0326fe99fbabd750af505f3a6cf6c";
+    "can_view_many(uuid[], uuid[])" on "", "can_view_many.sql", "d4d14065714d746d9ffee26b5b961b8d";
+    "notify_fan_out_enqueue()" on "", "notify_fan_out_enqueue.sql", "";
+    "notify_fan_out_enqueue" on "{events}", "notify_fan_out_enqueue_trigger.sql", "";
+    "notify_fan_out_close_read()" on "", "notify_fan_out_close_read.sql", "";
+    "notify_fan_out_close_read" on "{notifications}", "notify_fan_out_close_read_trigger.sql", "";
+    "notify_fan_out_pending(integer)" on "", "notify_fan_out_pending.sql", "";
+    "get_pending_notification_events(integer)" on "", "get_pending_notification_events.sql", "403486feb4deb175188e7a0f957938ae";
+};
+
+/// An object that the database lacks, or has another version of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// What it is and its name.
+    pub label: String,
+    /// Whether there is one.
+    pub is_outdated: bool,
+    /// What makes it, in order.
+    pub(super) statements: Vec<String>,
+}
+
+/// What the definitions depend on.
+#[derive(Debug, FromRow)]
+struct Facts {
+    home: String,
+    path: String,
+    events: String,
+    processing: String,
+    notifications: String,
+    thread_id: String,
+}
+
+impl Facts {
+    fn fill(&self, text: &str) -> String {
+        [
+            ("{home}", &self.home),
+            ("{path}", &self.path),
+            ("{events}", &self.events),
+            ("{processing}", &self.processing),
+            ("{notifications}", &self.notifications),
+            ("{thread_id}", &self.thread_id),
+        ]
+        .into_iter()
+        .fold(text.to_owned(), |text, (name, value)| {
+            text.replace(name, value)
+        })
+    }
+}
+
+#[derive(Debug, FromRow)]
+struct Found {
+    state: String,
+    /// A function of an earlier version that only the trigger to be replaced calls.
+    leftover: Option<String>,
+}
+
+/// The objects to be made, in order. The search path has to begin with the schema of the events.
+pub(super) async fn due(connection: &mut PgConnection) -> Result<Vec<Due>, sqlx::Error> {
+    let facts: Facts = sqlx::query_as(include_str!("objects/facts.sql"))
+        .fetch_one(Unnamed(&mut *connection))
+        .await?;
+    let each = |part: fn(&Object) -> &'static str| -> Vec<String> {
+        let filled = OBJECTS.iter().map(|object| facts.fill(part(object)));
+        filled.collect()
+    };
+    let definitions = each(|object| object.statement());
+    let found: Vec<Found> = sqlx::query_as(include_str!("objects/state.sql"))
+        .bind(each(|object| object.name))
+        .bind(each(|object| object.relation))
+        .bind(&definitions)
+        .bind(each(|object| object.earlier))
+        .bind(&facts.home)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    let objects = OBJECTS.iter().zip(definitions).zip(found);
+    Ok(objects
+        .filter(|(_, found)| found.state == "missing" || found.state == "outdated")
+        .map(|((object, definition), found)| object.make(definition, &facts, &found))
+        .collect())
+}
+
+impl Object {
+    /// Its definition without the comment before it.
+    fn statement(&self) -> &'static str {
+        let start = self.definition.find("CREATE").unwrap_or_default();
+        self.definition[start..].trim_end()
+    }
+
+    fn make(&self, definition: String, facts: &Facts, found: &Found) -> Due {
+        let is_outdated = found.state == "outdated";
+        let (name, relation) = (self.name, facts.fill(self.relation));
+        let mut statements = Vec::new();
+        if relation.is_empty() {
+            statements.push(definition);
+            statements.push(revoke(&format!("{}.{name}", facts.home)));
+        } else {
+            if is_outdated {
+                statements.push(format!("DROP TRIGGER {name} ON {relation}"));
+            }
+            statements.push(definition);
+            let leftover = found.leftover.iter();
+            statements.extend(leftover.map(|function| format!("DROP FUNCTION {function}")));
+        }
+        Due {
+            label: match self.relation {
+                "" => format!("function {name}"),
+                _ => format!("trigger {name} on {relation}"),
+            },
+            is_outdated,
+            statements,
+        }
+    }
+}
+
+/// Nobody but the owner and those whom grants.sql names may call it. Default privileges, as Supabase
+/// has them, open each new function to its roles by name.
+fn revoke(function: &str) -> String {
+    format!(
+        "DO $$
+DECLARE
+    client text;
+BEGIN
+    FOR client IN SELECT 'PUBLIC' UNION ALL SELECT quote_ident(rolname) FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+        EXECUTE 'REVOKE ALL ON FUNCTION {function} FROM ' || client;
+    END LOOP;
+END
+$$"
+    )
+}
+
+/// Makes what is due.
+pub(super) async fn make(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let due = due(connection).await?;
+    for statement in due.iter().flat_map(|object| &object.statements) {
+        sqlx::raw_sql(AssertSqlSafe(statement.clone()))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(due.into_iter().map(|object| object.label).collect())
+}

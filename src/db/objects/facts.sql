@@ -1,0 +1,17 @@
+-- What the definitions depend on, whether or not the tables are there yet.
+WITH place AS (
+    SELECT t.name, quote_ident(coalesce(c.relnamespace::regnamespace::name, current_schema())) AS home, c.oid
+      FROM (VALUES ('domain_events'), ('notification_processing'), ('notifications')) AS t (name)
+      LEFT JOIN pg_class c ON c.oid = to_regclass(t.name)
+)
+SELECT (SELECT home FROM place WHERE name = 'domain_events') AS home,
+       (SELECT string_agg(quote_ident(name), ', ' ORDER BY no) || ', pg_temp'
+          FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, no)) AS path,
+       (SELECT home || '.' || name FROM place WHERE name = 'domain_events') AS events,
+       (SELECT home || '.' || name FROM place WHERE name = 'notification_processing') AS processing,
+       (SELECT home || '.' || name FROM place WHERE name = 'notifications') AS notifications,
+       -- Elsewhere it may be of another type: whoever writes events is never to fail here.
+       CASE WHEN EXISTS (SELECT FROM pg_attribute
+                          WHERE attrelid = to_regclass('domain_events') AND attname = 'thread_id'
+                            AND atttypid <> 'uuid'::regtype)
+            THEN 'NULL' ELSE 'thread_id' END AS thread_id
