@@ -10,14 +10,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 pub use super::objects::Due;
 pub use super::online::index_names;
 
 use super::objects;
 use super::online::{self, OnlineReport};
-use super::{Session, Unnamed, sqlstate};
+use super::{Access, Session, Transaction, Unnamed, sqlstate};
 
 /// A name of its own, so as not to meet the application's migrations.
 const TABLE: &str = "notify_fan_out_migrations";
@@ -122,10 +122,8 @@ pub struct Pending {
 
 /// Looks what is to be done, and changes nothing.
 pub async fn pending(session: &mut Session) -> Result<Pending, MigrationFailed> {
-    let mut transaction = session.connection.begin().await?;
-    sqlx::raw_sql(BESIDE_THE_EVENTS)
-        .execute(&mut *transaction)
-        .await?;
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    transaction.command(BESIDE_THE_EVENTS).await?;
     let migrations = missing(&mut transaction).await?;
     let objects = objects::due(&mut transaction).await?;
     transaction.rollback().await?;
@@ -135,13 +133,13 @@ pub async fn pending(session: &mut Session) -> Result<Pending, MigrationFailed> 
     })
 }
 
-async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, MigrationFailed> {
-    let applied = if is_there(connection).await? {
-        connection.list_applied_migrations(TABLE).await?
+async fn missing(transaction: &mut Transaction<'_>) -> Result<Vec<String>, MigrationFailed> {
+    let applied = if is_there(transaction).await? {
+        transaction.inner.list_applied_migrations(TABLE).await?
     } else {
         Vec::new()
     };
-    forget_statements(connection).await?;
+    forget_statements(&mut transaction.inner).await?;
     Ok(MIGRATOR
         .iter()
         .filter(|known| applied.iter().all(|done| done.version != known.version))
@@ -150,30 +148,30 @@ async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, Migration
 }
 
 /// Whether any migration was applied before.
-async fn is_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn is_there(transaction: &mut Transaction<'_>) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
         .bind(TABLE)
-        .fetch_one(Unnamed(connection))
+        .fetch_one(Unnamed(transaction))
         .await
 }
 
 async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), MigrationFailed> {
-    let mut transaction = session.connection.begin().await?;
+    let mut transaction = session.begin(Access::ReadWrite).await?;
     let settings = format!(
         "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; \
          SET LOCAL client_min_messages = warning; {BESIDE_THE_EVENTS}; \
          SELECT pg_advisory_xact_lock({LOCK_KEY})",
         LOCK_TIMEOUT.as_millis()
     );
-    sqlx::raw_sql(AssertSqlSafe(settings))
-        .execute(&mut *transaction)
-        .await?;
+    transaction.command(AssertSqlSafe(settings)).await?;
     let due = missing(&mut transaction).await?;
     history::accept_earlier(&mut transaction).await?;
-    MIGRATOR.run_direct(None, &mut *transaction, false).await?;
-    forget_statements(&mut transaction).await?;
+    MIGRATOR
+        .run_direct(None, &mut *transaction.inner, false)
+        .await?;
+    forget_statements(&mut transaction.inner).await?;
     if !due.is_empty() {
-        sqlx::raw_sql(COMMENTS).execute(&mut *transaction).await?;
+        transaction.command(COMMENTS).await?;
     }
     let made = objects::make(&mut transaction).await?;
     transaction.commit().await?;

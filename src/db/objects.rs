@@ -1,9 +1,9 @@
 //! The functions and triggers of the service. Each is made where it is missing, and made anew where
 //! the database has another than this version makes, so that a definition is changed in one place.
 
-use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, FromRow};
 
-use super::Unnamed;
+use super::{Transaction, Unnamed};
 
 /// A function or trigger, with its definition as PostgreSQL prints it.
 struct Object {
@@ -88,9 +88,9 @@ struct Found {
 }
 
 /// The objects to be made, in order. The search path has to begin with the schema of the events.
-pub(super) async fn due(connection: &mut PgConnection) -> Result<Vec<Due>, sqlx::Error> {
+pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<Vec<Due>, sqlx::Error> {
     let facts: Facts = sqlx::query_as(include_str!("objects/facts.sql"))
-        .fetch_one(Unnamed(&mut *connection))
+        .fetch_one(Unnamed(transaction))
         .await?;
     let each = |part: fn(&Object) -> &'static str| -> Vec<String> {
         let filled = OBJECTS.iter().map(|object| facts.fill(part(object)));
@@ -103,7 +103,7 @@ pub(super) async fn due(connection: &mut PgConnection) -> Result<Vec<Due>, sqlx:
         .bind(&definitions)
         .bind(each(|object| object.earlier))
         .bind(&facts.home)
-        .fetch_all(Unnamed(connection))
+        .fetch_all(Unnamed(transaction))
         .await?;
     let objects = OBJECTS.iter().zip(definitions).zip(found);
     Ok(objects
@@ -162,12 +162,11 @@ $$"
 }
 
 /// Makes what is due.
-pub(super) async fn make(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let due = due(connection).await?;
+pub(super) async fn make(transaction: &mut Transaction<'_>) -> Result<Vec<String>, sqlx::Error> {
+    let due = due(transaction).await?;
     for statement in due.iter().flat_map(|object| &object.statements) {
-        sqlx::raw_sql(AssertSqlSafe(statement.clone()))
-            .execute(&mut *connection)
-            .await?;
+        let statement = AssertSqlSafe(statement.clone());
+        transaction.command(statement).await?;
     }
     Ok(due.into_iter().map(|object| object.label).collect())
 }

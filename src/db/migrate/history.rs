@@ -1,10 +1,10 @@
 //! Published migrations whose text was changed later: a database that was migrated by the earlier one
 //! goes on. What such a change leaves out, a later step does for every database.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 
 use super::{MIGRATOR, TABLE, is_there};
-use crate::db::Unnamed;
+use crate::db::{Transaction, Unnamed};
 
 /// Versions, and the checksums of their earlier texts.
 const EARLIER: &[(i64, &str)] = &[
@@ -43,8 +43,8 @@ const EARLIER: &[(i64, &str)] = &[
 ];
 
 /// Records the present checksums in the place of earlier ones.
-pub(super) async fn accept_earlier(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    if !is_there(connection).await? {
+pub(super) async fn accept_earlier(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
+    if !is_there(transaction).await? {
         return Ok(());
     }
     let known = |version| MIGRATOR.iter().find(move |known| known.version == version);
@@ -66,7 +66,7 @@ pub(super) async fn accept_earlier(connection: &mut PgConnection) -> Result<(), 
         .bind(versions)
         .bind(earlier)
         .bind(present)
-        .execute(Unnamed(connection))
+        .execute(Unnamed(transaction))
         .await?;
     Ok(())
 }
