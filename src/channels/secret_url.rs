@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::mask::Mask;
@@ -19,17 +20,25 @@ impl SecretUrl {
         &self.0
     }
 
-    /// A mask that hides path and query.
+    /// A mask that hides path and query, and each part of them, as it is written and as a receiver
+    /// reads it.
     pub(super) fn mask(&self) -> Mask {
-        let mask = Mask::default()
-            .hiding(self.0.path().trim_matches('/'))
-            .hiding(self.0.query().unwrap_or_default());
-        // An answer may name the last part alone, which is what makes it a secret.
-        let last = self
-            .0
-            .path_segments()
-            .and_then(|mut parts| parts.next_back());
-        last.map_or(mask.clone(), |last| mask.hiding(last))
+        let Self(url) = self;
+        let query = url.query().unwrap_or_default();
+        let values = query.split('&').filter_map(|pair| pair.split('=').nth(1));
+        let written: Vec<&str> = [url.path().trim_matches('/'), query, url.username()]
+            .into_iter()
+            .chain(url.password())
+            .chain(url.path_segments().into_iter().flatten())
+            .chain(values)
+            .collect();
+        let read = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let read = written.iter().copied().map(read);
+        let mask = read.fold(Mask::default(), |mask, part| mask.hiding(&part));
+        // There a plus sign is a space.
+        let values = url.query_pairs().map(|(_, value)| value);
+        let mask = values.fold(mask, |mask, value| mask.hiding(&value));
+        written.into_iter().fold(mask, Mask::hiding)
     }
 }
 
@@ -86,5 +95,27 @@ mod tests {
             .mask()
             .apply("no /services/T1/B2/Se3cret here, Se3cret?token=x");
         assert_eq!(masked, "no /••• here, •••?•••");
+    }
+
+    #[test]
+    fn hides_each_part_however_it_is_read() {
+        let url: SecretUrl =
+            "https://Ada-user:Pass%2Fword@hooks.example.com/Team%20room/x/Se3cret?a=short&token=To+ken%2B1&bare-key"
+                .parse()
+                .expect("an address");
+        let mask = url.mask();
+        for part in [
+            "Ada-user",
+            "Pass%2Fword",
+            "Pass/word",
+            "Team%20room",
+            "Team room",
+            "Se3cret",
+            "To+ken%2B1",
+            "To ken+1",
+        ] {
+            assert_eq!(mask.apply(&format!("<{part}>")), "<•••>", "{part}");
+        }
+        assert_eq!(mask.apply("x, short"), "x, short");
     }
 }
