@@ -5,6 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use email_encoding::headers::rfc2047;
+use email_encoding::headers::writer::EmailWriter;
+use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Message, MultiPart};
 use url::Url;
@@ -21,16 +24,27 @@ use crate::domain::text::plain;
 
 /// Longest subject, in UTF-16 units; `SendGrid` and mail readers have no use for more.
 const SUBJECT_MAX: usize = 255;
+/// Longest name of a mailbox, in UTF-16 units. A line of a mail has 998 bytes.
+const NAME_MAX: usize = 128;
+/// Has no width, and is no part of an encoded word.
+const JOINER: &str = "\u{2060}";
 
 /// Whom a mail is from or to: an address, and perhaps a name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mailbox(lettre::message::Mailbox);
 
 impl Mailbox {
-    /// A mailbox of its parts. The name is shown as one line of plain text.
+    /// A mailbox of its parts. The name is shown as one line of plain text, truncated.
     pub fn new(name: Option<&str>, address: &str) -> Result<Self, InvalidMailbox> {
-        let address = address.trim().parse().map_err(|_| InvalidMailbox)?;
-        let name = name.map(plain).filter(|name| !name.is_empty());
+        let mut address: Address = address.trim().parse().map_err(|_| InvalidMailbox)?;
+        if !address.domain().is_ascii() {
+            // Any server takes the domain in this form; SMTPUTF8 is for what stands before it.
+            let domain = url::Host::parse(address.domain()).map_err(|_| InvalidMailbox)?;
+            address =
+                Address::new(address.user(), domain.to_string()).map_err(|_| InvalidMailbox)?;
+        }
+        let name = name.map(|name| not_encoded(&cut(&plain(name), NAME_MAX)));
+        let name = name.filter(|name| !name.is_empty());
         Ok(Self(lettre::message::Mailbox::new(name, address)))
     }
 
@@ -51,7 +65,7 @@ impl Mailbox {
         self.0.to_string()
     }
 
-    pub(super) fn envelope_address(&self) -> &lettre::Address {
+    pub(super) fn envelope_address(&self) -> &Address {
         &self.0.email
     }
 
@@ -119,7 +133,12 @@ impl EmailMessage {
         format!("<{}@{}>", self.key, self.from.domain())
     }
 
+    /// The subject as an API takes it, which may put it into the header as it is.
     pub(super) fn subject(&self) -> String {
+        not_encoded(&self.plain_subject())
+    }
+
+    fn plain_subject(&self) -> String {
         cut(&plain(&self.subject), SUBJECT_MAX)
     }
 
@@ -143,7 +162,7 @@ impl EmailMessage {
             .date(now.into())
             .from(self.from.0.clone())
             .to(to.0.clone())
-            .subject(self.subject())
+            .raw_header(subject_header(self.plain_subject()))
             .message_id(Some(self.message_id()));
         if let Some(reply_to) = &self.reply_to {
             builder = builder.reply_to(reply_to.0.clone());
@@ -163,6 +182,27 @@ impl EmailMessage {
         })?;
         Ok(mail.formatted())
     }
+}
+
+/// A subject that looks like an encoded word (RFC 2047) is encoded itself, or a mail reader would
+/// decode it to what [`plain`] has dropped.
+fn subject_header(subject: String) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if !subject.contains("=?") {
+        return HeaderValue::new(name, subject);
+    }
+    let mut encoded = String::new();
+    // Writing to a string does not fail.
+    let _ = rfc2047::encode(
+        &subject,
+        &mut EmailWriter::new(&mut encoded, "Subject: ".len(), 0, false),
+    );
+    HeaderValue::dangerous_new_pre_encoded(name, subject, encoded)
+}
+
+/// The same to see, and no encoded word to whoever reads it as a header.
+fn not_encoded(text: &str) -> String {
+    text.replace("=?", &format!("={JOINER}?"))
 }
 
 /// The ends of lines as mails have them. The builder would see to it too, at a cost that grows
@@ -327,6 +367,46 @@ pub(super) mod tests {
                 |subject| subject.ends_with('…') && subject.encode_utf16().count() <= 255
             )
         );
+    }
+
+    /// Titles and names are what people write.
+    #[test]
+    fn encoded_words_are_not_decoded() {
+        let now = "2026-11-21T10:00:00Z".parse().expect("a time");
+        let hostile = "Re: =?utf-8?q?=E2=80=AE=0D=0ABcc:_evil@example.com?= and more, as long as it takes for a second line";
+        let message = EmailMessage {
+            subject: hostile.to_owned(),
+            ..sample()
+        };
+        let to = Mailbox::new(Some("=?utf-8?q?=E2=80=AE?="), "a@example.org").expect("a mailbox");
+        let raw = message.to_mime(&to, now).expect("a mail");
+        let mail = MessageParser::default().parse(&raw).expect("a mail");
+        assert_eq!(mail.subject(), Some(hostile));
+        let to = mail.to().and_then(|to| to.first()?.name()).expect("a name");
+        assert_eq!(to.replace(JOINER, ""), "=?utf-8?q?=E2=80=AE?=");
+        assert!(!message.subject().contains("=?"));
+        let longest = raw.split(|b| *b == b'\n').map(<[u8]>::len).max();
+        assert!(longest < Some(100), "{longest:?}");
+    }
+
+    #[test]
+    fn long_names_are_truncated() {
+        let now = "2026-11-21T10:00:00Z".parse().expect("a time");
+        for letter in ["x", "Ü", "x "] {
+            let name = letter.repeat(2_000);
+            let to = Mailbox::new(Some(&name), "a@example.org").expect("a mailbox");
+            let raw = sample().to_mime(&to, now).expect("a mail");
+            let longest = raw.split(|b| *b == b'\n').map(<[u8]>::len).max();
+            assert!(longest < Some(998), "{longest:?}");
+        }
+    }
+
+    #[test]
+    fn domains_are_ascii() {
+        let address = |text: &str| mailbox(text).address().to_owned();
+        assert_eq!(address("ada@Bücher.example"), "ada@xn--bcher-kva.example");
+        assert_eq!(address("ädä@example.com"), "ädä@example.com");
+        assert_eq!("ada@a..ü".parse::<Mailbox>(), Err(InvalidMailbox));
     }
 
     #[test]

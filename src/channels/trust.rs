@@ -46,11 +46,6 @@ impl Trust {
         Ok(self)
     }
 
-    /// Each certificate in DER.
-    pub(super) fn certificates(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
-        self.0.iter().map(|certificate| certificate.to_vec())
-    }
-
     /// A client's side of TLS 1.2 and 1.3.
     pub(super) fn client(&self) -> Result<rustls::ClientConfig, rustls::Error> {
         let mut roots = rustls::RootCertStore::empty();

@@ -25,8 +25,8 @@ pub struct DeliverFlags {
     /// Messages on their way at once
     #[arg(help = "Messages on their way at once [env: NOTIFY_DELIVERY_CONCURRENCY] [default: 20]", long, value_name = "MESSAGES", value_parser = parse_concurrency)]
     pub concurrency: Option<u32>,
-    /// Of these, to one target
-    #[arg(help = "Of these, to one target [env: NOTIFY_DELIVERY_PER_TARGET] [default: 4]", long, value_name = "MESSAGES", value_parser = parse_concurrency)]
+    /// Of these, to one target, per process
+    #[arg(help = "Of these, to one target, per process [env: NOTIFY_DELIVERY_PER_TARGET] [default: 4]", long, value_name = "MESSAGES", value_parser = parse_concurrency)]
     pub per_target: Option<u32>,
     /// Refuse to run beside another instance
     #[arg(

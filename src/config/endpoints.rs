@@ -133,7 +133,7 @@ mod tests {
     fn an_address_makes_a_route_unless_it_is_switched_off() {
         insta::assert_snapshot!(routes(&[]), @"[]");
         insta::assert_snapshot!(routes(&[SLACK]), @r#"[(Slack, "env:slack")]"#);
-        insta::assert_snapshot!(routes(&[SLACK, MAIL, ("NOTIFICATIONS_SLACK_ENABLED", "1")]), @r#"[(Slack, "env:slack"), (Email, "env:email"), (Email, "env:email:c828d6b9")]"#);
+        insta::assert_snapshot!(routes(&[SLACK, MAIL, ("NOTIFICATIONS_SLACK_ENABLED", "1")]), @r#"[(Slack, "env:slack"), (Email, "env:email:b5fc85e5"), (Email, "env:email:c828d6b9")]"#);
         insta::assert_snapshot!(routes(&[SLACK, ("NOTIFICATIONS_SLACK_ENABLED", "false")]), @"[]");
         // As templates of an environment have it.
         insta::assert_snapshot!(routes(&[("NOTIFICATIONS_DISCORD_WEBHOOK_URL", "your-webhook"), ("NOTIFICATIONS_DISCORD_ENABLED", "false")]), @"[]");

@@ -1,9 +1,11 @@
 //! What carries mails and text messages.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use url::Url;
 
-use super::{InvalidConfig, Source};
+use super::{InvalidConfig, Source, parse_time};
 use crate::channels::smtp::{SmtpServer, SmtpSettings};
 use crate::channels::twilio::{Credentials, Sender};
 use crate::channels::{Mailbox, Mailer, Outgoing, Resend, SendGrid, Smtp, Transport, Twilio};
@@ -33,6 +35,14 @@ const MAIL: [(Transport, &str); 3] = [
     (Transport::Resend, RESEND),
     (Transport::SendGrid, SENDGRID),
 ];
+
+fn parse_acceptance(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if time > Duration::from_hours(1) {
+        return Err("must be 1h at most".to_owned());
+    }
+    Ok(time)
+}
 
 impl Source<'_> {
     /// How mails are sent; `None` where nothing that carries them is configured, or it is switched
@@ -120,8 +130,16 @@ impl Source<'_> {
         };
         let url = self.get(SMTP).unwrap_or_default();
         let server: SmtpServer = url.parse().map_err(|error| invalid(format!("{error}")))?;
-        Smtp::new(SmtpSettings::new(server, self.trust()?))
-            .map_err(|error| invalid(error.to_string()))
+        let settings = SmtpSettings {
+            acceptance_timeout: self.parsed(
+                "NOTIFY_SMTP_ACCEPTANCE_TIMEOUT",
+                None,
+                SmtpSettings::ACCEPTANCE_TIMEOUT,
+                parse_acceptance,
+            )?,
+            ..SmtpSettings::new(server, self.trust()?)
+        };
+        Smtp::new(settings).map_err(|error| invalid(error.to_string()))
     }
 
     /// How text messages are sent; `None` where that is not configured.

@@ -66,6 +66,8 @@ pub(super) struct Reach {
     pub(super) mails_by: Option<&'static str>,
     /// Until a lease ends.
     pub(super) lease: Duration,
+    /// Until the lease of a mail ends.
+    pub(super) mail_lease: Duration,
 }
 
 /// Leases up to `room` messages. `busy` counts those that are on their way, by target.
@@ -92,6 +94,7 @@ pub(super) async fn lease(
         reach.lease.as_secs_f64(),
         settings.sender_id,
         reach.mails_by,
+        reach.mail_lease.as_secs_f64(),
     )
     .fetch_all(Unnamed(connection))
     .await?;

@@ -3,7 +3,7 @@
 -- this many in all; $2 the targets that messages are on their way to, each with $3 how many; $4 at most
 -- this many to a target at once; $5 targets that nothing can be sent to from here; $6 channels of which
 -- a target takes one message in $7 seconds; $8 seconds until the lease ends; $9 who takes them; $10
--- what carries mails.
+-- what carries mails; $11 seconds until the lease of a mail ends.
 WITH RECURSIVE waiting (target) AS (
     -- From target to target by the index, whatever waits behind each.
     (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
@@ -81,7 +81,7 @@ UPDATE notification_deliveries d
        attempts = d.attempts + 1,
        lease_token = (SELECT value FROM token),
        leased_at = now(),
-       lease_until = now() + make_interval(secs => $8),
+       lease_until = now() + make_interval(secs => CASE d.channel WHEN 'email' THEN $11::float8 ELSE $8::float8 END),
        leased_by = $9,
        transport = CASE d.channel WHEN 'email' THEN $10 WHEN 'sms' THEN 'twilio' ELSE d.channel END
  WHERE d.id = ANY (ARRAY(SELECT id FROM due))

@@ -95,7 +95,8 @@ impl Post {
                 .mail
                 .as_ref()
                 .map(|mail| mail.mailer.transport().name()),
-            lease: longest.unwrap_or_default().max(self.outgoing.timeout()) + MARGIN,
+            lease: self.outgoing.timeout() + MARGIN,
+            mail_lease: longest.unwrap_or_default().max(self.outgoing.timeout()) + MARGIN,
         }
     }
 

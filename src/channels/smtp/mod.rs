@@ -6,15 +6,16 @@
 
 mod server;
 mod session;
+mod starttls;
 mod stream;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -27,7 +28,7 @@ use super::outcome::{Receipt, SendError, Verdict};
 use super::trust::Trust;
 
 pub use server::{InvalidServer, Security, SmtpServer};
-use session::{Mail, Refusal, Session, Step, Tls};
+use session::{Mail, Refusal, Session, Step};
 
 /// Connections that are kept for the next mail.
 const KEPT_MAX: usize = 8;
@@ -43,20 +44,27 @@ pub struct SmtpSettings {
     pub server: SmtpServer,
     /// Whose certificates are believed.
     pub trust: Trust,
-    /// How long an attempt may take in all.
+    /// How long everything may take until the server has the whole mail.
     pub timeout: Duration,
-    /// How long of this the connection may take, for each address of the server.
+    /// How long it may take then to accept it.
+    pub acceptance_timeout: Duration,
+    /// How long of the former the connection may take, for each address of the server.
     pub connect_timeout: Duration,
 }
 
 impl SmtpSettings {
-    /// A minute in all, for servers that look at a mail before they answer.
+    /// Servers look at a mail before they accept it; to stop waiting early is to send it twice
+    /// (RFC 5321, 4.5.3.2.6).
+    pub const ACCEPTANCE_TIMEOUT: Duration = Duration::from_mins(10);
+
+    /// With the usual times.
     #[must_use]
     pub fn new(server: SmtpServer, trust: Trust) -> Self {
         Self {
             server,
             trust,
-            timeout: Duration::from_mins(1),
+            timeout: Duration::from_mins(2),
+            acceptance_timeout: Self::ACCEPTANCE_TIMEOUT,
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -65,7 +73,7 @@ impl SmtpSettings {
 /// The way through a mail server, with the connections that are kept open to it.
 pub struct Smtp {
     settings: SmtpSettings,
-    tls: Tls,
+    tls: TlsConnector,
     mask: Mask,
     kept: Mutex<Vec<Session>>,
 }
@@ -78,12 +86,6 @@ pub struct NoTls(String);
 impl Smtp {
     /// A way through the server; nothing is connected yet.
     pub fn new(settings: SmtpSettings) -> Result<Self, NoTls> {
-        let unfit = |error: lettre::transport::smtp::Error| NoTls(error.to_string());
-        let mut later = TlsParameters::builder(settings.server.host.clone())
-            .certificate_store(CertificateStore::None);
-        for certificate in settings.trust.certificates() {
-            later = later.add_root_certificate(Certificate::from_der(certificate).map_err(unfit)?);
-        }
         let client = settings.trust.client();
         let client = client.map_err(|error| NoTls(error.to_string()))?;
         let mut mask = Mask::default();
@@ -91,10 +93,7 @@ impl Smtp {
             mask = mask.hiding(user).hiding(password.expose_secret());
         }
         Ok(Self {
-            tls: Tls {
-                at_once: TlsConnector::from(Arc::new(client)),
-                later: later.build_rustls().map_err(unfit)?,
-            },
+            tls: TlsConnector::from(Arc::new(client)),
             settings,
             mask,
             kept: Mutex::default(),
@@ -187,7 +186,7 @@ impl Channel for Smtp {
     }
 
     fn time_limit(&self) -> Duration {
-        self.settings.timeout
+        self.settings.timeout + self.settings.acceptance_timeout
     }
 
     async fn send(
@@ -203,14 +202,20 @@ impl Channel for Smtp {
             content: &message.to_mime(target, now)?,
             handed_over: &handed_over,
         };
-        match timeout(self.settings.timeout, self.deliver(&mail)).await {
-            Ok(result) => result,
-            Err(_) if handed_over.load(Ordering::Relaxed) => Err(SendError::new(
+        let mut delivering = pin!(self.deliver(&mail));
+        if let Ok(result) = timeout(self.settings.timeout, &mut delivering).await {
+            return result;
+        }
+        if !handed_over.load(Ordering::Relaxed) {
+            return Err(SendError::retry("smtp failed: not done in time"));
+        }
+        let accepted = timeout(self.settings.acceptance_timeout, delivering).await;
+        accepted.unwrap_or_else(|_| {
+            Err(SendError::new(
                 Verdict::Uncertain,
                 format!("smtp failed {}: no answer in time", Step::End),
-            )),
-            Err(_) => Err(SendError::retry("smtp failed: not done in time")),
-        }
+            ))
+        })
     }
 }
 

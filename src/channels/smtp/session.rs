@@ -9,7 +9,7 @@ use std::time::Instant;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::commands::{Data, Mail as MailCommand, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
@@ -18,19 +18,11 @@ use tokio_rustls::TlsConnector;
 
 use super::server::Security;
 use super::stream::{Encrypted, connect};
-use super::{SmtpSettings, Verdict};
+use super::{SmtpSettings, Verdict, starttls};
 use crate::channels::outcome::Blame;
 
 /// How much of a mail is written at once.
 const PART: usize = 16 * 1_024;
-
-/// How a connection is encrypted.
-pub(super) struct Tls {
-    /// From the beginning.
-    pub(super) at_once: TlsConnector,
-    /// By STARTTLS.
-    pub(super) later: TlsParameters,
-}
 
 /// A connection that is ready for a mail.
 pub(super) struct Session {
@@ -95,7 +87,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn at(step: Step) -> impl Fn(Error) -> Self {
+    pub(super) fn at(step: Step) -> impl Fn(Error) -> Self {
         move |error| Self {
             step,
             status: error.status().map(u16::from),
@@ -107,16 +99,27 @@ impl Refusal {
         }
     }
 
-    fn unconnected(error: &std::io::Error) -> Self {
+    /// The connection is lost.
+    pub(super) fn lost(step: Step, error: &std::io::Error) -> Self {
         Self {
-            step: Step::Connect,
+            step,
             status: None,
             text: error.to_string(),
             ours: false,
         }
     }
 
-    fn lacking(step: Step, text: &str) -> Self {
+    /// The server says no.
+    pub(super) fn answered(step: Step, response: &Response) -> Self {
+        Self {
+            step,
+            status: Some(response.code().into()),
+            text: text_of(response),
+            ours: false,
+        }
+    }
+
+    pub(super) fn lacking(step: Step, text: &str) -> Self {
         Self {
             step,
             status: None,
@@ -164,34 +167,31 @@ impl Refusal {
 
 impl Session {
     /// Connects, encrypts, authenticates.
-    pub(super) async fn open(settings: &SmtpSettings, tls: &Tls) -> Result<Self, Refusal> {
+    pub(super) async fn open(settings: &SmtpSettings, tls: &TlsConnector) -> Result<Self, Refusal> {
         let server = &settings.server;
         let hello = server
             .hello
             .clone()
             .map_or_else(ClientId::default, ClientId::Domain);
-        let unconnected = |error| Refusal::unconnected(&error);
+        let lost = |step| move |error| Refusal::lost(step, &error);
         let stream = connect(&server.host, server.port, settings.connect_timeout).await;
-        let stream = stream.map_err(unconnected)?;
+        let stream = stream.map_err(lost(Step::Connect))?;
         let stream: Box<dyn AsyncTokioStream> = match server.security {
             Security::Tls => {
-                let encrypted = Encrypted::over(stream, &server.host, &tls.at_once).await;
-                Box::new(encrypted.map_err(unconnected)?)
+                let encrypted = Encrypted::over(stream, &server.host, tls, &[]).await;
+                Box::new(encrypted.map_err(lost(Step::Connect))?)
             }
-            Security::StartTls | Security::None => Box::new(stream),
+            Security::StartTls => {
+                let stream = starttls::begin(stream, &hello).await?;
+                // The dialogue begins anew, and the client expects it to do so with a greeting.
+                let greeting = b"220 encrypted\r\n";
+                let encrypted = Encrypted::over(stream, &server.host, tls, greeting).await;
+                Box::new(encrypted.map_err(lost(Step::Encrypt))?)
+            }
+            Security::None => Box::new(stream),
         };
         let greeting = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let mut connection = greeting.await.map_err(Refusal::at(Step::Connect))?;
-        if server.security == Security::StartTls {
-            if !connection.can_starttls() {
-                return Err(Refusal::lacking(
-                    Step::Encrypt,
-                    "the server does not offer it (tls=none does without)",
-                ));
-            }
-            let encrypting = connection.starttls(tls.later.clone(), &hello);
-            encrypting.await.map_err(Refusal::at(Step::Encrypt))?;
-        }
         if let Some((user, password)) = &server.credentials {
             let password = password.expose_secret().to_owned();
             let credentials = Credentials::new(user.clone(), password);

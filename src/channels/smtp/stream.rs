@@ -32,24 +32,30 @@ pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> io::Resul
     Err(last.unwrap_or_else(|| io::Error::other("the name has no address")))
 }
 
-/// A connection that is encrypted from the beginning.
+/// A connection that is encrypted.
 #[derive(Debug)]
-pub(super) struct Encrypted(TlsStream<TcpStream>);
+pub(super) struct Encrypted {
+    /// What is read first, before anything that the other side says.
+    prefix: &'static [u8],
+    stream: TlsStream<TcpStream>,
+}
 
 impl Encrypted {
     pub(super) async fn over(
         stream: TcpStream,
         host: &str,
         connector: &TlsConnector,
+        prefix: &'static [u8],
     ) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        connector.connect(name, stream).await.map(Self)
+        let stream = connector.connect(name, stream).await?;
+        Ok(Self { prefix, stream })
     }
 }
 
 impl AsyncTokioStream for Encrypted {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get_ref().0.peer_addr()
+        self.stream.get_ref().0.peer_addr()
     }
 }
 
@@ -59,7 +65,15 @@ impl AsyncRead for Encrypted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let (now, later) = self
+            .prefix
+            .split_at(self.prefix.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        self.prefix = later;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -69,14 +83,14 @@ impl AsyncWrite for Encrypted {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -17,6 +17,8 @@ use super::{email, mailbox, now};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Say(&'static str),
+    /// What it says otherwise, a second later.
+    Late,
     Close,
     Silence,
 }
@@ -68,6 +70,7 @@ impl Server {
         let server = self.address().parse().expect("a server");
         let settings = SmtpSettings {
             timeout: Duration::from_millis(700),
+            acceptance_timeout: Duration::from_millis(100),
             ..SmtpSettings::new(server, Trust::default())
         };
         Smtp::new(settings).expect("a way")
@@ -97,9 +100,13 @@ async fn serve(
             Fault::Close if here && number >= plan.from => return None,
             Fault::Silence if here && number >= plan.from => std::future::pending().await,
             Fault::Say(answer) if here && number >= plan.from => answer,
+            Fault::Late if here => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                "250 OK"
+            }
             _ => match command.as_str() {
                 "GREETING" => "220 faulty.example ready",
-                "EHLO" => "250-faulty.example\r\n250 8BITMIME",
+                "EHLO" => "250-faulty.example\r\n250-STARTTLS\r\n250 8BITMIME",
                 "DATA" => "354 go on",
                 "QUIT" => "221 bye",
                 _ => "250 OK",
@@ -166,6 +173,38 @@ async fn where_it_broke_decides() {
             assert!(began.elapsed() < Duration::from_secs(2));
         }
     }
+}
+
+/// A server may look at a mail for long before it accepts it.
+#[tokio::test]
+async fn slow_to_accept() {
+    let server = Server::start(failing("END", Fault::Late)).await;
+    let settings = SmtpSettings {
+        timeout: Duration::from_millis(700),
+        ..SmtpSettings::new(
+            server.address().parse().expect("a server"),
+            Trust::default(),
+        )
+    };
+    let smtp = Smtp::new(settings).expect("a way");
+    send(&smtp).await.expect("a receipt");
+    assert!(smtp.time_limit() > Duration::from_mins(10));
+}
+
+/// What somebody in between appends to the answer to STARTTLS would pass for answers of the
+/// encrypted server, and the mail for accepted.
+#[tokio::test]
+async fn nothing_said_in_clear_text_counts_after_starttls() {
+    let injected =
+        "220 go ahead\r\n250 hello\r\n250 sender\r\n250 recipient\r\n354 go on\r\n250 accepted";
+    let server = Server::start(failing("STAR", Fault::Say(injected))).await;
+    let address = format!("smtp://127.0.0.1:{}", server.port);
+    let server = address.parse().expect("a server");
+    let smtp = Smtp::new(SmtpSettings::new(server, Trust::default())).expect("a way");
+    let error = send(&smtp).await.expect_err("an error");
+    let blame = Blame::Settings;
+    assert_eq!(error.verdict, Verdict::Permanent { blame }, "{error}");
+    insta::assert_snapshot!(error, @"smtp failed on STARTTLS: more than the answer came before the encryption; somebody may have put it there");
 }
 
 /// A mail that is larger than what the sockets hold, cut while it is written.
