@@ -37,7 +37,7 @@ Examples:
 An endpoint hears of operator events: all, or those of some types; everybody's, or
 those of one organisation or project. The environment can name some too
 (NOTIFICATIONS_SLACK_WEBHOOK_URL and others); they are called env:slack,
-env:discord, env:email.
+env:discord, env:email:….
 
 add, rotate-secret, reseal and remove take more rights than the job has:
 scripts/grants.sql -v endpoints=1.")]

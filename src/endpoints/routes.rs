@@ -11,7 +11,8 @@ const PREFIX: &str = "env:";
 /// One of them.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// As `notification_deliveries.recipient` has it: `env:slack`, `env:discord`, `env:email`.
+    /// As `notification_deliveries.recipient` has it: `env:slack`, `env:discord`, and of each mail
+    /// address `env:email:` and a part of its hash, wherever in the list it stands.
     pub name: String,
     /// Its channel.
     pub channel: Kind,
@@ -58,8 +59,16 @@ impl Route {
     #[must_use]
     pub fn on(destination: Destination) -> Self {
         let channel = destination.kind();
+        let name = match &destination {
+            Destination::Email(mailbox) => {
+                let address = mailbox.address().to_lowercase();
+                let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(address));
+                format!("{}:{a:02x}{b:02x}{c:02x}{d:02x}", name(channel))
+            }
+            _ => name(channel),
+        };
         Self {
-            name: name(channel),
+            name,
             channel,
             destination: Some(destination),
         }
@@ -74,32 +83,12 @@ impl Route {
             destination: None,
         }
     }
-
-    /// The name that it has wherever it stands among those of its channel.
-    fn lasting_name(&self) -> String {
-        let name = name(self.channel);
-        match &self.destination {
-            Some(Destination::Email(mailbox)) => {
-                let address = mailbox.address().to_lowercase();
-                let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(address));
-                format!("{name}:{a:02x}{b:02x}{c:02x}{d:02x}")
-            }
-            _ => name,
-        }
-    }
 }
 
 impl Routes {
-    /// Gives each further route of a channel a name of its own: with a part of the hash of its
-    /// address, which stays the same wherever in the list the address stands.
+    /// Those that the environment names.
     #[must_use]
-    pub fn new(mut routes: Vec<Route>) -> Self {
-        for place in 1..routes.len() {
-            let (before, from) = routes.split_at_mut(place);
-            if before.iter().any(|other| other.channel == from[0].channel) {
-                from[0].name = from[0].lasting_name();
-            }
-        }
+    pub fn new(routes: Vec<Route>) -> Self {
         Self(routes)
     }
 
@@ -117,12 +106,22 @@ impl Routes {
         self.get(name)?.destination.clone()
     }
 
-    /// The route of this name. The first of a channel is also known by the name that it has
-    /// while it is not the first.
+    /// The route of this name. The first of a channel is also known by the channel alone, and one
+    /// that is switched off by any name of its channel.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Route> {
         let named = self.0.iter().find(|route| route.name == name);
-        named.or_else(|| self.0.iter().find(|route| route.lasting_name() == name))
+        named.or_else(|| {
+            self.0.iter().find(|route| {
+                let after = name
+                    .strip_prefix(PREFIX)
+                    .and_then(|name| name.strip_prefix(route.channel.name()));
+                match &route.destination {
+                    Some(_) => after == Some(""),
+                    None => after.is_some_and(|after| after.starts_with(':')),
+                }
+            })
+        })
     }
 
     /// Each of them.
@@ -155,26 +154,31 @@ mod tests {
             Route::off(Kind::Discord),
             email("ada@example.com"),
         ]);
-        assert_eq!(names(&routes), ["env:slack", "env:email"]);
+        assert_eq!(names(&routes), ["env:slack", "env:email:b5fc85e5"]);
         assert!(routes.destination("env:slack").is_some());
         assert!(routes.destination("env:discord").is_none());
         assert!(routes.get("env:discord").is_some());
         assert!(routes.get("env:sms").is_none());
     }
 
-    /// What waits for an address finds it after another was put before it or taken away.
+    /// What waits for an address finds it, and no other, wherever in the list it stands.
     #[test]
     fn an_address_keeps_its_name_among_several() {
         let both = Routes::new(vec![email("ada@example.com"), email("Bo <bo@Example.com>")]);
-        insta::assert_debug_snapshot!(names(&both), @r#"
-        [
-            "env:email",
-            "env:email:c828d6b9",
-        ]
-        "#);
+        let [ada, bo] = &names(&both)[..] else {
+            panic!("two names")
+        };
         let alone = Routes::new(vec![email("bo@example.com")]);
-        assert_eq!(names(&alone), ["env:email"]);
-        let found = alone.destination(&names(&both)[1]).expect("Bo");
+        let found = alone.destination(bo).expect("Bo");
         assert_eq!(found.to_string(), "b…@example.com");
+        assert!(alone.get(ada).is_none());
+        // As they were named once.
+        let first = both.destination("env:email").expect("Ada");
+        assert_eq!(first.to_string(), "a…@example.com");
+        let off = Routes::new(vec![Route::off(Kind::Email)]);
+        assert!(
+            off.get(ada)
+                .is_some_and(|route| route.destination.is_none())
+        );
     }
 }

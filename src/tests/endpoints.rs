@@ -773,7 +773,7 @@ async fn routes_of_the_environment_need_no_row() {
         "INSERT INTO notification_delivery_targets (target, disabled_reason, disabled_at, failing_since)
          VALUES ('env:slack', 'no_service', '2026-11-21 10:00Z', now());
          INSERT INTO notification_deliveries (channel, target, recipient, event_type)
-         VALUES ('slack', 'env:slack', 'env:slack', 'tenant_created'), ('email', 'email', 'env:email', 'tenant_created')",
+         VALUES ('slack', 'env:slack', 'env:slack', 'tenant_created'), ('email', 'email', 'env:email:70eacade', 'tenant_created')",
     )
     .await;
     let listed = job(&["list"]).await.succeeded();
@@ -784,7 +784,7 @@ async fn routes_of_the_environment_need_no_row() {
     name channel target scope events state
     env:slack slack http://HOST/… global all disabled since 2026-11-21 10:00:00 UTC: no_service
     env:discord discord – global all disabled: by the environment
-    env:email email a…@example.com global all on
+    env:email:70eacade email a…@example.com global all on
     ");
     // What the environment has off is off by it alone, whatever was done before.
     let off = [&routes[..], &[("NOTIFICATIONS_SLACK_ENABLED", "false")]].concat();
@@ -811,7 +811,7 @@ async fn routes_of_the_environment_need_no_row() {
     env:slack cancelled endpoint_disabled the endpoint was disabled: by hand: quiet t 1
     ");
     insta::assert_snapshot!(job(&["disable", "env:slack"]).await.succeeded(), @"env:slack was disabled already; nothing was changed.");
-    insta::assert_snapshot!(job(&["disable", "env:email"]).await.succeeded(), @"env:email is disabled; 1 delivery that waited for it was cancelled.");
+    insta::assert_snapshot!(job(&["disable", "env:email:70eacade"]).await.succeeded(), @"env:email:70eacade is disabled; 1 delivery that waited for it was cancelled.");
     for (arguments, told) in [
         (
             &["enable", "env:discord"][..],
@@ -827,7 +827,7 @@ async fn routes_of_the_environment_need_no_row() {
         ),
         (
             &["enable", "env:sms"],
-            "there is no endpoint \"env:sms\"; there are env:slack, env:discord, env:email",
+            "there is no endpoint \"env:sms\"; there are env:slack, env:discord, env:email:70eacade",
         ),
         (
             &["rotate-secret", "env:slack"],

@@ -228,7 +228,7 @@ async fn routes_of_the_environment_need_no_row() {
     let routes = [
         (Kind::Slack, "env:slack".to_owned()),
         (Kind::Discord, "env:discord".to_owned()),
-        (Kind::Email, "env:email".to_owned()),
+        (Kind::Email, "env:email:b5fc85e5".to_owned()),
     ];
     let settings = Settings {
         routes: routes.into(),
@@ -244,9 +244,9 @@ async fn routes_of_the_environment_need_no_row() {
     assert_eq!(report.deliveries, 3);
     let rows = "SELECT concat_ws(' ', event_id, channel, target, recipient, endpoint_id, user_id) FROM notification_deliveries ORDER BY id";
     insta::assert_snapshot!(stage.db.texts(rows).await.join("\n"), @"
-    1 email email env:email
+    1 email email env:email:b5fc85e5
     1 slack env:slack env:slack
-    2 email email env:email
+    2 email email env:email:b5fc85e5
     ");
 }
 
