@@ -257,7 +257,7 @@ mod tests {
 
         Card declined. Second try tomorrow.
 
-        Amount: <b>12</b> https:|//evil.example
+        Amount: <b>12</b> https:|//evil|.example
 
         Take a look:
         https://app.example.com/billing?tenant=7

@@ -237,7 +237,8 @@ impl Templates {
         mail: &QueuedMail,
         reader: &Reader<'_>,
     ) -> Result<RenderedMail, TemplateError> {
-        let data = words::data(&mail.body_data);
+        let mut data = words::data(&mail.body_data);
+        shape::fit_told(&mut data);
         let zone = Zone::named(reader.time_zone);
         let (name, data) = match EventType::from_name(&mail.event_type).and_then(shape::of) {
             Some(shape) => match shape.fit(&data) {

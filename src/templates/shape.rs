@@ -1,6 +1,6 @@
 //! What the data of a mail has to have for the templates of its type.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::domain::text::is_blank;
 use crate::handlers::EventType;
@@ -117,6 +117,15 @@ impl Shape {
             *list = particulars(list);
         }
         Some(data.into())
+    }
+}
+
+/// What an endpoint is told, with nothing in it that the templates can't show.
+pub(super) fn fit_told(data: &mut Value) {
+    if let Some(told) = data.get_mut("told") {
+        let lines = told["lines"].as_array().map_or(&[][..], Vec::as_slice);
+        let lines: Value = lines.iter().filter(|line| is_text(line)).cloned().collect();
+        *told = json!({ "lines": lines, "fields": particulars(&told["fields"]) });
     }
 }
 

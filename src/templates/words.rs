@@ -66,16 +66,23 @@ pub(super) fn of_type(event_type: &str) -> String {
     )
 }
 
-/// Mail programs make links of what looks like an address: `scheme://` and `www.`.
+/// Mail programs make links of what looks like an address: `scheme://`, `www.` and `evil.example`.
 fn unlinked(line: &str) -> String {
     let mut unlinked = String::with_capacity(line.len());
     for (at, c) in line.char_indices() {
-        let is_www = c == '.'
-            && at
-                .checked_sub(3)
-                .and_then(|start| line.get(start..at))
-                .is_some_and(|before| before.eq_ignore_ascii_case("www"));
-        if is_www || c == '/' && line[..at].ends_with(':') {
+        let (before, after) = (&line[..at], &line[at + c.len_utf8()..]);
+        let is_www = || {
+            let start = at.checked_sub(3).and_then(|start| before.get(start..));
+            start.is_some_and(|start| start.eq_ignore_ascii_case("www"))
+        };
+        let is_domain = || {
+            let word = before.rsplit(char::is_whitespace).next();
+            before.ends_with(char::is_alphanumeric)
+                && after.starts_with(char::is_alphabetic)
+                // A mail address is to be copied.
+                && !word.is_some_and(|word| word.contains('@'))
+        };
+        if c == '.' && (is_www() || is_domain()) || c == '/' && before.ends_with(':') {
             unlinked.push(JOINER);
         }
         unlinked.push(c);
@@ -94,7 +101,13 @@ mod tests {
         let visible = |text: &str| words(text).replace(JOINER, "|");
         assert_eq!(
             visible("https://evil.example WWW.evil.example a/b www"),
-            "https:|//evil.example WWW|.evil.example a/b www"
+            "https:|//evil|.example WWW|.evil|.example a/b www"
+        );
+        assert_eq!(
+            visible(
+                "Log in at evil.example/now, 1.5 GB. Bye… v2.1 e.g. münchen.de (a.b@example.com)"
+            ),
+            "Log in at evil|.example/now, 1.5 GB. Bye… v2.1 e|.g. münchen|.de (a|.b@example.com)"
         );
         assert_eq!(visible("a\r\nBcc: me\u{202e}\u{0}"), "a Bcc: me");
     }
