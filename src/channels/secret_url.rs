@@ -10,7 +10,7 @@ use super::mask::Mask;
 
 /// An address of which everything behind the host may be a secret: whoever has a chat's webhook
 /// may write to it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SecretUrl(Url);
 
 impl SecretUrl {

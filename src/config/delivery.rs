@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{InvalidConfig, Source, parse_bool, parse_each, parse_time, whole};
-use crate::delivery::{Post, Rules, Settings};
+use crate::delivery::{Pace, Post, Rules, Settings};
 use crate::domain::channel::Kind;
 use crate::domain::schedule::Schedule;
 
@@ -129,6 +129,7 @@ impl Source<'_> {
             routes: self.routes()?,
             seal: self.seal()?,
             app_url: self.app_url()?,
+            pace: Pace::default(),
         })
     }
 }

@@ -21,7 +21,7 @@ mod run;
 mod waiting;
 
 pub use decide::Rules;
-pub use post::{Mail, Post};
+pub use post::{Mail, Pace, Post};
 pub use preview::{Audit, Previewed, Verdict, preview};
 pub use report::{DeliveryCounts, DeliveryReport, Disabled, Paused, Waiting};
 pub use run::run;

@@ -1,17 +1,20 @@
 //! By what messages leave, and how a lease becomes one.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 
 use super::decide::{Decision, Next};
 use super::lease::{Leased, Reach};
 use super::load::Loaded;
-use super::{EMAIL, SMS, mail};
+use super::{EMAIL, PACE, SMS, mail};
 use crate::channels::{
     Blame, Channel, DeliveryKey, EmailMessage, Mailbox, Mailer, Outgoing, PhoneNumber, Receipt,
-    SendError, Twilio,
+    SecretUrl, SendError, Twilio,
 };
 use crate::domain::announcement::Told;
 use crate::domain::base_url::BaseUrl;
@@ -59,6 +62,27 @@ pub struct Post {
     pub seal: Seal,
     /// Where the application is, if that is known.
     pub app_url: Option<BaseUrl>,
+    /// What is sent there keeps the pace of the address.
+    pub pace: Pace,
+}
+
+/// When the last message to each address of Slack began. A lease paces an endpoint; several endpoints
+/// and a route of the environment may have the same address.
+#[derive(Debug, Default)]
+pub struct Pace(Mutex<HashMap<SecretUrl, Instant>>);
+
+impl Pace {
+    /// Waits for the next time that a message may begin.
+    async fn keep(&self, address: &SecretUrl) {
+        let slot = {
+            let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let next = begun.get(address).map_or(now, |last| now.max(*last + PACE));
+            begun.insert(address.clone(), next);
+            next
+        };
+        tokio::time::sleep_until(slot).await;
+    }
 }
 
 /// A message that is ready to be sent.
@@ -216,6 +240,9 @@ impl Post {
                 event_type,
                 occurred_at,
             } => {
+                if let Destination::Slack(address) = &**destination {
+                    self.pace.keep(address).await;
+                }
                 let parcel = endpoints::Parcel {
                     key: key.clone(),
                     event_type,

@@ -1,5 +1,7 @@
 //! Endpoints and routes of the environment: which are sent to, paused, disabled.
 
+use std::time::Duration;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -152,6 +154,30 @@ async fn routes_of_the_environment() {
         .env("NOTIFICATIONS_DISCORD_WEBHOOK_URL", stage.outside.base())
         .env("NOTIFICATIONS_DISCORD_ENABLED", "false");
     assert_eq!(counts(&report(&mut command).await), "cancelled=1");
+}
+
+/// Slack limits its rate by the channel, whatever leads there.
+#[tokio::test]
+async fn a_route_and_an_endpoint_of_one_address_keep_one_pace() {
+    let stage = Stage::new().await;
+    let slack = stage.endpoint("slack", "slack").await;
+    stage.tell(slack, "one").await;
+    stage
+        .db
+        .execute(
+            "INSERT INTO notification_deliveries (channel, target, recipient, event_type, message)
+             VALUES ('slack', 'env:slack', 'env:slack', 'node_launched', '{\"title\":\"two\"}')",
+        )
+        .await;
+    let mut command = stage.bare();
+    command.args(["--format", "json"]).env(
+        "NOTIFICATIONS_SLACK_WEBHOOK_URL",
+        format!("{}slack", stage.outside.base()),
+    );
+    assert_eq!(counts(&report(&mut command).await), "delivered=2");
+    let requests = stage.outside.requests();
+    let between = requests[1].at - requests[0].at;
+    assert!(between > Duration::from_millis(900), "{between:?}");
 }
 
 #[tokio::test]
