@@ -94,3 +94,22 @@ impl AsyncWrite for Encrypted {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_held_back() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let stream = connect("127.0.0.1", port, Duration::from_secs(5)).await;
+        assert!(
+            stream
+                .and_then(|stream| stream.nodelay())
+                .expect("a connection")
+        );
+    }
+}
