@@ -268,17 +268,17 @@ async fn backfill_events(
     .await?;
     transaction.commit().await?;
     let occurred = if created_at {
-        "coalesce(occurred_at, created_at, now())"
+        "coalesce(occurred_at, created_at)"
     } else {
-        "coalesce(occurred_at, now())"
+        "occurred_at"
     };
     // now(), not the event's time, starts its retries; but the oldest are to be claimed first.
     let statement = format!(
         "WITH batch AS (
-            SELECT id, {occurred} AS occurred_at,
+            SELECT id, {occurred} AS known_at, coalesce({occurred}, now()) AS occurred_at,
                    CASE WHEN pg_typeof(thread_id) = 'uuid'::regtype THEN thread_id::text::uuid END AS thread_id
               FROM domain_events
-             WHERE id > $1 ORDER BY id LIMIT $2
+             WHERE id >= $1 ORDER BY id LIMIT $2
         ), added AS (
             INSERT INTO notification_processing
                 (event_id, occurred_at, thread_id, next_attempt_at, retry_count, created_at, processing_status, completed_at, error_message)
@@ -289,8 +289,11 @@ async fn backfill_events(
               FROM batch b
               CROSS JOIN LATERAL (SELECT b.occurred_at < now() - make_interval(secs => $3)) AS age (late)
              WHERE NOT EXISTS (SELECT FROM notification_processing p WHERE p.event_id = b.id)
-               -- Processed, and its row pruned since.
-               AND NOT EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> b.id::bigint)
+               -- Processed, and its row pruned since. What occurred later has the identifier of
+               -- another event.
+               AND NOT EXISTS (SELECT FROM notification_pruned r
+                                WHERE r.event_ids @> b.id::bigint
+                                  AND (b.known_at <= r.pruned_at) IS NOT FALSE)
              ORDER BY b.id
             ON CONFLICT (event_id) DO NOTHING
             RETURNING processing_status
@@ -299,12 +302,12 @@ async fn backfill_events(
                (SELECT count(*) FROM added WHERE processing_status = 'pending'),
                (SELECT count(*) FROM added WHERE processing_status = 'failed')"
     );
-    let mut last = i64::MIN;
-    loop {
+    let mut next = Some(i64::MIN);
+    while let Some(from) = next {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let (reached, pending, expired): (Option<i64>, i64, i64) =
             sqlx::query_as(AssertSqlSafe(statement.clone()))
-                .bind(last)
+                .bind(from)
                 .bind(BACKFILL_BATCH)
                 .bind(max_event_age.as_secs_f64())
                 .fetch_one(Unnamed(&mut transaction))
@@ -312,12 +315,10 @@ async fn backfill_events(
         transaction.commit().await?;
         report.backfilled_pending += pending.unsigned_abs();
         report.backfilled_expired += expired.unsigned_abs();
-        let Some(reached) = reached else {
-            return Ok(());
-        };
         tracing::debug!(reached, "back-filled");
-        last = reached;
+        next = reached.and_then(|id| id.checked_add(1));
     }
+    Ok(())
 }
 
 /// Remembers the nudges that an older job sent, in either way: each is sent once, ever. The keys are

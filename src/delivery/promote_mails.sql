@@ -42,6 +42,24 @@ taken AS (
      ORDER BY g.guard
     ON CONFLICT (guard) DO UPDATE SET delivery_key = excluded.delivery_key, until = excluded.until
 ),
+-- Of an earlier event that had the same identifier: it was queued before the event was there.
+let_go AS (
+    UPDATE notification_deliveries SET event_id = NULL
+     WHERE id = ANY (ARRAY(
+               SELECT another.id
+                 FROM judged j
+                CROSS JOIN LATERAL (
+                      SELECT e.occurred_at, p.created_at
+                        FROM domain_events e
+                        JOIN notification_processing p ON p.event_id = e.id
+                       WHERE e.id = j.event_id OFFSET 0) AS event
+                CROSS JOIN LATERAL (
+                      SELECT d.id, d.created_at FROM notification_deliveries d
+                       WHERE d.event_id = j.event_id AND d.channel = 'email'
+                         AND d.recipient = 'user:' || j.user_id OFFSET 0) AS another
+                WHERE another.created_at < least(event.occurred_at, event.created_at)))
+    RETURNING id
+),
 queued AS (
     INSERT INTO notification_deliveries
         (key, channel, target, recipient, user_id, event_id, event_type, occurred_at, status,
@@ -53,6 +71,8 @@ queued AS (
            code, CASE WHEN code IS NOT NULL THEN now() END
       FROM judged
      WHERE user_id IS NOT NULL AND event_type IS NOT NULL
+       -- Asked first, and so done first: they share the key.
+       AND (SELECT count(*) FROM let_go) >= 0
      ORDER BY id
     ON CONFLICT (event_id, channel, recipient) WHERE event_id IS NOT NULL DO NOTHING
     RETURNING id, key, status, reason

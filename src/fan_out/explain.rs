@@ -167,7 +167,9 @@ pub async fn explain(
         truncated: false,
         endpoints: Vec::new(),
     };
-    if explanation.status.is_none() && is_pruned(&mut transaction, event_id).await? {
+    if explanation.status.is_none()
+        && is_pruned(&mut transaction, event_id, row.occurred_at).await?
+    {
         explanation.status = Some("pruned".to_owned());
     }
     let is_ignored = |error: &mut String| error.starts_with("ignored: ");
@@ -251,11 +253,18 @@ pub async fn explain(
 }
 
 /// Whether it was completed, and its processing row deleted.
-async fn is_pruned(connection: &mut Transaction<'_>, event_id: i64) -> Result<bool, sqlx::Error> {
+async fn is_pruned(
+    connection: &mut Transaction<'_>,
+    event_id: i64,
+    occurred_at: Option<DateTime<Utc>>,
+) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> $1::bigint)",
+        "SELECT EXISTS (
+            SELECT FROM notification_pruned r
+             WHERE r.event_ids @> $1::bigint AND ($2 <= r.pruned_at) IS NOT FALSE)",
     )
     .bind(event_id)
+    .bind(occurred_at)
     .fetch_one(Unnamed(connection))
     .await
 }

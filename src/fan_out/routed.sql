@@ -4,7 +4,11 @@
 -- a column each (see Announced); $11, $12: the routes of the environment, channel and name.
 WITH RECURSIVE announcement AS MATERIALIZED (
     -- Lists of different lengths can't be an array of arrays: theirs are text and JSON.
-    SELECT a.*, channel_list::text[] AS channels
+    SELECT a.*, channel_list::text[] AS channels,
+           -- What was queued before the event was there is of another one, whose identifier it has.
+           least(a.occurred_at, (
+               SELECT created_at FROM notification_processing x
+                WHERE x.event_id = a.event_id OFFSET 0)) AS there_since
       FROM unnest(
                $1::int[], $2::bigint[], $3::text[], $4::timestamptz[], $5::uuid[], $6::uuid[],
                $7::text[], $8::uuid[], $9::jsonb[], $10::jsonb[]
@@ -35,7 +39,7 @@ route AS MATERIALIZED (
             WHERE x.target = r.name OFFSET 0) AS target ON true
 ),
 reached AS MATERIALIZED (
-    SELECT a.announcement_no, a.event_id, place.channel, place.recipient, place.user_id,
+    SELECT a.announcement_no, a.event_id, a.there_since, place.channel, place.recipient, place.user_id,
            place.endpoint_id, place.name, place.enabled,
            -- Mails and text messages leave by one way, wherever they go to.
            CASE WHEN place.channel IN ('email', 'sms') THEN place.channel ELSE place.recipient END AS target,
@@ -59,14 +63,15 @@ reached AS MATERIALIZED (
            ) AS place (channel, recipient, user_id, endpoint_id, name, enabled)
 ),
 hearer AS MATERIALIZED (
-    SELECT r.*, delivery.id AS delivery_id,
-           CASE WHEN delivery.id IS NOT NULL THEN 'already_queued'
+    SELECT r.*, CASE WHEN delivery.created_at >= r.there_since THEN delivery.id END AS delivery_id,
+           CASE WHEN delivery.created_at < r.there_since THEN delivery.id END AS anothers_id,
+           CASE WHEN delivery.created_at >= r.there_since THEN 'already_queued'
                 WHEN NOT r.enabled THEN 'disabled'
                 WHEN r.is_left_out THEN 'other_channel'
                 ELSE coalesce(held.why, 'queued') END AS outcome
       FROM reached r
       LEFT JOIN LATERAL (
-           SELECT x.id FROM notification_deliveries x
+           SELECT x.id, x.created_at FROM notification_deliveries x
             WHERE x.event_id = r.event_id AND x.channel = r.channel
               AND x.recipient = r.recipient OFFSET 0) AS delivery ON true
      -- Of two reasons, the alert's own.

@@ -43,6 +43,11 @@ verdict AS MATERIALIZED (
       LEFT JOIN held_off USING (channel, recipient, announcement_no)
      WHERE h.outcome IN ('queued', 'told_that_day', 'told_the_same')
 ),
+let_go AS (
+    UPDATE notification_deliveries SET event_id = NULL
+     WHERE id = ANY (ARRAY(SELECT anothers_id FROM verdict WHERE anothers_id IS NOT NULL))
+    RETURNING id
+),
 queued AS (
     INSERT INTO notification_deliveries
         (channel, target, recipient, user_id, endpoint_id, event_id, event_type, message, occurred_at,
@@ -56,6 +61,8 @@ queued AS (
            CASE WHEN v.why IS NOT NULL THEN now() END
       FROM verdict v
       JOIN announcement a USING (announcement_no)
+     -- Asked first, and so done first: they share the key.
+     WHERE (SELECT count(*) FROM let_go) >= 0
      ORDER BY v.event_id, v.channel, v.recipient
         ON CONFLICT (event_id, channel, recipient) WHERE event_id IS NOT NULL DO NOTHING
     RETURNING id, key AS delivery_key, event_id, channel, recipient, status

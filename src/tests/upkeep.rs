@@ -707,3 +707,44 @@ async fn an_error_is_not_dressed_up_as_a_result() {
     assert_eq!(text_of(&failed), "");
     assert!(stage.db.state(event).await.starts_with("failed"));
 }
+
+/// Identifiers are any numbers that a bigint holds.
+#[tokio::test]
+async fn at_both_ends_of_all_identifiers() {
+    let mut stage = Stage::new().await;
+    stage
+        .db
+        .execute("ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue")
+        .await;
+    for end in [i64::MIN, i64::MAX] {
+        let event = stage.granted().await;
+        stage
+            .db
+            .execute(format!(
+                "UPDATE domain_events SET id = {end} WHERE id = {event}"
+            ))
+            .await;
+    }
+    assert_eq!(stage.db.migrate().await.online.backfilled_pending, 2);
+    assert_eq!(stage.db.run().await.notifications, 2);
+    stage
+        .db
+        .execute(
+            "UPDATE notification_processing SET processing_status = 'failed';
+             UPDATE notifications SET id = event_id;
+             UPDATE pending_emails SET id = event_id",
+        )
+        .await;
+    let retried = stage.db.cli(&["retry", "--all", "--format", "json"]);
+    assert_eq!(json_of(&retried.success())["retried_count"], 2);
+    assert_eq!(stage.db.run().await.events, 2);
+    stage.read_and_sent(i64::MIN).await;
+    stage.read_and_sent(i64::MAX).await;
+    stage.days_pass(31).await;
+    // The row of the last one stays.
+    assert_eq!(counts(&prune(&stage.db, true).await), [2, 2, 1, 1]);
+    assert_eq!(
+        stage.left().await,
+        [format!("{} event completed", i64::MAX)]
+    );
+}

@@ -165,20 +165,20 @@ impl Prune {
         progress: &mut dyn FnMut(&PruneReport),
     ) -> Result<(), sqlx::Error> {
         self.report.stopped_early = true;
-        let mut last = Some(i64::MIN);
-        while let Some(after) = last {
+        let mut next = Some(i64::MIN);
+        while let Some(from) = next {
             if stop.is_cancelled() {
                 return Ok(());
             }
-            last = self.notifications(session, after).await?;
+            next = self.notifications(session, from).await?;
             progress(&self.report);
         }
-        last = Some(i64::MIN);
-        while let Some(after) = last {
+        next = Some(i64::MIN);
+        while let Some(from) = next {
             if stop.is_cancelled() {
                 return Ok(());
             }
-            last = self.emails(session, after).await?;
+            next = self.emails(session, from).await?;
             progress(&self.report);
         }
         let mut place = Some((DateTime::UNIX_EPOCH, i64::MIN));
@@ -221,44 +221,44 @@ impl Prune {
         Ok(())
     }
 
-    /// One page of notifications; where it ended, if there was one.
+    /// One page of notifications; where the next begins, if there was one.
     async fn notifications(
         &mut self,
         session: &mut Session,
-        after: i64,
+        from: i64,
     ) -> Result<Option<i64>, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let row = sqlx::query_file!(
             "src/upkeep/prune/notifications.sql",
             self.report.older_than,
             PAGE,
-            after
+            from
         )
         .fetch_one(Unnamed(&mut transaction))
         .await?;
         transaction.commit().await?;
         self.report.notifications_count += row.deleted.unsigned_abs();
-        Ok(row.reached)
+        Ok(row.reached.and_then(|id| id.checked_add(1)))
     }
 
-    /// One page of mails; where it ended, if there was one.
+    /// One page of mails; where the next begins, if there was one.
     async fn emails(
         &mut self,
         session: &mut Session,
-        after: i64,
+        from: i64,
     ) -> Result<Option<i64>, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let row = sqlx::query_file!(
             "src/upkeep/prune/emails.sql",
             self.report.older_than,
             PAGE,
-            after
+            from
         )
         .fetch_one(Unnamed(&mut transaction))
         .await?;
         transaction.commit().await?;
         self.report.emails_count += row.deleted.unsigned_abs();
-        Ok(row.reached)
+        Ok(row.reached.and_then(|id| id.checked_add(1)))
     }
 
     /// One page of deliveries; where it ended, if there was one.

@@ -124,22 +124,22 @@ async fn until_done(
     let mut transaction = session.begin(Access::ReadOnly).await?;
     report.not_retried = others(&mut transaction, filter).await?;
     transaction.commit().await?;
-    let mut last = Some(i64::MIN);
-    while let Some(after) = last {
+    let mut next = Some(i64::MIN);
+    while let Some(from) = next {
         if stop.is_cancelled() {
             return Ok(());
         }
-        last = batch(session, filter, after, report).await?;
+        next = batch(session, filter, from, report).await?;
     }
     report.stopped_early = false;
     Ok(())
 }
 
-/// The last event of the next batch, if there was one.
+/// Puts a batch back; where the next begins, if there was one.
 async fn batch(
     session: &mut Session,
     filter: &Filter,
-    after: i64,
+    from: i64,
     report: &mut RetryReport,
 ) -> Result<Option<i64>, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadWrite).await?;
@@ -149,7 +149,7 @@ async fn batch(
         filter.event_ids.as_deref(),
         event_types.as_deref(),
         filter.error_pattern(),
-        after,
+        from,
         BATCH,
     )
     .fetch_all(Unnamed(&mut transaction))
@@ -161,7 +161,7 @@ async fn batch(
         last = last.max(of_type.event_ids.last().copied());
         report.add(of_type.event_type, of_type.event_ids.len() as u64);
     }
-    Ok(last)
+    Ok(last.and_then(|id| id.checked_add(1)))
 }
 
 /// Counts what would be put back, in a transaction that cannot write.

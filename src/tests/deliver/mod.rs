@@ -6,6 +6,7 @@ mod failures;
 mod guards;
 mod looks;
 mod mails;
+mod reused_ids;
 mod targets;
 
 use std::process::Command;

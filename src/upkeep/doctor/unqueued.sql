@@ -4,4 +4,5 @@ SELECT count(*) AS "events!", min(newest.id) AS first
   FROM (SELECT id, occurred_at FROM domain_events ORDER BY id DESC LIMIT 10000) AS newest
  WHERE newest.occurred_at > now() - interval '1 day'
    AND NOT EXISTS (SELECT FROM notification_processing p WHERE p.event_id = newest.id)
-   AND NOT EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> newest.id::bigint)
+   AND NOT EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> newest.id::bigint
+                      AND (newest.occurred_at <= r.pruned_at) IS NOT FALSE)

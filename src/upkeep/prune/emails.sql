@@ -1,10 +1,10 @@
 -- Deletes what was sent before $1, or was not to be sent any more by then, among the next $2 mails
--- after $3. One of an event that may yet be tried again stays: that it was queued is known from it
+-- from $3 on. One of an event that may yet be tried again stays: that it was queued is known from it
 -- alone.
 WITH page AS MATERIALIZED (
     SELECT id, coalesce(processed_at, created_at) AS ended_at,
            status = 'sent' OR status = 'failed' AND status_reason LIKE 'cancelled:%' AS is_done
-      FROM pending_emails WHERE id > $3 ORDER BY id LIMIT $2
+      FROM pending_emails WHERE id >= $3 ORDER BY id LIMIT $2
 ),
 old AS MATERIALIZED (
     SELECT m.id

@@ -3,9 +3,9 @@
 -- person could still read, or that is still to be sent, goes with them. $3: the range after which
 -- to go on.
 WITH next AS MATERIALIZED (
-    SELECT event_ids, completed_at,
+    SELECT event_ids, completed_at, pruned_at,
            sum(upper(event_ids) - lower(event_ids)) OVER (ORDER BY event_ids) AS width
-      FROM (SELECT event_ids, completed_at
+      FROM (SELECT event_ids, completed_at, pruned_at
               FROM notification_pruned
              WHERE event_ids > $3
              ORDER BY event_ids
@@ -13,16 +13,24 @@ WITH next AS MATERIALIZED (
 ),
 -- At least one, however wide.
 taken AS MATERIALIZED (
-    SELECT event_ids, completed_at < $1 AS is_old
+    SELECT event_ids, pruned_at, completed_at < $1 AS is_old
       FROM next
      WHERE width - (upper(event_ids) - lower(event_ids)) < $2
 ),
 marked AS MATERIALIZED (
-    SELECT event_ids, generate_series(lower(event_ids), upper(event_ids) - 1) AS id
+    SELECT event_ids, pruned_at, generate_series(lower(event_ids), upper(event_ids) - 1) AS id
       FROM taken WHERE is_old
 ),
+found AS MATERIALIZED (
+    SELECT id::bigint AS id, occurred_at
+      FROM domain_events WHERE id = ANY (ARRAY(SELECT id FROM marked))
+),
+-- What occurred after the prune is another event with the identifier of an earlier one.
 present AS MATERIALIZED (
-    SELECT id::bigint AS id FROM domain_events WHERE id = ANY (ARRAY(SELECT id FROM marked))
+    SELECT event_ids, id
+      FROM marked
+      JOIN found USING (id)
+     WHERE (occurred_at <= pruned_at) IS NOT FALSE
 ),
 free AS MATERIALIZED (
     SELECT id
@@ -38,7 +46,7 @@ gone AS (
 -- A mark is needed for no longer than one of its events is there.
 kept AS MATERIALIZED (
     SELECT DISTINCT event_ids
-      FROM marked
+      FROM present
       JOIN (SELECT id FROM present EXCEPT SELECT id FROM free) AS stays USING (id)
 ),
 forgotten AS (

@@ -1,7 +1,7 @@
--- Deletes what was read before $1, among the next $2 notifications after $3. One of an event that
+-- Deletes what was read before $1, among the next $2 notifications from $3 on. One of an event that
 -- may yet be tried again stays: that its reader was told is known from it alone.
 WITH page AS MATERIALIZED (
-    SELECT id, read_at FROM notifications WHERE id > $3 ORDER BY id LIMIT $2
+    SELECT id, read_at FROM notifications WHERE id >= $3 ORDER BY id LIMIT $2
 ),
 old AS MATERIALIZED (
     SELECT n.id

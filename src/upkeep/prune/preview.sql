@@ -21,19 +21,20 @@ SELECT (SELECT count(*)
          WHERE processing_status = 'completed' AND completed_at < $1) AS "processing!",
        CASE WHEN $2::boolean THEN
            (SELECT count(*)
-              FROM (SELECT event_id
+              FROM (SELECT event_id, NULL
                       FROM notification_processing
                      WHERE processing_status = 'completed' AND completed_at < $1
                     UNION ALL
-                    SELECT id
+                    SELECT id, pruned_at
                       FROM notification_pruned
                      CROSS JOIN LATERAL
                            generate_series(lower(event_ids), upper(event_ids) - 1) AS pruned (id)
                      WHERE completed_at < $1 AND NOT EXISTS (
                                SELECT FROM notification_processing p WHERE p.event_id = id)
-                   ) AS done (event_id)
+                   ) AS done (event_id, pruned_at)
               JOIN domain_events e ON e.id = done.event_id
-             WHERE NOT EXISTS (
+             WHERE (e.occurred_at <= done.pruned_at) IS NOT FALSE
+               AND NOT EXISTS (
                        SELECT FROM notifications n
                         WHERE n.event_id = e.id AND (n.read_at < $1) IS NOT TRUE)
                AND NOT EXISTS (

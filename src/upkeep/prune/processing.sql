@@ -5,6 +5,8 @@ WITH old AS MATERIALIZED (
     SELECT event_id
       FROM notification_processing
      WHERE processing_status = 'completed' AND completed_at < $1 AND completed_at >= $3
+       -- No range ends behind the last of all numbers: its row stays.
+       AND event_id < 9223372036854775807
      ORDER BY completed_at
      LIMIT $2
        FOR UPDATE SKIP LOCKED
@@ -16,7 +18,7 @@ gone AS (
 ),
 -- Neighbours have the same difference between identifier and place.
 placed AS (
-    SELECT event_id, completed_at, event_id - row_number() OVER (ORDER BY event_id) AS island
+    SELECT event_id, completed_at, event_id::numeric - row_number() OVER (ORDER BY event_id) AS island
       FROM gone
 ),
 marked AS (

@@ -4,7 +4,8 @@
 SELECT named.id AS "event_id!",
        CASE WHEN np.event_id IS NOT NULL THEN np.processing_status::text
             WHEN e.id IS NULL THEN 'no_such_event'
-            WHEN EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> named.id)
+            WHEN EXISTS (SELECT FROM notification_pruned r WHERE r.event_ids @> named.id
+                            AND (e.occurred_at <= r.pruned_at) IS NOT FALSE)
                 THEN 'completed_and_pruned'
             ELSE 'not_enqueued' END AS "state!"
   FROM (SELECT DISTINCT unnest($1::bigint[])) AS named (id)
