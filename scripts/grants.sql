@@ -119,8 +119,12 @@ BEGIN
             ('notify_fan_out_migrations', 'SELECT', 'reads'),
             ('domain_events', 'SELECT', 'reads'),
             ('notification_processing', 'SELECT', 'reads'),
+            ('notification_processing', 'INSERT (event_id, occurred_at, thread_id, processing_status, retry_count,
+                created_at, next_attempt_at)', 'runs'),
             ('notification_processing', 'UPDATE (processing_status, processor_id, claimed_at, completed_at,
                 retry_count, error_message, next_attempt_at, claim_token, retried_at, unhandled_type)', 'runs'),
+            ('notification_sweep', 'SELECT', 'reads'),
+            ('notification_sweep', 'UPDATE (swept_to, seen_to, seen_at)', 'runs'),
             ('notifications', 'SELECT', 'reads'),
             ('notifications', 'INSERT (user_id, event_id, title, body, link_url, payload, coalesce_key,
                 coalesce_count, created_at)', 'runs'),
@@ -189,7 +193,7 @@ BEGIN
         -- Where row level security is on, a right alone shows no row.
         may_write := NOT reads_only AND (
             needed.name IN ('notification_processing', 'notifications', 'pending_emails', 'notification_once',
-                'notification_pruned', 'notification_endpoints', 'notification_deliveries',
+                'notification_pruned', 'notification_sweep', 'notification_endpoints', 'notification_deliveries',
                 'notification_delivery_attempts', 'notification_delivery_targets',
                 'notification_delivery_guards')
             OR needed.name = 'domain_events' AND prune = 'events'

@@ -17,7 +17,7 @@ BEGIN
             ('notification_processing', 'claim_token', 'Fence: only the holder of the last claim may write.'),
             ('notification_processing', 'retried_at', 'When a person last asked for a retry; its age counts from then.'),
             ('notification_processing', 'unhandled_type', 'Set while no handler knows its type: it waits for a newer binary.'),
-            ('notifications', 'event_id', 'The event it came from; of several merged ones, the first.'),
+            ('notifications', 'event_id', 'The event it came from; of several merged ones, the newest.'),
             ('notifications', 'updated_at', 'When an event was last merged into it.'),
             ('notifications', 'coalesce_key', 'While unread, later events of the same key are merged into it.'),
             ('notifications', 'coalesce_count', 'How many events it stands for.'),

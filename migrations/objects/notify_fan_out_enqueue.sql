@@ -8,10 +8,16 @@ CREATE OR REPLACE FUNCTION {home}.notify_fan_out_enqueue()
 AS $function$
 BEGIN
     -- All that a row needs: an older table may lack the defaults.
-    INSERT INTO {processing}
+    INSERT INTO {processing} AS p
         (event_id, occurred_at, thread_id, processing_status, retry_count, created_at, next_attempt_at)
     SELECT id, occurred_at, {thread_id}, 'pending', 0, now(), now() FROM inserted
-    ON CONFLICT (event_id) DO NOTHING;
+    -- A row that is there already is of an earlier event, if it is older than this one.
+    ON CONFLICT (event_id) DO UPDATE
+       SET occurred_at = excluded.occurred_at, thread_id = excluded.thread_id, processing_status = 'pending',
+           retry_count = 0, created_at = now(), next_attempt_at = now(), processor_id = NULL,
+           claimed_at = NULL, completed_at = NULL, error_message = NULL, claim_token = NULL,
+           retried_at = NULL, unhandled_type = NULL
+     WHERE p.created_at < now() AND coalesce(p.occurred_at, p.created_at) < excluded.occurred_at;
     RETURN NULL;
 END
 $function$

@@ -18,6 +18,7 @@ mod rescue;
 mod resolve;
 mod routed;
 mod run;
+mod sweep;
 mod understand;
 mod write;
 

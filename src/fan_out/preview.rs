@@ -12,6 +12,7 @@ use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
+use super::sweep;
 use super::understand::understand;
 use super::{Settings, handled_types};
 use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
@@ -136,6 +137,7 @@ pub async fn preview(
         told_once: HashSet::new(),
         guards: HashSet::new(),
     };
+    preview.report.enqueued = sweep::count(&mut transaction).await?;
     let mut place = None;
     let mut left = settings.limit.unwrap_or(u64::MAX);
     while left > 0 {

@@ -32,6 +32,8 @@ pub struct FanOutReport {
     pub ignored: u64,
     /// Events that expired before there was a handler of their type: how many of each.
     pub expired_unhandled: BTreeMap<String, u64>,
+    /// Events that no trigger had enqueued.
+    pub enqueued: u64,
     /// Claims that were no longer ours when it came to writing.
     pub lost_claims: u64,
     /// Event types that were met and have no handler.

@@ -11,6 +11,7 @@ use super::claim::{Claim, ClaimedEvent, claim};
 use super::refusal::Refusal;
 use super::report::FanOutReport;
 use super::rescue::rescue;
+use super::sweep::sweep;
 use super::write::{Written, charge, release, write};
 use crate::db::{Access, Database, Fault, Session, sqlstate};
 use crate::domain::backoff;
@@ -60,6 +61,7 @@ pub async fn run(
         session: None,
         report: FanOutReport::default(),
         set_aside: VecDeque::new(),
+        is_swept: false,
     };
     let result = run.until_empty(stop, progress).await;
     if let Some(session) = run.session.take() {
@@ -75,6 +77,8 @@ struct Run<'a> {
     session: Option<Session>,
     report: FanOutReport,
     set_aside: VecDeque<Crowd>,
+    /// Whether all events were looked at for a processing row.
+    is_swept: bool,
 }
 
 /// An event in hand that tells so many people that it would keep others waiting.
@@ -189,7 +193,7 @@ impl Run<'_> {
             .map_or(u64::MAX, |limit| limit.saturating_sub(done))
     }
 
-    /// Claims the next batch. The first claim follows the rescue, in one transaction.
+    /// Claims the next batch. The first claim follows the rescue and the sweep, in one transaction.
     async fn claim(&mut self, first: bool, at_most: u64) -> Result<Claim, sqlx::Error> {
         let session = match &mut self.session {
             Some(session) => session,
@@ -199,12 +203,18 @@ impl Run<'_> {
         let batch = u64::from(settings.batch_size);
         let oldest = at_most.min(batch);
         let companions = (at_most - oldest).min(batch);
-        let (rescued, claim) = within(settings, async {
+        let is_swept = self.is_swept;
+        let (rescued, swept, claim) = within(settings, async {
             let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
             let rescued = if first {
                 Some(rescue(&mut transaction, settings).await?)
             } else {
                 None
+            };
+            let swept = if is_swept {
+                None
+            } else {
+                Some(sweep(&mut transaction).await?)
             };
             let claim = claim(
                 &mut transaction,
@@ -214,7 +224,7 @@ impl Run<'_> {
             )
             .await?;
             transaction.commit().await?;
-            Ok((rescued, claim))
+            Ok((rescued, swept, claim))
         })
         .await?;
 
@@ -222,6 +232,13 @@ impl Run<'_> {
             self.report.rescued += rescued.put_back;
             self.report.failed += rescued.given_up;
             self.report.unhandled_types.extend(rescued.unhandled);
+        }
+        if let Some(swept) = swept {
+            self.is_swept = !swept.is_full;
+            self.report.enqueued += swept.added.unsigned_abs();
+            if swept.added > 0 {
+                tracing::info!(events = swept.added, "enqueued events that no trigger had");
+            }
         }
         for event_id in &claim.expired {
             tracing::warn!(event_id, "expired: pending for longer than the age limit");

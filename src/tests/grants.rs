@@ -102,8 +102,9 @@ async fn no_more_than_is_needed() {
     notification_endpoints SELECT (channel, created_at, disabled_at, disabled_reason, enabled, event_types, id, name, scope, scope_id, settings, target, updated_at), UPDATE (disabled_at, disabled_reason, enabled, updated_at)
     notification_lease_token_seq USAGE
     notification_once INSERT (event_id, once_key, user_id), SELECT
-    notification_processing SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
+    notification_processing INSERT (created_at, event_id, next_attempt_at, occurred_at, processing_status, retry_count, thread_id), SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
     notification_pruned SELECT
+    notification_sweep SELECT, UPDATE (seen_at, seen_to, swept_to)
     notifications INSERT (body, coalesce_count, coalesce_key, created_at, event_id, link_url, payload, title, user_id), SELECT, UPDATE (body, coalesce_count, created_at, event_id, link_url, payload, title, updated_at)
     notify_fan_out_migrations SELECT
     notify_fan_out_pending() EXECUTE

@@ -34,6 +34,7 @@ mod rls;
 mod seed;
 mod silence;
 mod statements;
+mod sweep;
 mod templates;
 mod trigger;
 mod unsubscribe;

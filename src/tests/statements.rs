@@ -80,7 +80,8 @@ async fn per_batch_they_are_constant() {
     history
         .execute(
             "INSERT INTO domain_events (event_type) SELECT 'old' FROM generate_series(1, 20000);
-             UPDATE notification_processing SET processing_status = 'completed' WHERE event_id > 10",
+             UPDATE notification_processing SET processing_status = 'completed' WHERE event_id > 10;
+             UPDATE notification_sweep SET swept_to = 20000",
         )
         .await;
     assert_eq!(cost(&history).await, few);

@@ -175,3 +175,27 @@ async fn the_inspection_function_lists_what_is_due() {
         ["e5", "e3", "e4"]
     );
 }
+
+/// Without a foreign key a row outlives its event. Another event with its identifier is a new one;
+/// the same event, restored, is not.
+#[tokio::test]
+async fn with_an_identifier_that_an_earlier_event_had() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "ALTER TABLE notification_processing DROP CONSTRAINT notification_processing_event_id_fkey;
+         INSERT INTO domain_events (id, event_type, meeting_id, occurred_at)
+         SELECT id, 'meeting_updated', gen_random_uuid(), now() - interval '1 h' FROM generate_series(1, 2) AS id",
+    )
+    .await;
+    assert_eq!(db.run().await.events, 2);
+    db.execute(
+        "CREATE TABLE restored AS SELECT * FROM domain_events WHERE id = 2;
+         DELETE FROM domain_events;
+         INSERT INTO domain_events SELECT * FROM restored",
+    )
+    .await;
+    db.execute("INSERT INTO domain_events (id, event_type, meeting_id) VALUES (1, 'meeting_updated', gen_random_uuid())")
+        .await;
+    assert_eq!(db.run().await.events, 1);
+    assert_eq!(db.state(1).await, "completed 0");
+}

@@ -132,6 +132,7 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
         checks.extend(within(&mut session, "can_view", rights::can_view).await?);
         checks.extend(within(&mut session, "trigger", queue::trigger).await?);
         checks.extend(within(&mut session, "queue", queue::unqueued).await?);
+        checks.extend(within(&mut session, "identifiers", queue::identifiers).await?);
         checks.extend(
             within(
                 &mut session,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::super::output::Style;
+use super::super::words::counted;
 use super::{ExitStatus, Failure, Settings, output, run_failure};
 use crate::config::Format;
 use crate::db::Database;
@@ -55,11 +56,22 @@ pub(super) async fn execute(
 }
 
 fn summary(report: &FanOutReport) -> String {
+    let enqueued = match report.enqueued {
+        0 => String::new(),
+        events => format!(
+            "A run would first enqueue {}, which this dry run leaves out.\n",
+            counted(
+                events,
+                "event that no trigger had",
+                "events that no trigger had"
+            )
+        ),
+    };
     if report.is_idle() && report.unhandled_types.is_empty() {
-        return "Nothing is due. (Dry run: nothing was written.)".to_owned();
+        return format!("{enqueued}Nothing is due. (Dry run: nothing was written.)");
     }
     format!(
-        "Dry run: nothing was written. A run would settle events={} notifications={} merged={} \
+        "{enqueued}Dry run: nothing was written. A run would settle events={} notifications={} merged={} \
          emails={} deliveries={} suppressed={} failed={} expired={} ignored={} expired_unhandled={}",
         report.events,
         report.notifications,

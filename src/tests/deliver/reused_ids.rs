@@ -71,7 +71,16 @@ async fn what_was_pruned_is_another_event() {
         .execute("ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue")
         .await;
     happen(&stage).await;
-    stage.db.cli(&["doctor"]).code(6);
+    let doctor = stage.db.cli(&["doctor"]).code(6);
+    let findings = String::from_utf8_lossy(&doctor.get_output().stdout).into_owned();
+    assert!(
+        findings.contains("earlier events had the identifiers of today's events, up to 2"),
+        "{findings}"
+    );
+    assert!(
+        findings.contains("2 events of the last day have no processing row"),
+        "{findings}"
+    );
     // Neither deleted as if it had been processed …
     stage
         .db

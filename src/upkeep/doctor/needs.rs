@@ -78,7 +78,15 @@ pub(super) const NEEDS: &[Need] = &[
             "thread_id",
         ],
         sends_by: &[],
-        inserts: &[],
+        inserts: &[
+            "event_id",
+            "occurred_at",
+            "thread_id",
+            "processing_status",
+            "retry_count",
+            "created_at",
+            "next_attempt_at",
+        ],
         updates: &[
             "processing_status",
             "processor_id",
@@ -168,7 +176,17 @@ pub(super) const NEEDS: &[Need] = &[
         inserts: &["user_id", "once_key", "event_id"],
         updates: &[],
     },
-    read("notification_pruned", &["event_ids", "completed_at"]),
+    read(
+        "notification_pruned",
+        &["event_ids", "completed_at", "pruned_at"],
+    ),
+    Need {
+        relation: "notification_sweep",
+        reads: &["is_only", "swept_to", "seen_to", "seen_at"],
+        sends_by: &[],
+        inserts: &[],
+        updates: &["swept_to", "seen_to", "seen_at"],
+    },
     Need {
         relation: "notification_endpoints",
         reads: &[

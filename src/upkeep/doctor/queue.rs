@@ -48,6 +48,26 @@ pub(super) async fn unqueued(connection: &mut Transaction<'_>) -> Findings {
             "{} events of the last day have no processing row, the first is {first}",
             row.events
         ),
-        "notify-fan-out migrate enqueues them; was the trigger off, or session_replication_role 'replica'?",
+        "each run enqueues the newest, notify-fan-out migrate all of them. They came by logical replication, \
+         directly into a partition, with session_replication_role 'replica', or while the trigger was off",
     )])
+}
+
+/// Whether identifiers began anew.
+pub(super) async fn identifiers(connection: &mut Transaction<'_>) -> Findings {
+    const NAME: &str = "identifiers";
+    let newest = sqlx::query_file_scalar!("src/upkeep/doctor/identifiers.sql")
+        .fetch_optional(Unnamed(connection))
+        .await?;
+    Ok(newest
+        .map(|id| {
+            Check::warn(
+                NAME,
+                format!("earlier events had the identifiers of today's events, up to {id} and higher"),
+                "nothing is lost: what was queued or pruned before an event occurred is not its own; \
+                 but TRUNCATE domain_events without RESTART IDENTITY",
+            )
+        })
+        .into_iter()
+        .collect())
 }

@@ -18,12 +18,14 @@ SELECT (SELECT count(*)
                             WHERE r.event_ids @> m.event_id::bigint))) AS "emails!",
        (SELECT count(*)
           FROM notification_processing
-         WHERE processing_status = 'completed' AND completed_at < $1) AS "processing!",
+         WHERE processing_status = 'completed' AND completed_at < $1
+           AND event_id < 9223372036854775807) AS "processing!",
        CASE WHEN $2::boolean THEN
            (SELECT count(*)
               FROM (SELECT event_id, NULL
                       FROM notification_processing
                      WHERE processing_status = 'completed' AND completed_at < $1
+                       AND event_id < 9223372036854775807
                     UNION ALL
                     SELECT id, pruned_at
                       FROM notification_pruned

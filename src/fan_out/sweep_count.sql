@@ -1,0 +1,2 @@
+-- Follows sweep.sql and writes nothing.
+SELECT count(*) AS missing FROM missing
