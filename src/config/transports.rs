@@ -281,6 +281,7 @@ mod tests {
     #[test]
     fn what_is_wrong_or_lacking_is_named() {
         insta::assert_snapshot!(told(&[KEY, SMTP, FROM, APP]), @"NOTIFY_EMAIL_TRANSPORT: not set, and NOTIFY_SMTP_URL and NOTIFICATIONS_RESEND_API_KEY are: say which is to carry mails (smtp, resend, sendgrid, none)");
+        insta::assert_snapshot!(told(&[SMTP, FROM, APP, ("NOTIFY_SMTP_ACCEPTANCE_TIMEOUT", "2h")]), @r#"NOTIFY_SMTP_ACCEPTANCE_TIMEOUT: must be 1h at most; it is "2h""#);
         insta::assert_snapshot!(told(&[(TRANSPORT, "fax")]), @r#"NOTIFY_EMAIL_TRANSPORT: must be smtp, resend, sendgrid or none; it is "fax""#);
         insta::assert_snapshot!(told(&[(TRANSPORT, "smtp")]), @"NOTIFY_SMTP_URL: not set. NOTIFY_EMAIL_TRANSPORT is smtp, which takes it");
         insta::assert_snapshot!(told(&[SMTP, APP]), @"NOTIFICATIONS_EMAIL_FROM: not set. Mails need a sender, such as Acme <notify@example.com>");

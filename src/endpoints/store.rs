@@ -264,8 +264,9 @@ pub async fn disabled_routes(
     names: &[String],
 ) -> Result<HashMap<String, Disabled>, sqlx::Error> {
     let rows: Vec<(String, Option<String>, _)> = sqlx::query_as(
-        "SELECT target, disabled_reason, disabled_at FROM notification_delivery_targets \
-         WHERE target = ANY ($1) AND disabled_at IS NOT NULL",
+        "SELECT name, disabled_reason, disabled_at FROM unnest($1::text[]) AS name \
+         JOIN notification_delivery_targets ON target IN (name, 'env:' || split_part(name, ':', 2)) \
+         WHERE disabled_at IS NOT NULL",
     )
     .bind(names)
     .fetch_all(Unnamed(connection))

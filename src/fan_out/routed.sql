@@ -35,8 +35,9 @@ route AS MATERIALIZED (
     SELECT r.channel, r.name, target.disabled_reason IS NULL AS enabled
       FROM unnest($11::text[], $12::text[]) AS r (channel, name)
       LEFT JOIN LATERAL (
-           SELECT disabled_reason FROM notification_delivery_targets x
-            WHERE x.target = r.name OFFSET 0) AS target ON true
+           -- By the channel alone, all its routes are disabled.
+           SELECT max(disabled_reason) AS disabled_reason FROM notification_delivery_targets x
+            WHERE x.target IN (r.name, 'env:' || r.channel)) AS target ON true
 ),
 reached AS MATERIALIZED (
     SELECT a.announcement_no, a.event_id, a.there_since, place.channel, place.recipient, place.user_id,

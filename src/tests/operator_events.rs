@@ -248,6 +248,13 @@ async fn routes_of_the_environment_need_no_row() {
     1 slack env:slack env:slack
     2 email email env:email:b5fc85e5
     ");
+    // As it was called before routes of mails had names of their own.
+    stage
+        .db
+        .execute("INSERT INTO notification_delivery_targets (target, disabled_reason) VALUES ('env:email', 'manually')")
+        .await;
+    stage.alert("c", json!({"channels": {"email": true}})).await;
+    assert_eq!(stage.db.run_with(&settings).await.deliveries, 0);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ WITH enabled AS (
     UPDATE notification_delivery_targets
        SET paused_until = NULL, failing_since = NULL, failing_days = 0, failures = 0, throttled = 0,
            throttled_until = NULL, disabled_reason = NULL, disabled_at = NULL
-     WHERE target = $1::text AND disabled_at IS NOT NULL
+     -- By the channel alone, all its routes are disabled.
+     WHERE target IN ($1::text, 'env:' || split_part($1::text, ':', 2)) AND disabled_at IS NOT NULL
     RETURNING target
 )
 SELECT EXISTS (SELECT FROM enabled), true, 0::bigint

@@ -62,6 +62,11 @@ impl Server {
         Self::start(failing("RCPT", Fault::Say(answer))).await
     }
 
+    /// One that never says whether it accepts a mail.
+    pub(crate) async fn silent() -> Self {
+        Self::start(failing("END", Fault::Silence)).await
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("smtp://127.0.0.1:{}?tls=none", self.port)
     }

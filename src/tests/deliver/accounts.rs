@@ -1,12 +1,14 @@
 //! Answers that are about the sender's account, or about all messages: rates, quotas, permissions.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{Stage, answer, counts, immediate, report};
 use crate::channels::receiver::{Reply, status};
+use crate::harness::Worker;
 
 impl Stage {
     /// Queues a text message to each of so many people.
@@ -169,6 +171,33 @@ async fn refusals_of_one_recipient_do_not() {
         .env("NOTIFY_SENDGRID_BASE_URL", stage.outside.base())
         .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
     assert_eq!(report(&mut command).await["dead"], 10);
+}
+
+/// The lease of a mail outlives the wait for its acceptance; other leases are short, so that what a
+/// process leaves behind when it is killed is soon sent.
+#[tokio::test]
+async fn leases_are_as_long_as_the_attempt_may_take() {
+    let held = Arc::new(Semaphore::new(0));
+    let stage = Stage::with(move |_| Reply::Held(Arc::clone(&held), Box::new(status(200)))).await;
+    let server = crate::channels::mail_faults::Server::silent().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    stage.queue(immediate(bo, "one")).await;
+    let hook = stage.endpoint("hook", "webhook").await;
+    stage.tell(hook, "two").await;
+    let mut command = stage.bare();
+    command
+        .env("NOTIFY_SMTP_URL", server.address())
+        .env("NOTIFY_SMTP_ACCEPTANCE_TIMEOUT", "20m")
+        .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
+    let worker = Worker::start(&mut command);
+    let sending = "SELECT count(*) = 2 FROM notification_deliveries WHERE status = 'sending'";
+    stage.db.until(sending).await;
+    let leases = "SELECT channel || ' ' || lease_until - leased_at FROM notification_deliveries ORDER BY channel";
+    assert_eq!(
+        stage.db.texts(leases).await,
+        ["email 00:23:00", "webhook 00:01:15"]
+    );
+    worker.kill();
 }
 
 /// A mail server that permits nothing, as one does whose password has expired.
