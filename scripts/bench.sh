@@ -13,7 +13,18 @@
 #        scripts/bench.sh --only client             start, processor time and memory of the program
 #        scripts/bench.sh --only soak               ten minutes of events, with a run each second
 #
-# All options: scripts/bench.sh --help
+#   --only WHAT,…          measure only this
+#   --quick                small sizes and few runs
+#   --json FILE            write the result to this file too
+#   --runs N               runs of each measurement; medians are shown
+#   --workers N,…          processes at once
+#   --events N             events of the load
+#   --history N,…          completed events behind the claim and the idle run
+#   --audience N           people that one event concerns
+#   --messages N           messages of each kind that are delivered
+#   --soak-minutes N       how long the soak goes on
+#
+# All options, with their defaults: cargo bench --bench bench -- --help
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -21,31 +32,20 @@ cd "$ROOT"
 source scripts/lib/ui.sh
 source scripts/lib/packages.sh
 source scripts/lib/postgres.sh
+source scripts/lib/requirements.sh
 source scripts/lib/throwaway.sh
-
-require_cargo() {
-  if ! have cargo && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
-    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
-  fi
-  have cargo || die 'cargo is not installed (rustup: see rust-lang.org/tools/install)'
-}
 
 bench() { cargo bench --locked -q --bench bench -- "$@"; }
 
-asks_for_help() {
+main() {
   local argument
   for argument in "$@"; do
-    case $argument in -h | --help | -V | --version) return 0 ;; esac
+    if [[ $argument == -h || $argument == --help ]]; then
+      print_header_help scripts/bench.sh
+      exit 0
+    fi
   done
-  return 1
-}
-
-main() {
-  require_cargo
-  if asks_for_help "$@"; then
-    bench "$@"
-    exit 0
-  fi
+  require rust compiler server
   step 'building the release'
   cargo bench --locked -q --no-run --bench bench
   # Everything that makes a commit durable is on. What the job itself is measured with stays at

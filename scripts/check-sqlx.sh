@@ -11,6 +11,7 @@ cd "$ROOT"
 source scripts/lib/ui.sh
 source scripts/lib/packages.sh
 source scripts/lib/postgres.sh
+source scripts/lib/requirements.sh
 source scripts/lib/throwaway.sh
 
 # The macros run only when the compiler does. A fresh copy of the sources at a fixed place is
@@ -71,12 +72,12 @@ main() {
   case ${1:-} in
   '' | --write) ;;
   -h | --help)
-    print_header_help "$0"
+    print_header_help scripts/check-sqlx.sh
     exit 0
     ;;
   *) usage_error "unknown option: $1" ;;
   esac
-  have cargo || die 'cargo is not installed'
+  require rust compiler server
   TARGET=${CARGO_TARGET_DIR:-target}
   mkdir -p "$TARGET"
   TARGET=$(cd "$TARGET" && pwd -P)

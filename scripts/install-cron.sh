@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs both jobs, run and deliver, every minute: by two crontab lines with a log file that is
-# rotated, or by two systemd timers. Installing again replaces what was installed for this clone; nothing else is touched.
+# Runs the jobs run and deliver every minute and prune once a day: by crontab lines with a log file
+# that is rotated, or by systemd timers. Installing again replaces what was installed for this clone;
+# nothing else is touched.
 #
 # Usage: scripts/install-cron.sh [install|remove] [OPTION…]
 #
@@ -12,9 +13,12 @@
 #   --dry-run     say what would be done, and change nothing
 #   --help
 #
-# The jobs need DATABASE_URL in this clone's .env (a timer also reads /etc/notify-fan-out.env).
+# The jobs need DATABASE_URL in this clone's .env (a timer also reads /etc/notify-fan-out.env). They
+# run a copy of the program in .local/bin, which ./run.sh update replaces: never what a git pull left.
+# prune deletes what was done 90 days ago: NOTIFY_PRUNE_OLDER_THAN=30d is another age, off none.
 set -euo pipefail
 
+CALLER_DIR=$PWD
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$ROOT"
 source scripts/lib/ui.sh
@@ -24,7 +28,7 @@ ACTION=install MECHANISM=cron JOB_USER='' LOG='' PRINT='' DRY_RUN=''
 BEGIN="# BEGIN notify-fan-out $ROOT"
 END="# END notify-fan-out $ROOT"
 UNIT_DIR=/etc/systemd/system
-JOBS=(run deliver)
+JOBS=(run deliver prune)
 LOGROTATE_DIR=/etc/logrotate.d
 
 parse_arguments() {
@@ -40,7 +44,7 @@ parse_arguments() {
     --print) PRINT=yes ;;
     --dry-run) DRY_RUN=yes ;;
     -h | --help)
-      print_header_help "$0"
+      print_header_help scripts/install-cron.sh
       exit 0
       ;;
     *) usage_error "unknown argument: $1" ;;
@@ -59,7 +63,7 @@ settle_defaults() {
   if [[ -z $LOG ]]; then
     if ((EUID == 0)); then LOG=/var/log/notify-fan-out/notify-fan-out.log; else LOG=$ROOT/.local/log/notify-fan-out.log; fi
   fi
-  if [[ $LOG != /* ]]; then LOG=$PWD/$LOG; fi
+  LOG=$(path_of_caller "$LOG")
 }
 
 # Runs a command, or only says so.
@@ -85,6 +89,22 @@ write_file() {
   fi
 }
 
+# --- the program ----------------------------------------------------------------------------
+
+is_clone() { [[ -f $ROOT/Cargo.toml ]]; }
+
+installed_binary() {
+  if is_clone; then printf '%s/.local/bin/notify-fan-out' "$ROOT"; else printf '%s/notify-fan-out' "$ROOT"; fi
+}
+
+install_binary() {
+  if is_clone; then perform "$ROOT/run.sh" update; fi
+  if [[ -n $DRY_RUN ]]; then return 0; fi
+  if ((EUID == 0)) && have runuser && ! runuser -u "$JOB_USER" -- test -x "$(installed_binary)"; then
+    die "$JOB_USER cannot reach $(installed_binary); use another --user, or scripts/setup-vm.sh"
+  fi
+}
+
 # --- cron -----------------------------------------------------------------------------------
 
 checksum() { printf '%s' "$1" | cksum | cut -d ' ' -f 1; }
@@ -106,11 +126,15 @@ logrotate_file() {
 
 # What overlaps would be safe, but useless on one machine; flock -n lets the second one go.
 crontab_block() {
-  local prefix='' job
+  local job when lock
   printf '%s\n' "$BEGIN"
   for job in "${JOBS[@]}"; do
-    if have flock; then prefix="$(command -v flock) -n $(quote "$(lock_file "$job")") "; fi
-    printf '* * * * * %s%s %s >> %s 2>&1\n' "$prefix" "$(quote "$ROOT/run.sh")" "$job" "$(quote "$LOG")"
+    when='* * * * *' lock=''
+    if [[ $job == prune ]]; then when='17 4 * * *'; fi
+    if have flock; then lock="$(command -v flock) -n $(quote "$(lock_file "$job")") "; fi
+    # .env is read from the working directory.
+    printf '%s cd %s && %s%s %s >> %s 2>&1\n' "$when" "$(quote "$ROOT")" "$lock" \
+      "$(quote "$(installed_binary)")" "$job" "$(quote "$LOG")"
   done
   if ((EUID != 0)); then
     printf "7 3 * * * PATH=\$PATH:/usr/sbin:/sbin logrotate --state %s %s\n" \
@@ -163,7 +187,7 @@ without_our_block() {
 # A block without its end would take the rest of the table with it.
 check_markers() {
   if [[ $(grep -cFx "$BEGIN" <<<"$1") != $(grep -cFx "$END" <<<"$1") ]]; then
-    die "the crontab of $JOB_USER has a damaged block; repair it by hand (crontab -e): $BEGIN"
+    die "the crontab of $JOB_USER has a damaged block; fix it manually (crontab -e): $BEGIN"
   fi
 }
 
@@ -214,12 +238,13 @@ install_cron() {
   table=$(read_crontab)
   check_markers "$table"
   warn_without_database
+  install_binary
   prepare_log_folder
   install_logrotate
   table=$(without_our_block <<<"$table")
   replace_crontab "${table:+$table$'\n'}$(crontab_block)"
   if [[ -n $DRY_RUN ]]; then return 0; fi
-  step "both jobs run every minute as $JOB_USER; their log is $LOG"
+  step "run and deliver start every minute and prune once a day, as $JOB_USER; their log is $LOG"
   if ((EUID != 0)); then step "the log is rotated by the last line of the block, with $(logrotate_file)"; fi
 }
 
@@ -239,15 +264,6 @@ remove_cron() {
 
 # --- systemd --------------------------------------------------------------------------------
 
-binary_path() {
-  if [[ -f $ROOT/Cargo.toml ]]; then
-    local target=${CARGO_TARGET_DIR:-$ROOT/target}
-    printf '%s/release/notify-fan-out' "$target"
-  else
-    printf '%s/notify-fan-out' "$ROOT"
-  fi
-}
-
 # The name of the units of job $1.
 unit_name() {
   case $1 in
@@ -258,22 +274,23 @@ unit_name() {
 
 # systemd reads % as the start of a specifier, sed & and \ as its own.
 service_text() {
-  local root binary
+  local root binary timeout=15min
   root=$(printf '%s' "${ROOT//%/%%}" | sed 's/[&\|]/\\&/g')
-  binary=$(printf '%s' "$(binary_path)" | sed 's/%/%%/g; s/[&\|]/\\&/g')
+  binary=$(printf '%s' "$(installed_binary)" | sed 's/%/%%/g; s/[&\|]/\\&/g')
+  # The first prune of a long history takes its time; what it deleted until then stays deleted.
+  if [[ $1 == prune ]]; then timeout=6h; fi
   sed -e '1,3d' -e "s|@ROOT@|$root|g" -e "s|@BINARY@|$binary|g" -e "s|@USER@|$JOB_USER|g" \
-    -e "s|@JOB@|$1|g" scripts/systemd/notify-fan-out.service
+    -e "s|@JOB@|$1|g" -e "s|@TIMEOUT@|$timeout|g" scripts/systemd/notify-fan-out.service
 }
 
-timer_text() { sed -e '1d' -e "s|@JOB@|$1|g" scripts/systemd/notify-fan-out.timer; }
+timer_text() {
+  local when=minutely
+  if [[ $1 == prune ]]; then when='*-*-* 04:17:00'; fi
+  sed -e '1d' -e "s|@JOB@|$1|g" -e "s|@WHEN@|$when|g" scripts/systemd/notify-fan-out.timer
+}
 
 check_unit_paths() {
   if [[ $ROOT == *[[:space:]\"\']* ]]; then die "systemd units need a path without spaces and quotes: $ROOT"; fi
-  if [[ -n $DRY_RUN ]]; then return 0; fi
-  if [[ ! -x $(binary_path) ]]; then die "there is no $(binary_path); build it first: ./run.sh --version"; fi
-  if ((EUID == 0)) && have runuser && ! runuser -u "$JOB_USER" -- test -x "$(binary_path)"; then
-    die "$JOB_USER cannot reach $(binary_path); use another --user, or scripts/setup-vm.sh"
-  fi
 }
 
 require_systemd() {
@@ -286,6 +303,7 @@ install_systemd() {
   require_systemd
   check_unit_paths
   warn_without_database /etc/notify-fan-out.env
+  install_binary
   local job
   for job in "${JOBS[@]}"; do
     service_text "$job" | write_file "$UNIT_DIR/$(unit_name "$job").service"
@@ -294,7 +312,7 @@ install_systemd() {
   perform systemctl daemon-reload
   for job in "${JOBS[@]}"; do perform systemctl enable --now "$(unit_name "$job").timer"; done
   if [[ -n $DRY_RUN ]]; then return 0; fi
-  step "both jobs run every minute as $JOB_USER; their logs: journalctl -u notify-fan-out -u notify-deliver"
+  step "run and deliver start every minute and prune once a day, as $JOB_USER; their logs: journalctl -u notify-fan-out -u notify-deliver -u notify-prune"
 }
 
 remove_systemd() {

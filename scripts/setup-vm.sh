@@ -17,10 +17,12 @@
 # DATABASE_URL into it and run this again.
 set -euo pipefail
 
+CALLER_DIR=$PWD
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$ROOT"
 source scripts/lib/ui.sh
 source scripts/lib/packages.sh
+source scripts/lib/requirements.sh
 
 BINARY='' DIR=/opt/notify-fan-out JOB_USER=notify-fan-out SCHEDULE='' DRY_RUN=''
 ENV_FILE=/etc/notify-fan-out.env
@@ -31,7 +33,7 @@ parse_arguments() {
     --binary | --dir | --user)
       if [[ -z ${2:-} ]]; then usage_error "$1 needs a value"; fi
       case $1 in
-      --binary) BINARY=$2 ;;
+      --binary) BINARY=$(path_of_caller "$2") ;;
       --dir) DIR=$2 ;;
       --user) JOB_USER=$2 ;;
       esac
@@ -40,7 +42,7 @@ parse_arguments() {
     --cron | --systemd) SCHEDULE=${1#--} ;;
     --dry-run) DRY_RUN=yes ;;
     -h | --help)
-      print_header_help "$0"
+      print_header_help scripts/setup-vm.sh
       exit 0
       ;;
     *) usage_error "unknown argument: $1" ;;
@@ -108,41 +110,9 @@ start_cron() {
 
 # --- the program ----------------------------------------------------------------------------
 
-required_rust() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
-
-is_at_least() { [[ $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
-
-has_recent_cargo() {
-  local version
-  if have cargo; then
-    version=$(cargo --version 2>/dev/null | awk '{ print $2 }')
-    [[ -n $version ]] && is_at_least "$(required_rust)" "$version"
-  else
-    return 1
-  fi
-}
-
-# sudo resets PATH, and rustup installs below a home directory.
-find_cargo() {
-  local home
-  for home in "${CARGO_HOME:-}" "${HOME:-/root}/.cargo" "$(home_of "${SUDO_USER:-}")/.cargo"; do
-    if [[ -n $home && -x $home/bin/cargo ]]; then
-      PATH=$home/bin:$PATH
-      # rustup's cargo looks for its toolchains below the caller's home.
-      if [[ -d ${home%/.cargo}/.rustup ]]; then export RUSTUP_HOME=${RUSTUP_HOME:-${home%/.cargo}/.rustup}; fi
-      return 0
-    fi
-  done
-}
-
-home_of() {
-  if [[ -n $1 ]]; then getent passwd "$1" | cut -d : -f 6; fi
-}
-
 # Debian's own cargo is older than this crate needs; newer releases package rustup instead.
 require_rust() {
-  find_cargo
-  if has_recent_cargo; then return 0; fi
+  if has_rust; then return 0; fi
   if ! have rustup && apt-cache policy rustup 2>/dev/null | grep -q 'Candidate: [0-9]'; then
     perform apt_install rustup
   fi
@@ -150,7 +120,7 @@ require_rust() {
     step 'installing the current stable Rust with rustup'
     perform rustup toolchain install stable --profile minimal
     perform rustup default stable
-    if [[ -n $DRY_RUN ]] || has_recent_cargo; then return 0; fi
+    if [[ -n $DRY_RUN ]] || has_rust; then return 0; fi
   fi
   fail "Rust $(required_rust) or newer is needed to build, and this machine has none."
   cat >&2 <<EOF
@@ -166,7 +136,7 @@ build() {
   require_rust
   step 'building'
   # The scripts' own build: it knows when there is nothing to do.
-  perform ./run.sh --version
+  perform ./run.sh build
   BINARY=${CARGO_TARGET_DIR:-target}/release/notify-fan-out
 }
 
@@ -255,7 +225,7 @@ main() {
   if has_database_url; then
     prepare_database
     schedule
-    step 'done: the job runs every minute'
+    step 'done: run and deliver start every minute, prune once a day'
   else
     heading "Put DATABASE_URL into $ENV_FILE, then run this again: it migrates, checks and schedules the job."
   fi

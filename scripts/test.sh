@@ -20,36 +20,14 @@ cd "$ROOT"
 source scripts/lib/ui.sh
 source scripts/lib/packages.sh
 source scripts/lib/postgres.sh
+source scripts/lib/requirements.sh
 source scripts/lib/throwaway.sh
 source scripts/lib/foreign.sh
-
-find_pgbouncer() {
-  # Debian keeps it out of an ordinary user's PATH.
-  TEST_PGBOUNCER=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v pgbouncer)
-}
-
-require_pgbouncer() {
-  if find_pgbouncer; then return 0; fi
-  if is_debian && may_administer; then
-    step "installing Debian's package pgbouncer (once)"
-    apt_install_pgbouncer
-    if find_pgbouncer; then return 0; fi
-  fi
-  explain_install PgBouncer pgbouncer pgbouncer pgbouncer pgbouncer
-  return 1
-}
 
 require_foreign() {
   local target=${CARGO_TARGET_DIR:-target}
   mkdir -p "$target"
   foreign_require "$(cd "$target" && pwd -P)/foreign"
-}
-
-require_cargo() {
-  if ! have cargo && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
-    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
-  fi
-  have cargo || die 'cargo is not installed (rustup: see rust-lang.org/tools/install)'
 }
 
 # Debian ships the module with the server; others put it in a contrib package.
@@ -71,12 +49,10 @@ start_server() {
 
 main() {
   if [[ ${1:-} == -h || ${1:-} == --help ]]; then
-    print_header_help "$0"
+    print_header_help scripts/test.sh
     exit 0
   fi
-  require_cargo
-  pg_require_server
-  require_pgbouncer
+  require rust compiler server pgbouncer python
   require_foreign
   start_server
   TEST_DATABASE_URL=$(pg_url postgres)

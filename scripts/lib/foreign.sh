@@ -2,7 +2,7 @@
 # Software of others that the tests check against, in versions that don't change: a mail server
 # and a verifier of signatures for Python, and servers that play Slack, Resend and Twilio for
 # Node.js. It lies in one folder below cargo's target and touches nothing else.
-# Needs ui.sh and packages.sh.
+# Needs ui.sh and packages.sh; the caller requires python first.
 
 FOREIGN_PYTHON=(aiosmtpd==1.4.6 atpublic==5.1 attrs==26.1.0 standardwebhooks==1.1.0)
 FOREIGN_NODE=(emulate@0.12.2 commander@14.0.3 picocolors@1.1.1 yaml@2.9.1)
@@ -18,17 +18,6 @@ foreign_find_python() {
       return 0
     fi
   done
-  return 1
-}
-
-foreign_require_python() {
-  if foreign_find_python; then return 0; fi
-  if is_debian && may_administer; then
-    step "installing Debian's package python3-venv (once)"
-    apt_install python3 python3-venv
-    if foreign_find_python; then return 0; fi
-  fi
-  explain_install 'Python 3.10 or newer, with venv,' 'python3 python3-venv' python3 python python
   return 1
 }
 
@@ -73,7 +62,6 @@ foreign_wanted() { printf '%s\n' "${FOREIGN_PYTHON[@]}" "${FOREIGN_NODE[@]}" "${
 foreign_require() {
   local folder=$1 own
   if [[ $(cat "$folder/versions" 2>/dev/null) != "$(foreign_wanted)" ]]; then
-    foreign_require_python || return
     step 'installing the software that the tests check against (once)'
     foreign_install "$folder" || return
   fi

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The private PostgreSQL of this clone, for trying the job out without a database of one's own.
-# Needs ui.sh, packages.sh, postgres.sh and ROOT.
+# Needs ui.sh, packages.sh, postgres.sh, requirements.sh and ROOT.
 
 LOCAL_DATABASE=notify_fan_out
 LOCAL_STATE=$ROOT/.local
@@ -111,7 +111,7 @@ local_find_server() {
     if pg_find_bin "$major"; then return 0; fi
     die "the local database was made by PostgreSQL $major, which is gone; install it again, or: ./run.sh db reset"
   fi
-  pg_require_server || exit 1
+  require server || exit 1
 }
 
 local_create_database() {
@@ -124,6 +124,13 @@ local_prepare() {
   PG_HOME=$LOCAL_STATE/postgres
   local_choose_user
   local_find_home
+}
+
+# What would keep it from starting is said before a build of minutes.
+local_check() {
+  local_make_state_dir
+  local_prepare
+  if local_is_ours "$PG_HOME"; then local_find_server; fi
 }
 
 local_start() {

@@ -73,15 +73,3 @@ apt_install_pgbouncer() {
     as_admin systemctl disable --now pgbouncer.service >/dev/null 2>&1 || true
   fi
 }
-
-# explain_install WHAT DEBIAN FEDORA ARCH HOMEBREW
-explain_install() {
-  fail "$1 is not installed here, and this script may not install it."
-  cat >&2 <<EOF
-  Install it and run the command again:
-    Debian, Ubuntu   sudo apt-get install $2
-    Fedora, RHEL     sudo dnf install $3
-    Arch             sudo pacman -S $4
-    macOS            brew install $5
-EOF
-}

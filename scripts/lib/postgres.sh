@@ -16,7 +16,10 @@ PG_SOCKET=''
 # --- the server's programs ------------------------------------------------------------------
 
 pg_candidate_dirs() {
-  [[ -z ${FANOUT_PG_BIN:-} ]] || printf '%s\n' "$FANOUT_PG_BIN"
+  if [[ -n ${FANOUT_PG_BIN:-} ]]; then
+    printf '%s\n' "$FANOUT_PG_BIN"
+    return
+  fi
   # Newest first, wherever the usual packagers put versions side by side.
   printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
     /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin \
@@ -39,17 +42,6 @@ pg_find_bin() {
       return 0
     fi
   done < <(pg_candidate_dirs)
-  return 1
-}
-
-pg_require_server() {
-  if pg_find_bin any; then return 0; fi
-  if is_debian && may_administer; then
-    step "installing Debian's package postgresql (once)"
-    apt_install_postgresql
-    if pg_find_bin any; then return 0; fi
-  fi
-  explain_install 'The PostgreSQL server' postgresql 'postgresql-server postgresql-contrib' postgresql postgresql@17
   return 1
 }
 

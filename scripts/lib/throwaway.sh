@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A PostgreSQL for one command, in a temporary folder, gone when the script ends.
-# Needs ui.sh, packages.sh and postgres.sh.
+# Needs ui.sh, packages.sh, postgres.sh and requirements.sh.
 
 throwaway_cleanup() {
   local status=$?
@@ -16,7 +16,7 @@ throwaway_cleanup() {
 
 # throwaway_start [CONFIGURATION LINE…]
 throwaway_start() {
-  pg_require_server
+  require server
   pg_use_unprivileged_user
   trap throwaway_cleanup EXIT
   trap 'exit 130' INT

@@ -22,7 +22,12 @@ usage_error() {
   exit 2
 }
 
-# Prints the comment block at the top of a script, which is its --help.
+# Prints the comment block at the top of script $1, which is its --help.
 print_header_help() {
   awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
+}
+
+# What path $1 means in CALLER_DIR, where the script was called.
+path_of_caller() {
+  if [[ $1 == /* ]]; then printf '%s' "$1"; else printf '%s/%s' "$CALLER_DIR" "$1"; fi
 }

@@ -31,6 +31,7 @@ mod preferences;
 mod rendering;
 mod restart;
 mod rls;
+mod scripts;
 mod seed;
 mod silence;
 mod statements;
