@@ -33,6 +33,7 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_FANOUT_MAX_ATTEMPTS",
     "NOTIFY_FANOUT_MAX_RUNTIME",
     "NOTIFY_FANOUT_ALONE",
+    "NOTIFY_FANOUT_OVERDUE_AFTER",
     "NOTIFY_FANOUT_METRICS_FILE",
     "NOTIFY_BODY_FORMAT",
     "NOTIFY_LINK_PROJECT",
@@ -45,6 +46,7 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_LINK_DASHBOARD",
     "NOTIFY_LINK_TEAM",
     "NOTIFY_DELIVERY_METRICS_FILE",
+    "NOTIFY_PRUNE_OLDER_THAN",
     "APP_BASE_URL",
     "NOTIFY_TEMPLATES_DIR",
     "NOTIFY_PREFERENCES_URL",
@@ -257,6 +259,27 @@ impl Source<'_> {
     pub fn max_attempts(&self) -> Result<u32, InvalidConfig> {
         self.parsed("NOTIFY_FANOUT_MAX_ATTEMPTS", None, 5, |text| {
             whole(text, 1, 100).map_err(|error| format!("attempts must be {error}"))
+        })
+    }
+
+    /// For how long an event may be due before `doctor` calls it a problem.
+    pub fn overdue_after(&self) -> Result<Duration, InvalidConfig> {
+        let default = Duration::from_mins(10);
+        self.parsed("NOTIFY_FANOUT_OVERDUE_AFTER", None, default, parse_time)
+    }
+
+    /// Age from which on `prune` deletes; none where it is off.
+    pub fn prune_older_than(
+        &self,
+        flag: Option<Duration>,
+    ) -> Result<Option<Duration>, InvalidConfig> {
+        let default = Some(Duration::from_hours(90 * 24));
+        self.parsed("NOTIFY_PRUNE_OLDER_THAN", flag.map(Some), default, |text| {
+            if text.eq_ignore_ascii_case("off") {
+                return Ok(None);
+            }
+            let age = parse_time(text).map_err(|error| format!("{error}, or off"))?;
+            Ok(Some(age))
         })
     }
 

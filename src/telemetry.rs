@@ -1,6 +1,8 @@
 //! The log: to standard error, as text or JSON, without personal data.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing::Level;
 use tracing_subscriber::Layer;
@@ -10,9 +12,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 
+/// Target of the entry that says how a job ended, which is logged at every level.
+pub(crate) const SUMMARY: &str = "notify_fan_out_summary";
+
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
 /// Starts logging. Only this program's own entries are kept: libraries may log what they carry.
 pub fn init(level: Level, format: LogFormat) {
-    let own = Targets::new().with_target("notify_fan_out", level);
+    let own = Targets::new()
+        .with_target("notify_fan_out", level)
+        .with_target(SUMMARY, Level::INFO);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false);
@@ -23,4 +32,22 @@ pub fn init(level: Level, format: LogFormat) {
     // One filter for all, not one of the layer's: after `enabled!` has said no, as sqlx asks for
     // every notice of the server, a layer's filter would swallow the next entry.
     tracing_subscriber::registry().with(own).with(layer).init();
+    FORMAT.get_or_init(|| format);
+    if format == LogFormat::Json {
+        std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    }
+}
+
+/// Whether every line of standard error is a JSON object.
+pub(crate) fn is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
+/// Says why the program ends: to a person at a terminal as it is, into a log as an entry with its time.
+pub fn report(error: &dyn Display) {
+    if !is_json() && std::io::stderr().is_terminal() {
+        eprintln!("error: {error}");
+    } else {
+        tracing::error!("{error}");
+    }
 }

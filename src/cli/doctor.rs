@@ -60,6 +60,8 @@ fn setup(source: &Source<'_>) -> Setup {
         }
     }
     setup.seal = valid(source.seal(), invalid);
+    setup.overdue_after = valid(source.overdue_after(), invalid);
+    setup.prune_older_than = valid(source.prune_older_than(None), invalid).flatten();
     valid(source.app_url(), invalid);
     valid(
         source.settings(&RunFlags::default(), String::new()),

@@ -76,6 +76,8 @@ enum Command {
     Status(status::Arguments),
     /// Put failed events back into the queue
     Retry(retry::Arguments),
+    /// Complete failed events that nobody wants any more, without effect
+    Discard(retry::DiscardArguments),
     /// List, show, retry or discard deliveries that were given up or may have arrived
     DeadLetters(dead_letters::Arguments),
     /// Delete what is done and old
@@ -109,7 +111,8 @@ pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failu
         Command::Deliver(arguments) => deliver::execute(arguments, source, format).await,
         Command::Explain(arguments) => explain::execute(arguments, source, format).await,
         Command::Status(arguments) => status::execute(arguments, source, format).await,
-        Command::Retry(arguments) => retry::execute(arguments, source, format).await,
+        Command::Retry(arguments) => retry::retry(arguments, source, format).await,
+        Command::Discard(arguments) => retry::discard(arguments, source, format).await,
         Command::DeadLetters(arguments) => dead_letters::execute(arguments, source, format).await,
         Command::Prune(arguments) => prune::execute(arguments, source, format).await,
         Command::Migrate(arguments) => migrate::execute(arguments, source, format).await,

@@ -1,8 +1,11 @@
 //! Printing: aligned text for people, JSON for machines, colour on a terminal only.
 
 use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
+use std::time::SystemTime;
 
 use serde::Serialize;
+
+use crate::telemetry;
 
 /// Prints a value as one JSON document on one line.
 pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
@@ -31,6 +34,24 @@ pub(super) fn report(report: &impl Serialize, seconds: f64, failed: bool) -> io:
 /// How the line of a job says that it came to its end, or did not.
 pub(super) const fn ending(failed: bool) -> &'static str {
     if failed { "stopped" } else { "completed" }
+}
+
+/// Prints how a job ended: notes, and a line with its time where no person watches. A log in JSON has
+/// it as an entry, and nothing is printed.
+pub(super) fn ended(notes: &[String], line: &str) -> io::Result<()> {
+    if telemetry::is_json() {
+        return Ok(());
+    }
+    let mut lines = notes.join("\n");
+    if !lines.is_empty() {
+        lines.push('\n');
+    }
+    if !io::stdout().is_terminal() {
+        let now = humantime::format_rfc3339_micros(SystemTime::now());
+        lines.push_str(&format!("{now} "));
+    }
+    lines.push_str(line);
+    text(&lines)
 }
 
 /// Prints lines of text.

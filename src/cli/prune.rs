@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::json;
 
 use super::words::counted;
 use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
@@ -18,8 +19,10 @@ use crate::upkeep::prune::{Prune, PruneReport, Scope};
 #[command(after_help = "\
 Examples:
   notify-fan-out prune --older-than 30d --dry-run   count, and delete nothing
-  notify-fan-out prune --older-than 30d
-  notify-fan-out prune --older-than 90d --events    and events, once nothing refers to them
+  notify-fan-out prune                              what was done 90 days ago, as each night
+  notify-fan-out prune --older-than 30d --events    and events, once nothing refers to them
+
+NOTIFY_PRUNE_OLDER_THAN=off turns it off: then a prune without --older-than deletes nothing.
 
 Deleted are notifications that were read, e-mails that were sent, deliveries that
 arrived, e-mails and deliveries that were cancelled, and processing rows of events
@@ -32,8 +35,8 @@ Every batch commits by itself. SIGTERM or Ctrl-C stops after the batch in hand; 
 it again to go on.")]
 pub(super) struct Arguments {
     /// Delete what was done longer ago than this, such as 30d or 12h
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    older_than: Duration,
+    #[arg(help = "Delete what was done longer ago than this, such as 30d or 12h [env: NOTIFY_PRUNE_OLDER_THAN] [default: 90d]", long, value_name = "TIME", value_parser = parse_time)]
+    older_than: Option<Duration>,
     /// Delete completed domain events as well
     #[arg(long)]
     events: bool,
@@ -47,8 +50,15 @@ pub(super) async fn execute(
     source: &Source<'_>,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
+    let Some(older_than) = source.prune_older_than(arguments.older_than)? else {
+        match format {
+            Format::Json => output::json(&json!({ "off": true }))?,
+            Format::Text => output::text("NOTIFY_PRUNE_OLDER_THAN is off; nothing was deleted.")?,
+        }
+        return Ok(ExitStatus::Success);
+    };
     let scope = Scope {
-        older_than: arguments.older_than,
+        older_than,
         events: arguments.events,
     };
     let database = source.database()?;

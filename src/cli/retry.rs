@@ -1,16 +1,18 @@
-//! `retry`: puts failed events back into the queue.
+//! `retry` and `discard`: what becomes of failed events.
 
 use std::fmt::Write as _;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
-use super::words::{count, counted, it_or_them};
+use super::words::{count, counted};
 use super::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Format, Source};
 use crate::handlers::EventType;
+use crate::upkeep::dead_letters::Action;
 use crate::upkeep::excerpt;
-use crate::upkeep::retry::{Filter, RetryReport, State, preview, retry};
+use crate::upkeep::retry::{Filter, RetryReport, State, act, preview};
 
 /// Events that are named one by one in text, for each state; JSON has them all.
 const MOST_NAMED: usize = 20;
@@ -21,13 +23,34 @@ Examples:
   notify-fan-out retry --all --dry-run              how many failed events there are
   notify-fan-out retry 1042 1043                    these two
   notify-fan-out retry --error 'connection reset'   all whose error has that in it
-  notify-fan-out retry --type document_uploaded --error expired
+  notify-fan-out retry --type document_uploaded --error 'permission denied'
   notify-fan-out status                             what failed, and why
 
-Filters narrow each other. Only failed events are put back: as if they had never
-been tried, their age counted from now. Their error stays readable until the next
-attempt is settled.")]
+Filters narrow each other. Only failed events are requeued: as if they had never
+been tried, their age counted from now, so that the recipients of an expired one are
+notified late. Their error stays readable until the next attempt is settled.")]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    filters: Filters,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  notify-fan-out discard --error expired --dry-run  how many were too old
+  notify-fan-out discard --error expired
+  notify-fan-out discard 1042 1043                  these two
+
+Filters narrow each other. Only failed events are discarded: they count as completed,
+without effect, and prune deletes their rows once they are old. Nobody is notified.
+It can't be undone.")]
+pub(super) struct DiscardArguments {
+    #[command(flatten)]
+    filters: Filters,
+}
+
+#[derive(Debug, Args)]
+struct Filters {
     /// These events
     #[arg(value_name = "EVENT_ID")]
     event_ids: Vec<i64>,
@@ -40,7 +63,7 @@ pub(super) struct Arguments {
     /// All failed events that no other filter excludes
     #[arg(long)]
     all: bool,
-    /// Count what would be put back, in a transaction that cannot write
+    /// Count what would be changed, in a transaction that cannot write
     #[arg(long)]
     dry_run: bool,
 }
@@ -52,7 +75,7 @@ fn part_of_an_error(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-impl Arguments {
+impl Filters {
     fn filter(self) -> Result<Filter, Failure> {
         let filter = Filter {
             event_ids: (!self.event_ids.is_empty()).then_some(self.event_ids),
@@ -62,7 +85,7 @@ impl Arguments {
         if filter == Filter::default() && !self.all {
             return Err(Failure::Usage(
                 "which failed events? Name their ids, --type, --error TEXT, or --all for every one; \
-                 notify-fan-out status shows what failed, retry --help has examples"
+                 notify-fan-out status shows what failed, --help has examples"
                     .to_owned(),
             ));
         }
@@ -70,13 +93,30 @@ impl Arguments {
     }
 }
 
-pub(super) async fn execute(
+pub(super) async fn retry(
     arguments: Arguments,
     source: &Source<'_>,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let dry_run = arguments.dry_run;
-    let filter = arguments.filter()?;
+    execute(Action::Retry, arguments.filters, source, format).await
+}
+
+pub(super) async fn discard(
+    arguments: DiscardArguments,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    execute(Action::Discard, arguments.filters, source, format).await
+}
+
+async fn execute(
+    action: Action,
+    filters: Filters,
+    source: &Source<'_>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let dry_run = filters.dry_run;
+    let filter = filters.filter()?;
     let database = source.database()?;
     let refused = |error| database_failure(&database, error);
     let mut session = connect(&database).await?;
@@ -87,16 +127,23 @@ pub(super) async fn execute(
         )
     } else {
         let stop = signals::stop_on_signal()?;
-        retry(&mut session, &filter, &stop).await
+        act(&mut session, action, &filter, &stop).await
     };
-    // What was put back before an error is pending all the same.
+    // What was changed before an error is changed all the same.
     if result.is_ok() || report.retried_count > 0 {
         match format {
+            Format::Json if action == Action::Discard => output::json(&json!({
+                "dry_run": dry_run,
+                "discarded_count": report.retried_count,
+                "discarded_count_by_type": report.retried_count_by_type,
+                "not_discarded": report.not_retried,
+                "stopped_early": report.stopped_early,
+            }))?,
             Format::Json => output::json(&Document {
                 dry_run,
                 report: &report,
             })?,
-            Format::Text => output::text(&in_words(&report, &filter, dry_run))?,
+            Format::Text => output::text(&in_words(action, &report, &filter, dry_run))?,
         }
     }
     result.map_err(refused)?;
@@ -110,10 +157,14 @@ struct Document<'a> {
     report: &'a RetryReport,
 }
 
-fn in_words(report: &RetryReport, filter: &Filter, dry_run: bool) -> String {
+fn in_words(action: Action, report: &RetryReport, filter: &Filter, dry_run: bool) -> String {
     let mut words = String::new();
+    let (requeue, requeued) = match action {
+        Action::Retry => ("requeue", "requeued"),
+        Action::Discard => ("discard", "discarded"),
+    };
     if report.retried_count == 0 {
-        words.push_str("No failed event matches; nothing was put back.\n");
+        let _ = writeln!(words, "No failed event matches; nothing was {requeued}.");
         for name in filter.event_types.iter().flatten() {
             if EventType::from_name(name).is_none() {
                 let _ = writeln!(
@@ -124,15 +175,11 @@ fn in_words(report: &RetryReport, filter: &Filter, dry_run: bool) -> String {
         }
     } else {
         let events = counted(report.retried_count, "failed event", "failed events");
-        if dry_run {
-            let _ = writeln!(words, "Would put back {events} (nothing was changed):");
-        } else {
-            let _ = writeln!(
-                words,
-                "Put back {events}; the next run takes {} up:",
-                it_or_them(report.retried_count)
-            );
-        }
+        let _ = match (dry_run, action) {
+            (true, _) => writeln!(words, "Would {requeue} {events} (nothing was changed):"),
+            (false, Action::Retry) => writeln!(words, "Requeued {events} for the next run:"),
+            (false, Action::Discard) => writeln!(words, "Discarded {events}:"),
+        };
         let width = report
             .retried_count_by_type
             .keys()
@@ -161,13 +208,16 @@ fn in_words(report: &RetryReport, filter: &Filter, dry_run: bool) -> String {
         }
         let _ = writeln!(
             words,
-            "Not put back: {} ({})",
+            "Not {requeued}: {} ({})",
             named.join(", "),
             because(state)
         );
     }
     if report.stopped_early {
-        words.push_str("Stopped before all were put back: run it again to go on.\n");
+        let _ = writeln!(
+            words,
+            "Stopped before all were {requeued}: run it again to go on."
+        );
     }
     words
 }
@@ -208,12 +258,19 @@ mod tests {
             .into(),
             stopped_early: false,
         };
-        insta::assert_snapshot!(in_words(&report, &Filter::default(), false), @"
-        Put back 1,201 failed events; the next run takes them up:
+        insta::assert_snapshot!(in_words(Action::Discard, &report, &Filter::default(), false), @"
+        Discarded 1,201 failed events:
           chat_message_sent  1
           document_uploaded  1,200
-        Not put back: 17, 19 (completed)
-        Not put back: 18 (no such event)
+        Not discarded: 17, 19 (completed)
+        Not discarded: 18 (no such event)
+        ");
+        insta::assert_snapshot!(in_words(Action::Retry, &report, &Filter::default(), false), @"
+        Requeued 1,201 failed events for the next run:
+          chat_message_sent  1
+          document_uploaded  1,200
+        Not requeued: 17, 19 (completed)
+        Not requeued: 18 (no such event)
         ");
     }
 
@@ -224,8 +281,8 @@ mod tests {
             retried_count_by_type: [("chat_message_sent".to_owned(), 1)].into(),
             ..RetryReport::default()
         };
-        insta::assert_snapshot!(in_words(&report, &Filter::default(), true), @"
-        Would put back 1 failed event (nothing was changed):
+        insta::assert_snapshot!(in_words(Action::Retry, &report, &Filter::default(), true), @"
+        Would requeue 1 failed event (nothing was changed):
           chat_message_sent  1
         ");
     }
@@ -236,8 +293,8 @@ mod tests {
             event_types: Some(vec!["document_upload".to_owned()]),
             ..Filter::default()
         };
-        insta::assert_snapshot!(in_words(&RetryReport::default(), &filter, false), @r#"
-        No failed event matches; nothing was put back.
+        insta::assert_snapshot!(in_words(Action::Retry, &RetryReport::default(), &filter, false), @r#"
+        No failed event matches; nothing was requeued.
         Note: no handler knows the type "document_upload"; is it misspelt?
         "#);
     }
@@ -253,9 +310,9 @@ mod tests {
                 .collect(),
             ..RetryReport::default()
         };
-        insta::assert_snapshot!(in_words(&report, &Filter::default(), false), @"
-        No failed event matches; nothing was put back.
-        Not put back: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, and 2 more (pending already: the next run takes it up when it is due)
+        insta::assert_snapshot!(in_words(Action::Retry, &report, &Filter::default(), false), @"
+        No failed event matches; nothing was requeued.
+        Not requeued: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, and 2 more (pending already: the next run takes it up when it is due)
         ");
     }
 }

@@ -15,6 +15,7 @@ use crate::config::{Format, RunFlags, Source};
 use crate::db::Database;
 use crate::fan_out::{FanOutReport, RunFailed, Settings, run};
 use crate::metrics;
+use crate::telemetry;
 
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(after_help = "\
@@ -106,7 +107,13 @@ pub(super) async fn execute(
 pub(super) fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
     match format {
         Format::Json => output::json(&serde_json::json!({ "not_alone": true }))?,
-        Format::Text => output::text("Another instance is running; nothing was done.")?,
+        Format::Text => {
+            let text = "Another instance is running; nothing was done.";
+            if telemetry::is_json() {
+                tracing::info!(target: telemetry::SUMMARY, "{text}");
+            }
+            output::ended(&[], text)?;
+        }
     }
     Ok(ExitStatus::NotAlone)
 }
@@ -153,11 +160,10 @@ fn show(bar: &ProgressBar, report: &FanOutReport) {
 
 /// What a reader of the summary may want to do next.
 fn hint(report: &FanOutReport, settings: &Settings) -> Option<String> {
-    if report.failed + report.expired > 0 {
-        Some(
-            "Why: notify-fan-out status. Again, once mended: notify-fan-out retry --help"
-                .to_owned(),
-        )
+    if report.failed > 0 {
+        Some("Why: notify-fan-out status. Once fixed: notify-fan-out retry --help".to_owned())
+    } else if report.expired > 0 {
+        Some("Events were too old: notify-fan-out status names them".to_owned())
     } else if report.retried > 0 {
         Some("What is retried comes back by itself; see notify-fan-out status".to_owned())
     } else if report.stopped_early && settings.limit.is_none() {

@@ -63,6 +63,88 @@ async fn a_closed_pipe_hides_no_failure() {
     assert_eq!(unread(db.binary().arg("run")), Some(1));
 }
 
+#[tokio::test]
+async fn a_log_in_json_is_json_in_every_line() {
+    let db = TestDatabase::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join(".env"), "A LINE THAT IS NONE").expect("a file");
+    let nowhere = "postgres://me@127.0.0.1:1/none";
+    let command = |url: &str, arguments: &[&str]| {
+        let mut command = binary_at(url);
+        command.env("LOG_FORMAT", "json").args(arguments);
+        command
+    };
+    let mut in_folder = command(nowhere, &["run"]);
+    in_folder.current_dir(folder.path());
+    let mut loud = command(nowhere, &["run"]);
+    loud.env("LOG_LEVEL", "LOUD");
+    for (mut command, code) in [
+        (in_folder, 2),
+        (loud, 2),
+        (command(nowhere, &["run", "--no-such-flag"]), 2),
+        (command("", &["run"]), 2),
+        (command(nowhere, &["run"]), 4),
+        (command(&db.url(), &["--dry-run", "status"]), 2),
+    ] {
+        let output = command.output().expect("the binary");
+        assert_eq!(output.status.code(), Some(code), "{command:?}");
+        assert_eq!(
+            entries(&output.stderr).last().map(String::as_str),
+            Some("ERROR"),
+            "{command:?}"
+        );
+    }
+    db.execute("INSERT INTO domain_events (event_type) VALUES ('meeting_reminder')")
+        .await;
+    for (job, message) in [("run", "Job completed"), ("deliver", "Delivery completed")] {
+        let mut command = command(&db.url(), &[job]);
+        let output = command
+            .env("LOG_LEVEL", "ERROR")
+            .output()
+            .expect("the binary");
+        assert_eq!(entries(&output.stderr), ["INFO"], "{output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            stderr.contains(&format!("\"message\":\"{message}\"")),
+            "{stderr}"
+        );
+        assert_eq!(output.stdout, b"");
+    }
+    let report = command(&db.url(), &["run", "--format", "json"])
+        .output()
+        .expect("the binary");
+    assert!(serde_json::from_slice::<serde_json::Value>(&report.stdout).is_ok());
+}
+
+/// The level of each line, which is a JSON object with its time.
+fn entries(log: &[u8]) -> Vec<String> {
+    let lines = std::str::from_utf8(log).expect("text").lines();
+    let levels = lines.map(|line| {
+        let entry: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry["timestamp"].is_string(), "{line}");
+        entry["level"].as_str().expect("a level").to_owned()
+    });
+    levels.collect()
+}
+
+#[tokio::test]
+async fn results_and_errors_carry_their_time() {
+    let db = TestDatabase::new().await;
+    let run = db.cli(&["run"]).success();
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    let refused = db.cli(&["--dry-run", "status"]).code(2);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    for (line, follows) in [
+        (stdout.lines().last(), "Job completed"),
+        (stderr.lines().next(), "ERROR"),
+    ] {
+        let (time, text) = line.and_then(|line| line.split_once(' ')).expect("a time");
+        assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time}");
+        assert!(text.starts_with(follows), "{text}");
+    }
+}
+
 /// Longer than the server takes as a `statement_timeout`.
 #[tokio::test]
 async fn stuck_after_a_month() {

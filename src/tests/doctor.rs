@@ -2,7 +2,7 @@
 
 use notify_fan_out::upkeep::doctor::{Check, Setup, Verdict, examine};
 
-use crate::harness::{Delivery, Pooler, Server, TestDatabase, binary_at, database_at};
+use crate::harness::{Delivery, Pooler, Server, TestDatabase, World, binary_at, database_at};
 
 async fn checks(db: &TestDatabase<'_>) -> Vec<Check> {
     examine(&db.database(), &Setup::default())
@@ -229,6 +229,59 @@ fn told(db: &TestDatabase<'_>, names: &[&str], variables: &[(&str, &str)]) -> (S
         })
         .collect();
     (lines.join("\n"), output.status.code().expect("a code"))
+}
+
+#[tokio::test]
+async fn an_event_that_has_been_due_for_long_is_a_problem() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let bo = world.user("Bo").await;
+    let event = async |world: &mut World| {
+        let event = world.event("project_access_revoked");
+        event
+            .payload(serde_json::json!({ "affected_user_id": bo }))
+            .await
+    };
+    let due = |after: &str| told(&db, &["due"], &[("NOTIFY_FANOUT_OVERDUE_AFTER", after)]);
+    insta::assert_snapshot!(due("").0, @"ok: no event has been due for more than 10m");
+    event(&mut world).await;
+    assert_eq!(due("").1, 0);
+    let hours_pass = "UPDATE notification_processing SET next_attempt_at = next_attempt_at - interval '3 hours', completed_at = completed_at - interval '3 hours'";
+    db.execute(hours_pass).await;
+    assert_eq!((due("").1, due("4h").1), (6, 0));
+    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; no run has ever claimed one → start it: notify-fan-out run; schedule it: scripts/install-cron.sh");
+    db.run().await;
+    event(&mut world).await;
+    db.execute(hours_pass).await;
+    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; the last run that claimed any was 3h ago → does cron or the timer start notify-fan-out run? Its log says how it ended");
+    db.execute("UPDATE notification_processing SET completed_at = now() WHERE processing_status = 'completed'").await;
+    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; runs claim events and don't keep up → a longer NOTIFY_FANOUT_MAX_RUNTIME or a second machine; notify-fan-out status shows the throughput");
+    let wrong = told(
+        &db,
+        &["settings"],
+        &[("NOTIFY_FANOUT_OVERDUE_AFTER", "soon")],
+    );
+    assert!(
+        wrong
+            .0
+            .starts_with("problem: NOTIFY_FANOUT_OVERDUE_AFTER: must be"),
+        "{}",
+        wrong.0
+    );
+}
+
+#[tokio::test]
+async fn a_history_that_nothing_prunes_is_noticed() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "INSERT INTO domain_events (event_type) SELECT 'old' FROM generate_series(1, 10000);
+         UPDATE notification_processing SET processing_status = 'completed', completed_at = now() - interval '99 days'",
+    )
+    .await;
+    let history = |age: &str| told(&db, &["history"], &[("NOTIFY_PRUNE_OLDER_THAN", age)]).0;
+    insta::assert_snapshot!(history(""), @"warn: 10000 completed events or more are older than 90d: nothing prunes → schedule notify-fan-out prune once a day, as scripts/install-cron.sh does; NOTIFY_PRUNE_OLDER_THAN=off if all is to be kept");
+    insta::assert_snapshot!(history("92d"), @"ok: little is older than 92d");
+    assert_eq!(history("off"), "");
 }
 
 #[tokio::test]

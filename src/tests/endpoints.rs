@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::channels::certificates::{Authority, acceptor};
 use crate::channels::receiver::{Receiver, Request, answer, status};
-use crate::harness::{TestDatabase, Worker, binary_at};
+use crate::harness::{TestDatabase, Worker, binary_at, complaint};
 
 const OLD: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 const NEW: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
@@ -720,7 +720,7 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
     );
     assert_eq!(db.count("notification_delivery_targets").await, 2);
     let told = endpoint(&db, &[], &["remove", "ops"]).await.failed(1);
-    insta::assert_snapshot!(told, @r#"error: there is no endpoint "ops"; there are other, desk"#);
+    insta::assert_snapshot!(complaint(&told), @r#"there is no endpoint "ops"; there are other, desk"#);
 }
 
 #[tokio::test]
@@ -745,7 +745,7 @@ async fn an_endpoint_is_known_by_its_identifier_too() {
     let rotated = cli(&["rotate-secret", &target]).await.succeeded();
     assert!(rotated.contains("New signing secret of ops"), "{rotated}");
     let nobody = Uuid::nil().to_string();
-    insta::assert_snapshot!(cli(&["show", &nobody]).await.failed(1), @r#"error: there is no endpoint "00000000-0000-0000-0000-000000000000"; there are ops"#);
+    insta::assert_snapshot!(complaint(&cli(&["show", &nobody]).await.failed(1)), @r#"there is no endpoint "00000000-0000-0000-0000-000000000000"; there are ops"#);
     // A name is a name, even if it is another's identifier.
     add(&id).await;
     insta::assert_snapshot!(cli(&["remove", &target]).await.succeeded(), @"ops is removed.");

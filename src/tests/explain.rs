@@ -5,7 +5,7 @@ use notify_fan_out::seed::{Size, seed};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{TestDatabase, database_at};
+use crate::harness::{TestDatabase, complaint, database_at};
 
 /// What `explain` prints, without what differs from run to run.
 fn printed(db: &TestDatabase<'_>, arguments: &[&str]) -> String {
@@ -232,7 +232,7 @@ async fn an_event_that_is_not_there_is_said_so() {
     let db = TestDatabase::new().await;
     let assert = db.cli(&["explain", "4711"]).code(1);
     let message = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-    insta::assert_snapshot!(message, @"error: there is no event 4711 in domain_events");
+    insta::assert_snapshot!(complaint(&message), @"there is no event 4711 in domain_events");
 }
 
 #[tokio::test]

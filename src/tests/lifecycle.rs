@@ -56,7 +56,7 @@ async fn nothing_is_due() {
         output
             .lines()
             .last()
-            .is_some_and(|line| line.starts_with("Job completed seconds=")),
+            .is_some_and(|line| line.contains("Z Job completed seconds=")),
         "{output}"
     );
 }

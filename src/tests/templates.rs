@@ -4,7 +4,7 @@ use std::process::Command;
 
 use assert_cmd::assert::Assert;
 
-use crate::harness::binary_at;
+use crate::harness::{binary_at, complaint};
 
 fn binary(arguments: &[&str]) -> Command {
     let mut command = binary_at("");
@@ -54,7 +54,7 @@ fn which_mails_there_are() {
         serde_json::from_str(&shown(&["--format", "json"])).expect("JSON");
     assert_eq!(json["mails"].as_array().map(Vec::len), Some(18));
     let refused = run(binary(&["document_upload"])).code(2);
-    insta::assert_snapshot!(stderr(&refused), @r#"error: there is no mail "document_upload"; there are document_uploaded, thread_unread_stale, resume_incomplete_nudge, invite_accepted, project_access_granted, project_access_changed, tenant_created, payment_succeeded, payment_failed, node_launched, node_terminated, node_health_degraded, cost_anomaly_detected, ratelimit_threshold_reached, margin_alert, alert_triggered, digest, generic"#);
+    insta::assert_snapshot!(complaint(&stderr(&refused)), @r#"there is no mail "document_upload"; there are document_uploaded, thread_unread_stale, resume_incomplete_nudge, invite_accepted, project_access_granted, project_access_changed, tenant_created, payment_succeeded, payment_failed, node_launched, node_terminated, node_health_degraded, cost_anomaly_detected, ratelimit_threshold_reached, margin_alert, alert_triggered, digest, generic"#);
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn what_is_wrong_is_told_by_variable_file_and_line() {
         let mut command = binary(&[name]);
         command.env("NOTIFY_TEMPLATES_DIR", folder.path());
         let told = stderr(&run(command).code(2));
-        let place = format!("error: NOTIFY_TEMPLATES_DIR: {}, line ", file.display());
-        assert!(told.starts_with(&place), "{told}");
+        let place = format!("NOTIFY_TEMPLATES_DIR: {}, line ", file.display());
+        assert!(complaint(&told).starts_with(&place), "{told}");
     }
     let mut command = binary(&["digest"]);
     command.env("APP_BASE_URL", "app.example.com");
-    assert!(stderr(&run(command).code(2)).starts_with("error: APP_BASE_URL: must be"));
+    assert!(stderr(&run(command).code(2)).contains("ERROR APP_BASE_URL: must be"));
 }

@@ -360,22 +360,41 @@ async fn two_prunes_at_once_share_the_work() {
 }
 
 #[tokio::test]
-async fn a_prune_without_an_age_is_refused() {
+async fn the_age_of_what_is_pruned_has_a_default_and_can_be_off() {
     let db = TestDatabase::new().await;
-    db.cli(&["prune"]).code(2);
-    db.cli(&["prune", "--older-than", "30"]).code(2);
-    let dry = db
-        .cli(&[
-            "prune",
-            "--older-than",
-            "30d",
-            "--events",
-            "--dry-run",
-            "--format",
-            "json",
-        ])
-        .success();
-    assert_eq!(json_of(&dry)["dry_run"], json!(true));
+    let prune = |age: &str, arguments: &[&str]| {
+        let mut command = binary_at(&db.superuser_url());
+        command
+            .env("NOTIFY_PRUNE_OLDER_THAN", age)
+            .args(["prune", "--format", "json"]);
+        assert_cmd::Command::from_std(command)
+            .args(arguments)
+            .assert()
+    };
+    let days = async |report: Value| {
+        let since = report["older_than"].as_str().expect("a time").to_owned();
+        db.text(&format!(
+            "SELECT round(extract(epoch FROM now() - '{since}'::timestamptz) / 86400)"
+        ))
+        .await
+    };
+    assert_eq!(days(json_of(&prune("", &[]).success())).await, "90");
+    assert_eq!(days(json_of(&prune("30d", &[]).success())).await, "30");
+    assert_eq!(
+        days(json_of(&prune("off", &["--older-than", "7d"]).success())).await,
+        "7"
+    );
+    assert_eq!(
+        json_of(&prune("off", &[]).success()),
+        json!({ "off": true })
+    );
+    for wrong in [prune("30", &[]), prune("", &["--older-than", "30"])] {
+        let refused = wrong.code(2);
+        let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        assert!(stderr.contains("must be a time with its unit"), "{stderr}");
+    }
+    let dry = json_of(&prune("", &["--events", "--dry-run"]).success());
+    assert_eq!(dry["dry_run"], json!(true));
 }
 
 #[tokio::test]
@@ -426,7 +445,7 @@ async fn retry_asks_which() {
     db.cli(&["retry", "--error", " "]).code(2);
     assert_eq!(
         text_of(&db.cli(&["retry", "--all"]).success()),
-        "No failed event matches; nothing was put back.\n"
+        "No failed event matches; nothing was requeued.\n"
     );
 }
 
@@ -511,6 +530,61 @@ async fn filters_narrow_each_other() {
         db.statuses().await,
         [("completed".to_owned(), 1), ("pending".to_owned(), 2_499)].into()
     );
+}
+
+#[tokio::test]
+async fn what_nobody_wants_is_discarded_and_pruned() {
+    let mut stage = Stage::new().await;
+    let [invalid, expired] = [stage.invalid().await, stage.granted().await];
+    let age = "SET occurred_at = occurred_at - interval '90 days'";
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notification_processing {age} WHERE event_id = {expired}"
+        ))
+        .await;
+    assert_eq!(stage.db.run().await.expired, 1);
+    // To notify late is not advised.
+    let text = text_of(&stage.db.cli(&["status"]).success());
+    assert!(
+        text.contains(
+            "→ what expired is not wanted any more: notify-fan-out discard --error expired"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("notify-fan-out retry --error 'invalid")
+            && !text.contains("retry --error 'expired"),
+        "{text}"
+    );
+    let discard = |arguments: &[&str]| {
+        stage
+            .db
+            .cli(&[&["discard", "--format", "json"], arguments].concat())
+    };
+    discard(&[]).code(2);
+    let dry = json_of(&discard(&["--error", "expired", "--dry-run"]).success());
+    assert_eq!(
+        (&dry["discarded_count"], &dry["dry_run"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(stage.db.statuses().await["failed"], 2);
+    let report = json_of(&discard(&["--error", "expired"]).success());
+    assert_eq!(
+        report["discarded_count_by_type"],
+        json!({ "project_access_granted": 1 })
+    );
+    assert!(stage.db.state(invalid).await.starts_with("failed "));
+    assert_eq!(
+        stage.db.state(expired).await,
+        "completed 0 discarded: expired: pending for longer than the age limit"
+    );
+    assert_eq!(stage.db.run().await.events, 0);
+    let named = json_of(&discard(&[&expired.to_string()]).success());
+    assert_eq!(named["not_discarded"][0]["state"], "completed");
+    stage.days_pass(31).await;
+    assert_eq!(prune(&stage.db, true).await.processing_rows_count, 1);
+    assert_eq!(stage.db.count("domain_events").await, 1);
 }
 
 #[tokio::test]
@@ -600,7 +674,7 @@ async fn status_tells_what_waits_and_why() {
         "1 waits for their time",
         "handler of invoice_paid, the oldest 2h old, given up in 22h",
         "Processing  2, of these 1 stuck, the oldest for 20m",
-        "→ once mended: notify-fan-out retry --error 'invalid project_access_granted event: payload.affected_user_id is required'",
+        "→ once fixed: notify-fan-out retry --error 'invalid project_access_granted event: payload.affected_user_id is required'",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

@@ -17,6 +17,8 @@ mod transports;
 pub use machine::MetricsFile;
 pub use transports::Carrier;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::db::migrate::pending;
@@ -91,6 +93,10 @@ pub struct Setup {
     pub texts: Carrier,
     /// What opens the settings of endpoints, if that is known.
     pub seal: Option<Seal>,
+    /// For how long an event may be due; unknown: that is not looked at.
+    pub overdue_after: Option<Duration>,
+    /// From which age on `prune` deletes; none where it is off.
+    pub prune_older_than: Option<Duration>,
     /// What of the configuration is wrong, each by the name of its variable.
     pub invalid: Vec<String>,
 }
@@ -133,6 +139,28 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
         checks.extend(within(&mut session, "trigger", queue::trigger).await?);
         checks.extend(within(&mut session, "queue", queue::unqueued).await?);
         checks.extend(within(&mut session, "identifiers", queue::identifiers).await?);
+        if let Some(after) = setup.overdue_after {
+            checks.extend(
+                within(
+                    &mut session,
+                    "due",
+                    async |connection: &mut Transaction<'_>| {
+                        queue::overdue(connection, after).await
+                    },
+                )
+                .await?,
+            );
+        }
+        if let Some(age) = setup.prune_older_than {
+            checks.extend(
+                within(
+                    &mut session,
+                    "history",
+                    async |connection: &mut Transaction<'_>| queue::history(connection, age).await,
+                )
+                .await?,
+            );
+        }
         checks.extend(
             within(
                 &mut session,

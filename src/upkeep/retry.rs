@@ -1,15 +1,16 @@
-//! Puts failed events back into the queue, because a person says so.
+//! Requeues or discards failed events, because a person says so.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::dead_letters::Action;
 use super::excerpt;
 use crate::db::{Access, Session, Transaction, Unnamed};
 use crate::handlers::EventType;
 
-/// Events put back in one transaction.
+/// Events changed in one transaction.
 const BATCH: i64 = 1_000;
 
 /// Which failed events; each filter that is given narrows the choice.
@@ -38,20 +39,20 @@ impl Filter {
     }
 }
 
-/// What was put back, or would be.
+/// What was changed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RetryReport {
     /// How many events.
     pub retried_count: u64,
     /// How many of each type.
     pub retried_count_by_type: BTreeMap<String, u64>,
-    /// Events that were asked for by identifier and are not put back.
+    /// Events that were asked for by identifier and are not touched.
     pub not_retried: Vec<NotRetried>,
-    /// Whether it ended before all were put back.
+    /// Whether it ended before all were changed.
     pub stopped_early: bool,
 }
 
-/// An event that was asked for and is not put back.
+/// An event that was asked for and is not touched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotRetried {
     /// The event.
@@ -97,13 +98,15 @@ impl State {
     }
 }
 
-/// Puts the events chosen back, as if they had never been tried; their age counts from now.
+/// Requeues the events chosen, as if they had never been tried, their age counted from now; or
+/// completes them without effect, so that `prune` takes them.
 ///
 /// Batch by batch in the order of their identifiers, each event once: what fails again meanwhile
 /// stays failed. After an error, or when `stop` is cancelled, the report tells what had
-/// been put back by then.
-pub async fn retry(
+/// been changed by then.
+pub async fn act(
     session: &mut Session,
+    action: Action,
     filter: &Filter,
     stop: &CancellationToken,
 ) -> (RetryReport, Result<(), sqlx::Error>) {
@@ -111,12 +114,13 @@ pub async fn retry(
         stopped_early: true,
         ..RetryReport::default()
     };
-    let result = until_done(session, filter, stop, &mut report).await;
+    let result = until_done(session, action, filter, stop, &mut report).await;
     (report, result)
 }
 
 async fn until_done(
     session: &mut Session,
+    action: Action,
     filter: &Filter,
     stop: &CancellationToken,
     report: &mut RetryReport,
@@ -129,42 +133,45 @@ async fn until_done(
         if stop.is_cancelled() {
             return Ok(());
         }
-        next = batch(session, filter, from, report).await?;
+        next = batch(session, action, filter, from, report).await?;
     }
     report.stopped_early = false;
     Ok(())
 }
 
-/// Puts a batch back; where the next begins, if there was one.
+/// Changes a batch; where the next begins, if there was one.
 async fn batch(
     session: &mut Session,
+    action: Action,
     filter: &Filter,
     from: i64,
     report: &mut RetryReport,
 ) -> Result<Option<i64>, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadWrite).await?;
     let event_types = filter.spellings();
-    let types = sqlx::query_file!(
-        "src/upkeep/retry/retry.sql",
-        filter.event_ids.as_deref(),
-        event_types.as_deref(),
-        filter.error_pattern(),
-        from,
-        BATCH,
-    )
-    .fetch_all(Unnamed(&mut transaction))
-    .await?;
+    let statement = match action {
+        Action::Retry => include_str!("retry/retry.sql"),
+        Action::Discard => include_str!("retry/discard.sql"),
+    };
+    let types: Vec<(String, Vec<i64>)> = sqlx::query_as(statement)
+        .bind(filter.event_ids.as_deref())
+        .bind(event_types.as_deref())
+        .bind(filter.error_pattern())
+        .bind(from)
+        .bind(BATCH)
+        .fetch_all(Unnamed(&mut transaction))
+        .await?;
     transaction.commit().await?;
     let mut last = None;
-    for of_type in types {
-        tracing::debug!(event_type = of_type.event_type, event_ids = ?of_type.event_ids, "pending again");
-        last = last.max(of_type.event_ids.last().copied());
-        report.add(of_type.event_type, of_type.event_ids.len() as u64);
+    for (event_type, event_ids) in types {
+        tracing::debug!(?action, event_type, ?event_ids, "decided manually");
+        last = last.max(event_ids.last().copied());
+        report.add(event_type, event_ids.len() as u64);
     }
     Ok(last.and_then(|id| id.checked_add(1)))
 }
 
-/// Counts what would be put back, in a transaction that cannot write.
+/// Counts what would be changed, in a transaction that cannot write.
 pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryReport, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let mut report = RetryReport {

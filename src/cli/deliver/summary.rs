@@ -4,9 +4,10 @@ use super::super::output;
 use super::super::words::{counted, time};
 use crate::config::{Format, LogFormat};
 use crate::delivery::{DeliveryReport, Settings, Waiting};
+use crate::telemetry;
 
 /// Prints what the run did: one line, `Delivery completed` and the counts, or `Delivery stopped`
-/// where it failed; JSON on request. A log in JSON gets the same as an entry of its own.
+/// where it failed; JSON on request. A log in JSON gets it as an entry instead of the line.
 pub(super) fn print(
     report: &DeliveryReport,
     seconds: f64,
@@ -15,8 +16,11 @@ pub(super) fn print(
     format: Format,
     log: LogFormat,
 ) -> std::io::Result<()> {
+    let notes = notes(report, failed, settings);
     if log == LogFormat::Json {
         tracing::info!(
+            target: telemetry::SUMMARY,
+            note = notes.join("; "),
             seconds,
             delivered = report.delivered,
             retried = report.retried,
@@ -32,11 +36,7 @@ pub(super) fn print(
     }
     match format {
         Format::Json => output::report(report, seconds, failed),
-        Format::Text => {
-            let mut lines = notes(report, failed, settings);
-            lines.push(line(report, seconds, failed));
-            output::text(&lines.join("\n"))
-        }
+        Format::Text => output::ended(&notes, &line(report, seconds, failed)),
     }
 }
 

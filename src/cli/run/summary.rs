@@ -3,9 +3,10 @@
 use super::{Settings, hint, output};
 use crate::config::{Format, LogFormat};
 use crate::fan_out::FanOutReport;
+use crate::telemetry;
 
 /// Prints what the run did: one line, `Job completed` and the counts, or `Job stopped` where it
-/// failed; JSON on request. A log in JSON gets the same as an entry of its own.
+/// failed; JSON on request. A log in JSON gets it as an entry instead of the line.
 pub(super) fn print(
     report: &FanOutReport,
     seconds: f64,
@@ -14,8 +15,11 @@ pub(super) fn print(
     format: Format,
     log: LogFormat,
 ) -> std::io::Result<()> {
+    let notes = notes(report, failed, settings);
     if log == LogFormat::Json {
         tracing::info!(
+            target: telemetry::SUMMARY,
+            note = notes.join("; "),
             seconds,
             events = report.events,
             notifications = report.notifications,
@@ -35,19 +39,13 @@ pub(super) fn print(
     }
     match format {
         Format::Json => output::report(report, seconds, failed),
-        Format::Text => {
-            let mut lines = String::new();
-            if report.is_idle() && !failed {
-                lines.push_str("Nothing is due.\n");
-            }
-            if let Some(note) = hint(report, settings) {
-                lines.push_str(&note);
-                lines.push('\n');
-            }
-            lines.push_str(&line(report, seconds, failed));
-            output::text(&lines)
-        }
+        Format::Text => output::ended(&notes, &line(report, seconds, failed)),
     }
+}
+
+fn notes(report: &FanOutReport, failed: bool, settings: &Settings) -> Vec<String> {
+    let idle = (report.is_idle() && !failed).then(|| "Nothing is due.".to_owned());
+    idle.into_iter().chain(hint(report, settings)).collect()
 }
 
 fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {

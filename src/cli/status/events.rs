@@ -152,18 +152,27 @@ impl Page {
                 )),
             );
         }
-        let example = failed
+        // To notify of what was too old then is seldom wanted now.
+        let (expired, fixable): (Vec<_>, Vec<_>) = failed
             .kinds
             .iter()
-            .map(|kind| &kind.error)
-            .find(|error| excerpt::says_something(error));
-        self.hint(&format!(
-            "once mended: notify-fan-out retry {}",
-            example.map_or_else(
+            .map(|kind| kind.error.as_str())
+            .partition(|error| error.starts_with("expired"));
+        if !fixable.is_empty() {
+            let example = fixable
+                .into_iter()
+                .find(|error| excerpt::says_something(error));
+            let which = example.map_or_else(
                 || "--help".to_owned(),
-                |error| format!("--error {}", shell_quoted(error))
-            ),
-        ));
+                |error| format!("--error {}", shell_quoted(error)),
+            );
+            self.hint(&format!("once fixed: notify-fan-out retry {which}"));
+        }
+        if !expired.is_empty() {
+            self.hint(
+                "what expired is not wanted any more: notify-fan-out discard --error expired",
+            );
+        }
     }
 
     pub(super) fn window(&mut self, heading: &str, window: &Window) {

@@ -220,7 +220,7 @@ fn what_is_wrong_comes_with_what_to_do() {
                    12  (no reason recorded)
                        document_uploaded, as event 1042; the latest 1d ago
                 … and 10 more kinds of errors
-                → once mended: notify-fan-out retry --error 'the mailer'\''s connection to … was reset'
+                → once fixed: notify-fan-out retry --error 'the mailer'\''s connection to … was reset'
     E-mails     31 wait to be sent (7 immediate, 24 aggregated), the oldest 5m 2s old
     Deliveries  nothing is on its way
     Last hour   3,210 completed, 53.5/min; latency p50 0.4s, p95 12s, p99 1m 2s

@@ -31,6 +31,6 @@ mod world;
 pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
 pub(crate) use deliveries::Delivery;
 pub(crate) use pooler::Pooler;
-pub(crate) use process::Worker;
+pub(crate) use process::{Worker, complaint};
 pub(crate) use server::{Server, succeed, unprivileged_folder};
 pub(crate) use world::{World, id};

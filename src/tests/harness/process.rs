@@ -115,6 +115,12 @@ impl Drop for Worker {
     }
 }
 
+/// What the program complains of, behind the time and the level of the log's entry.
+pub(crate) fn complaint(stderr: &str) -> &str {
+    let (_, text) = stderr.split_once(" ERROR ").expect("an error");
+    text.trim_end()
+}
+
 impl Ended {
     /// The report that `--format json` prints.
     pub(crate) fn report(&self) -> serde_json::Value {

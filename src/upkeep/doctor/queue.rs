@@ -1,7 +1,14 @@
 //! Whether events get into the queue.
 
+use std::time::Duration;
+
 use super::{Check, Findings};
 use crate::db::{Transaction, Unnamed};
+
+/// Pruning is left out for this long before it is a finding: it may be scheduled once a week.
+const UNPRUNED: Duration = Duration::from_hours(8 * 24);
+/// So many old rows are worth pruning.
+const MUCH: i64 = 10_000;
 
 /// The trigger that enqueues them.
 pub(super) async fn trigger(connection: &mut Transaction<'_>) -> Findings {
@@ -70,4 +77,77 @@ pub(super) async fn identifiers(connection: &mut Transaction<'_>) -> Findings {
         })
         .into_iter()
         .collect())
+}
+
+/// Whether what is due is claimed.
+pub(super) async fn overdue(connection: &mut Transaction<'_>, after: Duration) -> Findings {
+    const NAME: &str = "due";
+    let (overdue, oldest, idle, has_run): (i64, Option<f64>, Option<f64>, bool) =
+        sqlx::query_as(include_str!("overdue.sql"))
+            .bind(after.as_secs_f64())
+            .fetch_one(Unnamed(connection))
+            .await?;
+    let limit = age(after);
+    let time = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let Some(oldest) = oldest else {
+        let found = format!("no event has been due for more than {limit}");
+        return Ok(vec![Check::ok(NAME, found)]);
+    };
+    let (why, advice) = match idle.map(time) {
+        _ if !has_run => (
+            "no run has ever claimed one".to_owned(),
+            "start it: notify-fan-out run; schedule it: scripts/install-cron.sh",
+        ),
+        Some(idle) if idle < after => (
+            "runs claim events and don't keep up".to_owned(),
+            "a longer NOTIFY_FANOUT_MAX_RUNTIME or a second machine; notify-fan-out status shows the throughput",
+        ),
+        idle => (
+            idle.map_or_else(
+                || "no run claims them".to_owned(),
+                |idle| format!("the last run that claimed any was {} ago", age(idle)),
+            ),
+            "does cron or the timer start notify-fan-out run? Its log says how it ended",
+        ),
+    };
+    let oldest = age(time(oldest));
+    let found =
+        format!("events due for more than {limit}: {overdue}, the oldest for {oldest}; {why}");
+    Ok(vec![Check::problem(NAME, found, advice)])
+}
+
+/// Whether old rows are deleted.
+pub(super) async fn history(connection: &mut Transaction<'_>, older_than: Duration) -> Findings {
+    const NAME: &str = "history";
+    let old: i64 = sqlx::query_scalar(
+        "SELECT count(*)
+           FROM (SELECT FROM notification_processing
+                  WHERE processing_status = 'completed' AND completed_at < now() - make_interval(secs => $1)
+                  LIMIT $2) AS old",
+    )
+    .bind((older_than + UNPRUNED).as_secs_f64())
+    .bind(MUCH)
+    .fetch_one(Unnamed(connection))
+    .await?;
+    let older_than = age(older_than);
+    Ok(vec![if old < MUCH {
+        Check::ok(NAME, format!("little is older than {older_than}"))
+    } else {
+        Check::warn(
+            NAME,
+            format!("{MUCH} completed events or more are older than {older_than}: nothing prunes"),
+            "schedule notify-fan-out prune once a day, as scripts/install-cron.sh does; \
+             NOTIFY_PRUNE_OLDER_THAN=off if all is to be kept",
+        )
+    }])
+}
+
+fn age(time: Duration) -> String {
+    let (unit, name) = match time.as_secs() {
+        172_800.. => (86_400, "d"),
+        7_200.. => (3_600, "h"),
+        120.. => (60, "m"),
+        _ => (1, "s"),
+    };
+    format!("{}{name}", time.as_secs() / unit)
 }

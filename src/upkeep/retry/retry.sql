@@ -1,4 +1,4 @@
--- Puts failed events back into the queue, at most $5 of them from $4 on, by identifier. $1
+-- Requeues failed events, at most $5 of them from $4 on, by identifier. $1
 -- identifiers, $2 types, $3 a pattern of the error; NULL: any. The error stays until the next attempt
 -- is settled: whoever looks sees why it is here again.
 WITH chosen AS MATERIALIZED (
@@ -19,6 +19,6 @@ retried AS (
            completed_at = NULL, unhandled_type = NULL, retried_at = now(), next_attempt_at = now()
      WHERE event_id = ANY (ARRAY(SELECT event_id FROM chosen))
 )
-SELECT event_type AS "event_type!", array_agg(event_id ORDER BY event_id) AS "event_ids!"
+SELECT event_type, array_agg(event_id ORDER BY event_id)
   FROM chosen
  GROUP BY event_type
