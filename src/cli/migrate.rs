@@ -1,26 +1,39 @@
 //! `migrate`: brings the database's schema up to date.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 use clap::Args;
 use serde_json::json;
 
 use super::{ExitStatus, Failure, connect, output};
 use crate::config::{Format, Source};
-use crate::db::migrate::{MigrateReport, migrate, pending};
+use crate::db::Session;
+use crate::db::migrate::{MigrateReport, Revert, migrate, pending, plan_revert, revert, script};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   notify-fan-out migrate           apply what is missing; run again, it does nothing
   notify-fan-out migrate --check   only tell what is missing (exit code 6 if anything is)
+  notify-fan-out migrate --print   only print the SQL that it would run here
+  notify-fan-out migrate --revert  take everything out again, after a summary and a question
 
 It is safe beside a running application: it adds, it never rewrites the application's rows, and
 indexes are built concurrently.")]
 pub(super) struct Arguments {
     /// Change nothing; tell what is missing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["print", "revert"])]
     check: bool,
+    /// Change nothing; print the SQL that would run
+    #[arg(long, conflicts_with = "revert")]
+    print: bool,
+    /// Take out all that migrate made: triggers, functions, tables, columns, indexes
+    #[arg(long)]
+    revert: bool,
+    /// Revert without asking
+    #[arg(long, requires = "revert")]
+    yes: bool,
 }
 
 pub(super) async fn execute(
@@ -46,12 +59,79 @@ pub(super) async fn execute(
             ExitStatus::CheckFailed
         });
     }
+    if arguments.print {
+        let script = script(&mut session).await?;
+        match format {
+            Format::Json => output::json(&json!({ "sql": script }))?,
+            Format::Text => output::text(&script)?,
+        }
+        return Ok(ExitStatus::Success);
+    }
+    if arguments.revert {
+        return take_out(&mut session, &database.describe(), arguments.yes, format).await;
+    }
     let report = migrate(&mut session, max_event_age).await?;
     match format {
         Format::Json => output::json(&report)?,
         Format::Text => output::text(&in_words(&report))?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Reverts, once a person or `--yes` has said so.
+async fn take_out(
+    session: &mut Session,
+    place: &str,
+    yes: bool,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let plan = plan_revert(session).await?;
+    if plan == Revert::default() {
+        match format {
+            Format::Json => output::json(&plan)?,
+            Format::Text => output::text("There is nothing of the service in this database.")?,
+        }
+        return Ok(ExitStatus::Success);
+    }
+    if format == Format::Text {
+        output::text(&summary(&plan, place))?;
+    }
+    if !yes && !is_confirmed()? {
+        return Err(Failure::Usage(
+            "nothing was changed; migrate --revert asks on a terminal, elsewhere it needs --yes"
+                .to_owned(),
+        ));
+    }
+    let done = revert(session).await?;
+    match format {
+        Format::Json => output::json(&done)?,
+        Format::Text => output::text("Reverted.")?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn is_confirmed() -> std::io::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("Take all of this out? Type yes: ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn summary(plan: &Revert, place: &str) -> String {
+    let mut summary = format!("Taken out of {place}:\n");
+    for (title, things) in [
+        ("", &plan.takes_out),
+        ("Lost with it:\n", &plan.loses),
+        ("Stays, as it holds rows:\n", &plan.keeps),
+    ] {
+        if !things.is_empty() {
+            let _ = writeln!(summary, "{title}  {}", things.join("\n  "));
+        }
+    }
+    summary
 }
 
 fn in_words(report: &MigrateReport) -> String {

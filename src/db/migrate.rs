@@ -5,13 +5,17 @@
 //! built concurrently and the back-fill in batches, each step taken only where it is still due.
 
 mod history;
+pub(super) mod made;
+mod revert;
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+pub use self::revert::{Revert, plan_revert, revert};
 pub use super::objects::Due;
 pub use super::online::index_names;
 
@@ -72,6 +76,12 @@ pub enum MigrationFailed {
     /// A statement outside of the migrations failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// It is not known what migrate made.
+    #[error(
+        "this database was migrated by an earlier version, which did not record what it made; run \
+         notify-fan-out migrate first"
+    )]
+    NotRecorded,
     /// An index could not be built.
     #[error("index {name} could not be built: {source}{advice}")]
     Index {
@@ -92,17 +102,7 @@ pub async fn migrate(
     session: &mut Session,
     max_event_age: Duration,
 ) -> Result<MigrateReport, MigrationFailed> {
-    let mut tries = 1;
-    let (applied, objects) = loop {
-        match apply(session).await {
-            Err(error) if tries < LOCK_TRIES && lost_a_lock(&error) => {
-                tracing::info!(tries, "a table is in use; trying again");
-                tries += 1;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            result => break result?,
-        }
-    };
+    let (applied, objects) = with_retries(session, async |session| apply(session).await).await?;
     let online = online::complete(session, max_event_age).await?;
     Ok(MigrateReport {
         applied,
@@ -134,7 +134,7 @@ pub async fn pending(session: &mut Session) -> Result<Pending, MigrationFailed> 
 }
 
 async fn missing(transaction: &mut Transaction<'_>) -> Result<Vec<String>, MigrationFailed> {
-    let applied = if is_there(transaction).await? {
+    let applied = if is_there(transaction, TABLE).await? {
         transaction.inner.list_applied_migrations(TABLE).await?
     } else {
         Vec::new()
@@ -147,31 +147,111 @@ async fn missing(transaction: &mut Transaction<'_>) -> Result<Vec<String>, Migra
         .collect())
 }
 
-/// Whether any migration was applied before.
-async fn is_there(transaction: &mut Transaction<'_>) -> Result<bool, sqlx::Error> {
+async fn is_there(transaction: &mut Transaction<'_>, table: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(TABLE)
+        .bind(table)
         .fetch_one(Unnamed(transaction))
         .await
 }
 
-async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), MigrationFailed> {
+/// The SQL that a migration would run on this database, in order.
+pub async fn script(session: &mut Session) -> Result<String, MigrationFailed> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    transaction.command(BESIDE_THE_EVENTS).await?;
+    let due = missing(&mut transaction).await?;
+    let objects = objects::due(&mut transaction).await?;
+    transaction.rollback().await?;
+    let mut script = format!("BEGIN;\n{};\n", settings());
+    if !due.is_empty() {
+        let _ = writeln!(script, "{};\n{BOOKKEEPING};", made::before());
+        for migration in MIGRATOR.iter().filter(|known| due.contains(&label(known))) {
+            let checksum = hex(&migration.checksum);
+            let _ = writeln!(
+                script,
+                "\n-- {}\n{}\nINSERT INTO {TABLE} (version, description, success, checksum, execution_time)\n\
+                 VALUES ({}, '{}', true, '\\x{checksum}', 0);",
+                label(migration),
+                migration.sql.as_str(),
+                migration.version,
+                migration.description,
+            );
+        }
+        let _ = writeln!(script, "\n{COMMENTS}\n{};", made::after());
+    }
+    for object in objects {
+        let _ = writeln!(script, "\n-- {}", object.label);
+        for statement in object.statements {
+            let _ = writeln!(script, "{statement};");
+        }
+    }
+    let online = online::script(session).await?;
+    let _ = writeln!(script, "COMMIT;\n\n-- Outside of a transaction:\n{online}");
+    Ok(script)
+}
+
+/// The table that the migrator makes for itself.
+const BOOKKEEPING: &str = "CREATE TABLE IF NOT EXISTS notify_fan_out_migrations (
+    version bigint PRIMARY KEY,
+    description text NOT NULL,
+    installed_on timestamptz NOT NULL DEFAULT now(),
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+)";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Tries again while a table that is in use is in the way.
+async fn with_retries<T>(
+    session: &mut Session,
+    work: impl AsyncFn(&mut Session) -> Result<T, MigrationFailed>,
+) -> Result<T, MigrationFailed> {
+    let mut tries = 1;
+    loop {
+        match work(session).await {
+            Err(error) if tries < LOCK_TRIES && lost_a_lock(&error) => {
+                tracing::info!(tries, "a table is in use; trying again");
+                tries += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Begins a transaction that alters the schema, one at a time.
+async fn exclusively(session: &mut Session) -> Result<Transaction<'_>, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadWrite).await?;
-    let settings = format!(
-        "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; \
-         SET LOCAL client_min_messages = warning; {BESIDE_THE_EVENTS}; \
+    transaction.command(AssertSqlSafe(settings())).await?;
+    Ok(transaction)
+}
+
+fn settings() -> String {
+    format!(
+        "SET LOCAL lock_timeout = {};\nSET LOCAL statement_timeout = 0;\n\
+         SET LOCAL client_min_messages = warning;\n{BESIDE_THE_EVENTS};\n\
          SELECT pg_advisory_xact_lock({LOCK_KEY})",
         LOCK_TIMEOUT.as_millis()
-    );
-    transaction.command(AssertSqlSafe(settings)).await?;
+    )
+}
+
+async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), MigrationFailed> {
+    let mut transaction = exclusively(session).await?;
     let due = missing(&mut transaction).await?;
     history::accept_earlier(&mut transaction).await?;
+    transaction.command(AssertSqlSafe(made::before())).await?;
     MIGRATOR
         .run_direct(None, &mut *transaction.inner, false)
         .await?;
     forget_statements(&mut transaction.inner).await?;
     if !due.is_empty() {
         transaction.command(COMMENTS).await?;
+        transaction.command(AssertSqlSafe(made::after())).await?;
     }
     let made = objects::make(&mut transaction).await?;
     transaction.commit().await?;

@@ -83,12 +83,17 @@ impl Facts {
 #[derive(Debug, FromRow)]
 struct Found {
     state: String,
+    /// The function that is there.
+    signature: Option<String>,
     /// A function of an earlier version that only the trigger to be replaced calls.
     leftover: Option<String>,
 }
 
-/// The objects to be made, in order. The search path has to begin with the schema of the events.
-pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<Vec<Due>, sqlx::Error> {
+/// Each object with its definition here, and how the database's stands. The search path has to begin
+/// with the schema of the events.
+async fn compare(
+    transaction: &mut Transaction<'_>,
+) -> Result<(Facts, Vec<(&'static Object, String, Found)>), sqlx::Error> {
     let facts: Facts = sqlx::query_as(include_str!("objects/facts.sql"))
         .fetch_one(Unnamed(transaction))
         .await?;
@@ -106,10 +111,42 @@ pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<Vec<Due>, s
         .fetch_all(Unnamed(transaction))
         .await?;
     let objects = OBJECTS.iter().zip(definitions).zip(found);
-    Ok(objects
-        .filter(|(_, found)| found.state == "missing" || found.state == "outdated")
-        .map(|((object, definition), found)| object.make(definition, &facts, &found))
-        .collect())
+    let objects = objects.map(|((object, definition), found)| (object, definition, found));
+    Ok((facts, objects.collect()))
+}
+
+/// The objects to be made, in order.
+pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<Vec<Due>, sqlx::Error> {
+    let (facts, objects) = compare(transaction).await?;
+    let due = objects
+        .into_iter()
+        .filter(|(.., found)| found.state == "missing" || found.state == "outdated")
+        .map(|(object, definition, found)| object.make(definition, &facts, &found));
+    Ok(due.collect())
+}
+
+/// What takes them out again, each with its label. What is the application's stays.
+pub(super) async fn removal(
+    transaction: &mut Transaction<'_>,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let (facts, objects) = compare(transaction).await?;
+    let ours = objects
+        .into_iter()
+        .rev()
+        .filter(|(.., found)| found.state == "current" || found.state == "outdated");
+    let removal = ours.map(|(object, _, found)| {
+        let label = object.label(&facts);
+        let statement = match found.signature {
+            Some(signature) => format!("DROP FUNCTION {signature}"),
+            None => format!(
+                "DROP TRIGGER {} ON {}",
+                object.name,
+                facts.fill(object.relation)
+            ),
+        };
+        (label, statement)
+    });
+    Ok(removal.collect())
 }
 
 impl Object {
@@ -117,6 +154,13 @@ impl Object {
     fn statement(&self) -> &'static str {
         let start = self.definition.find("CREATE").unwrap_or_default();
         self.definition[start..].trim_end()
+    }
+
+    fn label(&self, facts: &Facts) -> String {
+        match facts.fill(self.relation).as_str() {
+            "" => format!("function {}", self.name),
+            relation => format!("trigger {} on {relation}", self.name),
+        }
     }
 
     fn make(&self, definition: String, facts: &Facts, found: &Found) -> Due {
@@ -135,10 +179,7 @@ impl Object {
             statements.extend(leftover.map(|function| format!("DROP FUNCTION {function}")));
         }
         Due {
-            label: match self.relation {
-                "" => format!("function {name}"),
-                _ => format!("trigger {name} on {relation}"),
-            },
+            label: self.label(facts),
             is_outdated,
             statements,
         }

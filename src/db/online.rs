@@ -1,11 +1,12 @@
 //! The steps of a migration that may take long: each looks whether it is still due, holds no
 //! lock that stops a writer, and can be interrupted and run again.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 
-use super::migrate::MigrationFailed;
+use super::migrate::{MigrationFailed, made};
 use super::{Access, Session, Unnamed, sqlstate};
 
 /// An index is asked for this often while another migration is in the way.
@@ -105,22 +106,24 @@ pub(super) async fn complete(
         }
     }
     for table in ["notifications", "pending_emails"] {
-        report
-            .indexes
-            .extend(one_per_event_and_user(session, table).await?);
+        for (name, definition) in one_per_event_and_user(session, table).await? {
+            if build(session, &name, &definition).await? {
+                report.indexes.push(name);
+            }
+        }
     }
     backfill_events(session, max_event_age, &mut report).await?;
     report.backfilled_once = backfill_once(session).await?;
     Ok(report)
 }
 
-/// The second wall against doubled rows: at most one per event and person.
+/// The second wall against doubled rows: at most one per event and person. What builds it, by name.
 ///
 /// Rows that an older job doubled stay as they are; the uniqueness begins behind them.
 async fn one_per_event_and_user(
     session: &mut Session,
     table: &'static str,
-) -> Result<Vec<String>, MigrationFailed> {
+) -> Result<Vec<(String, String)>, sqlx::Error> {
     let key = format!("{table}_event_user_key");
     let plain = format!("{table}_event_user_idx");
     if is_walled(session, table, &key).await? {
@@ -134,20 +137,16 @@ async fn one_per_event_and_user(
     .fetch_one(Unnamed(&mut transaction))
     .await?;
     transaction.commit().await?;
-    let mut built = Vec::new();
-    let mut wall = format!("UNIQUE INDEX CONCURRENTLY {{name}} ON {table} (event_id, user_id)");
-    if let Some(last) = doubled {
-        // Look-ups by event and its cascade of deletes need the old rows as well.
-        let all = format!("INDEX CONCURRENTLY {{name}} ON {table} (event_id, user_id)");
-        if build(session, &plain, &all).await? {
-            built.push(plain);
-        }
-        wall = format!("{wall} WHERE id > {last}");
-    }
-    if build(session, &key, &wall).await? {
-        built.push(key);
-    }
-    Ok(built)
+    let wall = format!("UNIQUE INDEX CONCURRENTLY {{name}} ON {table} (event_id, user_id)");
+    let Some(last) = doubled else {
+        return Ok(vec![(key, wall)]);
+    };
+    // Look-ups by event and its cascade of deletes need the old rows as well.
+    let all = format!("INDEX CONCURRENTLY {{name}} ON {table} (event_id, user_id)");
+    Ok(vec![
+        (plain, all),
+        (key, format!("{wall} WHERE id > {last}")),
+    ])
 }
 
 /// Whether a valid unique index of ours, or one of the application's over the same two columns
@@ -211,19 +210,26 @@ fn is_in_anothers_way(error: &sqlx::Error) -> bool {
     }
 }
 
+fn create(name: &str, definition: &str) -> String {
+    format!("CREATE {}", definition.replace("{name}", name))
+}
+
+/// The table that an index is on.
+fn table_of(definition: &str) -> &str {
+    let mut words = definition
+        .split(' ')
+        .skip_while(|word| *word != "ON")
+        .skip(1);
+    words.next().unwrap_or_default()
+}
+
 /// One that an interrupted build left invalid is dropped and built again.
 async fn try_build(
     session: &mut Session,
     name: &str,
     definition: &str,
 ) -> Result<bool, MigrationFailed> {
-    let mut transaction = session.begin(Access::ReadOnly).await?;
-    let valid: Option<bool> =
-        sqlx::query_scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)")
-            .bind(name)
-            .fetch_optional(Unnamed(&mut transaction))
-            .await?;
-    transaction.commit().await?;
+    let valid = validity(session, name).await?;
     if valid == Some(true) {
         return Ok(false);
     }
@@ -244,20 +250,74 @@ async fn try_build(
             .await
             .map_err(failed)?;
     }
-    let create = format!("CREATE {}", definition.replace("{name}", name));
-    sqlx::raw_sql(AssertSqlSafe(create))
+    let mut transaction = session.begin(Access::ReadWrite).await?;
+    let record = made::record(name, table_of(definition));
+    transaction.command(AssertSqlSafe(record)).await?;
+    transaction.commit().await?;
+    sqlx::raw_sql(AssertSqlSafe(create(name, definition)))
         .execute(&mut session.connection)
         .await
         .map_err(failed)?;
     Ok(true)
 }
 
-/// Gives each event that lacks a processing row one, in batches by identifier.
-async fn backfill_events(
-    session: &mut Session,
-    max_event_age: Duration,
-    report: &mut OnlineReport,
-) -> Result<(), MigrationFailed> {
+/// The statements of the steps that are still due, for a person to read: those of the back-fill, which
+/// takes batches, as a comment.
+pub(super) async fn script(session: &mut Session) -> Result<String, sqlx::Error> {
+    let mut indexes: Vec<_> = INDEXES
+        .iter()
+        .map(|index| (index.name.to_owned(), index.definition.to_owned()))
+        .collect();
+    for table in ["notifications", "pending_emails"] {
+        if exists(session, table).await? {
+            indexes.extend(one_per_event_and_user(session, table).await?);
+        } else if table == "notifications" {
+            // What is not there yet has no doubled rows; pending_emails is made with its own wall.
+            let wall = format!("UNIQUE INDEX CONCURRENTLY {{name}} ON {table} (event_id, user_id)");
+            indexes.push((format!("{table}_event_user_key"), wall));
+        }
+    }
+    let mut script = String::new();
+    for (name, definition) in indexes {
+        let valid = validity(session, &name).await?;
+        if valid == Some(false) {
+            let _ = writeln!(script, "DROP INDEX CONCURRENTLY {name};");
+        }
+        if valid != Some(true) {
+            let record = made::record(&name, table_of(&definition));
+            let _ = writeln!(script, "{record};\n{};", create(&name, &definition));
+        }
+    }
+    let backfill = backfill_statement(session).await?;
+    let _ = writeln!(
+        script,
+        "\n-- Events without a row, in batches of {BACKFILL_BATCH} ($2), from id $1 on, until none is left;\n\
+         -- $3 is the age limit in seconds:\n--   {}\n\n{ONCE};",
+        backfill.replace('\n', "\n--   ")
+    );
+    Ok(script)
+}
+
+async fn exists(session: &mut Session, table: &str) -> Result<bool, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(table)
+        .fetch_one(Unnamed(&mut transaction))
+        .await
+}
+
+/// Whether an index is valid, if it is there.
+async fn validity(session: &mut Session, name: &str) -> Result<Option<bool>, sqlx::Error> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    sqlx::query_scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)")
+        .bind(name)
+        .fetch_optional(Unnamed(&mut transaction))
+        .await
+}
+
+/// What gives a batch of events their rows: $1 the identifier that it begins with, $2 its size,
+/// $3 the seconds after which an event is too old.
+async fn backfill_statement(session: &mut Session) -> Result<String, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let created_at: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM pg_attribute
@@ -273,7 +333,7 @@ async fn backfill_events(
         "occurred_at"
     };
     // now(), not the event's time, starts its retries; but the oldest are to be claimed first.
-    let statement = format!(
+    Ok(format!(
         "WITH batch AS (
             SELECT id, {occurred} AS known_at, coalesce({occurred}, now()) AS occurred_at,
                    CASE WHEN pg_typeof(thread_id) = 'uuid'::regtype THEN thread_id::text::uuid END AS thread_id
@@ -301,7 +361,16 @@ async fn backfill_events(
         SELECT (SELECT max(id) FROM batch),
                (SELECT count(*) FROM added WHERE processing_status = 'pending'),
                (SELECT count(*) FROM added WHERE processing_status = 'failed')"
-    );
+    ))
+}
+
+/// Gives each event that lacks a processing row one, in batches by identifier.
+async fn backfill_events(
+    session: &mut Session,
+    max_event_age: Duration,
+    report: &mut OnlineReport,
+) -> Result<(), MigrationFailed> {
+    let statement = backfill_statement(session).await?;
     let mut next = Some(i64::MIN);
     while let Some(from) = next {
         let mut transaction = session.begin(Access::ReadWrite).await?;
@@ -321,32 +390,30 @@ async fn backfill_events(
     Ok(())
 }
 
+const ONCE: &str = "INSERT INTO notification_once (user_id, once_key, event_id)
+ SELECT DISTINCT ON (told.user_id, k.once_key) told.user_id, k.once_key, e.id
+   FROM domain_events e
+   JOIN (SELECT user_id, event_id FROM notifications
+         UNION ALL SELECT user_id, event_id FROM pending_emails) AS told ON told.event_id = e.id
+  CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(e.payload -> 'nudge_tier')
+            WHEN 'string' THEN btrim(e.payload ->> 'nudge_tier', E' \\t\\n\\v\\f\\r')
+            WHEN 'number' THEN trim_scale((e.payload ->> 'nudge_tier')::numeric)::text
+        END) AS t (tier)
+  CROSS JOIN LATERAL (SELECT concat_ws(':', 'resume_incomplete_nudge', e.project_id,
+             e.payload ->> 'resume_type', t.tier)) AS k (once_key)
+  WHERE e.event_type::text = 'resume_incomplete_nudge' AND e.project_id IS NOT NULL
+    AND e.payload ->> 'resume_type' IN ('project', 'borrower')
+    -- What is longer, the handler refuses.
+    AND octet_length(t.tier) BETWEEN 1 AND 100
+    AND told.user_id IS NOT NULL
+  ORDER BY told.user_id, k.once_key, e.id
+ ON CONFLICT DO NOTHING";
+
 /// Remembers the nudges that an older job sent, in either way: each is sent once, ever. The keys are
 /// those that the handler makes.
 async fn backfill_once(session: &mut Session) -> Result<u64, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadWrite).await?;
-    let added = sqlx::query(
-        "INSERT INTO notification_once (user_id, once_key, event_id)
-         SELECT DISTINCT ON (told.user_id, k.once_key) told.user_id, k.once_key, e.id
-           FROM domain_events e
-           JOIN (SELECT user_id, event_id FROM notifications
-                 UNION ALL SELECT user_id, event_id FROM pending_emails) AS told ON told.event_id = e.id
-          CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(e.payload -> 'nudge_tier')
-                    WHEN 'string' THEN btrim(e.payload ->> 'nudge_tier', E' \\t\\n\\v\\f\\r')
-                    WHEN 'number' THEN trim_scale((e.payload ->> 'nudge_tier')::numeric)::text
-                END) AS t (tier)
-          CROSS JOIN LATERAL (SELECT concat_ws(':', 'resume_incomplete_nudge', e.project_id,
-                     e.payload ->> 'resume_type', t.tier)) AS k (once_key)
-          WHERE e.event_type::text = 'resume_incomplete_nudge' AND e.project_id IS NOT NULL
-            AND e.payload ->> 'resume_type' IN ('project', 'borrower')
-            -- What is longer, the handler refuses.
-            AND octet_length(t.tier) BETWEEN 1 AND 100
-            AND told.user_id IS NOT NULL
-          ORDER BY told.user_id, k.once_key, e.id
-         ON CONFLICT DO NOTHING",
-    )
-    .execute(Unnamed(&mut transaction))
-    .await?;
+    let added = sqlx::query(ONCE).execute(Unnamed(&mut transaction)).await?;
     transaction.commit().await?;
     Ok(added.rows_affected())
 }

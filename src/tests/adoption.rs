@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{Server, TestDatabase, id};
 
 /// The application's own tables, which look much the same everywhere.
-const APPLICATION: &str = "
+pub(crate) const APPLICATION: &str = "
     CREATE TABLE profiles (id uuid PRIMARY KEY, email text, full_name text, avatar text);
     CREATE TABLE orgs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, plan text);
     CREATE TABLE org_members (org_id uuid REFERENCES orgs, user_id uuid, role varchar(20), PRIMARY KEY (org_id, user_id));
@@ -27,7 +27,7 @@ const APPLICATION: &str = "
         $$ BEGIN RETURN true; END $$;";
 
 /// The events and what an older job made of them.
-const OLDER_JOB: &str = "
+pub(crate) const OLDER_JOB: &str = "
     CREATE TABLE domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL, actor_id uuid,
         project_id uuid, org_id uuid, resource_id uuid, thread_id uuid, meeting_id uuid, payload jsonb,
         occurred_at timestamptz NOT NULL DEFAULT now());
@@ -64,7 +64,7 @@ async fn places(db: &TestDatabase<'_>) -> BTreeSet<String> {
 }
 
 /// Migrates a database that was made so; twice, which must do nothing more.
-async fn adopt(made: &str) -> (TestDatabase<'static>, MigrateReport) {
+pub(crate) async fn adopt(made: &str) -> (TestDatabase<'static>, MigrateReport) {
     let db = TestDatabase::empty().await;
     db.execute(made).await;
     let before = places(&db).await;
@@ -78,7 +78,7 @@ async fn adopt(made: &str) -> (TestDatabase<'static>, MigrateReport) {
 }
 
 /// The job works: a message is counted, an access is told and mailed.
-async fn works(db: &TestDatabase<'_>) {
+pub(crate) async fn works(db: &TestDatabase<'_>) {
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
     works_for(db, [ada, bo]).await;

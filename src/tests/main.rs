@@ -24,6 +24,7 @@ mod failures;
 mod grants;
 mod harness;
 mod lifecycle;
+mod migrate;
 mod operator_events;
 mod plans;
 mod pooler;

@@ -44,7 +44,7 @@ const EARLIER: &[(i64, &str)] = &[
 
 /// Records the present checksums in the place of earlier ones.
 pub(super) async fn accept_earlier(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
-    if !is_there(transaction).await? {
+    if !is_there(transaction, TABLE).await? {
         return Ok(());
     }
     let known = |version| MIGRATOR.iter().find(move |known| known.version == version);

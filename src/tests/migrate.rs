@@ -1,0 +1,237 @@
+//! Looking before a migration, and the way back.
+
+use std::process::Command;
+
+use notify_fan_out::db::migrate::MigrateReport;
+
+use crate::adoption::{APPLICATION, OLDER_JOB, adopt, works};
+use crate::harness::{Server, TestDatabase, id};
+
+/// The schema as pg_dump prints it, without its marks of the moment.
+fn schema(db: &TestDatabase<'_>) -> String {
+    let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
+    let output = Command::new(std::path::Path::new(&programs).join("pg_dump"))
+        .args(["--schema-only", "--no-owner", &db.superuser_url()])
+        .output()
+        .expect("pg_dump");
+    assert!(output.status.success(), "{output:?}");
+    let dump = String::from_utf8(output.stdout).expect("text");
+    let lines = dump.lines().filter(|line| {
+        // psql's own commands differ from dump to dump.
+        !line.starts_with('\\')
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn psql(db: &TestDatabase<'_>, script: &str) {
+    let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), script).expect("written");
+    let output = Command::new(std::path::Path::new(&programs).join("psql"))
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"])
+        .arg(file.path())
+        .arg(db.superuser_url())
+        .output()
+        .expect("psql");
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn as_owner(db: &TestDatabase<'_>, arguments: &[&str]) -> std::process::Output {
+    crate::harness::binary_at(&db.superuser_url())
+        .arg("migrate")
+        .args(arguments)
+        .output()
+        .expect("the binary")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const ROWS: &str = "
+    INSERT INTO domain_events (event_type, meeting_id) SELECT 'meeting_updated', gen_random_uuid() FROM generate_series(1, 5);
+    INSERT INTO domain_events (event_type, occurred_at) VALUES ('meeting_updated', now() - interval '3 days');
+    INSERT INTO notification_processing (event_id, processing_status, retry_count, processor_id) VALUES
+        (1, 'completed', 0, 'older'), (2, 'failed', 3, 'older'), (3, 'pending', 1, 'older');
+    INSERT INTO notifications (user_id, event_id, title) VALUES (gen_random_uuid(), 1, 'Old');
+    INSERT INTO pending_emails (user_id, event_id, subject, status) VALUES (gen_random_uuid(), 1, 'Old', 'pending')";
+
+/// As older jobs claim: what has no row.
+const OLDER_CLAIM: &str =
+    "INSERT INTO notification_processing (event_id, processing_status, processor_id)
+    SELECT e.id, 'processing', 'older' FROM domain_events e
+      LEFT JOIN notification_processing p ON p.event_id = e.id WHERE p.event_id IS NULL";
+
+/// All is as it was: the schema, the application's rows, and what the older job finds to do.
+async fn goes_back(db: &TestDatabase<'_>) {
+    let before = schema(db);
+    let rows = "SELECT to_jsonb(p)::text FROM notification_processing p UNION ALL SELECT to_jsonb(n)::text FROM notifications n
+         UNION ALL SELECT to_jsonb(m)::text FROM pending_emails m UNION ALL SELECT to_jsonb(e)::text FROM domain_events e ORDER BY 1";
+    let old = db.texts(rows).await;
+    assert!(as_owner(db, &[]).status.success());
+    assert_eq!(db.count("notification_processing").await, 6);
+    let refused = as_owner(db, &["--revert"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("--yes"), "{refused:?}");
+    let done = as_owner(db, &["--revert", "--yes"]);
+    assert!(done.status.success(), "{done:?}");
+    pretty(&before, &schema(db));
+    assert_eq!(db.texts(rows).await, old);
+    db.execute(OLDER_CLAIM).await;
+    assert_eq!(
+        db.texts("SELECT event_id FROM notification_processing WHERE processing_status = 'processing' ORDER BY 1").await,
+        ["4", "5", "6"]
+    );
+    let nothing = as_owner(db, &["--revert"]);
+    assert!(
+        text(&nothing.stdout).contains("nothing of the service"),
+        "{nothing:?}"
+    );
+}
+
+/// Fails with what differs.
+fn pretty(before: &str, after: &str) {
+    // The order of privileges is of no matter.
+    let lines = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let (before, after) = (lines(before), lines(after));
+    let lost: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+    let added: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert!(before == after, "lost: {lost:#?} added: {added:#?}");
+}
+
+#[tokio::test]
+async fn an_older_job_goes_on_after_a_revert() {
+    let db = TestDatabase::empty().await;
+    db.execute(format!(
+        "{APPLICATION}{OLDER_JOB}{ROWS};
+         COMMENT ON TABLE notification_processing IS 'Theirs';
+         COMMENT ON COLUMN notifications.event_id IS 'Theirs'"
+    ))
+    .await;
+    goes_back(&db).await;
+}
+
+/// Where people reach the database themselves, policies and privileges go back as well.
+#[tokio::test]
+async fn privileges_and_policies_go_back() {
+    let server = Server::start();
+    let db = TestDatabase::empty_on(&server).await;
+    db.execute(format!(
+        "CREATE ROLE anon; CREATE ROLE authenticated; CREATE ROLE service_role;
+         ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon, authenticated, service_role;
+         ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO anon, authenticated, service_role;
+         {APPLICATION}{OLDER_JOB}{ROWS};
+         ALTER TABLE domain_events ALTER occurred_at DROP DEFAULT"
+    ))
+    .await;
+    goes_back(&db).await;
+}
+
+/// What migrate made for an application stays once the application has filled it.
+#[tokio::test]
+async fn tables_with_rows_of_the_application_stay() {
+    let (db, _) = adopt("").await;
+    works(&db).await;
+    let plan = as_owner(&db, &["--revert", "--yes", "--format", "json"]);
+    assert!(plan.status.success(), "{plan:?}");
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).expect("JSON");
+    assert!(
+        plan["keeps"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|table| table == "public.profiles")
+    );
+    let mut left = db
+        .texts("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        .await;
+    left.retain(|table| {
+        ![
+            "profiles",
+            "orgs",
+            "org_members",
+            "projects",
+            "resources",
+            "chat_threads",
+            "chat_thread_participants",
+            "domain_events",
+            "project_access_grants",
+        ]
+        .contains(&table.as_str())
+    });
+    assert_eq!(left, [""; 0]);
+    db.migrate().await;
+}
+
+/// An empty database is empty again.
+#[tokio::test]
+async fn nothing_stays_of_what_nobody_filled() {
+    let db = TestDatabase::empty().await;
+    let before = schema(&db);
+    assert!(as_owner(&db, &[]).status.success());
+    assert!(as_owner(&db, &["--revert", "--yes"]).status.success());
+    pretty(&before, &schema(&db));
+}
+
+/// The SQL that is printed, run by psql, makes what a migration makes; it changes nothing by itself.
+#[tokio::test]
+async fn what_is_printed_is_what_would_run() {
+    let older = format!(
+        "{APPLICATION}{OLDER_JOB}{ROWS}; INSERT INTO notifications (user_id, event_id, title) SELECT user_id, event_id, 'Old' FROM notifications"
+    );
+    for made in ["", &older] {
+        let migrated = TestDatabase::empty().await;
+        migrated.execute(made).await;
+        let printed = TestDatabase::empty().await;
+        printed.execute(made).await;
+        let before = schema(&printed);
+        let output = as_owner(&printed, &["--print"]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(schema(&printed), before);
+        psql(&printed, &text(&output.stdout));
+        migrated.migrate().await;
+        // Grants of the tests' role are made by migrate() of the harness.
+        let report = printed.migrate().await;
+        assert_eq!(
+            (
+                report.applied.len(),
+                report.objects.len(),
+                report.online.indexes.len()
+            ),
+            (0, 0, 0),
+            "{report:?}"
+        );
+        pretty(&schema(&migrated), &schema(&printed));
+        assert_eq!(printed.migrate().await, MigrateReport::default());
+    }
+}
+
+/// A database that was migrated before that was recorded gives back what nobody else makes.
+#[tokio::test]
+async fn a_revert_after_an_earlier_version() {
+    let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
+    db.execute(
+        "DROP TABLE notify_fan_out_made; DELETE FROM notify_fan_out_migrations WHERE version = 11;
+         UPDATE notify_fan_out_migrations SET installed_on = now() - interval '1 day'",
+    )
+    .await;
+    let refused = as_owner(&db, &["--revert", "--yes"]);
+    assert!(
+        text(&refused.stderr).contains("migrate first"),
+        "{refused:?}"
+    );
+    db.migrate().await;
+    assert!(as_owner(&db, &["--revert", "--yes"]).status.success());
+    let left = "SELECT c.relname || '.' || attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+         WHERE attnum > 0 AND NOT attisdropped AND (attname IN ('claim_token', 'coalesce_key', 'delivery_id') OR relname LIKE 'notification\\_%deliver%' AND relkind = 'r')";
+    assert_eq!(db.texts(left).await, [""; 0]);
+    db.execute(format!(
+        "INSERT INTO domain_events (event_type, thread_id) VALUES ('a', '{}'); {OLDER_CLAIM}",
+        id("thread", "Old")
+    ))
+    .await;
+}
