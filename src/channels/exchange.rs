@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderValue, RETRY_AFTER};
 use url::Url;
 
-use super::kind::{Repetition, Transport};
+use super::kind::Transport;
 use super::limits::cut;
 use super::mask::Mask;
 use super::outcome::{Blame, NOT_PERMITTED, Receipt, SendError, Verdict};
@@ -91,11 +91,7 @@ impl Exchange<'_> {
             },
             Failure::Unsent(cause) => SendError::retry(self.mask.apply(&cause)),
             Failure::Unanswered(cause) => {
-                let verdict = match self.transport.repetition() {
-                    Repetition::Recognized => Verdict::Retry { after: None },
-                    Repetition::Alike | Repetition::Shown => Verdict::Uncertain,
-                };
-                SendError::new(verdict, self.mask.apply(&cause))
+                SendError::new(Verdict::Uncertain, self.mask.apply(&cause))
             }
         }
     }

@@ -60,27 +60,6 @@ impl Transport {
             Self::Webhook => Kind::Webhook,
         }
     }
-
-    /// What a second copy of a message that arrived after all would come to.
-    #[must_use]
-    pub fn repetition(self) -> Repetition {
-        match self {
-            Self::Resend | Self::Webhook => Repetition::Recognized,
-            Self::Smtp | Self::SendGrid => Repetition::Alike,
-            Self::Twilio | Self::Slack | Self::Discord => Repetition::Shown,
-        }
-    }
-}
-
-/// What becomes of a message that is sent twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Repetition {
-    /// The receiver knows it by its key: a lost answer is simply asked for again.
-    Recognized,
-    /// It bears the same Message-ID, by which many mailboxes show it once.
-    Alike,
-    /// The recipient sees it twice.
-    Shown,
 }
 
 impl FromStr for Transport {

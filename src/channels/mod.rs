@@ -38,7 +38,7 @@ pub use chat::{ChatMessage, Field, Link, Severity};
 pub use discord::Discord;
 pub use email::{EmailMessage, Mailbox, Mailer};
 pub use key::DeliveryKey;
-pub use kind::{Kind, Repetition, Transport};
+pub use kind::{Kind, Transport};
 pub use outcome::{Blame, NOT_PERMITTED, Receipt, SendError, Verdict};
 pub use outgoing::{Outgoing, OutgoingSettings, Policy};
 pub use phone::PhoneNumber;

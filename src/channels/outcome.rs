@@ -54,9 +54,7 @@ pub enum Verdict {
         blame: Blame,
     },
     /// It may or may not have arrived: the connection broke after everything was sent. Trying
-    /// again may deliver it twice; [`Transport::repetition`] says what that would come to.
-    ///
-    /// [`Transport::repetition`]: super::Transport::repetition
+    /// again may deliver it twice.
     Uncertain,
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn execute(
         }
     }
     let log = source.log_format()?;
-    let printed = summary::print(&report, seconds, result.is_err(), &settings, format, log);
+    let printed = summary::print(&report, seconds, result.is_err(), format, log);
     // How the run went counts for more than whether anyone heard of it.
     result.map_err(|error| database_failure(&database, error))?;
     printed?;

@@ -27,6 +27,11 @@ use url::Place;
 
 /// How long a transaction waits for another's lock. Ours are held for milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same where others wait.
+const BRIEF_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// Settings of a transaction whose statements go by indexes.
+const INDEXED: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+                       SET LOCAL enable_mergejoin = off";
 
 /// How long the server is given to answer the end of a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -136,12 +141,17 @@ impl Session {
     /// On small tables it would rather read and hash all of it, on grown ones that it takes for
     /// small still so: the cost would follow the tables and not the work.
     pub async fn begin_indexed(&mut self, access: Access) -> Result<Transaction<'_>, sqlx::Error> {
-        self.begin_with(
-            access,
-            "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-             SET LOCAL enable_mergejoin = off",
-        )
-        .await
+        self.begin_with(access, INDEXED).await
+    }
+
+    /// As [`begin_indexed`](Self::begin_indexed), for what others wait for: it waits for no lock for
+    /// long.
+    pub async fn begin_brief(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
+        let settings = format!(
+            "{INDEXED}; SET LOCAL lock_timeout = {}",
+            BRIEF_LOCK_TIMEOUT.as_millis()
+        );
+        self.begin_with(Access::ReadWrite, &settings).await
     }
 
     async fn begin_with(

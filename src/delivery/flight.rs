@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::Rules;
 use super::decide::{Attempted, Decision, Next, decide, outcome};
-use super::lease::Leased;
+use super::lease::{Leased, expired};
 use super::load::Loaded;
 use super::mail::unwanted;
 use super::post::Post;
 use super::record::{Attempt, Finished};
+use super::{Rules, Settings};
 use crate::channels::{Receipt, SendError};
 
 /// What is done within this time is recorded together. A transaction takes about as long, and one for
@@ -26,6 +26,7 @@ type Sent = Option<(Result<Receipt, SendError>, Duration)>;
 struct OnItsWay {
     leased: Leased,
     left_out: Vec<(i64, &'static str)>,
+    lease_ends: Instant,
 }
 
 /// The messages of this process between lease and record.
@@ -34,6 +35,7 @@ pub(super) struct Flight {
     rules: Rules,
     /// Length of a lease.
     lease: Duration,
+    max_age: Duration,
     sending: JoinSet<Sent>,
     on_their_way: HashMap<Id, OnItsWay>,
     /// Done, and to be recorded.
@@ -41,11 +43,12 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(post: Arc<Post>, rules: Rules, lease: Duration) -> Self {
+    pub(super) fn new(post: Arc<Post>, settings: &Settings, lease: Duration) -> Self {
         Self {
             post,
-            rules,
+            rules: settings.rules.clone(),
             lease,
+            max_age: settings.max_age,
             sending: JoinSet::new(),
             on_their_way: HashMap::new(),
             finished: Vec::new(),
@@ -67,20 +70,25 @@ impl Flight {
     }
 
     /// Sends a message, or files it with what is finished where there is no need to. `clock` is the
-    /// database's time at an instant of this process.
+    /// database's time at an instant of this process, before the lease began.
     pub(super) fn start(
         &mut self,
         leased: Leased,
         loaded: &Loaded,
-        clock: Option<(DateTime<Utc>, Instant)>,
+        (now, then): (Option<DateTime<Utc>>, Instant),
     ) {
+        let lease_ends = then + self.lease;
         let left_out = loaded.mails.get(&leased.id).map_or_else(Vec::new, |mails| {
             let unwanted = mails
                 .iter()
                 .filter_map(|mail| Some((mail.id, unwanted(mail.unwanted.as_deref()?))));
             unwanted.collect()
         });
-        let parcel = match self.post.pack(&leased, loaded) {
+        let packed = match expired(&leased, self.max_age) {
+            Some(expired) => Err(expired),
+            None => self.post.pack(&leased, loaded),
+        };
+        let parcel = match packed {
             Ok(parcel) => parcel,
             Err(decision) => {
                 if decision.next != Next::Cancelled {
@@ -98,6 +106,7 @@ impl Flight {
                     decision,
                     attempt: None,
                     left_out,
+                    lease_ends,
                 });
                 return;
             }
@@ -105,7 +114,7 @@ impl Flight {
         let post = Arc::clone(&self.post);
         let too_late = self.lease / 4;
         let handle = self.sending.spawn(async move {
-            let (now, then) = clock?;
+            let now = now?;
             let passed = then.elapsed();
             // Whoever slept on the lease, as with the machine, leaves the message to others.
             if passed > too_late {
@@ -115,8 +124,12 @@ impl Flight {
             let result = post.send(&parcel, now + passed).await;
             Some((result, began.elapsed()))
         });
-        self.on_their_way
-            .insert(handle.id(), OnItsWay { leased, left_out });
+        let one = OnItsWay {
+            leased,
+            left_out,
+            lease_ends,
+        };
+        self.on_their_way.insert(handle.id(), one);
     }
 
     /// Waits for a message that is on its way, and takes along those that are done soon after it.
@@ -143,7 +156,12 @@ impl Flight {
                 return;
             }
         };
-        let Some(OnItsWay { leased, left_out }) = self.on_their_way.remove(&id) else {
+        let Some(OnItsWay {
+            leased,
+            left_out,
+            lease_ends,
+        }) = self.on_their_way.remove(&id)
+        else {
             return;
         };
         let Some((result, duration)) = sent else {
@@ -161,6 +179,7 @@ impl Flight {
                 decision: Decision::without_attempt(next, "too_late", "it was too late to be sent"),
                 attempt: None,
                 left_out,
+                lease_ends,
             });
             return;
         };
@@ -211,6 +230,7 @@ impl Flight {
                 provider_id,
             }),
             left_out,
+            lease_ends,
         });
     }
 }

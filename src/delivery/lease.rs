@@ -6,11 +6,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decide::Next;
+use super::decide::{Decision, Next};
 use super::report::DeliveryReport;
 use super::{DIGEST, EMAIL, PACE, PACED, Rules, SMS, Settings};
 use crate::db::{Transaction, Unnamed};
 use crate::domain::channel::Kind;
+
+/// The reason of what grew too old.
+pub(super) const EXPIRED: &str = "expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE";
 
 /// Leases taken over in one statement.
 const RESCUED_AT_ONCE: i64 = 1_000;
@@ -33,10 +36,16 @@ pub(super) struct Leased {
     pub(super) occurred_at: DateTime<Utc>,
     /// The one that is spent now included.
     pub(super) attempts: u32,
-    /// Since it was queued.
+    /// Since it was queued or requeued.
     pub(super) age: Duration,
     /// Consecutive failures of its target.
     pub(super) failures: u32,
+}
+
+/// Why it is a dead letter although nothing was attempted: by now it is of no use.
+pub(super) fn expired(leased: &Leased, max_age: Duration) -> Option<Decision> {
+    let is_old = leased.attempts <= 1 && leased.age > max_age;
+    is_old.then(|| Decision::without_attempt(Next::Dead, "expired", EXPIRED))
 }
 
 impl Leased {
@@ -62,6 +71,8 @@ pub(super) struct Leases {
 pub(super) struct Reach {
     /// Targets that nothing can be sent to.
     pub(super) closed: Vec<String>,
+    /// The names of the environment's routes.
+    pub(super) routes: Vec<String>,
     /// What carries mails.
     pub(super) mails_by: Option<&'static str>,
     /// Until a lease ends.
@@ -95,6 +106,7 @@ pub(super) async fn lease(
         settings.sender_id,
         reach.mails_by,
         reach.mail_lease.as_secs_f64(),
+        &reach.routes,
     )
     .fetch_all(Unnamed(connection))
     .await?;
@@ -114,7 +126,7 @@ pub(super) async fn lease(
             message: row.message,
             occurred_at: row.occurred_at,
             attempts: row.attempts.unsigned_abs(),
-            age: (row.now - row.created_at).to_std().unwrap_or_default(),
+            age: (row.now - row.queued_at).to_std().unwrap_or_default(),
             failures: row.failures.unsigned_abs(),
         })
     });

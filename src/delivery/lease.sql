@@ -3,7 +3,8 @@
 -- this many in all; $2 the targets that messages are on their way to, each with $3 how many; $4 at most
 -- this many to a target at once; $5 targets that nothing can be sent to from here; $6 channels of which
 -- a target takes one message in $7 seconds; $8 seconds until the lease ends; $9 who takes them; $10
--- what carries mails; $11 seconds until the lease of a mail ends.
+-- what carries mails; $11 seconds until the lease of a mail ends; $12 the routes of the environment that
+-- this one has.
 WITH RECURSIVE waiting (target) AS (
     -- From target to target by the index, whatever waits behind each.
     (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
@@ -26,6 +27,7 @@ open AS MATERIALIZED (
       LEFT JOIN unnest($2::text[], $3::int[]) AS busy (target, messages) ON busy.target = w.target
      CROSS JOIN LATERAL (SELECT coalesce(busy.messages, 0)) AS way (messages)
      WHERE w.target <> ALL ($5)
+       AND (w.target NOT LIKE 'env:%' OR w.target = ANY ($12))
        AND NOT EXISTS (
            SELECT FROM notification_delivery_targets t
             WHERE t.target = w.target AND t.paused_until > now())
@@ -87,5 +89,5 @@ UPDATE notification_deliveries d
  WHERE d.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING d.id, d.key, d.channel, d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
           d.message::text AS "message!", d.occurred_at, d.attempts, d.lease_token AS "token!",
-          d.created_at, now() AS "now!",
+          coalesce(d.requeued_at, d.created_at) AS "queued_at!", now() AS "now!",
           coalesce((SELECT t.failures FROM notification_delivery_targets t WHERE t.target = d.target), 0) AS "failures!"

@@ -26,6 +26,8 @@ pub(super) struct MailRow {
     pub(super) created_at: DateTime<Utc>,
     /// Why it is not wanted any more: `muted`, `read` or `gone`.
     pub(super) unwanted: Option<String>,
+    /// Whether it was read after an attempt that may have delivered it.
+    pub(super) is_read_since: bool,
 }
 
 /// An endpoint as it stands now.
@@ -71,6 +73,7 @@ pub(super) async fn load(
                 loaded.mails.entry(delivery_id).or_default().push(mail);
             }
         }
+        loaded.mails.values_mut().for_each(|mails| repeat(mails));
     }
     let texts: Vec<&Leased> = for_people
         .clone()
@@ -119,7 +122,22 @@ pub(super) async fn load(
     Ok(loaded)
 }
 
-/// The mails that these deliveries carry, and those given by their own identifiers.
+/// A digest that may have arrived is sent again as it was, so that its receiver knows it: what was read
+/// since stays in it, unless nothing else is left.
+fn repeat(mails: &mut [MailRow]) {
+    if mails.iter().any(|mail| mail.unwanted.is_none()) {
+        let read = |mail: &&mut MailRow| mail.unwanted.as_deref() == Some("read");
+        for mail in mails
+            .iter_mut()
+            .filter(|mail| mail.is_read_since)
+            .filter(read)
+        {
+            mail.unwanted = None;
+        }
+    }
+}
+
+/// The mails of these deliveries, and those given by their own identifiers.
 pub(super) async fn mails(
     connection: &mut Transaction<'_>,
     deliveries: &[i64],

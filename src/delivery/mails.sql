@@ -1,20 +1,31 @@
--- The words of mails to people, and whether each is still wanted. $1 deliveries that carry them; $2
--- mails that none carries yet.
-WITH mine AS MATERIALIZED (
+-- What mails to people say, and whether each is still wanted. $1 their deliveries; $2 mails that have
+-- none yet.
+WITH attempted AS MATERIALIZED (
+    SELECT d.id AS delivery_id,
+           (SELECT min(a.started_at) FROM notification_delivery_attempts a
+             WHERE a.delivery_id = d.id AND a.outcome IN ('uncertain', 'lost')) AS at
+      FROM unnest($1::bigint[]) AS d (id)
+),
+mine AS MATERIALIZED (
     SELECT id FROM pending_emails WHERE delivery_id = ANY ($1) AND status = 'processing'
     UNION ALL
     SELECT unnest($2::bigint[])
 )
 -- An older table may hold times beyond all bounds, and lack anything.
 SELECT m.id, m.delivery_id, m.user_id, coalesce(m.event_type, '') AS "event_type!",
-       coalesce(m.subject, '') AS "subject!", coalesce(m.body_data::text, '{}') AS "body_data!",
+       coalesce(m.subject, '') AS "subject!",
+       -- A digest names what each is about, and links to it.
+       CASE WHEN m.delivery_type = 'immediate' THEN coalesce(m.body_data::text, '{}')
+            ELSE jsonb_build_object('link_url', m.body_data -> 'link_url')::text END AS "body_data!",
        m.project_id, m.project_name,
        greatest(least(coalesce(m.created_at, now()), now()), '1970-01-01') AS "created_at!",
        CASE WHEN wish.rule % 10 = 1 THEN 'muted'
             WHEN told.is_read THEN 'read'
-            WHEN m.has_notification AND told.is_read IS NULL THEN 'gone' END AS "unwanted?"
+            WHEN m.has_notification AND told.is_read IS NULL THEN 'gone' END AS "unwanted?",
+       coalesce(told.read_at > attempted.at, false) AS "is_read_since!"
   FROM mine
   JOIN pending_emails m ON m.id = mine.id AND m.id = ANY (ARRAY(SELECT id FROM mine))
+  LEFT JOIN attempted ON attempted.delivery_id = m.delivery_id
  CROSS JOIN LATERAL (SELECT CASE
            WHEN m.body_data ->> 'thread_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
            THEN (m.body_data ->> 'thread_id')::uuid END) AS t (thread_id)
@@ -33,7 +44,7 @@ SELECT m.id, m.delivery_id, m.user_id, coalesce(m.event_type, '') AS "event_type
                OR u.scope_type = 'project' AND u.scope_id = m.project_id
                OR u.scope_type = 'thread' AND u.scope_id = t.thread_id)) AS wish
  CROSS JOIN LATERAL (
-       SELECT bool_and(n.read_at IS NOT NULL) AS is_read
+       SELECT bool_and(n.read_at IS NOT NULL) AS is_read, max(n.read_at) AS read_at
          FROM notifications n
         WHERE n.event_id = m.event_id AND n.user_id = m.user_id) AS told
  ORDER BY m.delivery_id, m.created_at, m.id

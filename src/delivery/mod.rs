@@ -18,12 +18,13 @@ mod promote;
 mod record;
 mod report;
 mod run;
+mod savepoint;
 mod waiting;
 
 pub use decide::Rules;
 pub use post::{Mail, Pace, Post};
 pub use preview::{Audit, Previewed, Verdict, preview};
-pub use report::{DeliveryCounts, DeliveryReport, Disabled, Paused, Waiting};
+pub use report::{DeliveryCounts, DeliveryReport, Disabled, Left, Paused, Waiting};
 pub use run::run;
 
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub struct Settings {
     /// Length of the windows in each of which a person gets at most one digest. They begin with the
     /// day, in UTC.
     pub digest_every: Duration,
-    /// Mails that were never tried and are older than this become dead letters.
+    /// What was never attempted and is older than this becomes a dead letter.
     pub max_age: Duration,
     /// What is done about failures.
     pub rules: Rules,

@@ -31,7 +31,9 @@ SELECT m.id, m.user_id, m.event_type, m.delivery_type = 'aggregated' AS "is_dige
   JOIN pending_emails m ON m.user_id IS NOT NULL AND m.event_type IS NOT NULL AND m.id = due.id AND m.id = ANY (
        ARRAY(SELECT id FROM single UNION ALL SELECT id FROM together))
  CROSS JOIN LATERAL (SELECT ARRAY(
-       SELECT 'email|user:' || m.user_id || '|' || g.value
+       SELECT 'email|user:' || m.user_id || '|' ||
+              CASE WHEN octet_length(g.value) <= 500 THEN g.value
+                   ELSE 'sha256:' || encode(sha256(convert_to(g.value, 'UTF8')), 'hex') END
          FROM jsonb_array_elements_text(
               CASE WHEN jsonb_typeof(m.body_data -> 'guards') = 'array'
                    THEN m.body_data -> 'guards' ELSE '[]' END) AS g (value))) AS guards (names)

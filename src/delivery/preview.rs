@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::lease::Leased;
+use super::decide::{Decision, Next};
+use super::lease::{EXPIRED, Leased, expired};
 use super::load::{load, mails};
 use super::people::People;
 use super::post::{Parcel, Post};
@@ -80,18 +81,14 @@ pub async fn preview(
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let reach = post.reach();
     let mut due = queued(&mut transaction, limit).await?;
+    due.extend(waiting(&mut transaction, settings, limit).await?);
     for one in &mut due {
-        if reach.closed.contains(&one.leased.target) {
+        if let Some(expired) = expired(&one.leased, settings.max_age) {
+            one.known = Some(not_sent(expired));
+        } else if reach.closed.contains(&one.leased.target) {
             one.known = Some(no_way(&one.leased.target));
         }
     }
-    let waiting = waiting(&mut transaction, settings, limit).await?;
-    due.extend(waiting.into_iter().map(|mut one| {
-        if reach.closed.contains(&one.leased.target) {
-            one.known = Some(no_way(&one.leased.target));
-        }
-        one
-    }));
     due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     while !due.is_empty() {
         let page: Vec<Due> = due.drain(..due.len().min(PAGE)).collect();
@@ -118,14 +115,7 @@ pub async fn preview(
                 .known
                 .unwrap_or_else(|| match post.pack(&one.leased, &loaded) {
                     Ok(parcel) => send(&parcel),
-                    Err(decision) => {
-                        let reason = decision.reason.unwrap_or_default();
-                        if decision.next == super::decide::Next::Dead {
-                            Verdict::Die(reason)
-                        } else {
-                            Verdict::Cancel(reason)
-                        }
-                    }
+                    Err(decision) => not_sent(decision),
                 });
             audit.message(&Previewed {
                 delivery_id: one.has_delivery.then_some(one.leased.id),
@@ -138,6 +128,15 @@ pub async fn preview(
     }
     transaction.rollback().await?;
     session.close().await
+}
+
+fn not_sent(decision: Decision) -> Verdict {
+    let reason = decision.reason.unwrap_or_default();
+    match decision.next {
+        Next::Dead => Verdict::Die(reason),
+        Next::Retry { .. } => Verdict::Wait(reason),
+        _ => Verdict::Cancel(reason),
+    }
 }
 
 fn no_way(target: &str) -> Verdict {
@@ -191,8 +190,9 @@ async fn queued(connection: &mut Transaction<'_>, limit: i64) -> Result<Vec<Due>
                 event_type: row.event_type,
                 message: row.message,
                 occurred_at: row.occurred_at,
-                attempts: row.attempts.unsigned_abs(),
-                age: (row.now - row.created_at).to_std().unwrap_or_default(),
+                // As if it had been leased.
+                attempts: row.attempts.unsigned_abs() + 1,
+                age: (row.now - row.queued_at).to_std().unwrap_or_default(),
                 failures: 0,
             },
             has_delivery: true,
@@ -232,9 +232,7 @@ async fn waiting(
             digests.insert((row.user_id, row.is_late), due.len());
         }
         let known = if row.is_late {
-            Some(Verdict::Die(
-                "expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE".to_owned(),
-            ))
+            Some(Verdict::Die(EXPIRED.to_owned()))
         } else if row.is_repeated || row.guards.iter().any(|guard| taken.contains(guard)) {
             Some(Verdict::Cancel(
                 "duplicate: the person was told the same before".to_owned(),

@@ -1,60 +1,252 @@
-//! Mails that wait become deliveries: one each, or one together as a digest.
+//! Queued mails become deliveries: one each, or one for all of a digest.
 
 use super::decide::Next;
 use super::report::DeliveryReport;
+use super::savepoint::in_savepoint;
 use super::{DIGEST, Settings};
-use crate::db::{Transaction, Unnamed};
+use crate::db::{Fault, Transaction, Unnamed, sqlstate};
 use crate::domain::channel::Kind;
 
 /// Key of the advisory lock; any constant does.
 const LOCK_KEY: i64 = 0x006e_6f74_6966_7903;
 /// Mails taken in one statement. So many are queued ahead of what can be sent.
 const MAILS: i64 = 1_000;
-/// Mails of one person's digest; what is beyond comes with the next.
-const DIGEST_MOST: i64 = 500;
+/// Mails of one digest; what is beyond comes with the next.
+const DIGEST_MOST: i64 = 10_000;
 
-/// Promotes a batch of each kind. `false`: nothing was left to promote.
-pub(super) async fn promote(
-    connection: &mut Transaction<'_>,
-    settings: &Settings,
-    report: &mut DeliveryReport,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_file!("src/delivery/lock.sql", LOCK_KEY)
-        .execute(Unnamed(&mut *connection))
-        .await?;
-    let max_age = settings.max_age.as_secs_f64();
-    let single = sqlx::query_file!("src/delivery/promote_mails.sql", MAILS, max_age)
-        .fetch_all(Unnamed(&mut *connection))
-        .await?;
-    let together = sqlx::query_file!(
-        "src/delivery/promote_digests.sql",
-        settings.digest_every.as_secs_f64(),
-        MAILS,
-        max_age,
-        DIGEST_MOST,
-    )
-    .fetch_one(Unnamed(connection))
-    .await?;
-    let mails = single.iter().map(|row| row.mails).sum::<i64>() + together.mails;
-    report.mails += mails.unsigned_abs();
-    report.digests += together.digests.unsigned_abs();
-    for row in single {
-        let next = match row.status.as_str() {
-            "dead" => Next::Dead,
-            "cancelled" => Next::Cancelled,
-            _ => continue,
+/// More consecutive refusals than this are not the rows' fault.
+const REFUSED_MOST: usize = 100;
+
+/// When mails are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timing {
+    Immediate,
+    Aggregated,
+}
+
+/// The mails of one timing that are still queued, as far as this run knows.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) timing: Timing,
+    /// Mails of the next batch. Halved where the database refuses one, until that row stands alone.
+    most: i64,
+    /// Rows that the database lets nobody change.
+    left_alone: Vec<i64>,
+    /// Consecutive failures.
+    pub(super) tries: u32,
+    /// Consecutive rows that the database refused.
+    refused: usize,
+    pub(super) is_empty: bool,
+}
+
+/// What one batch came to.
+#[derive(Debug, Default)]
+pub(super) struct Promoted {
+    pub(super) report: DeliveryReport,
+    /// Deliveries that are to be sent.
+    pub(super) deliveries: u64,
+}
+
+impl Queue {
+    pub(super) fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            most: MAILS,
+            left_alone: Vec::new(),
+            tries: 0,
+            refused: 0,
+            is_empty: false,
+        }
+    }
+
+    /// Notes that a batch was promoted.
+    pub(super) fn advance(&mut self, promoted: &Promoted) {
+        (self.tries, self.refused) = (0, 0);
+        self.most = (self.most * 2).min(MAILS);
+        self.is_empty = promoted.report.mails == 0;
+    }
+
+    /// Makes the next batch smaller. `false`: what was refused stands alone.
+    pub(super) fn halve(&mut self) -> bool {
+        self.tries = 0;
+        let can_halve = self.most > 1;
+        self.most = (self.most / 2).max(1);
+        can_halve
+    }
+
+    /// Promotes a batch.
+    pub(super) async fn promote(
+        &self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+    ) -> Result<Promoted, sqlx::Error> {
+        lock(transaction).await?;
+        let promoted = match self.timing {
+            Timing::Immediate => self.promote_mails(transaction, settings).await?,
+            Timing::Aggregated => self.promote_digests(transaction, settings).await?,
         };
-        report.count(Kind::Email, &row.event_type, next, row.mails.unsigned_abs());
+        if promoted.report.dead > 0 {
+            tracing::warn!(
+                deliveries = promoted.report.dead,
+                "mails that waited for longer than NOTIFY_DELIVERY_MAX_AGE are dead letters now"
+            );
+        }
+        Ok(promoted)
     }
-    if together.expired > 0 {
-        let expired = together.expired.unsigned_abs();
-        report.count(Kind::Email, DIGEST, Next::Dead, expired);
+
+    async fn promote_mails(
+        &self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+    ) -> Result<Promoted, sqlx::Error> {
+        let max_age = settings.max_age.as_secs_f64();
+        let rows = sqlx::query_file!(
+            "src/delivery/promote_mails.sql",
+            self.most,
+            max_age,
+            &self.left_alone
+        )
+        .fetch_all(Unnamed(transaction))
+        .await?;
+        let mut promoted = Promoted::default();
+        for row in rows {
+            let mails = row.mails.unsigned_abs();
+            promoted.report.mails += mails;
+            let next = match row.status.as_str() {
+                "dead" => Next::Dead,
+                "cancelled" => Next::Cancelled,
+                _ => {
+                    promoted.deliveries += mails;
+                    continue;
+                }
+            };
+            let report = &mut promoted.report;
+            report.count(Kind::Email, &row.event_type, next, mails);
+        }
+        Ok(promoted)
     }
-    if report.dead > 0 {
-        tracing::warn!(
-            deliveries = report.dead,
-            "mails that had waited for longer than NOTIFY_DELIVERY_MAX_AGE are dead letters now"
-        );
+
+    async fn promote_digests(
+        &self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+    ) -> Result<Promoted, sqlx::Error> {
+        let row = sqlx::query_file!(
+            "src/delivery/promote_digests.sql",
+            settings.digest_every.as_secs_f64(),
+            self.most,
+            settings.max_age.as_secs_f64(),
+            DIGEST_MOST,
+            &self.left_alone,
+        )
+        .fetch_one(Unnamed(transaction))
+        .await?;
+        let mut report = DeliveryReport {
+            mails: row.mails.unsigned_abs(),
+            digests: row.digests.unsigned_abs(),
+            ..DeliveryReport::default()
+        };
+        if row.expired > 0 {
+            let expired = row.expired.unsigned_abs();
+            report.count(Kind::Email, DIGEST, Next::Dead, expired);
+        }
+        Ok(Promoted {
+            deliveries: report.digests,
+            report,
+        })
     }
-    Ok(mails > 0)
+
+    /// Makes `failed` what the database refuses of the smallest batch: a mail, or those of one
+    /// person's digest that it refuses by themselves, or else all of that. The others go on.
+    ///
+    /// `None`: it seems to refuse all, or not for a row, and nothing is changed.
+    pub(super) async fn fail_refused(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+        refusal: &sqlx::Error,
+    ) -> Result<Option<DeliveryReport>, sqlx::Error> {
+        lock(transaction).await?;
+        // What a trigger would say at the end only is to be known of each row.
+        transaction.command("SET CONSTRAINTS ALL IMMEDIATE").await?;
+        let ids = sqlx::query_file_scalar!(
+            "src/delivery/suspects.sql",
+            self.timing == Timing::Aggregated,
+            settings.digest_every.as_secs_f64(),
+            DIGEST_MOST,
+            &self.left_alone,
+        )
+        .fetch_all(Unnamed(transaction))
+        .await?;
+        self.refused += 1;
+        if ids.is_empty() || self.refused > REFUSED_MOST {
+            return Ok(None);
+        }
+        let mut refused = Vec::new();
+        if ids.len() > 1 {
+            transaction.command("SAVEPOINT probes").await?;
+            for &id in &ids {
+                let tried = in_savepoint(transaction, async |transaction| {
+                    sqlx::query_file!("src/delivery/probe.sql", id)
+                        .execute(Unnamed(transaction))
+                        .await
+                });
+                let error = tried.await?.err();
+                refused.extend(error.map(|error| (id, problem_of(&error))));
+            }
+            transaction.command("ROLLBACK TO SAVEPOINT probes").await?;
+        }
+        if refused.is_empty() {
+            refused = ids.iter().map(|id| (*id, problem_of(refusal))).collect();
+        }
+        let mut report = DeliveryReport::default();
+        for (id, problem) in refused {
+            let reason = format!("dead: the database refuses it: {problem}");
+            let failed = in_savepoint(transaction, async |transaction| {
+                sqlx::query_file_scalar!("src/delivery/fail_mail.sql", id, reason)
+                    .fetch_optional(Unnamed(transaction))
+                    .await
+            });
+            match failed.await? {
+                Ok(event_type) => {
+                    tracing::error!(
+                        pending_email = id,
+                        "failed: the database refuses it: {problem}"
+                    );
+                    let event_type = event_type.unwrap_or_default();
+                    report.count(Kind::Email, &event_type, Next::Dead, 1);
+                    report.mails += 1;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        pending_email = id,
+                        "left as it is, for the database refuses every change of it: {error}"
+                    );
+                    self.left_alone.push(id);
+                }
+            }
+        }
+        Ok(Some(report))
+    }
+}
+
+/// Whether the database may have refused one row, and take others.
+pub(super) fn is_of_a_row(error: &sqlx::Error) -> bool {
+    match Fault::of(error) {
+        Fault::Refused | Fault::Contended => true,
+        // A function of the application raised it, or the row is too large for an index.
+        _ => sqlstate(error).is_some_and(|code| code == "P0001" || code.starts_with("54")),
+    }
+}
+
+fn problem_of(error: &sqlx::Error) -> String {
+    let said = error.as_database_error().map(|error| error.message());
+    said.map_or_else(|| error.to_string(), str::to_owned)
+}
+
+async fn lock(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/delivery/lock.sql", LOCK_KEY)
+        .execute(Unnamed(transaction))
+        .await?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
--- Gathers aggregated mails into digests: one a person and window, of what was queued before the
+-- Puts aggregated mails together as digests: one a person and window, of what was queued before the
 -- window began. $1 length of a window in seconds, $2 at most the people of this many mails, oldest
--- first, $3 seconds after which a mail is too old to be of use, $4 at most this many in one digest.
+-- first, $3 seconds after which a mail is too old to be of use, $4 at most this many mails of one
+-- person, and no further person once there are as many, $5 mails to leave alone.
 WITH bounds AS MATERIALIZED (
     SELECT to_timestamp(floor(extract(epoch FROM now())::float8 / $1) * $1) AS window_start
 ),
@@ -9,21 +10,35 @@ oldest AS MATERIALIZED (
         SELECT m.user_id
           FROM pending_emails m
          WHERE m.status = 'pending' AND m.delivery_type = 'aggregated' AND m.user_id IS NOT NULL
-           AND m.created_at < (SELECT window_start FROM bounds)
+           AND m.created_at < (SELECT window_start FROM bounds) AND m.id <> ALL ($5)
            -- Who has had one of this window already waits for the next. Asked for each, and not joined.
            AND (SELECT d.id FROM notification_deliveries d
                  WHERE d.user_id = m.user_id AND d.digest_window = (SELECT window_start FROM bounds)) IS NULL
          ORDER BY m.created_at
          LIMIT $2) AS first
 ),
+-- As many people as one statement has time for.
+taken AS MATERIALIZED (
+    SELECT user_id FROM (
+        SELECT oldest.user_id, sum(own.mails) OVER (ORDER BY oldest.user_id) - own.mails AS before
+          FROM oldest
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS mails FROM (
+                      SELECT FROM pending_emails x
+                       WHERE x.user_id = oldest.user_id AND x.status = 'pending'
+                         AND x.delivery_type <> 'immediate' AND x.created_at < (SELECT window_start FROM bounds)
+                       LIMIT $4) AS first) AS own) AS counted
+     WHERE before < $4
+),
 mine AS MATERIALIZED (
     SELECT m.id, m.user_id, m.created_at, m.created_at < now() - make_interval(secs => $3) AS is_late
-      FROM oldest
+      FROM taken
      CROSS JOIN LATERAL (
            SELECT id, user_id, created_at FROM pending_emails x
-            WHERE x.user_id = oldest.user_id AND x.status = 'pending'
+            WHERE x.user_id = taken.user_id AND x.status = 'pending'
               -- In the words of the index over people.
               AND x.delivery_type <> 'immediate' AND x.created_at < (SELECT window_start FROM bounds)
+              AND x.id <> ALL ($5)
             ORDER BY x.created_at, x.id
             LIMIT $4
               FOR UPDATE SKIP LOCKED) AS m

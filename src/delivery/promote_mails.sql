@@ -1,12 +1,12 @@
 -- Gives mails that are to go out at once a delivery each. $1 at most this many, oldest first; $2
--- seconds after which one that was never tried is too old to be of use.
+-- seconds after which one that was never tried is too old to be of use; $3 mails to leave alone.
 WITH waiting AS MATERIALIZED (
     SELECT id, user_id, event_id, event_type, body_data, gen_random_uuid() AS key,
            -- An older table may hold times beyond all bounds, or none.
            greatest(least(coalesce(created_at, now()), now()), '1970-01-01') AS created_at,
            created_at < now() - make_interval(secs => $2) AS is_late
       FROM pending_emails
-     WHERE status = 'pending' AND delivery_type = 'immediate'
+     WHERE status = 'pending' AND delivery_type = 'immediate' AND id <> ALL ($3)
      ORDER BY pending_emails.created_at
      LIMIT $1
        FOR UPDATE SKIP LOCKED
@@ -21,7 +21,10 @@ guard AS MATERIALIZED (
            SELECT DISTINCT value FROM jsonb_array_elements_text(
                   CASE WHEN jsonb_typeof(w.body_data -> 'guards') = 'array'
                        THEN w.body_data -> 'guards' ELSE '[]' END) AS g (value)) AS g
-     CROSS JOIN LATERAL (SELECT 'email|user:' || w.user_id || '|' || g.value) AS name (guard)
+     -- An index takes keys up to a length only.
+     CROSS JOIN LATERAL (SELECT 'email|user:' || w.user_id || '|' ||
+           CASE WHEN octet_length(g.value) <= 500 THEN g.value
+                ELSE 'sha256:' || encode(sha256(convert_to(g.value, 'UTF8')), 'hex') END) AS name (guard)
      WHERE w.is_late IS NOT TRUE
 ),
 judged AS MATERIALIZED (

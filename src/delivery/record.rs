@@ -1,7 +1,7 @@
 //! Recording what became of messages, and what it says of their targets.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::decide::{Decision, FAILURES_MAX, Lesson, Next};
 use super::lease::Leased;
@@ -26,6 +26,8 @@ pub(super) struct Finished {
     pub(super) attempt: Option<Attempt>,
     /// Mails of it that were not wanted any more, each with the reason.
     pub(super) left_out: Vec<(i64, &'static str)>,
+    /// By this process's clock, a little early.
+    pub(super) lease_ends: Instant,
 }
 
 /// One attempt, for the log.
@@ -42,10 +44,12 @@ fn column<T>(finished: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {
     finished.iter().map(of).collect()
 }
 
-/// Records all of it, under the tokens of their leases, and counts what was.
+/// Records all of it, under the tokens of their leases, and counts what was. Mails can be left to be
+/// settled one by one.
 pub(super) async fn record(
     connection: &mut Transaction<'_>,
     finished: &[Finished],
+    with_mails: bool,
 ) -> Result<DeliveryReport, sqlx::Error> {
     if finished.is_empty() {
         return Ok(DeliveryReport::default());
@@ -96,6 +100,7 @@ pub(super) async fn record(
         }),
         &left_out,
         &why,
+        with_mails,
     )
     .fetch_all(Unnamed(&mut *connection))
     .await?;

@@ -1,7 +1,8 @@
 -- Records what became of messages, as far as the lease is still ours. A column each: $1 delivery,
 -- $2 token, $3 status, $4 reason, $5 code, $6 the provider's name for it, $7 seconds until the next
 -- attempt, $8 outcome of the attempt (none was made: NULL), $9 its duration in ms, $10 status of the
--- answer, $11 the answer, $12 whether the attempt is charged. $13 mails left out, each with $14 why.
+-- answer, $11 the answer, $12 whether the attempt is charged. $13 mails left out, each with $14 why; $15
+-- whether the mails are recorded too, or the deliveries alone.
 WITH result AS MATERIALIZED (
     SELECT * FROM unnest(
                $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
@@ -38,7 +39,8 @@ left_out AS (
     UPDATE pending_emails m
        SET status = 'failed', processed_at = now(), status_reason = 'cancelled: ' || s.reason
       FROM unnest($13::bigint[], $14::text[]) AS s (id, reason)
-     WHERE m.id = ANY ($13) AND m.id = s.id AND m.status = 'processing' AND m.delivery_id IN (SELECT id FROM recorded)
+     WHERE $15 AND m.id = ANY ($13) AND m.id = s.id AND m.status = 'processing'
+       AND m.delivery_id IN (SELECT id FROM recorded)
 ),
 carried AS (
     UPDATE pending_emails m
@@ -46,16 +48,16 @@ carried AS (
            processed_at = now(),
            status_reason = CASE WHEN r.status <> 'delivered' THEN r.status || ': ' || r.reason END
       FROM recorded r
-     WHERE r.status <> 'pending' AND m.delivery_id = ANY ($1) AND m.delivery_id = r.id
+     WHERE $15 AND r.status <> 'pending' AND m.delivery_id = ANY ($1) AND m.delivery_id = r.id
        AND m.status = 'processing'
        AND m.id <> ALL ($13)
 ),
--- What is not told after all holds nothing off.
+-- What is not sent after all suppresses nothing; what may have arrived does.
 released AS (
     UPDATE notification_delivery_guards g
        SET until = now()
       FROM recorded r
-     WHERE r.status = 'cancelled' AND g.delivery_key = r.key AND g.until > now()
+     WHERE r.status IN ('cancelled', 'dead') AND g.delivery_key = r.key AND g.until > now()
 ),
 -- Whoever delivers to a target has nothing to hold against it any more.
 cleared AS (

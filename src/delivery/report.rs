@@ -26,7 +26,7 @@ pub struct DeliveryReport {
     pub digests: u64,
     /// Leases taken from senders that are gone.
     pub rescued: u64,
-    /// Leases that were no longer ours when it came to recording.
+    /// Leases that had ended before what became of their messages was recorded.
     pub lost_leases: u64,
     /// Endpoints that were disabled, and why.
     pub disabled: Vec<Disabled>,
@@ -36,6 +36,8 @@ pub struct DeliveryReport {
     pub waiting: Waiting,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
     pub stopped_early: bool,
+    /// What was due then.
+    pub left: Left,
     /// The same in particular, for metrics.
     #[serde(skip)]
     pub counts: DeliveryCounts,
@@ -84,6 +86,15 @@ pub struct Waiting {
     pub mails: u64,
     /// Text messages.
     pub texts: u64,
+}
+
+/// What was due when a run ended early.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Mails that have no delivery yet, those of digests each by itself.
+    pub mails: u64,
+    /// Deliveries.
+    pub deliveries: u64,
 }
 
 impl DeliveryReport {

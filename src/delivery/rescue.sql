@@ -29,7 +29,7 @@ taken AS (
                ELSE 'pending' END) AS verdict (status)
      -- By itself, so that no plan looks for them among all that ever was.
      WHERE d.id = ANY (ARRAY(SELECT id FROM gone)) AND d.id = gone.id
-    RETURNING d.id, d.status, d.attempts, d.transport, d.channel, d.event_type, d.leased_at, d.reason
+    RETURNING d.id, d.key, d.status, d.attempts, d.transport, d.channel, d.event_type, d.leased_at, d.reason
 ),
 logged AS (
     INSERT INTO notification_delivery_attempts
@@ -44,6 +44,12 @@ settled AS (
       FROM taken t
      WHERE t.status <> 'pending' AND m.delivery_id = ANY (ARRAY(SELECT id FROM gone))
        AND m.delivery_id = t.id AND m.status = 'processing'
+),
+released AS (
+    UPDATE notification_delivery_guards g
+       SET until = now()
+      FROM taken t
+     WHERE t.status = 'dead' AND g.delivery_key = t.key AND g.until > now()
 )
 SELECT channel AS "channel!", event_type AS "event_type!", status AS "status!", count(*) AS "messages!"
   FROM taken

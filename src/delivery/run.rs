@@ -1,5 +1,8 @@
 //! One run of `deliver`: messages are leased as fast as others are done with, until nothing is due.
 
+mod promotion;
+mod recording;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,23 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::flight::Flight;
-use super::lease::{Leases, Reach, lease, rescue};
-use super::load::{Loaded, load};
+use super::lease::{Reach, rescue};
 use super::people::People;
 use super::post::Post;
-use super::promote::promote;
-use super::record::record;
-use super::report::DeliveryReport;
-use super::waiting::{look, next_opening};
+use super::promote::{Queue, Timing};
+use super::report::{DeliveryReport, Left};
+use super::waiting::{expire, left, look, next_opening};
 use crate::db::{Access, Database, Fault, Session, sqlstate};
-use crate::domain::channel::Kind;
+use recording::Unrecorded;
 
-/// What was done is recorded again this often where other transactions are in the way.
+/// A transaction is tried this often where others are in the way.
 const TRIES: u32 = 5;
 /// Pause before another try where another transaction was in the way.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
-/// So many mails have deliveries before the next are given theirs.
-const AHEAD: u64 = 200;
 /// A target that opens again within this time is waited for.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -43,24 +42,26 @@ pub async fn run(
     let mut run = Run {
         database: &database.until(stop, settings.max_runtime),
         mails_are_sent: post.mail.is_some(),
-        flight: Flight::new(Arc::clone(&post), settings.rules.clone(), reach.lease),
+        flight: Flight::new(Arc::clone(&post), settings, reach.lease),
         settings,
         stop,
         reach,
         session: None,
         people: None,
         report: DeliveryReport::default(),
+        queues: [Timing::Immediate, Timing::Aggregated].map(Queue::new),
         ahead: 0,
+        unrecorded: Unrecorded::default(),
         trouble: None,
     };
     let result = run.until_empty(progress).await;
-    if result.is_err() {
-        run.see_through().await;
+    if let Err(error) = &result {
+        run.record_what_was_sent(error).await;
     }
     post.close().await;
     if let Some(session) = run.session.take() {
-        // The work is done; a server that is gone or silent by now needs no goodbye.
-        let _ = tokio::time::timeout(Duration::from_secs(1), session.close()).await;
+        // The work is done, whatever the server says.
+        let _ = session.close().await;
     }
     (run.report, result)
 }
@@ -76,19 +77,14 @@ struct Run<'a> {
     people: Option<People>,
     report: DeliveryReport,
     flight: Flight,
-    /// Mails that were given a delivery and, as far as this run knows, are not sent yet.
+    /// Mails without a delivery.
+    queues: [Queue; 2],
+    /// Deliveries of mails that this run made and, as far as it knows, are not leased yet.
     ahead: u64,
-    /// Why queued mails could not be taken up.
+    /// What was sent and could not be recorded yet.
+    unrecorded: Unrecorded,
+    /// Why queued mails could not be given deliveries.
     trouble: Option<sqlx::Error>,
-}
-
-/// What one transaction brought.
-struct Round {
-    recorded: DeliveryReport,
-    leases: Leases,
-    loaded: Loaded,
-    /// Before it began.
-    since: Instant,
 }
 
 impl Run<'_> {
@@ -103,6 +99,7 @@ impl Run<'_> {
         loop {
             let is_over = self.stop.is_cancelled() || started.elapsed() >= max_runtime;
             let room = if is_over { 0 } else { self.room() };
+            self.record_late().await?;
             let mut leased = 0;
             if room > 0 || !self.flight.finished.is_empty() {
                 leased = self.round(room).await?;
@@ -112,7 +109,8 @@ impl Run<'_> {
                 // Those that there was no need to send.
                 continue;
             }
-            if room > leased && may_promote && self.ahead < AHEAD {
+            let is_idle = leased == 0 && self.flight.sending() == 0;
+            if room > leased && may_promote && !self.is_ahead(is_idle).await? {
                 may_promote = self.promote().await?;
                 if may_promote && self.flight.sending() == 0 {
                     continue;
@@ -120,6 +118,9 @@ impl Run<'_> {
             }
             if self.flight.sending() > 0 {
                 self.flight.wait().await;
+                continue;
+            }
+            if self.unrecorded.wait().await {
                 continue;
             }
             if is_over || room == 0 {
@@ -140,6 +141,7 @@ impl Run<'_> {
                 _ => break,
             }
         }
+        self.settle_late_mails().await?;
         self.look_for_waiting().await?;
         self.trouble.take().map_or(Ok(()), Err)
     }
@@ -149,7 +151,8 @@ impl Run<'_> {
         let flying = self.flight.sending() as u64;
         let free = u64::from(self.settings.concurrency).saturating_sub(flying);
         let left = self.settings.limit.map_or(u64::MAX, |limit| {
-            limit.saturating_sub(self.report.done() + flying + self.flight.finished.len() as u64)
+            let done = self.flight.finished.len() + self.unrecorded.len();
+            limit.saturating_sub(self.report.done() + flying + done as u64)
         });
         free.min(left)
     }
@@ -171,7 +174,8 @@ impl Run<'_> {
     }
 
     async fn try_begin(&mut self) -> Result<(People, DeliveryReport), sqlx::Error> {
-        let rules = &self.settings.rules;
+        let (settings, reach) = (self.settings, &self.reach);
+        let rules = &settings.rules;
         let Some(session) = &mut self.session else {
             return Err(sqlx::Error::PoolClosed);
         };
@@ -180,106 +184,10 @@ impl Run<'_> {
             .within(async {
                 let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
                 rescue(&mut transaction, rules, &mut report).await?;
+                expire(&mut transaction, settings, reach, &mut report).await?;
                 let people = People::known(&mut transaction).await?;
                 transaction.commit().await?;
                 Ok((people, report))
-            })
-            .await
-    }
-
-    /// Gives mails that wait a delivery each. `false`: there were none.
-    async fn promote(&mut self) -> Result<bool, sqlx::Error> {
-        if !self.mails_are_sent {
-            return Ok(false);
-        }
-        let (database, settings) = (self.database, self.settings);
-        let Some(session) = &mut self.session else {
-            return Ok(false);
-        };
-        let mut report = DeliveryReport::default();
-        let promoted = database
-            .within(async {
-                let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-                let promoted = promote(&mut transaction, settings, &mut report).await?;
-                transaction.commit().await?;
-                Ok(promoted)
-            })
-            .await;
-        match promoted {
-            Ok(promoted) => {
-                self.ahead += report.mails;
-                self.report.add(report);
-                Ok(promoted)
-            }
-            Err(error) => match Fault::of(&error) {
-                Fault::Refused | Fault::Other => {
-                    tracing::error!(
-                        sqlstate = sqlstate(&error),
-                        "queued mails could not be taken up: {error}"
-                    );
-                    // The others are to be sent all the same.
-                    self.trouble = Some(error);
-                    Ok(false)
-                }
-                _ => {
-                    self.recover(error, 1).await?;
-                    Ok(true)
-                }
-            },
-        }
-    }
-
-    /// Records what is finished and leases up to `room` messages, in one transaction; again where
-    /// another one is in the way or the connection is lost. Returns how many were leased.
-    async fn round(&mut self, room: u64) -> Result<u64, sqlx::Error> {
-        let mut tries = 1;
-        let round = loop {
-            match self.try_round(room).await {
-                Ok(round) => break round,
-                Err(error) => self.recover(error, tries).await?,
-            }
-            tries += 1;
-        };
-        self.flight.finished.clear();
-        tell_of(&round.recorded);
-        self.report.add(round.recorded);
-        let leased = round.leases.messages.len() as u64;
-        let clock = round.leases.now.map(|now| (now, round.since));
-        for message in round.leases.messages {
-            if message.kind == Kind::Email {
-                self.ahead = self.ahead.saturating_sub(1);
-            }
-            self.flight.start(message, &round.loaded, clock);
-        }
-        Ok(leased)
-    }
-
-    async fn try_round(&mut self, room: u64) -> Result<Round, sqlx::Error> {
-        let busy = self.flight.busy();
-        let (settings, reach, finished) = (self.settings, &self.reach, &self.flight.finished);
-        let since = Instant::now();
-        let people = self.people.as_ref();
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed);
-        };
-        self.database
-            .within(async {
-                let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-                let recorded = record(&mut transaction, finished).await?;
-                let mut round = Round {
-                    recorded,
-                    leases: Leases::default(),
-                    loaded: Loaded::default(),
-                    since,
-                };
-                if let (Some(people), true) = (people, room > 0) {
-                    let room = i64::try_from(room).unwrap_or(i64::MAX);
-                    round.leases = lease(&mut transaction, settings, reach, &busy, room).await?;
-                    let messages = &round.leases.messages;
-                    round.loaded = load(&mut transaction, people, messages).await?;
-                }
-                transaction.commit().await?;
-                Ok(round)
             })
             .await
     }
@@ -325,11 +233,21 @@ impl Run<'_> {
     async fn look_for_waiting(&mut self) -> Result<(), sqlx::Error> {
         let mut tries = 1;
         while let Some(session) = &mut self.session {
-            let looking = self.database.within(look(session, &self.reach));
+            let (settings, reach, is_left) =
+                (self.settings, &self.reach, self.report.stopped_early);
+            let looking = self.database.within(async {
+                let (waiting, paused) = look(session, reach).await?;
+                let left = match is_left {
+                    true => left(session, settings, reach).await?,
+                    false => Left::default(),
+                };
+                Ok((waiting, paused, left))
+            });
             match looking.await {
-                Ok((waiting, paused)) => {
+                Ok((waiting, paused, left)) => {
                     self.report.waiting = waiting;
                     self.report.paused = paused;
+                    self.report.left = left;
                     break;
                 }
                 Err(error) => self.recover(error, tries).await?,
@@ -337,44 +255,5 @@ impl Run<'_> {
             tries += 1;
         }
         Ok(())
-    }
-
-    /// The run has failed. What is on its way is waited for all the same, and recorded as far as that
-    /// can be done, or it would be sent once more.
-    async fn see_through(&mut self) {
-        while self.flight.sending() > 0 {
-            self.flight.wait().await;
-        }
-        if self.flight.finished.is_empty() {
-            return;
-        }
-        // What fails here is no news.
-        match self.try_round(0).await {
-            Ok(round) => {
-                self.flight.finished.clear();
-                tell_of(&round.recorded);
-                self.report.add(round.recorded);
-            }
-            Err(error) => tracing::debug!(sqlstate = sqlstate(&error), "not recorded"),
-        }
-    }
-}
-
-/// Logs what an operator should hear of.
-fn tell_of(recorded: &DeliveryReport) {
-    for disabled in &recorded.disabled {
-        let name = &disabled.name;
-        tracing::warn!(
-            name,
-            cancelled = disabled.cancelled,
-            "disabled: {}; once mended: notify-fan-out endpoint enable {name}",
-            disabled.reason
-        );
-    }
-    if recorded.lost_leases > 0 {
-        tracing::warn!(
-            messages = recorded.lost_leases,
-            "their leases had ended; others have taken them over"
-        );
     }
 }

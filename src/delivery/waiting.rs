@@ -1,9 +1,82 @@
 //! What is due and was not sent, and why.
 
+use std::collections::BTreeMap;
+
+use super::decide::Next;
 use super::lease::Reach;
-use super::report::{Paused, Waiting};
-use super::{EMAIL, SMS};
-use crate::db::{Access, Session, Unnamed};
+use super::report::{DeliveryReport, Left, Paused, Waiting};
+use super::{EMAIL, SMS, Settings};
+use crate::db::{Access, Session, Transaction, Unnamed};
+
+/// Deliveries that expire in one statement.
+const EXPIRED_AT_ONCE: i64 = 1_000;
+
+/// Ends what can't be sent from here and has grown too old, and names the routes that are missing.
+pub(super) async fn expire(
+    transaction: &mut Transaction<'_>,
+    settings: &Settings,
+    reach: &Reach,
+    report: &mut DeliveryReport,
+) -> Result<(), sqlx::Error> {
+    let mut missing = BTreeMap::new();
+    loop {
+        let rows = sqlx::query_file!(
+            "src/delivery/expire.sql",
+            settings.max_age.as_secs_f64(),
+            &reach.closed,
+            &reach.routes,
+            EXPIRED_AT_ONCE,
+        )
+        .fetch_all(Unnamed(transaction))
+        .await?;
+        for row in &rows {
+            if let (Some(channel), Some(event_type)) = (&row.channel, &row.event_type)
+                && let Ok(kind) = channel.parse()
+            {
+                let expired = row.expired.unsigned_abs();
+                report.count(kind, event_type, Next::Dead, expired);
+            }
+            if row.is_route {
+                missing.entry(row.target.clone()).or_insert(row.queued);
+            }
+        }
+        if rows.iter().map(|row| row.expired).sum::<i64>() < EXPIRED_AT_ONCE {
+            break;
+        }
+    }
+    for (route, messages) in missing {
+        tracing::warn!(
+            messages,
+            "the environment has no route {route} here; what waits for it expires after \
+             NOTIFY_DELIVERY_MAX_AGE"
+        );
+    }
+    if report.dead > 0 {
+        tracing::warn!(
+            deliveries = report.dead,
+            "dead letters now: their senders were gone, or they waited for longer than NOTIFY_DELIVERY_MAX_AGE"
+        );
+    }
+    Ok(())
+}
+
+/// Counts what is due as the run ends.
+pub(super) async fn left(
+    session: &mut Session,
+    settings: &Settings,
+    reach: &Reach,
+) -> Result<Left, sqlx::Error> {
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
+    let window = settings.digest_every.as_secs_f64();
+    let found = sqlx::query_file!("src/delivery/left.sql", window, &reach.closed)
+        .fetch_one(Unnamed(&mut transaction))
+        .await?;
+    transaction.rollback().await?;
+    Ok(Left {
+        mails: found.mails.unsigned_abs(),
+        deliveries: found.deliveries.unsigned_abs(),
+    })
+}
 
 /// What waits for a way to be sent, and for its target to open again.
 pub(super) async fn look(

@@ -100,6 +100,13 @@ impl Routes {
             .collect()
     }
 
+    /// Every name that [`get`](Self::get) knows.
+    #[must_use]
+    pub fn known_names(&self) -> Vec<String> {
+        let names = |route: &Route| [route.name.clone(), route.lasting_name()];
+        self.0.iter().flat_map(names).collect()
+    }
+
     /// Where the route of this name leads; `None` where it is gone or off.
     #[must_use]
     pub fn destination(&self, name: &str) -> Option<Destination> {

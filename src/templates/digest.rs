@@ -13,6 +13,8 @@ pub struct Digest<'a> {
     pub(super) groups: Vec<Group<'a>>,
     pub(super) count: usize,
     pub(super) projects: usize,
+    /// The project that all of it happened in.
+    pub(super) project: Option<&'a str>,
 }
 
 /// What happened in one project, or outside of any.
@@ -54,6 +56,10 @@ impl<'a> Digest<'a> {
             (name.is_none(), name)
         });
         let projects = groups.iter().filter(|group| group.is_project()).count();
+        let project = match &groups[..] {
+            [only] => only.project,
+            _ => None,
+        };
         let mut room = ENTRIES_MAX;
         for group in &mut groups {
             group.mails.truncate(room);
@@ -64,6 +70,7 @@ impl<'a> Digest<'a> {
             groups,
             count,
             projects,
+            project,
         })
     }
 

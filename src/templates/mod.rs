@@ -287,6 +287,7 @@ impl Templates {
             groups => Serde(&groups),
             count => digest.count,
             projects => digest.projects,
+            project => digest.project.map(words::words),
             left_out => digest.left_out(),
         };
         self.render(DIGEST, own, zone, reader)

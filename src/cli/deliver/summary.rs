@@ -3,7 +3,7 @@
 use super::super::output;
 use super::super::words::{counted, time};
 use crate::config::{Format, LogFormat};
-use crate::delivery::{DeliveryReport, Settings, Waiting};
+use crate::delivery::{DeliveryReport, Left, Waiting};
 use crate::telemetry;
 
 /// Prints what the run did: one line, `Delivery completed` and the counts, or `Delivery stopped`
@@ -12,11 +12,10 @@ pub(super) fn print(
     report: &DeliveryReport,
     seconds: f64,
     failed: bool,
-    settings: &Settings,
     format: Format,
     log: LogFormat,
 ) -> std::io::Result<()> {
-    let notes = notes(report, failed, settings);
+    let notes = notes(report, failed);
     if log == LogFormat::Json {
         tracing::info!(
             target: telemetry::SUMMARY,
@@ -41,7 +40,7 @@ pub(super) fn print(
 }
 
 /// What a reader of the summary may want to know or do.
-fn notes(report: &DeliveryReport, failed: bool, settings: &Settings) -> Vec<String> {
+fn notes(report: &DeliveryReport, failed: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let waits = report.waiting != Waiting::default() || !report.paused.is_empty();
     if report.is_idle() && !waits && !failed {
@@ -100,10 +99,28 @@ fn notes(report: &DeliveryReport, failed: bool, settings: &Settings) -> Vec<Stri
         notes.push("See why, then retry or discard: notify-fan-out dead-letters list".to_owned());
     } else if report.retried > 0 {
         notes.push("What is retried comes back by itself; see notify-fan-out status".to_owned());
-    } else if report.stopped_early && settings.limit.is_none() {
-        notes.push("More may be due: the next run goes on".to_owned());
+    }
+    if let Some(left) = left(report.left) {
+        notes.push(format!(
+            "Ended early. Still due: {left}; the next run goes on"
+        ));
     }
     notes
+}
+
+/// What is still due, if anything.
+fn left(left: Left) -> Option<String> {
+    let mails = (left.mails > 0).then(|| {
+        counted(
+            left.mails,
+            "mail without a delivery",
+            "mails without a delivery",
+        )
+    });
+    let deliveries =
+        (left.deliveries > 0).then(|| counted(left.deliveries, "delivery", "deliveries"));
+    let parts: Vec<String> = mails.into_iter().chain(deliveries).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn line(report: &DeliveryReport, seconds: f64, failed: bool) -> String {
@@ -125,14 +142,10 @@ fn line(report: &DeliveryReport, seconds: f64, failed: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DeliverFlags, Source};
     use crate::delivery::{Disabled, Paused};
 
     #[test]
     fn one_line_carries_every_count() {
-        let settings = Source(&|_| None)
-            .delivery_settings(&DeliverFlags::default(), String::new())
-            .expect("settings");
         let report = DeliveryReport {
             delivered: 7,
             retried: 2,
@@ -155,16 +168,22 @@ mod tests {
                 reason: "slack answered 404 Not Found: no_service".to_owned(),
                 cancelled: 1,
             }],
+            stopped_early: true,
+            left: Left {
+                mails: 900,
+                deliveries: 1,
+            },
             ..DeliveryReport::default()
         };
         insta::assert_snapshot!(line(&report, 0.4126, false), @"Delivery completed seconds=0.413 delivered=7 retried=2 dead=1 uncertain=0 cancelled=3 mails=5 digests=1 rescued=0");
-        insta::assert_snapshot!(notes(&report, false, &settings).join("\n"), @"
+        insta::assert_snapshot!(notes(&report, false).join("\n"), @"
         1,200 mails wait: nothing that carries them is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)
         1 text message waits: nothing that carries it is configured (NOTIFY_TWILIO_ACCOUNT_SID)
         12 messages wait: email is paused for another 4m 19s (smtp answered 535 on AUTH)
         Disabled ops: slack answered 404 Not Found: no_service; 1 message that waited for it was cancelled
         See why, then retry or discard: notify-fan-out dead-letters list
+        Ended early. Still due: 900 mails without a delivery, 1 delivery; the next run goes on
         ");
-        insta::assert_snapshot!(notes(&DeliveryReport::default(), false, &settings).join("\n"), @"Nothing is due.");
+        insta::assert_snapshot!(notes(&DeliveryReport::default(), false).join("\n"), @"Nothing is due.");
     }
 }

@@ -168,7 +168,7 @@ async fn held_where_it_may_have_arrived_and_would_be_seen_twice() {
     assert_eq!(counts(&told), "retried=1 uncertain=1");
     assert_eq!(
         stage.db.texts("SELECT channel || ' ' || status || ' ' || code FROM notification_deliveries ORDER BY id").await,
-        ["slack uncertain uncertain", "webhook pending no_answer"]
+        ["slack uncertain uncertain", "webhook pending uncertain"]
     );
     // Unless the operator would rather see it twice.
     stage.tell(chat, "again").await;

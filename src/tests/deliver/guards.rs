@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Queued, Stage, counts, immediate};
+use super::{Queued, Stage, answer, counts, immediate, taken};
 use crate::harness::{Worker, binary_at};
 
 #[tokio::test]
@@ -160,4 +160,28 @@ async fn letting_go_by_hand() {
             .await,
         ["perhaps"]
     );
+}
+
+#[tokio::test]
+async fn a_dead_letter_suppresses_nothing() {
+    let stage = Stage::with(|request| {
+        if String::from_utf8_lossy(&request.body).contains("refused") {
+            answer(422, &[], r#"{"name":"validation_error","message":"no"}"#)
+        } else {
+            taken()
+        }
+    })
+    .await;
+    let bo = stage.db.world().await.user("Bo").await;
+    let alert = |subject| Queued {
+        event_type: "alert_triggered",
+        body_data: json!({"guards": ["content:aa"]}),
+        ..immediate(bo, subject)
+    };
+    stage.queue(alert("refused")).await;
+    assert_eq!(counts(&stage.deliver().await), "dead=1 mails=1");
+    stage.queue(alert("the first that arrives")).await;
+    assert_eq!(counts(&stage.deliver().await), "delivered=1 mails=1");
+    stage.queue(alert("the second")).await;
+    assert_eq!(counts(&stage.deliver().await), "cancelled=1 mails=1");
 }

@@ -369,11 +369,8 @@ async fn the_old_is_put_aside_until_a_person_wants_it() {
     );
     stage
         .db
-        .execute(
-            "UPDATE notification_deliveries SET status = 'pending', finished_at = NULL WHERE status = 'dead';
-             UPDATE pending_emails SET status = 'processing' WHERE status = 'failed'",
-        )
-        .await;
+        .cli(&["dead-letters", "retry", "--channel", "email"])
+        .success();
     assert_eq!(counts(&stage.deliver().await), "delivered=2");
 }
 

@@ -2,10 +2,14 @@
 //! outside.
 
 mod accounts;
+mod digests;
 mod failures;
 mod guards;
 mod looks;
 mod mails;
+mod old;
+mod recording;
+mod refusals;
 mod reused_ids;
 mod targets;
 

@@ -134,10 +134,10 @@ async fn answers_without_an_end() {
         )
         .await;
     insta::assert_snapshot!(rows.join("\n"), @"
-    before pending 1 retry no answer within 15s
+    before pending 1 uncertain no answer within 15s
     drip pending 1 retry 503 webhook answered 503 Service Unavailable ... t
     endless pending 1 retry 503 webhook answered 503 Service Unavailable xxx t
     other delivered 1 delivered 204
-    silence pending 1 retry no answer within 15s
+    silence pending 1 uncertain no answer within 15s
     ");
 }

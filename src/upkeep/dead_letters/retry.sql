@@ -14,7 +14,7 @@ chosen AS MATERIALIZED (
 ),
 changed AS (
     UPDATE notification_deliveries
-       SET status = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL,
+       SET status = 'pending', attempts = 0, next_attempt_at = now(), requeued_at = now(), finished_at = NULL,
            lease_token = NULL, lease_until = NULL, leased_by = NULL
      WHERE id = ANY (ARRAY(SELECT id FROM chosen))
 ),

@@ -1,0 +1,16 @@
+-- Whether a transaction whose COMMIT was not answered took place: a lease of $1 is held under its token
+-- of $2, or a delivery of $3 is recorded under that of $4. The locks wait for a server that is still
+-- at it.
+WITH seen AS MATERIALIZED (
+    SELECT id, lease_token, status
+      FROM notification_deliveries
+     WHERE id = ANY ($1::bigint[] || $3::bigint[])
+     ORDER BY id
+       FOR UPDATE
+)
+SELECT EXISTS (SELECT FROM seen
+                 JOIN unnest($1, $2::bigint[]) AS leased (id, token) USING (id)
+                WHERE seen.lease_token = leased.token)
+    OR EXISTS (SELECT FROM seen
+                 JOIN unnest($3, $4::bigint[]) AS recorded (id, token) USING (id)
+                WHERE seen.lease_token = recorded.token AND seen.status <> 'sending') AS "committed!"

@@ -1,0 +1,58 @@
+-- Ends what was never attempted within $1 seconds and what nothing can be sent to from here: to the
+-- targets of $2, and to routes of the environment other than those of $3. (What can be sent is looked
+-- at when it is leased.) $4 at most this many. Tells how much waits for each of these routes.
+WITH RECURSIVE waiting (target) AS (
+    -- From target to target by the index, as leases are.
+    (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.target FROM notification_deliveries d
+             WHERE d.status = 'pending' AND d.target > w.target
+             ORDER BY d.target LIMIT 1)
+      FROM waiting w
+     WHERE w.target IS NOT NULL
+),
+closed AS MATERIALIZED (
+    SELECT target, target LIKE 'env:%' AS is_route
+      FROM waiting
+     WHERE target = ANY ($2) OR target LIKE 'env:%' AND target <> ALL ($3)
+),
+old AS MATERIALIZED (
+    SELECT d.id
+      FROM closed
+     CROSS JOIN LATERAL (
+           SELECT id FROM notification_deliveries x
+            WHERE x.status = 'pending' AND x.target = closed.target
+              AND x.next_attempt_at < now() - make_interval(secs => $1)
+              AND x.attempts = 0 AND coalesce(x.requeued_at, x.created_at) < now() - make_interval(secs => $1)
+            ORDER BY x.next_attempt_at, x.id
+            LIMIT $4
+              FOR UPDATE SKIP LOCKED) AS d
+     LIMIT $4
+),
+dead AS (
+    UPDATE notification_deliveries d
+       SET status = 'dead', code = 'expired', finished_at = now(),
+           reason = 'expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE'
+     WHERE d.id = ANY (ARRAY(SELECT id FROM old))
+    RETURNING d.id, d.key, d.target, d.channel, d.event_type, d.status, d.reason
+),
+released AS (
+    UPDATE notification_delivery_guards g
+       SET until = now()
+      FROM dead
+     WHERE g.delivery_key = dead.key AND g.until > now()
+),
+settled AS (
+    UPDATE pending_emails m
+       SET status = 'failed', processed_at = now(), status_reason = dead.status || ': ' || dead.reason
+      FROM dead
+     WHERE m.delivery_id = ANY (ARRAY(SELECT id FROM old)) AND m.delivery_id = dead.id AND m.status = 'processing'
+)
+SELECT closed.target AS "target!", closed.is_route AS "is_route!", dead.channel AS "channel?",
+       dead.event_type AS "event_type?", count(dead.id) AS "expired!",
+       (SELECT count(*) FROM notification_deliveries x
+         WHERE closed.is_route AND x.status = 'pending' AND x.target = closed.target) AS "queued!"
+  FROM closed
+  LEFT JOIN dead ON dead.target = closed.target
+ GROUP BY closed.target, closed.is_route, dead.channel, dead.event_type
+ ORDER BY closed.target

@@ -1,0 +1,140 @@
+//! Mails are given their deliveries in the course of a run, not far ahead of what is sent.
+
+use super::{Run, TRIES};
+use crate::db::{Access, Fault, Unnamed, sqlstate};
+use crate::delivery::promote::{Promoted, is_of_a_row};
+
+/// So many deliveries of mails are due before the next are made.
+const AHEAD: u64 = 200;
+
+impl Run<'_> {
+    /// Gives a batch of each kind of queued mails their deliveries. `false`: no more are queued.
+    pub(super) async fn promote(&mut self) -> Result<bool, sqlx::Error> {
+        if !self.mails_are_sent {
+            return Ok(false);
+        }
+        for place in 0..self.queues.len() {
+            if !self.queues[place].is_empty {
+                self.promote_from(place).await?;
+            }
+        }
+        Ok(self.queues.iter().any(|queue| !queue.is_empty))
+    }
+
+    async fn promote_from(&mut self, place: usize) -> Result<(), sqlx::Error> {
+        let error = match self.try_promote(place).await {
+            Ok(promoted) => {
+                self.queues[place].advance(&promoted);
+                self.ahead += promoted.deliveries;
+                self.report.add(promoted.report);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let queue = &mut self.queues[place];
+        queue.tries += 1;
+        match Fault::of(&error) {
+            Fault::Unreachable => self.recover(error, 1).await,
+            Fault::Contended | Fault::Blocked if queue.tries < TRIES => {
+                let tries = queue.tries;
+                self.recover(error, tries).await
+            }
+            _ if is_of_a_row(&error) => {
+                if queue.halve() {
+                    return Ok(());
+                }
+                match self.try_fail_refused(place, &error).await {
+                    Ok(true) => {}
+                    Ok(false) => self.leave_queued(place, error),
+                    Err(error) => self.recover(error, 1).await?,
+                }
+                Ok(())
+            }
+            _ => {
+                self.leave_queued(place, error);
+                Ok(())
+            }
+        }
+    }
+
+    /// What has a delivery is sent all the same.
+    fn leave_queued(&mut self, place: usize, error: sqlx::Error) {
+        tracing::error!(
+            sqlstate = sqlstate(&error),
+            "queued mails could not be given deliveries: {error}"
+        );
+        self.queues[place].is_empty = true;
+        self.trouble = Some(error);
+    }
+
+    async fn try_promote(&mut self, place: usize) -> Result<Promoted, sqlx::Error> {
+        let (settings, queue) = (self.settings, &self.queues[place]);
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        self.database
+            .within(async {
+                let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+                let promoted = queue.promote(&mut transaction, settings).await?;
+                transaction.commit().await?;
+                Ok(promoted)
+            })
+            .await
+    }
+
+    async fn try_fail_refused(
+        &mut self,
+        place: usize,
+        refusal: &sqlx::Error,
+    ) -> Result<bool, sqlx::Error> {
+        let (settings, queue) = (self.settings, &mut self.queues[place]);
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        let failing = async {
+            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+            let report = queue
+                .fail_refused(&mut transaction, settings, refusal)
+                .await?;
+            transaction.commit().await?;
+            Ok(report)
+        };
+        let report = self.database.within(failing).await?;
+        let is_done = report.is_some();
+        self.report.add(report.unwrap_or_default());
+        Ok(is_done)
+    }
+
+    /// Whether enough mails have a delivery. A run that has nothing else to do looks: others may have
+    /// sent what it counts.
+    pub(super) async fn is_ahead(&mut self, is_idle: bool) -> Result<bool, sqlx::Error> {
+        if is_idle && self.ahead >= AHEAD {
+            let mut tries = 1;
+            self.ahead = loop {
+                match self.try_count_ahead().await {
+                    Ok(ahead) => break ahead,
+                    Err(error) => self.recover(error, tries).await?,
+                }
+                tries += 1;
+            };
+        }
+        Ok(self.ahead >= AHEAD)
+    }
+
+    async fn try_count_ahead(&mut self) -> Result<u64, sqlx::Error> {
+        let most = i64::try_from(AHEAD).unwrap_or(i64::MAX);
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        self.database
+            .within(async {
+                let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
+                let ahead = sqlx::query_file_scalar!("src/delivery/ahead.sql", most)
+                    .fetch_one(Unnamed(&mut transaction))
+                    .await?;
+                transaction.rollback().await?;
+                Ok(ahead.unsigned_abs())
+            })
+            .await
+    }
+}

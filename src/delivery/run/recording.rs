@@ -1,0 +1,378 @@
+//! What became of messages is recorded together, and by itself where that fails: for as long as their
+//! leases last, or they would be sent once more.
+
+use std::time::{Duration, Instant};
+
+use super::{Run, TRIES};
+use crate::db::{Access, Fault, Transaction, Unnamed, sqlstate};
+use crate::delivery::decide::Next;
+use crate::delivery::lease::{Leases, lease};
+use crate::delivery::load::{Loaded, load};
+use crate::delivery::record::{Finished, record};
+use crate::delivery::report::DeliveryReport;
+use crate::delivery::savepoint::in_savepoint;
+use crate::domain::channel::Kind;
+
+/// Pause before what could not be recorded is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What could not be recorded yet.
+#[derive(Debug, Default)]
+pub(super) struct Unrecorded {
+    deliveries: Vec<Finished>,
+    /// Mails of deliveries that are recorded, and why, if they were left out of it.
+    mails: Vec<(i64, Option<&'static str>)>,
+    /// When it was last tried.
+    tried_at: Option<Instant>,
+}
+
+/// What one transaction brought.
+struct Round {
+    recorded: DeliveryReport,
+    leases: Leases,
+    loaded: Loaded,
+    /// Before it began.
+    since: Instant,
+}
+
+/// A round that failed, perhaps only in that its COMMIT was not answered.
+struct Failed {
+    error: sqlx::Error,
+    in_doubt: Option<Round>,
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        Self {
+            error,
+            in_doubt: None,
+        }
+    }
+}
+
+impl Unrecorded {
+    pub(super) fn len(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    fn is_due(&self) -> bool {
+        !self.deliveries.is_empty() && self.tried_at.is_none_or(|at| at.elapsed() >= PAUSE)
+    }
+
+    /// Waits until it is due. `false`: there is nothing.
+    pub(super) async fn wait(&self) -> bool {
+        if self.deliveries.is_empty() {
+            return false;
+        }
+        let passed = self.tried_at.map_or(PAUSE, |at| at.elapsed());
+        tokio::time::sleep(PAUSE.saturating_sub(passed)).await;
+        true
+    }
+}
+
+impl Run<'_> {
+    /// Records what is finished and leases up to `room` messages, in one transaction; again where
+    /// another one is in the way or the connection is lost. Returns how many were leased.
+    pub(super) async fn round(&mut self, room: u64) -> Result<u64, sqlx::Error> {
+        let (mut tries, mut in_doubt) = (1, None);
+        let round = loop {
+            let failed = match self.committed(in_doubt.take()).await {
+                Ok(Some(round)) => break round,
+                Ok(None) => match self.try_round(room).await {
+                    Ok(round) => break round,
+                    Err(failed) => failed,
+                },
+                Err(failed) => failed,
+            };
+            in_doubt = failed.in_doubt;
+            let is_reachable = Fault::of(&failed.error) != Fault::Unreachable;
+            if is_reachable && in_doubt.is_none() && !self.flight.finished.is_empty() {
+                tracing::debug!(sqlstate = sqlstate(&failed.error), "recorded one by one");
+                self.record_apart().await?;
+            } else {
+                self.recover(failed.error, tries).await?;
+            }
+            tries += 1;
+        };
+        self.flight.finished.clear();
+        self.note(round.recorded);
+        let leased = round.leases.messages.len() as u64;
+        for message in round.leases.messages {
+            if message.kind == Kind::Email {
+                self.ahead = self.ahead.saturating_sub(1);
+            }
+            let clock = (round.leases.now, round.since);
+            self.flight.start(message, &round.loaded, clock);
+        }
+        Ok(leased)
+    }
+
+    async fn try_round(&mut self, room: u64) -> Result<Round, Failed> {
+        let busy = self.flight.busy();
+        let (settings, reach, finished) = (self.settings, &self.reach, &self.flight.finished);
+        let mut round = Round {
+            recorded: DeliveryReport::default(),
+            leases: Leases::default(),
+            loaded: Loaded::default(),
+            since: Instant::now(),
+        };
+        let people = self.people.as_ref();
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed.into());
+        };
+        let mut is_written = false;
+        let result = self
+            .database
+            .within(async {
+                let mut transaction = if finished.is_empty() {
+                    session.begin_indexed(Access::ReadWrite).await?
+                } else {
+                    session.begin_brief().await?
+                };
+                round.recorded = record(&mut transaction, finished, true).await?;
+                if let (Some(people), true) = (people, room > 0) {
+                    let room = i64::try_from(room).unwrap_or(i64::MAX);
+                    round.leases = lease(&mut transaction, settings, reach, &busy, room).await?;
+                    let messages = &round.leases.messages;
+                    round.loaded = load(&mut transaction, people, messages).await?;
+                }
+                is_written = true;
+                transaction.commit().await
+            })
+            .await;
+        match result {
+            Ok(()) => Ok(round),
+            Err(error) => Err(Failed {
+                in_doubt: (is_written && Fault::of(&error) == Fault::Unreachable).then_some(round),
+                error,
+            }),
+        }
+    }
+
+    /// The round whose COMMIT was not answered, if it took place: what it leased is sent, and what it
+    /// recorded counts once.
+    async fn committed(&mut self, in_doubt: Option<Round>) -> Result<Option<Round>, Failed> {
+        let Some(round) = in_doubt else {
+            return Ok(None);
+        };
+        let leased = &round.leases.messages;
+        let (leased, leased_tokens): (Vec<_>, Vec<_>) =
+            leased.iter().map(|one| (one.id, one.token)).unzip();
+        let recorded = &self.flight.finished;
+        let (recorded, recorded_tokens): (Vec<_>, Vec<_>) = recorded
+            .iter()
+            .map(|one| (one.leased.id, one.leased.token))
+            .unzip();
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed.into());
+        };
+        let looking = async {
+            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+            let is_committed = sqlx::query_file_scalar!(
+                "src/delivery/committed.sql",
+                &leased,
+                &leased_tokens,
+                &recorded,
+                &recorded_tokens,
+            )
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
+            transaction.rollback().await?;
+            Ok(is_committed)
+        };
+        match self.database.within(looking).await {
+            Ok(is_committed) => Ok(is_committed.then_some(round)),
+            Err(error) => Err(Failed {
+                error,
+                in_doubt: Some(round),
+            }),
+        }
+    }
+
+    /// Records what is finished one by one: what the database refuses, or somebody has locked, is in
+    /// nobody's way, and is tried again while its lease lasts.
+    async fn record_apart(&mut self) -> Result<(), sqlx::Error> {
+        self.unrecorded.tried_at = Some(Instant::now());
+        while let Some(one) = self.flight.finished.pop() {
+            match self.try_record(&one).await {
+                Ok(recorded) => self.note(recorded),
+                Err(error) => {
+                    tracing::warn!(
+                        delivery_id = one.leased.id,
+                        status = one.decision.next.status(),
+                        "could not be recorded, and is tried again while its lease lasts: {error}"
+                    );
+                    self.unrecorded.deliveries.push(one);
+                    if Fault::of(&error) == Fault::Unreachable {
+                        self.recover(error, 1).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records one delivery, and then its mails, each for itself.
+    async fn try_record(&mut self, one: &Finished) -> Result<DeliveryReport, sqlx::Error> {
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        let mut late = Vec::new();
+        let recording = async {
+            let mut transaction = session.begin_brief().await?;
+            let report = record(&mut transaction, std::slice::from_ref(one), false).await?;
+            if report.lost_leases == 0 && one.leased.kind == Kind::Email {
+                late = settle_mails(&mut transaction, one).await?;
+            }
+            transaction.commit().await?;
+            Ok(report)
+        };
+        let report = self.database.within(recording).await?;
+        self.unrecorded.mails.append(&mut late);
+        Ok(report)
+    }
+
+    /// Tries again what could not be recorded.
+    pub(super) async fn record_late(&mut self) -> Result<(), sqlx::Error> {
+        if !self.unrecorded.is_due() {
+            return Ok(());
+        }
+        let late = std::mem::take(&mut self.unrecorded.deliveries);
+        let (late, lost): (Vec<_>, Vec<_>) = late
+            .into_iter()
+            .partition(|one| one.lease_ends > Instant::now());
+        for one in &lost {
+            tracing::error!(
+                delivery_id = one.leased.id,
+                status = one.decision.next.status(),
+                "could not be recorded before its lease ended"
+            );
+        }
+        self.report.lost_leases += lost.len() as u64;
+        self.flight.finished.extend(late);
+        self.record_apart().await
+    }
+
+    /// Settles the mails that could not be settled with their deliveries.
+    pub(super) async fn settle_late_mails(&mut self) -> Result<(), sqlx::Error> {
+        while let Some((id, why)) = self.unrecorded.mails.pop() {
+            let mut tries = 1;
+            while let Err(error) = self.try_settle(id, why).await {
+                let is_transient = matches!(
+                    Fault::of(&error),
+                    Fault::Unreachable | Fault::Contended | Fault::Blocked
+                );
+                if !is_transient || tries == TRIES {
+                    tracing::error!(
+                        pending_email = id,
+                        "stays 'processing', although its delivery is recorded: {error}"
+                    );
+                    break;
+                }
+                self.recover(error, tries).await?;
+                tries += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_settle(&mut self, id: i64, why: Option<&str>) -> Result<(), sqlx::Error> {
+        let Some(session) = &mut self.session else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        let settling = async {
+            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+            settle(&mut transaction, id, why).await?;
+            transaction.commit().await
+        };
+        self.database.within(settling).await
+    }
+
+    /// The run has failed. What is in flight is waited for all the same, and recorded as far as that
+    /// can be done, or it would be sent once more.
+    pub(super) async fn record_what_was_sent(&mut self, failure: &sqlx::Error) {
+        while self.flight.sending() > 0 {
+            self.flight.wait().await;
+        }
+        if self.session.is_none() {
+            return;
+        }
+        // A database that is out of reach was waited for already.
+        let mut is_reachable = Fault::of(failure) != Fault::Unreachable;
+        self.unrecorded.deliveries.append(&mut self.flight.finished);
+        self.unrecorded.tried_at = None;
+        while !self.unrecorded.deliveries.is_empty() {
+            let tried = self.record_late().await;
+            is_reachable &= tried.is_ok();
+            if !is_reachable {
+                return;
+            }
+            self.unrecorded.wait().await;
+        }
+        if let Err(error) = self.settle_late_mails().await {
+            tracing::debug!(sqlstate = sqlstate(&error), "mails are not settled");
+        }
+    }
+
+    /// Counts what was recorded, and logs what an operator has to know of it.
+    fn note(&mut self, recorded: DeliveryReport) {
+        for disabled in &recorded.disabled {
+            let name = &disabled.name;
+            tracing::warn!(
+                name,
+                cancelled = disabled.cancelled,
+                "disabled: {}; once fixed: notify-fan-out endpoint enable {name}",
+                disabled.reason
+            );
+        }
+        if recorded.lost_leases > 0 {
+            tracing::warn!(
+                messages = recorded.lost_leases,
+                "their leases had ended; others have taken them over"
+            );
+        }
+        self.report.add(recorded);
+    }
+}
+
+/// Settles the mails of a delivery that is recorded, and returns those that can't be now.
+async fn settle_mails(
+    transaction: &mut Transaction<'_>,
+    one: &Finished,
+) -> Result<Vec<(i64, Option<&'static str>)>, sqlx::Error> {
+    let is_over = !matches!(one.decision.next, Next::Retry { .. });
+    let ids = sqlx::query_file_scalar!("src/delivery/unsettled.sql", one.leased.id)
+        .fetch_all(Unnamed(transaction))
+        .await?;
+    let mut late = Vec::new();
+    for id in ids {
+        let left_out = one.left_out.iter().find(|(left_out, _)| *left_out == id);
+        let why = left_out.map(|(_, why)| *why);
+        if why.is_none() && !is_over {
+            continue;
+        }
+        let settled = in_savepoint(transaction, async |transaction| {
+            settle(transaction, id, why).await
+        });
+        if let Err(error) = settled.await? {
+            tracing::debug!(
+                sqlstate = sqlstate(&error),
+                pending_email = id,
+                "settled later"
+            );
+            late.push((id, why));
+        }
+    }
+    Ok(late)
+}
+
+async fn settle(
+    transaction: &mut Transaction<'_>,
+    id: i64,
+    why: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/delivery/settle_mail.sql", id, why)
+        .execute(Unnamed(transaction))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! A part of a transaction that may fail by itself.
+
+use crate::db::{Fault, Transaction};
+
+/// Does `work`; what the database refuses is undone, and the transaction goes on.
+pub(super) async fn in_savepoint<T>(
+    transaction: &mut Transaction<'_>,
+    work: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<T, sqlx::Error>,
+) -> Result<Result<T, sqlx::Error>, sqlx::Error> {
+    transaction.command("SAVEPOINT part").await?;
+    match work(transaction).await {
+        Ok(done) => {
+            transaction.command("RELEASE SAVEPOINT part").await?;
+            Ok(Ok(done))
+        }
+        Err(error) if Fault::of(&error) == Fault::Unreachable => Err(error),
+        Err(error) => {
+            transaction.command("ROLLBACK TO SAVEPOINT part").await?;
+            Ok(Err(error))
+        }
+    }
+}
