@@ -1,6 +1,6 @@
 //! What is on its way: begun when it was leased, and judged when it is done.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ pub(super) struct Flight {
     max_age: Duration,
     sending: JoinSet<Sent>,
     on_their_way: HashMap<Id, OnItsWay>,
+    /// Recipients that a warning named.
+    warned: HashSet<String>,
     /// Done, and to be recorded.
     pub(super) finished: Vec<Finished>,
 }
@@ -51,6 +53,7 @@ impl Flight {
             max_age: settings.max_age,
             sending: JoinSet::new(),
             on_their_way: HashMap::new(),
+            warned: HashSet::new(),
             finished: Vec::new(),
         }
     }
@@ -91,7 +94,13 @@ impl Flight {
         let parcel = match packed {
             Ok(parcel) => parcel,
             Err(decision) => {
-                if decision.next != Next::Cancelled {
+                let is_news = match decision.next {
+                    Next::Cancelled => false,
+                    // What its target lacks, all others of it lack.
+                    Next::Retry { .. } => self.warned.insert(leased.recipient.clone()),
+                    _ => true,
+                };
+                if is_news {
                     tracing::warn!(
                         delivery_id = leased.id,
                         channel = leased.kind.name(),

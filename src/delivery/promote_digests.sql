@@ -64,17 +64,22 @@ queued AS (
     ON CONFLICT (user_id, digest_window) WHERE digest_window IS NOT NULL DO NOTHING
     RETURNING id, key, status, reason
 ),
-moved AS (
-    UPDATE pending_emails m
-       SET status = CASE WHEN q.status = 'pending' THEN 'processing' ELSE 'failed' END,
-           delivery_id = q.id,
-           processed_at = CASE WHEN q.status = 'pending' THEN NULL ELSE now() END,
-           status_reason = CASE WHEN q.status <> 'pending' THEN q.status || ': ' || q.reason END
+-- In one piece, so that no plan multiplies its parts.
+place AS MATERIALIZED (
+    SELECT mine.id, q.id AS delivery_id, q.status, q.reason
       FROM mine
       JOIN digest USING (user_id, is_late)
       JOIN queued q USING (key)
-     WHERE m.id = ANY (ARRAY(SELECT id FROM mine)) AND m.id = mine.id
-    RETURNING q.status
+),
+moved AS (
+    UPDATE pending_emails m
+       SET status = CASE WHEN p.status = 'pending' THEN 'processing' ELSE 'failed' END,
+           delivery_id = p.delivery_id,
+           processed_at = CASE WHEN p.status = 'pending' THEN NULL ELSE now() END,
+           status_reason = CASE WHEN p.status <> 'pending' THEN p.status || ': ' || p.reason END
+      FROM place p
+     WHERE m.id = ANY (ARRAY(SELECT id FROM place)) AND m.id = p.id
+    RETURNING m.id
 )
 SELECT count(*) AS "mails!",
        (SELECT count(*) FROM queued WHERE status = 'pending') AS "digests!",

@@ -1,6 +1,6 @@
 //! What the command shows, takes and refuses.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Stage, aggregated, counts, immediate, report};
 use crate::harness::{Worker, binary_at};
@@ -79,6 +79,17 @@ async fn limits() {
     let told = report(&mut command).await;
     assert_eq!(counts(&told), "delivered=2");
     assert_eq!(told["stopped_early"], true);
+    assert_eq!(told["left"], json!({"mails": 0, "deliveries": 3}));
+    let ended = Worker::start(stage.bare().args(["--limit", "1"]))
+        .end()
+        .await;
+    assert!(
+        ended
+            .stdout
+            .contains("Ended early. Still due: 2 deliveries"),
+        "{}",
+        ended.stdout
+    );
     let ended = Worker::start(stage.bare().args(["--limit", "0"]))
         .end()
         .await;

@@ -91,4 +91,20 @@ async fn a_route_that_is_missing_here_is_named_once() {
         format!("{}slack", stage.outside.base()),
     );
     assert!(counts(&report(&mut command).await).starts_with("delivered="));
+    // Mails to a missing mailbox stand among those to others.
+    stage
+        .db
+        .execute("DELETE FROM notification_deliveries")
+        .await;
+    for _ in 0..3 {
+        let mail = Delivery::route("email").with("message", MESSAGE);
+        stage.db.delivery(mail).await;
+    }
+    stage
+        .db
+        .execute("UPDATE notification_deliveries SET target = 'email'")
+        .await;
+    let ended = Worker::start(&mut stage.command()).end().await;
+    assert!(ended.stdout.contains("retried=3"), "{}", ended.stdout);
+    assert_eq!(ended.stderr.matches("WARN").count(), 1, "{}", ended.stderr);
 }
