@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::decide::{Attempted, Decision, Next, decide, outcome};
-use super::lease::{Leased, expired};
+use super::lease::{Leased, Reach, expired};
 use super::load::Loaded;
 use super::mail::unwanted;
 use super::post::Post;
@@ -33,8 +33,7 @@ struct OnItsWay {
 pub(super) struct Flight {
     post: Arc<Post>,
     rules: Rules,
-    /// Length of a lease.
-    lease: Duration,
+    reach: Reach,
     max_age: Duration,
     sending: JoinSet<Sent>,
     on_their_way: HashMap<Id, OnItsWay>,
@@ -45,11 +44,11 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(post: Arc<Post>, settings: &Settings, lease: Duration) -> Self {
+    pub(super) fn new(post: Arc<Post>, settings: &Settings, reach: Reach) -> Self {
         Self {
             post,
             rules: settings.rules.clone(),
-            lease,
+            reach,
             max_age: settings.max_age,
             sending: JoinSet::new(),
             on_their_way: HashMap::new(),
@@ -80,7 +79,7 @@ impl Flight {
         loaded: &Loaded,
         (now, then): (Option<DateTime<Utc>>, Instant),
     ) {
-        let lease_ends = then + self.lease;
+        let lease_ends = then + self.reach.lease_of(leased.kind);
         let left_out = loaded.mails.get(&leased.id).map_or_else(Vec::new, |mails| {
             let unwanted = mails
                 .iter()
@@ -121,7 +120,7 @@ impl Flight {
             }
         };
         let post = Arc::clone(&self.post);
-        let too_late = self.lease / 4;
+        let too_late = self.reach.lease / 4;
         let handle = self.sending.spawn(async move {
             let now = now?;
             let passed = then.elapsed();

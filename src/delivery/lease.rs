@@ -81,6 +81,16 @@ pub(super) struct Reach {
     pub(super) mail_lease: Duration,
 }
 
+impl Reach {
+    /// How long a lease of this channel lasts.
+    pub(super) fn lease_of(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Email => self.mail_lease,
+            _ => self.lease,
+        }
+    }
+}
+
 /// Leases up to `room` messages. `busy` counts those that are on their way, by target.
 pub(super) async fn lease(
     connection: &mut Transaction<'_>,

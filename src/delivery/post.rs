@@ -119,7 +119,7 @@ impl Post {
         let longest = self.mail.as_ref().map(|mail| mail.mailer.time_limit());
         Reach {
             closed,
-            routes: self.routes.known_names(),
+            routes: self.routes.targets(),
             mails_by: self
                 .mail
                 .as_ref()

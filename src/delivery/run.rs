@@ -42,7 +42,7 @@ pub async fn run(
     let mut run = Run {
         database: &database.until(stop, settings.max_runtime),
         mails_are_sent: post.mail.is_some(),
-        flight: Flight::new(Arc::clone(&post), settings, reach.lease),
+        flight: Flight::new(Arc::clone(&post), settings, reach.clone()),
         settings,
         stop,
         reach,

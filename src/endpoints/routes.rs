@@ -100,11 +100,10 @@ impl Routes {
             .collect()
     }
 
-    /// Every name that [`get`](Self::get) knows.
+    /// The names that targets of its own have: those of chats. (Mails leave by one target.)
     #[must_use]
-    pub fn known_names(&self) -> Vec<String> {
-        let names = |route: &Route| [route.name.clone(), route.lasting_name()];
-        self.0.iter().flat_map(names).collect()
+    pub fn targets(&self) -> Vec<String> {
+        self.0.iter().map(|route| route.name.clone()).collect()
     }
 
     /// Where the route of this name leads; `None` where it is gone or off.
