@@ -1,4 +1,4 @@
-//! Counts what client and server say to each other, and falls silent where it is told to.
+//! Counts what client and server say to each other, and falls silent or hangs up where it is told to.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -25,6 +25,8 @@ struct Counters {
     asked: AtomicU64,
     /// None from this one on is answered; 0: all are.
     silent_from: AtomicU64,
+    /// The connection is closed in the place of the answer to this one; 0: none is.
+    cut_at: AtomicU64,
     firsts: Mutex<Firsts>,
 }
 
@@ -32,6 +34,11 @@ impl Counters {
     fn is_silent(&self) -> bool {
         let from = self.silent_from.load(Ordering::Relaxed);
         from > 0 && self.asked.load(Ordering::Relaxed) >= from
+    }
+
+    fn is_cut(&self) -> bool {
+        let at = self.cut_at.load(Ordering::Relaxed);
+        at > 0 && self.asked.load(Ordering::Relaxed) == at
     }
 
     fn firsts(&self) -> MutexGuard<'_, Firsts> {
@@ -79,6 +86,11 @@ impl Proxy {
     /// Passes no answer from the message of this number on, on any connection, and keeps them open.
     pub(crate) fn fall_silent_from(&self, message: u64) {
         self.counters.silent_from.store(message, Ordering::Relaxed);
+    }
+
+    /// Closes the connection in the place of the answer to the message of this number.
+    pub(crate) fn cut_at(&self, message: u64) {
+        self.counters.cut_at.store(message, Ordering::Relaxed);
     }
 
     /// How many messages a client has waited after, those that open a connection included.
@@ -136,7 +148,7 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
                     up.round_trips.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            true
+            Ok(true)
         });
         let _ = to_server.shutdown(std::net::Shutdown::Write);
     });
@@ -150,7 +162,10 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
                     down.commits.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            !down.is_silent()
+            if down.is_cut() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            Ok(!down.is_silent())
         });
         let _ = to_client.shutdown(std::net::Shutdown::Write);
     });
@@ -161,7 +176,7 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
 fn pass(
     from: &mut UnixStream,
     to: &mut UnixStream,
-    mut look: impl FnMut(&[u8]) -> bool,
+    mut look: impl FnMut(&[u8]) -> io::Result<bool>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -169,7 +184,7 @@ fn pass(
         if length == 0 {
             return Ok(());
         }
-        if look(&buffer[..length]) {
+        if look(&buffer[..length])? {
             to.write_all(&buffer[..length])?;
         }
     }

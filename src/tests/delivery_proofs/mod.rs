@@ -3,6 +3,7 @@
 
 mod addresses;
 mod answers;
+mod cut;
 mod in_flight;
 mod killed;
 mod lost_leases;
