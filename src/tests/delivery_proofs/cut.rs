@@ -38,7 +38,11 @@ async fn at_each_answer() {
         assert!(ended.status.success(), "at message {message}: {ended:?}");
         let report = ended.report();
         assert_eq!(
-            (&report["delivered"], &report["uncertain"], &report["lost_leases"]),
+            (
+                &report["delivered"],
+                &report["uncertain"],
+                &report["lost_leases"]
+            ),
             (&1.into(), &0.into(), &0.into()),
             "at message {message}: {ended:?}"
         );
