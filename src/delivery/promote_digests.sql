@@ -64,9 +64,11 @@ queued AS (
     ON CONFLICT (user_id, digest_window) WHERE digest_window IS NOT NULL DO NOTHING
     RETURNING id, key, status, reason
 ),
--- In one piece, so that no plan multiplies its parts.
+-- As arrays, of which the planner believes that they hold a few: taken for one, each row would be
+-- looked for among all.
 place AS MATERIALIZED (
-    SELECT mine.id, q.id AS delivery_id, q.status, q.reason
+    SELECT array_agg(mine.id) AS ids, array_agg(q.id) AS deliveries, array_agg(q.status) AS statuses,
+           array_agg(q.reason) AS reasons
       FROM mine
       JOIN digest USING (user_id, is_late)
       JOIN queued q USING (key)
@@ -77,8 +79,9 @@ moved AS (
            delivery_id = p.delivery_id,
            processed_at = CASE WHEN p.status = 'pending' THEN NULL ELSE now() END,
            status_reason = CASE WHEN p.status <> 'pending' THEN p.status || ': ' || p.reason END
-      FROM place p
-     WHERE m.id = ANY (ARRAY(SELECT id FROM place)) AND m.id = p.id
+      FROM unnest((SELECT ids FROM place), (SELECT deliveries FROM place), (SELECT statuses FROM place),
+                  (SELECT reasons FROM place)) AS p (id, delivery_id, status, reason)
+     WHERE m.id = ANY ((SELECT ids FROM place)::bigint[]) AND m.id = p.id
     RETURNING m.id
 )
 SELECT count(*) AS "mails!",
