@@ -240,8 +240,10 @@ pub(super) fn is_of_a_row(error: &sqlx::Error) -> bool {
 }
 
 fn problem_of(error: &sqlx::Error) -> String {
-    let said = error.as_database_error().map(|error| error.message());
-    said.map_or_else(|| error.to_string(), str::to_owned)
+    match error.as_database_error() {
+        Some(refusal) => refusal.message().to_owned(),
+        None => error.to_string(),
+    }
 }
 
 async fn lock(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {

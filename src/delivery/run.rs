@@ -237,9 +237,10 @@ impl Run<'_> {
                 (self.settings, &self.reach, self.report.stopped_early);
             let looking = self.database.within(async {
                 let (waiting, paused) = look(session, reach).await?;
-                let left = match is_left {
-                    true => left(session, settings, reach).await?,
-                    false => Left::default(),
+                let left = if is_left {
+                    left(session, settings, reach).await?
+                } else {
+                    Left::default()
                 };
                 Ok((waiting, paused, left))
             });
