@@ -4,7 +4,7 @@
 -- $9 seconds that one that is throttled is left alone at most, unless it asks for more.
 WITH learned AS MATERIALIZED (
     SELECT l.*, CASE WHEN l.failures > 0 THEN now() END AS failed_at,
-           -- Those that were on their way when it was first throttled count with the first.
+           -- Those that were in flight when it was first throttled count with the first.
            CASE WHEN l.is_throttled
                 THEN coalesce(t.throttled, 0) + CASE WHEN t.throttled_until > now() THEN 0 ELSE 1 END
                 ELSE 0 END AS throttled

@@ -238,7 +238,7 @@ impl Templates {
         reader: &Reader<'_>,
     ) -> Result<RenderedMail, TemplateError> {
         let mut data = words::data(&mail.body_data);
-        shape::fit_told(&mut data);
+        shape::fit_announcement(&mut data);
         let zone = Zone::named(reader.time_zone);
         let (name, data) = match EventType::from_name(&mail.event_type).and_then(shape::of) {
             Some(shape) => match shape.fit(&data) {

@@ -120,8 +120,8 @@ impl Shape {
     }
 }
 
-/// What an endpoint is told, with nothing in it that the templates can't show.
-pub(super) fn fit_told(data: &mut Value) {
+/// The announcement to an endpoint, with nothing in it that the templates can't show.
+pub(super) fn fit_announcement(data: &mut Value) {
     if let Some(told) = data.get_mut("told") {
         let lines = told["lines"].as_array().map_or(&[][..], Vec::as_slice);
         let lines: Value = lines.iter().filter(|line| is_text(line)).cloned().collect();
