@@ -18,7 +18,7 @@ pub enum ExitStatus {
     Config = 2,
     /// The run went through, and events failed for good in it.
     EventsFailed = 3,
-    /// The database can't be reached.
+    /// The database can't be reached, or its server is in trouble.
     DatabaseUnreachable = 4,
     /// Another instance is running, and this one was asked to be alone.
     NotAlone = 5,
@@ -48,7 +48,7 @@ impl Failure {
 
 fn of_database(error: &sqlx::Error) -> ExitStatus {
     match (Fault::of(error), crate::db::sqlstate(error).as_deref()) {
-        (Fault::Unreachable, _) => ExitStatus::DatabaseUnreachable,
+        (Fault::Unreachable | Fault::Server, _) => ExitStatus::DatabaseUnreachable,
         // Wrong user, password or database name: what DATABASE_URL says is wrong.
         (_, Some("28000" | "28P01" | "3D000")) => ExitStatus::Config,
         _ => ExitStatus::Failure,

@@ -190,6 +190,9 @@ fn database_failure(database: &Database, error: sqlx::Error) -> Failure {
              of version 3, or connect with sslmode=disable where the network is trusted"
         }
         _ if Fault::of(&error) == Fault::Unreachable => "; is it running, and DATABASE_URL right?",
+        _ if Fault::of(&error) == Fault::Server => {
+            "; nothing is lost: run again once the server works"
+        }
         _ => "",
     };
     Failure::Database {

@@ -12,10 +12,13 @@ pub enum Fault {
     Contended,
     /// Another transaction was in the way for as long as was waited for it.
     Blocked,
+    /// The server itself is in trouble (disk, memory, a library, a statement that somebody cancelled):
+    /// the fault of no event.
+    Server,
     /// The database refuses a row: an event's own fault, for good.
     Refused,
-    /// Anything else: rights, schema, resources, an error raised by a function of the
-    /// application. A later attempt may find it mended.
+    /// Anything else: rights, schema, an error raised by a function of the application. A later
+    /// attempt may succeed.
     Other,
 }
 
@@ -44,10 +47,11 @@ fn of_code(code: &str) -> Fault {
         "40001" | "40P01" | "23503" | "23505" => Fault::Contended,
         // Lock not available.
         "55P03" => Fault::Blocked,
-        // Connection exceptions, operator intervention but for cancelled statements, too many
-        // connections; authentication that a server restart or a pooler refuses for a while.
-        "57P01" | "57P02" | "57P03" | "53300" | "25P03" => Fault::Unreachable,
+        // Sessions that the server ended (shutdown, time limits of a session), too many connections.
+        "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03" | "25P04" => Fault::Unreachable,
         _ if code.starts_with("08") => Fault::Unreachable,
+        // Insufficient resources, operator intervention, system errors, internal errors.
+        _ if ["53", "57", "58", "XX"].contains(&code.get(..2).unwrap_or_default()) => Fault::Server,
         // Data exceptions and violated constraints.
         _ if code.starts_with("22") || code.starts_with("23") => Fault::Refused,
         _ => Fault::Other,
@@ -69,5 +73,32 @@ pub fn tls_error(error: &Error) -> Option<&rustls::Error> {
         Error::Io(error) => error.get_ref()?.downcast_ref(),
         Error::Tls(error) => error.downcast_ref(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_fault_it_is() {
+        for (fault, codes) in [
+            (
+                Fault::Unreachable,
+                "08006 57P01 57P03 57P05 53300 25P03 25P04",
+            ),
+            (Fault::Contended, "40001 40P01 23505 23503"),
+            (Fault::Blocked, "55P03"),
+            (
+                Fault::Server,
+                "53100 53200 53400 57014 58P01 58030 XX000 XX002",
+            ),
+            (Fault::Refused, "22012 23514 23502"),
+            (Fault::Other, "P0001 42501 42P01 54000 25006"),
+        ] {
+            for code in codes.split(' ') {
+                assert_eq!(of_code(code), fault, "{code}");
+            }
+        }
     }
 }

@@ -24,6 +24,9 @@ pub struct FanOutReport {
     pub failed: u64,
     /// Events put back for another attempt.
     pub retried: u64,
+    /// Events that were claimed and not written through no fault of theirs: pending again, with
+    /// their attempt.
+    pub released: u64,
     /// Claims taken from workers that are gone.
     pub rescued: u64,
     /// Events given up because of their age.
@@ -58,6 +61,7 @@ impl FanOutReport {
         self.events
             + self.failed
             + self.retried
+            + self.released
             + self.expired
             + self.ignored
             + self.expired_unhandled_count()
@@ -68,5 +72,21 @@ impl FanOutReport {
     #[must_use]
     pub fn expired_unhandled_count(&self) -> u64 {
         self.expired_unhandled.values().sum()
+    }
+
+    /// Adds what a part of the run did.
+    pub(super) fn add(&mut self, part: Self) {
+        self.batches += part.batches;
+        self.events += part.events;
+        self.notifications += part.notifications;
+        self.merged += part.merged;
+        self.emails += part.emails;
+        self.deliveries += part.deliveries;
+        self.suppressed += part.suppressed;
+        self.failed += part.failed;
+        self.retried += part.retried;
+        self.released += part.released;
+        self.lost_claims += part.lost_claims;
+        self.latencies.extend(part.latencies);
     }
 }

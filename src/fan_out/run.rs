@@ -8,24 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::claim::{Claim, ClaimedEvent, claim};
-use super::refusal::Refusal;
 use super::report::FanOutReport;
+use super::requeue::Requeue;
 use super::rescue::rescue;
 use super::sweep::sweep;
-use super::write::{Written, charge, release, write};
-use crate::db::{Access, Database, Fault, Session, sqlstate};
-use crate::domain::backoff;
+use crate::db::{Access, Database, Fault, Session};
 
-/// The same batch is written this often where other transactions are in its way, or the connection
-/// is lost.
-const WRITE_TRIES: u32 = 4;
 /// Pause before another try where another transaction was in the way.
-const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
 /// So many events to crowds are held back while others are due.
 const MOST_CROWDS: usize = 4;
 
-/// Why a run had to stop. What it had settled until then stays settled; a batch in hand is
-/// rescued by a later run.
+/// Why a run had to stop. What it had settled until then stays settled; of a batch in hand, what is
+/// not settled is released with its attempt, or rescued by a later run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFailed {
     /// The database can't be reached (any more).
@@ -46,7 +41,7 @@ impl From<sqlx::Error> for RunFailed {
 }
 
 /// Runs until nothing is due, or the time or the limit is reached, or `stop` is cancelled. The
-/// batch in hand is always finished. `progress` hears of each batch.
+/// batch in hand is finished as far as nothing stands in its way. `progress` hears of each batch.
 ///
 /// What was done is in the report even where the run failed.
 pub async fn run(
@@ -71,21 +66,21 @@ pub async fn run(
     (run.report, result)
 }
 
-struct Run<'a> {
-    database: &'a Database,
-    settings: &'a Settings,
-    session: Option<Session>,
-    report: FanOutReport,
-    set_aside: VecDeque<Crowd>,
+pub(super) struct Run<'a> {
+    pub(super) database: &'a Database,
+    pub(super) settings: &'a Settings,
+    pub(super) session: Option<Session>,
+    pub(super) report: FanOutReport,
+    pub(super) set_aside: VecDeque<Crowd>,
     /// Whether all events were looked at for a processing row.
     is_swept: bool,
 }
 
 /// An event in hand that tells so many people that it would keep others waiting.
-struct Crowd {
-    token: i64,
-    event: ClaimedEvent,
-    since: Instant,
+pub(super) struct Crowd {
+    pub(super) token: i64,
+    pub(super) event: ClaimedEvent,
+    pub(super) since: Instant,
 }
 
 impl Run<'_> {
@@ -95,7 +90,12 @@ impl Run<'_> {
         progress: &mut dyn FnMut(&FanOutReport),
     ) -> Result<(), RunFailed> {
         let result = self.batches(stop, progress).await;
-        self.release().await;
+        let released = self
+            .set_aside
+            .drain(..)
+            .map(|crowd| Requeue::released(crowd.event.event_id, crowd.token, None))
+            .collect::<Vec<_>>();
+        self.end_claims(&released, stop).await;
         result
     }
 
@@ -165,24 +165,6 @@ impl Run<'_> {
         self.settle(token, vec![event], stop, is_over).await?;
         progress(&self.report);
         Ok(true)
-    }
-
-    /// Gives back what was set aside and is still in hand.
-    async fn release(&mut self) {
-        let (ids, tokens): (Vec<i64>, Vec<i64>) = self
-            .set_aside
-            .drain(..)
-            .map(|crowd| (crowd.event.event_id, crowd.token))
-            .unzip();
-        if let (false, Some(session)) = (ids.is_empty(), &mut self.session)
-            && let Err(error) = within(self.settings, release(session, &ids, &tokens)).await
-        {
-            tracing::warn!(
-                events = ids.len(),
-                sqlstate = sqlstate(&error),
-                "could not be given back; left to the rescue"
-            );
-        }
     }
 
     /// How many events the run may still take.
@@ -259,199 +241,11 @@ impl Run<'_> {
         Ok(claim)
     }
 
-    /// Writes a batch. Where the database refuses it, it is halved until the offender stands
-    /// alone; that one is charged, and the others go through.
-    ///
-    /// Where it is a lock that nobody lets go of, each half waits anew: past the run's time, or
-    /// once it is told to stop, the rest is left for a later run to rescue.
-    async fn settle(
-        &mut self,
-        token: i64,
-        events: Vec<ClaimedEvent>,
-        stop: &CancellationToken,
-        is_over: &dyn Fn() -> bool,
-    ) -> Result<(), RunFailed> {
-        let started = Instant::now();
-        let before = (
-            self.report.notifications,
-            self.report.merged,
-            self.report.emails,
-            self.report.deliveries,
-        );
-        let (first, last, mut count) = (
-            events.first().map(|event| event.event_id),
-            events.last().map(|event| event.event_id),
-            events.len(),
-        );
-        let mut parts = vec![events];
-        while let Some(mut part) = parts.pop() {
-            if part.is_empty() {
-                continue;
-            }
-            let error = match self.write(token, &part, stop, is_over).await {
-                Ok(set_aside) => {
-                    let crowds = part
-                        .into_iter()
-                        .filter(|event| set_aside.binary_search(&event.event_id).is_ok());
-                    count -= set_aside.len();
-                    self.set_aside.extend(crowds.map(|event| Crowd {
-                        token,
-                        event,
-                        since: started,
-                    }));
-                    continue;
-                }
-                Err(error) => error,
-            };
-            if self.session.is_none() {
-                return Err(RunFailed::Unreachable(error));
-            }
-            if Fault::of(&error) == Fault::Blocked && is_over() {
-                return Err(error.into());
-            }
-            if part.len() > 1 {
-                let later = part.split_off(part.len() / 2);
-                parts.extend([later, part]);
-            } else {
-                self.charge(token, &part[0], &error, stop).await?;
-            }
-        }
-        if count > 0 {
-            tracing::info!(
-                claim = token,
-                events = count,
-                first_event_id = first,
-                last_event_id = last,
-                notifications = self.report.notifications - before.0,
-                merged = self.report.merged - before.1,
-                emails = self.report.emails - before.2,
-                deliveries = self.report.deliveries - before.3,
-                seconds = started.elapsed().as_secs_f64(),
-                "batch settled",
-            );
-        }
-        Ok(())
-    }
-
-    /// Writes a part of a batch and returns which of it was set aside; again where another transaction was in the way or the connection
-    /// was lost: the fence tells whether an earlier try was committed after all.
-    ///
-    /// After an error there is a session, unless the database stays out of reach: a part that
-    /// loses the connection each time is at fault itself.
-    async fn write(
-        &mut self,
-        token: i64,
-        part: &[ClaimedEvent],
-        stop: &CancellationToken,
-        is_over: &dyn Fn() -> bool,
-    ) -> Result<Vec<i64>, sqlx::Error> {
-        let mut tries = 1;
-        loop {
-            let Some(session) = &mut self.session else {
-                self.session = Some(self.database.connect().await?);
-                continue;
-            };
-            let error = match write(session, self.settings, token, part).await {
-                Ok(Written { report, set_aside }) => {
-                    self.add(report);
-                    return Ok(set_aside);
-                }
-                Err(error) => error,
-            };
-            let fault = Fault::of(&error);
-            let code = sqlstate(&error);
-            if fault == Fault::Unreachable {
-                self.reconnect(stop).await?;
-            }
-            let again = match fault {
-                Fault::Contended | Fault::Unreachable => true,
-                Fault::Blocked => !is_over(),
-                Fault::Refused | Fault::Other => false,
-            };
-            if !again || tries >= WRITE_TRIES {
-                return Err(error);
-            }
-            tracing::debug!(sqlstate = code, tries, "writing the batch again");
-            tokio::time::sleep(CONTENDED_PAUSE * tries).await;
-            tries += 1;
-        }
-    }
-
     /// Opens another connection, waiting for a server that is away.
-    async fn reconnect(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
+    pub(super) async fn reconnect(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         self.session = None;
         self.session = Some(self.database.reconnect(stop).await?);
         Ok(())
-    }
-
-    /// Charges an event that the database would not take. Where not even that can be written, it
-    /// is left to the rescue, and the run goes on with the others.
-    async fn charge(
-        &mut self,
-        token: i64,
-        event: &ClaimedEvent,
-        error: &sqlx::Error,
-        stop: &CancellationToken,
-    ) -> Result<(), RunFailed> {
-        let refusal = Refusal::of(error, event.attempt, self.settings.max_attempts);
-        let retry_after = refusal
-            .is_retried
-            .then(|| backoff::delay(event.attempt, rand::random()).as_secs_f64());
-        tracing::warn!(
-            event_id = event.event_id,
-            event_type = event.event_type.name(),
-            attempt = event.attempt,
-            retry_after_seconds = retry_after,
-            // The database's words may repeat a value of the row: they are for its table only.
-            "{}",
-            refusal.for_log,
-        );
-        let Some(session) = &mut self.session else {
-            return Ok(());
-        };
-        let text = &refusal.for_table;
-        let charged = within(
-            self.settings,
-            charge(session, token, event.event_id, text, retry_after),
-        )
-        .await;
-        match charged {
-            Ok(false) => self.report.lost_claims += 1,
-            Ok(true) if refusal.is_retried => self.report.retried += 1,
-            Ok(true) => self.report.failed += 1,
-            Err(error) => {
-                if Fault::of(&error) == Fault::Unreachable {
-                    self.reconnect(stop).await?;
-                }
-                tracing::warn!(
-                    event_id = event.event_id,
-                    sqlstate = sqlstate(&error),
-                    "could not be charged either; left to the rescue"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, part: FanOutReport) {
-        if part.lost_claims > 0 {
-            tracing::warn!(
-                events = part.lost_claims,
-                "claims were reset while in hand; nothing was written for them"
-            );
-        }
-        let report = &mut self.report;
-        report.batches += part.batches;
-        report.events += part.events;
-        report.notifications += part.notifications;
-        report.merged += part.merged;
-        report.emails += part.emails;
-        report.deliveries += part.deliveries;
-        report.suppressed += part.suppressed;
-        report.failed += part.failed;
-        report.retried += part.retried;
-        report.lost_claims += part.lost_claims;
-        report.latencies.extend(part.latencies);
     }
 }
 

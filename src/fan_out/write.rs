@@ -11,8 +11,7 @@ use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
-use super::run::within;
-use crate::db::{Access, Session, Unnamed};
+use crate::db::{Access, Fault, Session, Transaction, Unnamed};
 use crate::domain::plan::{InApp, Plan};
 use crate::handlers::{Names, Wanted};
 
@@ -62,30 +61,84 @@ struct Routed {
     duplicates: i64,
 }
 
-/// What became of the events given to [`write`].
-#[derive(Debug)]
+/// What became of events that were written.
+#[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) report: FanOutReport,
-    /// Those that tell a crowd and were not alone, ascending. Nothing was written for them; they
+    /// Those of a large audience that were not alone, ascending. Nothing was written for them; they
     /// are ours as before.
     pub(super) set_aside: Vec<i64>,
+    /// How many plans were written: notifications of a transaction are created in their order.
+    pub(super) plans: usize,
 }
 
-/// Writes and settles the events given (ascending) under the claim's token. An error leaves
-/// everything as it was; so does a claim that is no longer ours, event by event.
-///
-/// Names are read here and not with the claim: a row that can't be read is the fault of the events
-/// that ask for it, and found like any other.
+impl Written {
+    pub(super) fn add(&mut self, part: Self) {
+        self.report.add(part.report);
+        self.set_aside.extend(part.set_aside);
+        self.plans += part.plans;
+    }
+}
+
+/// What transactions wrote whose `COMMIT` was not answered.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    last: Option<FanOutReport>,
+    /// Of those that were committed: the fence has found their events settled.
+    pub(super) confirmed: FanOutReport,
+}
+
+/// Writes and settles events (ascending) under the claim's token, in a transaction of their own. An
+/// error leaves everything as it was; so does a claim that is no longer ours, event by event.
 pub(super) async fn write(
     session: &mut Session,
     settings: &Settings,
     token: i64,
-    events: &[ClaimedEvent],
+    events: &[&ClaimedEvent],
+    doubt: &mut Doubt,
+) -> Result<Written, sqlx::Error> {
+    let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+    let alone = events.len() == 1;
+    let writing = write_part(&mut transaction, settings, token, events, alone, 0, doubt);
+    let written = writing.await?;
+    commit(transaction, written, doubt).await
+}
+
+/// Commits, and remembers what it was where no answer comes.
+pub(super) async fn commit(
+    transaction: Transaction<'_>,
+    mut written: Written,
+    doubt: &mut Doubt,
+) -> Result<Written, sqlx::Error> {
+    written.report.batches = 1;
+    match transaction.commit().await {
+        Ok(()) => Ok(written),
+        Err(error) => {
+            if Fault::of(&error) == Fault::Unreachable {
+                doubt.last = Some(written.report);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Writes and settles events (ascending) within a transaction, in which so many plans are written
+/// already.
+///
+/// Names are read here and not with the claim: a row that can't be read is the fault of the events
+/// that ask for it, and found like any other.
+pub(super) async fn write_part(
+    transaction: &mut Transaction<'_>,
+    settings: &Settings,
+    token: i64,
+    events: &[&ClaimedEvent],
+    alone: bool,
+    plans_before: usize,
+    doubt: &mut Doubt,
 ) -> Result<Written, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
-    let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
-        .fetch_all(Unnamed(&mut transaction))
+        .fetch_all(Unnamed(transaction))
         .await?;
     let mut open: Vec<i64> = held
         .iter()
@@ -94,29 +147,33 @@ pub(super) async fn write(
         .collect();
     let mine: Vec<_> = events
         .iter()
+        .copied()
         .filter(|event| open.binary_search(&event.event_id).is_ok())
         .collect();
     let mut report = FanOutReport {
-        batches: 1,
         lost_claims: (ids.len() - held.len()) as u64,
         ..FanOutReport::default()
     };
+    if open.len() < held.len()
+        && let Some(committed) = doubt.last.take()
+    {
+        doubt.confirmed.add(committed);
+    }
 
     let wanted = wanted(&mine);
-    let names = look_up(&mut transaction, &wanted, &settings.rendering);
-    let names = within(settings, names).await?;
+    let names = look_up(transaction, &wanted, &settings.rendering).await?;
     let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
     let mut announced: Vec<_> = mine
         .iter()
         .filter_map(|event| announced(event, &names))
         .collect();
     let (mut set_aside, mut cuts) = (Vec::new(), Vec::new());
-    if events.len() == 1 {
+    if alone {
         let plans = plans.iter().map(|(_, plan)| plan);
-        cuts = within(settings, crowd::cuts(&mut transaction, plans)).await?;
+        cuts = crowd::cuts(transaction, plans).await?;
     } else {
         let all = plans.iter().map(|(_, plan)| plan);
-        let crowds = within(settings, Crowds::among(&mut transaction, all)).await?;
+        let crowds = Crowds::among(transaction, all).await?;
         let told = plans.iter().filter(|(_, plan)| crowds.hear(plan));
         set_aside = told.map(|(event, _)| event.event_id).collect();
         set_aside.dedup();
@@ -130,7 +187,8 @@ pub(super) async fn write(
         .map(|(event, plan)| PlanRow::new(0, event.event_id, event.event_type, plan))
         .partition(PlanRow::is_coalesced);
     let mut coalesced = gathered(coalesced, &held);
-    number(&mut each, &mut coalesced);
+    number(plans_before, &mut each, &mut coalesced);
+    let count = each.len() + coalesced.len();
     let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
 
     // All but the last part settle nothing: it is one transaction.
@@ -144,8 +202,7 @@ pub(super) async fn write(
         let write_each = bind_plans(sqlx::query_as(WRITE_EACH), &each, part)
             .bind(settled)
             .bind(Json(failed));
-        let written: Each =
-            within(settings, write_each.fetch_one(Unnamed(&mut transaction))).await?;
+        let written: Each = write_each.fetch_one(Unnamed(transaction)).await?;
         debug_assert_eq!(written.settled.unsigned_abs(), settled.len() as u64);
         report.notifications += written.notifications.unsigned_abs();
         report.emails += written.emails.unsigned_abs();
@@ -153,69 +210,31 @@ pub(super) async fn write(
         let announced = if until.is_none() { &announced[..] } else { &[] };
         for some in announced.chunks(ANNOUNCED_AT_ONCE) {
             let route = bind_announcements(sqlx::query_as(WRITE_ROUTED), some, &settings.routes);
-            let routed: Routed =
-                within(settings, route.fetch_one(Unnamed(&mut transaction))).await?;
+            let routed: Routed = route.fetch_one(Unnamed(transaction)).await?;
             report.deliveries += routed.deliveries.unsigned_abs();
             report.suppressed += routed.duplicates.unsigned_abs();
         }
         if !coalesced.is_empty() {
             let merge = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part);
-            let merging: Coalesced =
-                within(settings, merge.fetch_one(Unnamed(&mut transaction))).await?;
+            let merging: Coalesced = merge.fetch_one(Unnamed(transaction)).await?;
             report.notifications += merging.notifications.unsigned_abs();
             report.merged += (merging.delivered - merging.notifications).unsigned_abs();
             report.suppressed += merging.suppressed.unsigned_abs();
         }
         after = until;
     }
-    within(settings, transaction.commit()).await?;
 
-    // Those of an earlier try whose answer was lost are told of as well: they are settled.
-    let settled = held
-        .iter()
-        .filter(|held| set_aside.binary_search(&held.event_id).is_err());
-    for held in settled {
-        if let Ok(place) = ids.binary_search(&held.event_id) {
-            tell(&events[place], held.latency, &mut report);
+    for event in mine {
+        let place = held.binary_search_by_key(&event.event_id, |held| held.event_id);
+        if let (Ok(place), true) = (place, open.binary_search(&event.event_id).is_ok()) {
+            tell(event, held[place].latency, &mut report);
         }
     }
-    Ok(Written { report, set_aside })
-}
-
-/// Settles one event that the database would not take. `false`: its claim is no longer ours, and
-/// nothing was changed.
-pub(super) async fn charge(
-    session: &mut Session,
-    token: i64,
-    event_id: i64,
-    error: &str,
-    retry_after: Option<f64>,
-) -> Result<bool, sqlx::Error> {
-    let mut transaction = session.begin(Access::ReadWrite).await?;
-    let charged = sqlx::query_file!(
-        "src/fan_out/charge.sql",
-        event_id,
-        token,
-        error,
-        retry_after
-    )
-    .execute(Unnamed(&mut transaction))
-    .await?;
-    transaction.commit().await?;
-    Ok(charged.rows_affected() == 1)
-}
-
-/// Gives events back that were claimed and not touched. Those whose claim is no longer ours stay.
-pub(super) async fn release(
-    session: &mut Session,
-    event_ids: &[i64],
-    tokens: &[i64],
-) -> Result<(), sqlx::Error> {
-    let mut transaction = session.begin(Access::ReadWrite).await?;
-    sqlx::query_file!("src/fan_out/release.sql", event_ids, tokens)
-        .execute(Unnamed(&mut transaction))
-        .await?;
-    transaction.commit().await
+    Ok(Written {
+        report,
+        set_aside,
+        plans: count,
+    })
 }
 
 /// Coalescing plans, those of the same key in one as far as may be.
@@ -230,11 +249,11 @@ fn gathered<'a>(rows: Vec<PlanRow<'a>>, held: &[Held]) -> Vec<PlanRow<'a>> {
 }
 
 /// Numbers all plans of a batch in the order of their events: notifications are created in it.
-fn number<'a>(each: &mut [PlanRow<'a>], coalesced: &mut [PlanRow<'a>]) {
+fn number<'a>(first: usize, each: &mut [PlanRow<'a>], coalesced: &mut [PlanRow<'a>]) {
     let mut rows: Vec<_> = each.iter_mut().chain(coalesced).collect();
     rows.sort_by_key(|row| row.event_id);
     for (plan_no, row) in rows.into_iter().enumerate() {
-        row.plan_no = plan_no;
+        row.plan_no = first + plan_no;
     }
 }
 

@@ -23,6 +23,7 @@ mod explain;
 mod failures;
 mod grants;
 mod harness;
+mod isolation;
 mod lifecycle;
 mod migrate;
 mod operator_events;

@@ -40,7 +40,7 @@ const STATEMENTS: &[(&str, &str)] = &[
         include_str!("../fan_out/write_coalesced.sql"),
     ),
     ("write_routed", include_str!("../fan_out/write_routed.sql")),
-    ("charge", include_str!("../fan_out/charge.sql")),
+    ("requeue", include_str!("../fan_out/requeue.sql")),
     (
         "preview_routed",
         include_str!("../fan_out/preview_routed.sql"),
@@ -208,6 +208,8 @@ async fn amiss(server: &Server, db: &TestDatabase<'_>) -> Findings {
     db.cli(&["explain", &alert]).success();
     // One fails.
     db.cli(&[&["run"], &few[..]].concat()).code(3);
+    // One is alone.
+    db.cli(&["run", "--limit", "1"]).success();
     db.cli(&["explain", &document]).success();
     db.cli(&["explain", &message]).success();
     // One that a mail was sent of.

@@ -29,6 +29,7 @@ pub(super) fn print(
             suppressed = report.suppressed,
             failed = report.failed,
             retried = report.retried,
+            released = report.released,
             rescued = report.rescued,
             expired = report.expired,
             ignored = report.ignored,
@@ -52,7 +53,7 @@ fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
     let ending = output::ending(failed);
     format!(
         "Job {ending} seconds={seconds:.3} events={} notifications={} merged={} emails={} \
-         deliveries={} suppressed={} failed={} retried={} rescued={} expired={} \
+         deliveries={} suppressed={} failed={} retried={} released={} rescued={} expired={} \
          ignored={} expired_unhandled={}",
         report.events,
         report.notifications,
@@ -62,6 +63,7 @@ fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
         report.suppressed,
         report.failed,
         report.retried,
+        report.released,
         report.rescued,
         report.expired,
         report.ignored,
@@ -85,6 +87,6 @@ mod tests {
             failed: 1,
             ..FanOutReport::default()
         };
-        insta::assert_snapshot!(line(&report, 0.4126, false), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 deliveries=3 suppressed=5 failed=1 retried=0 rescued=0 expired=0 ignored=0 expired_unhandled=0");
+        insta::assert_snapshot!(line(&report, 0.4126, false), @"Job completed seconds=0.413 events=16 notifications=31 merged=2 emails=7 deliveries=3 suppressed=5 failed=1 retried=0 released=0 rescued=0 expired=0 ignored=0 expired_unhandled=0");
     }
 }

@@ -1,0 +1,133 @@
+//! Ending claims whose events were not written.
+
+use super::Settings;
+use super::claim::ClaimedEvent;
+use super::report::FanOutReport;
+use crate::db::{Fault, Transaction, Unnamed, sqlstate};
+use crate::domain::backoff;
+
+/// An event that goes back to the queue, or fails.
+#[derive(Debug)]
+pub(super) struct Requeue {
+    event_id: i64,
+    token: i64,
+    outcome: &'static str,
+    /// With the database's message, which may repeat a value of the row: for its table only.
+    error: Option<String>,
+    due_after: Option<f64>,
+}
+
+impl Requeue {
+    /// An event that the database refuses: it spends its attempt.
+    pub(super) fn refused(
+        event: &ClaimedEvent,
+        token: i64,
+        error: &sqlx::Error,
+        settings: &Settings,
+    ) -> Self {
+        let permanent = match Fault::of(error) {
+            Fault::Refused => true,
+            Fault::Contended => sqlstate(error).is_some_and(|code| code.starts_with("23")),
+            Fault::Unreachable | Fault::Blocked | Fault::Server | Fault::Other => false,
+        };
+        let spent = event.attempt >= settings.max_attempts;
+        let due_after = (!permanent && !spent).then(|| delay(event.attempt));
+        let why = if spent && !permanent {
+            "out of attempts: database refused"
+        } else {
+            "database refused"
+        };
+        tracing::warn!(
+            event_id = event.event_id,
+            event_type = event.event_type.name(),
+            attempt = event.attempt,
+            retry_after_seconds = due_after,
+            "{why}: {}",
+            code(error),
+        );
+        Self {
+            event_id: event.event_id,
+            token,
+            outcome: if due_after.is_some() {
+                "retried"
+            } else {
+                "failed"
+            },
+            error: Some(described(why, error)),
+            due_after,
+        }
+    }
+
+    /// An event that keeps its attempt: nothing was tried, or what stood in the way is not its fault,
+    /// and may be gone in a minute.
+    pub(super) fn released(event_id: i64, token: i64, error: Option<String>) -> Self {
+        Self {
+            event_id,
+            token,
+            outcome: "released",
+            due_after: error.is_some().then(|| delay(1)),
+            error,
+        }
+    }
+}
+
+fn delay(attempt: u32) -> f64 {
+    backoff::delay(attempt, rand::random()).as_secs_f64()
+}
+
+fn code(error: &sqlx::Error) -> String {
+    sqlstate(error).map_or_else(
+        || "no SQLSTATE".to_owned(),
+        |code| format!("SQLSTATE {code}"),
+    )
+}
+
+/// What stood in the way, as it is kept with the event.
+pub(super) fn described(why: &str, error: &sqlx::Error) -> String {
+    let message = error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    format!("{why}: {}: {message}", code(error))
+}
+
+/// Ends their claims, in one statement, and reports what became of them.
+pub(super) async fn requeue(
+    transaction: &mut Transaction<'_>,
+    events: &[Requeue],
+    report: &mut FanOutReport,
+) -> Result<(), sqlx::Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let outcomes = sqlx::query_file_scalar!(
+        "src/fan_out/requeue.sql",
+        &events
+            .iter()
+            .map(|event| event.event_id)
+            .collect::<Vec<_>>(),
+        &events.iter().map(|event| event.token).collect::<Vec<_>>(),
+        &events
+            .iter()
+            .map(|event| event.outcome.to_owned())
+            .collect::<Vec<_>>(),
+        &events
+            .iter()
+            .map(|event| event.error.clone())
+            .collect::<Vec<_>>() as &[Option<String>],
+        &events
+            .iter()
+            .map(|event| event.due_after)
+            .collect::<Vec<_>>() as &[Option<f64>],
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    report.lost_claims += (events.len() - outcomes.len()) as u64;
+    for outcome in outcomes {
+        *match outcome.as_str() {
+            "failed" => &mut report.failed,
+            "retried" => &mut report.retried,
+            _ => &mut report.released,
+        } += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,313 @@
+//! Settling a claim: all of it at once, else apart. What can't be written now is released.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Settings;
+use super::claim::ClaimedEvent;
+use super::isolate::{Isolation, fault_of};
+use super::report::FanOutReport;
+use super::requeue::{Requeue, described, requeue};
+use super::run::{CONTENDED_PAUSE, Crowd, Run, RunFailed};
+use super::write::{Doubt, Written, write};
+use crate::db::{Access, Fault, Session, sqlstate};
+
+/// Events are written this often where other transactions are in their way, or the connection is lost.
+const WRITE_TRIES: u32 = 4;
+/// Claims are ended this often: a server in trouble may let it through a moment later.
+const RELEASE_TRIES: u32 = 3;
+const RELEASE_PAUSE: Duration = Duration::from_millis(500);
+
+/// A claim in hand.
+struct InHand<'e, 'r> {
+    token: i64,
+    /// Those that are not settled, ascending.
+    left: Vec<&'e ClaimedEvent>,
+    /// Why they could not be written, of those that were tried alone; and of the others.
+    errors: BTreeMap<i64, sqlx::Error>,
+    reason: Option<String>,
+    set_aside: Vec<i64>,
+    doubt: Doubt,
+    stop: &'r CancellationToken,
+    is_over: &'r dyn Fn() -> bool,
+}
+
+impl InHand<'_, '_> {
+    /// What becomes of those that are left.
+    fn rest(&mut self, settings: &Settings) -> Vec<Requeue> {
+        let is_over = (self.is_over)();
+        let token = self.token;
+        let rest = self.left.drain(..).map(|event| {
+            let reason = match self.errors.get(&event.event_id) {
+                Some(error) if Fault::of(error) == Fault::Contended && !is_over => {
+                    return Requeue::refused(event, token, error, settings);
+                }
+                Some(error) => Some(reason(error)),
+                None => self.reason.clone(),
+            };
+            Requeue::released(event.event_id, token, reason)
+        });
+        rest.collect()
+    }
+}
+
+/// Why an event was released, for its row.
+fn reason(error: &sqlx::Error) -> String {
+    let why = match Fault::of(error) {
+        Fault::Server => "server fault",
+        _ => "lock timeout",
+    };
+    described(why, error)
+}
+
+impl Run<'_> {
+    /// Settles the events of a claim: written; refused, which spends the attempt; or released, where
+    /// another transaction or the server is in the way, or the time is over.
+    pub(super) async fn settle(
+        &mut self,
+        token: i64,
+        events: Vec<ClaimedEvent>,
+        stop: &CancellationToken,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), RunFailed> {
+        let since = Instant::now();
+        let before = self.counts();
+        let mut batch = InHand {
+            token,
+            left: events.iter().collect(),
+            errors: BTreeMap::new(),
+            reason: None,
+            set_aside: Vec::new(),
+            doubt: Doubt::default(),
+            stop,
+            is_over,
+        };
+        let result = self.work_off(&mut batch).await;
+        self.report.add(std::mem::take(&mut batch.doubt.confirmed));
+        let rest = batch.rest(self.settings);
+        self.end_claims(&rest, stop).await;
+        let mut errors = batch.errors.into_values();
+        let trouble = errors.find(|error| Fault::of(error) == Fault::Server);
+        let result = result.and(trouble.map_or(Ok(()), |error| Err(error.into())));
+
+        let mut set_aside = batch.set_aside;
+        set_aside.sort_unstable();
+        self.log_settled(token, &events, before, since);
+        let crowds = events
+            .into_iter()
+            .filter(|event| set_aside.binary_search(&event.event_id).is_ok());
+        self.set_aside.extend(crowds.map(|event| Crowd {
+            token,
+            event,
+            since,
+        }));
+        result
+    }
+
+    /// Writes what it can. Time and stop are asked before each try but the first.
+    async fn work_off(&mut self, batch: &mut InHand<'_, '_>) -> Result<(), RunFailed> {
+        for _ in 0..WRITE_TRIES {
+            let (fault, error) = match self.write_together(batch).await {
+                Ok(written) => {
+                    batch.left.clear();
+                    self.took(written, batch);
+                    return Ok(());
+                }
+                Err(failed) => failed,
+            };
+            if self.session.is_none() {
+                // Out of reach for a release, too.
+                batch.left.clear();
+                return Err(error.into());
+            }
+            if is_too_slow(fault, &error) && (batch.is_over)() {
+                // Released with its attempt it would take all the time of the next run as well: it is
+                // left to the rescue, as if it had ended the process.
+                batch.left.clear();
+                return Ok(());
+            }
+            if let [event] = batch.left[..]
+                && matches!(fault, Fault::Refused | Fault::Other)
+            {
+                batch.left.clear();
+                let refused = Requeue::refused(event, batch.token, &error, self.settings);
+                self.end_claims(&[refused], batch.stop).await;
+                return Ok(());
+            }
+            batch.reason = matches!(fault, Fault::Blocked | Fault::Server).then(|| reason(&error));
+            if (batch.is_over)() {
+                return match fault {
+                    Fault::Server => Err(error.into()),
+                    _ => Ok(()),
+                };
+            }
+            self.isolate(batch, &error).await?;
+            let mut errors = batch.errors.values();
+            let in_trouble = errors.any(|error| Fault::of(error) == Fault::Server);
+            if batch.left.is_empty() || in_trouble || (batch.is_over)() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all that is left in one transaction; again where another one was in the way or the
+    /// connection was lost: the fence tells whether an earlier try was committed after all.
+    ///
+    /// After an error there is a session, unless the database stays out of reach.
+    async fn write_together(
+        &mut self,
+        batch: &mut InHand<'_, '_>,
+    ) -> Result<Written, (Fault, sqlx::Error)> {
+        let mut tries = 1;
+        loop {
+            let Some(session) = &mut self.session else {
+                let connecting = self.database.connect().await;
+                self.session = Some(connecting.map_err(|error| (Fault::Unreachable, error))?);
+                continue;
+            };
+            let began = Instant::now();
+            let (token, left) = (batch.token, &batch.left);
+            let writing = write(session, self.settings, token, left, &mut batch.doubt);
+            let error = match writing.await {
+                Ok(written) => return Ok(written),
+                Err(error) => error,
+            };
+            let fault = fault_of(&error, began, self.settings);
+            let code = sqlstate(&error);
+            if fault == Fault::Unreachable {
+                let reconnecting = self.reconnect(batch.stop).await;
+                reconnecting.map_err(|error| (fault, error))?;
+            }
+            let is_again = matches!(fault, Fault::Contended | Fault::Unreachable);
+            if !is_again || tries >= WRITE_TRIES || (batch.is_over)() {
+                return Err((fault, error));
+            }
+            tracing::debug!(sqlstate = code, tries, "writing the batch again");
+            tokio::time::sleep(CONTENDED_PAUSE * tries).await;
+            tries += 1;
+        }
+    }
+
+    /// Writes what is left apart, as far as time and locks allow.
+    async fn isolate(
+        &mut self,
+        batch: &mut InHand<'_, '_>,
+        error: &sqlx::Error,
+    ) -> Result<(), RunFailed> {
+        let left = std::mem::take(&mut batch.left);
+        let mut isolation = Isolation::new(batch.token, left, error);
+        let mut result = Ok(());
+        while let (true, Some(session)) = (result.is_ok(), &mut self.session)
+            && !isolation.is_done()
+            && !(batch.is_over)()
+        {
+            let pass = isolation.pass(session, self.settings, &mut batch.doubt, batch.is_over);
+            match pass.await {
+                Ok(written) => self.took(written, batch),
+                Err(error) if Fault::of(&error) == Fault::Unreachable => {
+                    isolation.lost_connection(error);
+                    result = self.reconnect(batch.stop).await.map_err(RunFailed::from);
+                }
+                // No event's fault: the other statements of the pass.
+                Err(error) => {
+                    batch.reason = Some(reason(&error));
+                    result = Err(error.into());
+                }
+            }
+        }
+        if result.is_ok() && !isolation.is_in_vain {
+            batch.reason = None;
+        }
+        (batch.left, batch.errors) = isolation.rest();
+        result
+    }
+
+    /// Takes account of what was written.
+    fn took(&mut self, written: Written, batch: &mut InHand<'_, '_>) {
+        if written.report.lost_claims > 0 {
+            tracing::warn!(
+                events = written.report.lost_claims,
+                "claims were reset while in hand; nothing was written for them"
+            );
+        }
+        self.report.add(written.report);
+        batch.set_aside.extend(written.set_aside);
+    }
+
+    /// Ends claims whose events were not written. Where not even that can be done, they are left to
+    /// the rescue.
+    pub(super) async fn end_claims(&mut self, events: &[Requeue], stop: &CancellationToken) {
+        let mut tries = 1;
+        while let (false, Some(session)) = (events.is_empty(), &mut self.session) {
+            let error = match end(session, events).await {
+                Ok(report) => {
+                    if report.released > 0 {
+                        tracing::warn!(events = report.released, "released with their attempt");
+                    }
+                    return self.report.add(report);
+                }
+                Err(error) => error,
+            };
+            if Fault::of(&error) == Fault::Unreachable && self.reconnect(stop).await.is_err()
+                || tries >= RELEASE_TRIES
+            {
+                let code = sqlstate(&error);
+                tracing::warn!(
+                    events = events.len(),
+                    sqlstate = code,
+                    "claims could not be ended; left to the rescue"
+                );
+                return;
+            }
+            tokio::time::sleep(RELEASE_PAUSE * tries).await;
+            tries += 1;
+        }
+    }
+
+    fn counts(&self) -> [u64; 5] {
+        let report = &self.report;
+        [
+            report.events + report.failed + report.retried,
+            report.notifications,
+            report.merged,
+            report.emails,
+            report.deliveries,
+        ]
+    }
+
+    fn log_settled(&self, token: i64, events: &[ClaimedEvent], before: [u64; 5], since: Instant) {
+        let counts = self.counts();
+        let [settled, notifications, merged, emails, deliveries] =
+            std::array::from_fn(|no| counts[no] - before[no]);
+        if settled > 0 {
+            tracing::info!(
+                claim = token,
+                events = settled,
+                first_event_id = events.first().map(|event| event.event_id),
+                last_event_id = events.last().map(|event| event.event_id),
+                notifications,
+                merged,
+                emails,
+                deliveries,
+                seconds = since.elapsed().as_secs_f64(),
+                "batch settled",
+            );
+        }
+    }
+}
+
+/// Whether a statement took all of the time that it may.
+fn is_too_slow(fault: Fault, error: &sqlx::Error) -> bool {
+    fault == Fault::Other && sqlstate(error).as_deref() == Some("57014")
+}
+
+async fn end(session: &mut Session, events: &[Requeue]) -> Result<FanOutReport, sqlx::Error> {
+    let mut report = FanOutReport::default();
+    let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+    requeue(&mut transaction, events, &mut report).await?;
+    transaction.commit().await?;
+    Ok(report)
+}
