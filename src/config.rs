@@ -252,7 +252,12 @@ impl Source<'_> {
     /// Age at which a claim counts as abandoned.
     pub fn stuck_after(&self) -> Result<Duration, InvalidConfig> {
         let default = Duration::from_mins(10);
-        self.parsed("NOTIFY_FANOUT_STUCK_AFTER", None, default, parse_time)
+        self.parsed("NOTIFY_FANOUT_STUCK_AFTER", None, default, |text| {
+            let least = Duration::from_secs(1);
+            let is_enough = |time: &Duration| *time >= least;
+            let time = Some(parse_time(text)?).filter(is_enough);
+            time.ok_or_else(|| "must be 1s at least: no statement may take longer".to_owned())
+        })
     }
 
     /// Attempts before an event is given up.

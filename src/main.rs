@@ -53,7 +53,10 @@ fn main() -> ExitCode {
             return fail(&text, ExitStatus::Failure);
         }
     };
-    match runtime.block_on(dispatch(cli, &source)) {
+    let result = runtime.block_on(dispatch(cli, &source));
+    // A look-up of a name that nobody answers is not waited for.
+    runtime.shutdown_background();
+    match result {
         Ok(status) => status.into(),
         // Whoever reads the output, such as `head`, has seen enough.
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {

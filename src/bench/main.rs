@@ -12,6 +12,7 @@ mod limit;
 mod load;
 mod machine;
 mod options;
+#[expect(dead_code, reason = "what the tests disturb is not disturbed here")]
 mod proxy;
 mod sample;
 mod section;

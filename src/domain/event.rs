@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::payload::PAYLOAD_MAX;
+
 /// One row of `domain_events`. Columns that the event's type has no use for are empty.
 #[derive(Debug, Clone, Default)]
 pub struct EventRow {
@@ -53,4 +55,10 @@ pub enum Problem {
     /// It is there, but not of the kind named.
     #[error("must be {0}")]
     Mistyped(&'static str),
+    /// It takes so many bytes, as a text or as it is stored.
+    #[error("must have at most {PAYLOAD_MAX} bytes, and has {0} or more")]
+    Oversized(i32),
+    /// A list has more entries than that.
+    #[error("must have at most {0} entries")]
+    TooMany(usize),
 }

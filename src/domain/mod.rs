@@ -6,6 +6,7 @@ pub mod base_url;
 pub mod body;
 pub mod channel;
 pub mod event;
+pub mod latency;
 pub mod payload;
 pub mod plan;
 pub mod quantity;

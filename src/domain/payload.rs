@@ -4,6 +4,8 @@
 //! come back as `None` both when they are absent and when they are of the wrong kind: each has a
 //! fallback, and a surprising extra must not stop a notification.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -11,8 +13,15 @@ use super::event::{EventRow, InvalidEvent, Problem};
 use super::quantity::{Amount, Quantity};
 use super::text::is_blank;
 
+/// Largest payload, in bytes.
+pub const PAYLOAD_MAX: usize = 1 << 20;
+/// Longest list of identifiers.
+const IDS_MAX: usize = 10_000;
 /// Longest identifier that is no UUID, in bytes: it may be part of an indexed key.
 const ID_MAX: usize = 255;
+/// As much of a text as is read, in bytes; of an object, as much as is copied into rows.
+const TEXT_MAX: usize = 40_000;
+const OBJECT_MAX: usize = 4 << 10;
 
 /// The fields of one event, read under the name of its type.
 #[derive(Debug, Clone, Copy)]
@@ -84,9 +93,10 @@ impl<'a> Fields<'a> {
 
     /// An optional text that is not blank, or a number.
     #[must_use]
-    pub fn scalar(&self, key: &str) -> Option<&'a Value> {
-        self.value(key)
-            .filter(|value| value.is_number() || as_text(value).is_some())
+    pub fn scalar(&self, key: &str) -> Option<Value> {
+        let value = self.value(key)?;
+        let number = value.is_number().then(|| value.clone());
+        number.or_else(|| as_text(value).map(Value::from))
     }
 
     /// An optional identifier of any kind: a short text or a whole number.
@@ -101,24 +111,43 @@ impl<'a> Fields<'a> {
         self.value(key).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// An optional object.
+    /// An optional value of any kind for which there is room in a row.
     #[must_use]
-    pub fn object(&self, key: &str) -> Option<&'a Map<String, Value>> {
-        self.value(key).and_then(Value::as_object)
+    pub fn json(&self, key: &str) -> Option<&'a Value> {
+        let has_room = |value: &&Value| value.to_string().len() <= OBJECT_MAX;
+        self.value(key).filter(has_room)
+    }
+
+    /// An optional object, without the entries for which there is no room in a row.
+    #[must_use]
+    pub fn object(&self, key: &str) -> Option<Map<String, Value>> {
+        let object = self.value(key).and_then(Value::as_object)?;
+        let mut left = OBJECT_MAX;
+        let fits = |(key, value): &(&String, &Value)| {
+            let rest = left.checked_sub(key.len() + value.to_string().len());
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        };
+        let entries = object.iter().filter(fits);
+        Some(
+            entries
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        )
     }
 
     /// The identifiers of an optional list, in order, without repeats; entries of another kind
     /// are passed over.
-    #[must_use]
-    pub fn uuids(&self, key: &str) -> Vec<Uuid> {
-        let entries = self.value(key).and_then(Value::as_array);
-        let mut ids: Vec<Uuid> = Vec::new();
-        for id in entries.into_iter().flatten().filter_map(as_uuid) {
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
+    pub fn uuids(&self, key: &str) -> Result<Vec<Uuid>, InvalidEvent> {
+        let Some(entries) = self.value(key).and_then(Value::as_array) else {
+            return Ok(Vec::new());
+        };
+        if entries.len() > IDS_MAX {
+            return Err(self.invalid(format!("payload.{key}"), Problem::TooMany(IDS_MAX)));
         }
-        ids
+        let mut seen = HashSet::new();
+        let ids = entries.iter().filter_map(as_uuid);
+        Ok(ids.filter(|id| seen.insert(*id)).collect())
     }
 
     /// A required identifier from the payload.
@@ -211,7 +240,9 @@ fn as_uuid(value: &Value) -> Option<Uuid> {
 }
 
 fn as_text(value: &Value) -> Option<&str> {
-    value.as_str().filter(|text| !is_blank(text))
+    let text = value.as_str()?;
+    let text = &text[..text.floor_char_boundary(TEXT_MAX)];
+    (!is_blank(text)).then_some(text)
 }
 
 fn as_id(value: &Value) -> Option<String> {

@@ -1,8 +1,9 @@
 //! Taking hold of due events.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use super::understand::understand;
+use super::decode::{LARGEST_PAYLOAD, decode};
 use super::{Settings, handled_types};
 use crate::db::{Transaction, Unnamed};
 use crate::domain::event::{EventRow, InvalidEvent};
@@ -50,6 +51,74 @@ impl Claim {
     }
 }
 
+/// A row of the claim as it was read.
+struct Row {
+    event_id: i64,
+    event_type: String,
+    actor_id: Option<Uuid>,
+    project_id: Option<Uuid>,
+    org_id: Option<Uuid>,
+    resource_id: Option<Uuid>,
+    thread_id: Option<Uuid>,
+    meeting_id: Option<Uuid>,
+    payload: Option<String>,
+    oversize: Option<i32>,
+    occurred_at: DateTime<Utc>,
+    verdict: String,
+    attempt: i32,
+    token: i64,
+}
+
+/// A claim that is not decoded yet: that comes after its commit, or what can't be decoded would be
+/// claimed for ever without an attempt.
+pub(super) struct Undecoded(Vec<Row>);
+
+impl Undecoded {
+    /// Decodes the payloads on a thread of their own; the others go on meanwhile.
+    pub(super) async fn decode(self) -> Claim {
+        tokio::task::spawn_blocking(|| self.0.into_iter().fold(Claim::default(), Claim::with))
+            .await
+            .unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+    }
+}
+
+impl Claim {
+    fn with(mut self, row: Row) -> Self {
+        self.token = row.token;
+        match (row.verdict.as_str(), EventType::from_name(&row.event_type)) {
+            ("claimed", Some(event_type)) => self.events.push(decoded(event_type, row)),
+            ("ignored", _) => self.ignored += 1,
+            ("expired", Some(_)) => self.expired.push(row.event_id),
+            ("expired", None) => self.expired_unhandled.push(row.event_type),
+            ("gone", _) => self.gone.push(row.event_id),
+            _ => self.unhandled.push(row.event_type),
+        }
+        self
+    }
+}
+
+fn decoded(event_type: EventType, row: Row) -> ClaimedEvent {
+    let event = EventRow {
+        id: row.event_id,
+        event_type: row.event_type,
+        occurred_at: row.occurred_at,
+        actor_id: row.actor_id,
+        project_id: row.project_id,
+        org_id: row.org_id,
+        resource_id: row.resource_id,
+        thread_id: row.thread_id,
+        meeting_id: row.meeting_id,
+        payload: None,
+    };
+    ClaimedEvent {
+        event_id: row.event_id,
+        event_type,
+        occurred_at: row.occurred_at,
+        attempt: row.attempt.unsigned_abs(),
+        handler: decode(event_type, event, row.payload.as_deref(), row.oversize),
+    }
+}
+
 /// Claims up to `oldest` due events, oldest first, and up to `companions` more that are due in the
 /// same threads, passing over what others hold.
 pub(super) async fn claim(
@@ -57,8 +126,9 @@ pub(super) async fn claim(
     settings: &Settings,
     oldest: i64,
     companions: i64,
-) -> Result<Claim, sqlx::Error> {
-    let rows = sqlx::query_file!(
+) -> Result<Undecoded, sqlx::Error> {
+    let rows = sqlx::query_file_as!(
+        Row,
         "src/fan_out/claim.sql",
         oldest,
         settings.processor_id,
@@ -66,40 +136,36 @@ pub(super) async fn claim(
         &handled_types(),
         companions,
         &settings.ignored_types,
+        LARGEST_PAYLOAD,
     )
     .fetch_all(Unnamed(connection))
     .await?;
-    let mut claim = Claim::default();
-    for row in rows {
-        claim.token = row.token;
-        match (row.verdict.as_str(), EventType::from_name(&row.event_type)) {
-            ("claimed", Some(event_type)) => {
-                let event = EventRow {
-                    id: row.event_id,
-                    event_type: row.event_type,
-                    occurred_at: row.occurred_at,
-                    actor_id: row.actor_id,
-                    project_id: row.project_id,
-                    org_id: row.org_id,
-                    resource_id: row.resource_id,
-                    thread_id: row.thread_id,
-                    meeting_id: row.meeting_id,
-                    payload: None,
-                };
-                claim.events.push(ClaimedEvent {
-                    event_id: row.event_id,
-                    event_type,
-                    occurred_at: row.occurred_at,
-                    attempt: row.attempt.unsigned_abs(),
-                    handler: understand(event_type, event, row.payload.as_deref()),
-                });
-            }
-            ("ignored", _) => claim.ignored += 1,
-            ("expired", Some(_)) => claim.expired.push(row.event_id),
-            ("expired", None) => claim.expired_unhandled.push(row.event_type),
-            ("gone", _) => claim.gone.push(row.event_id),
-            _ => claim.unhandled.push(row.event_type),
-        }
+    Ok(Undecoded(rows))
+}
+
+/// Gives back, with its attempt, a claim of this run whose commit was not answered, if there is one:
+/// it is younger than the last that is known.
+pub(super) async fn release_unanswered(
+    connection: &mut Transaction<'_>,
+    settings: &Settings,
+    last_token: i64,
+) -> Result<(), sqlx::Error> {
+    let released = sqlx::query!(
+        "UPDATE notification_processing
+            SET processing_status = 'pending', claim_token = NULL,
+                claimed_at = CASE WHEN retry_count > 0 THEN claimed_at END,
+                retry_count = greatest(retry_count - 1, 0)
+          WHERE processing_status = 'processing' AND processor_id = $1 AND claim_token > $2",
+        settings.processor_id,
+        last_token,
+    )
+    .execute(Unnamed(connection))
+    .await?;
+    if released.rows_affected() > 0 {
+        tracing::info!(
+            events = released.rows_affected(),
+            "a claim whose answer was lost is claimed again"
+        );
     }
-    Ok(claim)
+    Ok(())
 }

@@ -2,15 +2,28 @@
 -- them what else is due in their threads, because it merges into the same notifications: written
 -- together, each reader's is written once, and two workers are not in each other's way.
 -- $1 at most this many of the oldest, $2 who claims, $3 age limit in seconds, $4 the types with a
--- handler, $5 at most this many of the same threads, $6 the types that are ignored.
-WITH oldest AS MATERIALIZED (
+-- handler, $5 at most this many of the same threads, $6 the types that are ignored, $7 the largest
+-- payload in bytes.
+WITH head AS MATERIALIZED (
     SELECT event_id, thread_id, coalesce(retried_at, occurred_at, created_at, now()) AS since,
-           coalesce(occurred_at, created_at) AS occurred_at
+           coalesce(occurred_at, created_at) AS occurred_at, next_attempt_at,
+           -- Claims that ended with their worker.
+           CASE WHEN error_message LIKE 'stuck: %' THEN least(coalesce(retry_count, 0), 15) + 1 ELSE 0 END AS deaths
       FROM notification_processing
      WHERE processing_status = 'pending' AND next_attempt_at <= now()
      ORDER BY next_attempt_at, event_id
      LIMIT $1
        FOR UPDATE SKIP LOCKED
+),
+oldest AS MATERIALIZED (
+    -- An event whose worker died is claimed with an eighth of as many each time, and alone soon: one
+    -- of them is what kills, and the others are not to die of it.
+    SELECT *
+      FROM (SELECT *, row_number() OVER claim_order AS place,
+                   min(greatest($1::bigint >> (3 * deaths), 1)) OVER claim_order AS most
+              FROM head
+            WINDOW claim_order AS (ORDER BY next_attempt_at, event_id ROWS UNBOUNDED PRECEDING)) AS placed
+     WHERE place <= most
 ),
 companion AS MATERIALIZED (
     SELECT waiting.event_id, waiting.since, waiting.occurred_at
@@ -23,9 +36,11 @@ companion AS MATERIALIZED (
               -- In the words of the index over threads, and of no other.
               AND processing_status BETWEEN 'pending' AND 'pending' AND next_attempt_at <= now()
               AND event_id NOT IN (SELECT event_id FROM oldest)
+              AND (error_message LIKE 'stuck: %') IS NOT TRUE
             ORDER BY next_attempt_at, event_id
             LIMIT $5
               FOR UPDATE SKIP LOCKED) AS waiting
+     WHERE NOT EXISTS (SELECT FROM oldest WHERE deaths > 0)
      LIMIT $5
 ),
 due AS MATERIALIZED (
@@ -37,7 +52,10 @@ token AS MATERIALIZED (SELECT nextval('notification_claim_token_seq') AS value),
 judged AS MATERIALIZED (
     SELECT due.event_id, due.expires_at, e.event_type::text AS event_type, e.actor_id,
            e.project_id, e.org_id, e.resource_id, e.thread_id, e.meeting_id,
-           e.payload::text AS payload,
+           -- What is larger is not even sent: its size is.
+           CASE WHEN octet_length(e.payload_text) <= $7 THEN e.payload_text END AS payload,
+           CASE WHEN (octet_length(e.payload_text) <= $7) IS NOT TRUE
+                THEN coalesce(octet_length(e.payload_text), pg_column_size(e.payload)) END AS oversize,
            -- What no calendar of the client holds is taken for now.
            CASE WHEN due.occurred_at BETWEEN '0001-01-01' AND '9999-12-31' THEN due.occurred_at
                 ELSE now() END AS occurred_at,
@@ -49,7 +67,8 @@ judged AS MATERIALIZED (
       FROM due
       -- OFFSET 0 keeps this a look-up by key: the planner would rather read all events.
       LEFT JOIN LATERAL (
-           SELECT * FROM domain_events WHERE domain_events.id = due.event_id OFFSET 0) AS e ON true
+           SELECT *, CASE WHEN pg_column_size(payload) <= $7 THEN payload::text END AS payload_text
+             FROM domain_events WHERE domain_events.id = due.event_id OFFSET 0) AS e ON true
 ),
 marked AS (
     UPDATE notification_processing np
@@ -81,7 +100,7 @@ marked AS (
     RETURNING j.*, np.retry_count + 1 AS attempt
 )
 SELECT event_id AS "event_id!", coalesce(event_type, '') AS "event_type!", actor_id, project_id, org_id,
-       resource_id, thread_id, meeting_id, payload, occurred_at AS "occurred_at!", verdict AS "verdict!", attempt AS "attempt!",
+       resource_id, thread_id, meeting_id, payload, oversize, occurred_at AS "occurred_at!", verdict AS "verdict!", attempt AS "attempt!",
        (SELECT value FROM token) AS "token!"
   FROM marked
  ORDER BY event_id

@@ -5,12 +5,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Settings;
+use super::decode::{LARGEST_PAYLOAD, decode};
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
-use super::understand::understand;
 use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, InApp, Plan};
@@ -145,7 +145,7 @@ pub async fn explain(
 ) -> Result<Option<Explanation>, RunFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let Some(row) = sqlx::query_file!("src/fan_out/explain_event.sql", event_id)
+    let Some(row) = sqlx::query_file!("src/fan_out/explain_event.sql", event_id, LARGEST_PAYLOAD)
         .fetch_optional(Unnamed(&mut transaction))
         .await?
     else {
@@ -196,7 +196,7 @@ pub async fn explain(
         explanation.problem = Some("no handler for this type in this version".to_owned());
         return Ok(Some(explanation));
     };
-    let handler = match understand(kind, event, row.payload.as_deref()) {
+    let handler = match decode(kind, event, row.payload.as_deref(), row.oversize) {
         Ok(handler) => handler,
         Err(invalid) => {
             explanation.problem = Some(invalid.to_string());

@@ -7,6 +7,7 @@
 
 mod claim;
 mod crowd;
+mod decode;
 mod explain;
 mod gather;
 mod isolate;
@@ -21,7 +22,6 @@ mod routed;
 mod run;
 mod settle;
 mod sweep;
-mod understand;
 mod write;
 
 pub use explain::{Candidate, ChannelDecision, Explanation, Hearer, explain};

@@ -1,7 +1,7 @@
 -- What the next run would meet, in the order of its claims, without taking it: what is due, what
 -- it would rescue first, and what has found its handler. $1 at most this many, $2 age limit in
 -- seconds, $3 the types with a handler, $4 stuck after (seconds), $5 attempts allowed; $6, $7:
--- only what comes after this place; $8 the types that are ignored.
+-- only what comes after this place; $8 the types that are ignored, $9 the largest payload in bytes.
 WITH due AS MATERIALIZED (
     (SELECT event_id, next_attempt_at, false AS given_up
        FROM notification_processing
@@ -11,6 +11,7 @@ WITH due AS MATERIALIZED (
       LIMIT $1)
     UNION ALL
     SELECT event_id, next_attempt_at, coalesce(retry_count, 0) + 1 >= $5
+           AND (claim_token IS NULL OR count(*) OVER (PARTITION BY claim_token) = 1)
       FROM notification_processing
      WHERE processing_status = 'processing'
        AND coalesce(claimed_at, created_at, '-infinity') < now() - make_interval(secs => $4)
@@ -18,8 +19,10 @@ WITH due AS MATERIALIZED (
     -- BETWEEN keeps the index of what is due out of it: there is more of that.
     SELECT event_id, now(), false
       FROM notification_processing
-     WHERE processing_status BETWEEN 'pending' AND 'pending' AND unhandled_type = ANY ($3 || $8::text[])
+     WHERE processing_status BETWEEN 'pending' AND 'pending' AND unhandled_type IS NOT NULL
        AND next_attempt_at > now()
+       AND (SELECT e.event_type::text FROM domain_events e
+             WHERE e.id = notification_processing.event_id) = ANY ($3 || $8::text[])
 ),
 page AS MATERIALIZED (
     SELECT * FROM due
@@ -29,7 +32,10 @@ page AS MATERIALIZED (
 )
 SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
        coalesce(e.event_type::text, '') AS "event_type!", e.actor_id, e.project_id, e.org_id, e.resource_id,
-       e.thread_id, e.meeting_id, e.payload::text AS payload,
+       e.thread_id, e.meeting_id,
+       CASE WHEN octet_length(e.payload_text) <= $9 THEN e.payload_text END AS payload,
+       CASE WHEN (octet_length(e.payload_text) <= $9) IS NOT TRUE
+            THEN coalesce(octet_length(e.payload_text), pg_column_size(e.payload)) END AS oversize,
        -- What no calendar of the client holds is taken for now.
        CASE WHEN coalesce(np.occurred_at, np.created_at) BETWEEN '0001-01-01' AND '9999-12-31'
             THEN coalesce(np.occurred_at, np.created_at) ELSE now() END AS "occurred_at!",
@@ -43,5 +49,7 @@ SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
   FROM page AS due
  CROSS JOIN LATERAL (
        SELECT * FROM notification_processing x WHERE x.event_id = due.event_id OFFSET 0) AS np
-  LEFT JOIN LATERAL (SELECT * FROM domain_events x WHERE x.id = due.event_id OFFSET 0) AS e ON true
+  LEFT JOIN LATERAL (
+       SELECT *, CASE WHEN pg_column_size(payload) <= $9 THEN payload::text END AS payload_text
+         FROM domain_events x WHERE x.id = due.event_id OFFSET 0) AS e ON true
  ORDER BY due.next_attempt_at, due.event_id

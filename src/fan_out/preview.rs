@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
+use super::decode::{LARGEST_PAYLOAD, decode};
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::report::FanOutReport;
@@ -13,7 +14,6 @@ use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use super::sweep;
-use super::understand::understand;
 use super::{Settings, handled_types};
 use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
 use crate::domain::announcement::Told;
@@ -534,6 +534,7 @@ async fn peek(
         after.map(|(time, _)| time),
         after.map(|(_, event_id)| event_id),
         &settings.ignored_types,
+        LARGEST_PAYLOAD,
     )
     .fetch_all(Unnamed(connection))
     .await?;
@@ -553,7 +554,7 @@ async fn peek(
                     meeting_id: row.meeting_id,
                     payload: None,
                 };
-                match understand(kind, event, row.payload.as_deref()) {
+                match decode(kind, event, row.payload.as_deref(), row.oversize) {
                     Ok(handler) => Fate::Planned(kind, handler),
                     Err(invalid) => Fate::Invalid(invalid),
                 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::latency::Latencies;
+
 /// Counts of one run, or of the part of it that is done.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct FanOutReport {
@@ -43,9 +45,9 @@ pub struct FanOutReport {
     pub unhandled_types: BTreeSet<String>,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
     pub stopped_early: bool,
-    /// From occurrence to completion, in seconds, for each event that completed.
+    /// From occurrence to completion, in seconds, of the events that completed.
     #[serde(skip)]
-    pub latencies: Vec<f64>,
+    pub latencies: Latencies,
 }
 
 impl FanOutReport {
@@ -87,6 +89,6 @@ impl FanOutReport {
         self.retried += part.retried;
         self.released += part.released;
         self.lost_claims += part.lost_claims;
-        self.latencies.extend(part.latencies);
+        self.latencies.add(&part.latencies);
     }
 }

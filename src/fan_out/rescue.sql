@@ -1,32 +1,42 @@
 -- Before the first claim: puts back claims whose worker is gone, and wakes events whose type has
--- a handler or is ignored by now. $1 stuck after (seconds), $2 attempts allowed, $3 these types.
+-- a handler or is ignored by now, or was corrected. $1 stuck after (seconds), $2 attempts allowed, $3
+-- these types.
 WITH stuck AS MATERIALIZED (
     -- A worker that is writing holds the row's lock: it is alive and is left alone.
-    SELECT event_id
+    SELECT event_id, claim_token, coalesce(retry_count, 0) >= $2::integer - 1 AS is_last
       FROM notification_processing
      WHERE processing_status = 'processing'
        AND coalesce(claimed_at, created_at, '-infinity') < now() - make_interval(secs => $1)
      ORDER BY event_id
        FOR UPDATE SKIP LOCKED
 ),
+judged AS (
+    -- Only one that was alone in its claim is known to be at fault.
+    SELECT event_id,
+           is_last AND (claim_token IS NULL OR count(*) OVER (PARTITION BY claim_token) = 1) AS is_given_up
+      FROM stuck
+),
 rescued AS (
     UPDATE notification_processing np
-       SET processing_status = CASE WHEN coalesce(np.retry_count, 0) + 1 >= $2 THEN 'failed' ELSE 'pending' END,
-           completed_at = CASE WHEN coalesce(np.retry_count, 0) + 1 >= $2 THEN now() END,
+       SET processing_status = CASE WHEN judged.is_given_up THEN 'failed' ELSE 'pending' END,
+           completed_at = CASE WHEN judged.is_given_up THEN now() END,
            error_message = CASE WHEN np.error_message LIKE 'stuck: %' THEN np.error_message
                ELSE 'stuck: claimed by ' || coalesce(np.processor_id, 'an older job')
                     || ', which never settled it'
                     || coalesce('; last error: ' || np.error_message, '') END,
            claim_token = NULL
-      FROM stuck
-     WHERE np.event_id = stuck.event_id
+      FROM judged
+     WHERE np.event_id = judged.event_id
     RETURNING np.processing_status
 ),
 handled AS MATERIALIZED (
     SELECT event_id
       FROM notification_processing
-     -- BETWEEN keeps the index of what is due out of it: there is more of that.
-     WHERE unhandled_type = ANY ($3) AND processing_status BETWEEN 'pending' AND 'pending'
+     -- BETWEEN keeps the index of what is due out of it: there is more of that. The type is the
+     -- event's present one: the application may have corrected it.
+     WHERE unhandled_type IS NOT NULL AND processing_status BETWEEN 'pending' AND 'pending'
+       AND (SELECT e.event_type::text FROM domain_events e
+             WHERE e.id = notification_processing.event_id) = ANY ($3)
      ORDER BY event_id
        FOR UPDATE SKIP LOCKED
 ),
@@ -43,4 +53,5 @@ SELECT (SELECT count(*) FROM rescued WHERE processing_status = 'pending') AS "re
        coalesce((SELECT array_agg(DISTINCT unhandled_type)
                    FROM notification_processing
                   WHERE unhandled_type IS NOT NULL AND unhandled_type <> ALL ($3)
+                    AND event_id NOT IN (SELECT event_id FROM handled)
                     AND processing_status BETWEEN 'pending' AND 'pending'), '{}') AS "unhandled!"

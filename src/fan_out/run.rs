@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::claim::{Claim, ClaimedEvent, claim};
+use super::claim::{Claim, ClaimedEvent, claim, release_unanswered};
 use super::report::FanOutReport;
 use super::requeue::Requeue;
 use super::rescue::rescue;
@@ -57,6 +57,8 @@ pub async fn run(
         report: FanOutReport::default(),
         set_aside: VecDeque::new(),
         is_swept: false,
+        last_token: 0,
+        claim_is_in_doubt: false,
     };
     let result = run.until_empty(stop, progress).await;
     if let Some(session) = run.session.take() {
@@ -74,6 +76,9 @@ pub(super) struct Run<'a> {
     pub(super) set_aside: VecDeque<Crowd>,
     /// Whether all events were looked at for a processing row.
     is_swept: bool,
+    /// The youngest of the claims that are known.
+    last_token: i64,
+    claim_is_in_doubt: bool,
 }
 
 /// An event in hand that tells so many people that it would keep others waiting.
@@ -130,7 +135,7 @@ impl Run<'_> {
             let claim = match self.claim(first, left).await {
                 Ok(claim) => claim,
                 Err(error) => match Fault::of(&error) {
-                    Fault::Unreachable if !first => {
+                    Fault::Unreachable if self.session.is_some() => {
                         self.reconnect(stop).await?;
                         continue;
                     }
@@ -186,8 +191,14 @@ impl Run<'_> {
         let oldest = at_most.min(batch);
         let companions = (at_most - oldest).min(batch);
         let is_swept = self.is_swept;
+        // Until its commit is answered, nobody knows whether it is ours.
+        let is_in_doubt = std::mem::replace(&mut self.claim_is_in_doubt, true);
+        let last_token = self.last_token;
         let (rescued, swept, claim) = within(settings, async {
             let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
+            if is_in_doubt {
+                release_unanswered(&mut transaction, settings, last_token).await?;
+            }
             let rescued = if first {
                 Some(rescue(&mut transaction, settings).await?)
             } else {
@@ -209,6 +220,9 @@ impl Run<'_> {
             Ok((rescued, swept, claim))
         })
         .await?;
+        self.claim_is_in_doubt = false;
+        let claim = claim.decode().await;
+        self.last_token = self.last_token.max(claim.token);
 
         if let Some(rescued) = rescued {
             self.report.rescued += rescued.put_back;

@@ -263,7 +263,9 @@ fn tell(event: &ClaimedEvent, latency: Option<f64>, report: &mut FanOutReport) {
     match &event.handler {
         Ok(_) => {
             report.events += 1;
-            report.latencies.extend(latency);
+            if let Some(seconds) = latency {
+                report.latencies.observe(seconds);
+            }
             tracing::debug!(event_id, event_type, "completed");
         }
         Err(invalid) => {

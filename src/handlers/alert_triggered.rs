@@ -33,7 +33,7 @@ impl AlertTriggered {
         let alert_id = fields.required_id("alert_id")?;
         let operation = Operation::about_person(fields)?;
         let (name, message) = (fields.text("name"), fields.text("message"));
-        let condition = fields.value("condition_json").map(condition);
+        let condition = fields.json("condition_json").map(condition);
         let user_id = operation.user_id();
         let content = alert::content(condition.as_ref(), message.or(name), user_id);
         let day = alert::day(fields, &alert_id);

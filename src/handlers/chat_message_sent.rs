@@ -35,7 +35,7 @@ impl ChatMessageSent {
         Ok(Self {
             thread: Thread::parse(fields)?,
             sender: Subject::person(fields, fields.row.actor_id, &["sender_name", "actor_name"]),
-            mentioned: fields.uuids("mentioned_user_ids"),
+            mentioned: fields.uuids("mentioned_user_ids")?,
             content: content.map(|text| text::clip(text, text::MESSAGE_MAX)),
             preview: preview.map(|text| text::clip(text, text::MESSAGE_MAX)),
         })

@@ -32,7 +32,7 @@ impl CostAnomalyDetected {
             operation: Operation::parse(fields),
             current_cost: fields.required_amount("current_cost")?,
             average_cost: fields.required_amount("average_cost")?,
-            threshold: fields.scalar("threshold").cloned(),
+            threshold: fields.scalar("threshold"),
         })
     }
 

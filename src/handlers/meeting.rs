@@ -14,6 +14,9 @@ use crate::domain::plan::{Audience, Plan};
 /// Stays in a body: the reader's app puts `payload.start_time` here, in the reader's time zone.
 const TIME: &str = "{{meeting_time}}";
 
+/// Longest time in bytes.
+const TIME_MAX: usize = 64;
+
 /// A meeting, who organises it, and the project it belongs to if there is one.
 ///
 /// Optional keys: `meeting_title`, `start_time`, `organizer_id`, `organizer_name`, `project_id`
@@ -40,7 +43,10 @@ impl Meeting {
             title: Subject::meeting(fields, id),
             project: Subject::any_project(fields),
             organizer: Subject::person(fields, organizer_id, &["organizer_name"]),
-            start_time: fields.text("start_time").map(str::to_owned),
+            start_time: fields
+                .text("start_time")
+                .filter(|time| time.len() <= TIME_MAX)
+                .map(str::to_owned),
         })
     }
 

@@ -26,7 +26,7 @@ impl MeetingUpdated {
         Ok(Self {
             actor: Subject::person(fields, fields.row.actor_id, &["actor_name"]),
             meeting: Meeting::parse(fields, None)?,
-            changes: fields.object("changes").cloned().unwrap_or_default(),
+            changes: fields.object("changes").unwrap_or_default(),
         })
     }
 

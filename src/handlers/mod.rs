@@ -30,7 +30,7 @@ use crate::domain::payload::Fields;
 use crate::domain::plan::Plan;
 
 /// A typed event that knows whom to tell what.
-pub trait Handler: std::fmt::Debug {
+pub trait Handler: std::fmt::Debug + Send {
     /// Names the rows whose names [`Handler::plan`] will ask for.
     fn wants(&self, wanted: &mut Wanted);
 

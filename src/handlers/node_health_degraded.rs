@@ -12,9 +12,12 @@ use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::quantity::Quantity;
+use crate::domain::text;
 
 /// Below this many of a hundred, it is critical.
 const CRITICAL_BELOW: f64 = 50.0;
+/// More of a list are not told.
+const ISSUES_MAX: usize = 50;
 
 /// The event as it was committed.
 #[derive(Debug)]
@@ -28,7 +31,11 @@ pub(super) struct NodeHealthDegraded {
 impl NodeHealthDegraded {
     pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let issues = match fields.value("issues") {
-            Some(Value::Array(issues)) => issues.iter().filter_map(Value::as_str).collect(),
+            Some(Value::Array(issues)) => issues
+                .iter()
+                .filter_map(Value::as_str)
+                .take(ISSUES_MAX)
+                .collect(),
             Some(Value::String(issue)) => vec![issue.as_str()],
             _ => Vec::new(),
         };
@@ -36,7 +43,10 @@ impl NodeHealthDegraded {
             operation: Operation::parse(fields),
             node_id: fields.required_id("node_id")?,
             health_score: fields.required_quantity("health_score")?,
-            issues: issues.into_iter().map(str::to_owned).collect(),
+            issues: issues
+                .into_iter()
+                .map(|issue| text::clip(issue, text::PREVIEW_MAX))
+                .collect(),
         })
     }
 

@@ -30,7 +30,7 @@ pub(super) struct NodeLaunched {
 
 impl NodeLaunched {
     pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let scalar = |key| fields.scalar(key).cloned();
+        let scalar = |key| fields.scalar(key);
         Ok(Self {
             operation: Operation::act(fields),
             node_id: fields.required_id("node_id")?,

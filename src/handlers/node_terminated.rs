@@ -26,7 +26,7 @@ impl NodeTerminated {
         Ok(Self {
             operation: Operation::act(fields),
             node_id: fields.required_id("node_id")?,
-            time_remaining: fields.scalar("time_remaining").cloned(),
+            time_remaining: fields.scalar("time_remaining"),
             reason: fields.text("reason").map(str::to_owned),
         })
     }

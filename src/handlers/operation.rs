@@ -18,7 +18,7 @@ use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
 
 /// An event of operations or billing.
-pub(super) trait OperatorEvent: std::fmt::Debug {
+pub(super) trait OperatorEvent: std::fmt::Debug + Send {
     /// Where it happened, and whom it names.
     fn operation(&self) -> &Operation;
 

@@ -29,6 +29,14 @@ impl Histogram {
         self.sum += value;
     }
 
+    /// Adds observations by the same bounds, and their sum.
+    pub(super) fn add(&mut self, counts: &[u64], sum: f64) {
+        for (count, more) in self.counts.iter_mut().zip(counts) {
+            *count += more;
+        }
+        self.sum += sum;
+    }
+
     /// Takes over the cumulative counts of an earlier run.
     pub(super) fn restore(&mut self, buckets: &[HistogramCount]) {
         let mut below = 0;

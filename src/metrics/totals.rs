@@ -8,15 +8,12 @@ use prometheus_parse::{Scrape, Value};
 use super::backlog::Backlog;
 use super::encode::{counter, family, float, gauge, labels};
 use super::histogram::Histogram;
+use crate::domain::latency;
 use crate::fan_out::FanOutReport;
 
 /// A metric's name, and its one label's name with a value, if it has one.
 type Key = (&'static str, Option<&'static str>);
 
-/// Upper bounds of the latency histogram, in seconds. A cron job's floor is its minute.
-const LATENCY_BOUNDS: [f64; 12] = [
-    0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 86_400.0,
-];
 const LATENCY: &str = "notify_fan_out_event_latency_seconds";
 
 /// Every counter: name, label, its values, help.
@@ -99,7 +96,7 @@ impl Default for Totals {
     fn default() -> Self {
         Self {
             values: BTreeMap::new(),
-            latency: Histogram::new(&LATENCY_BOUNDS),
+            latency: Histogram::new(&latency::BOUNDS),
         }
     }
 }
@@ -164,9 +161,8 @@ impl Totals {
             *self.values.entry(key).or_default() += float(count);
         }
         self.set("notify_fan_out_last_run_duration_seconds", seconds);
-        for latency in &report.latencies {
-            self.latency.observe(*latency);
-        }
+        self.latency
+            .add(&report.latencies.counts, report.latencies.sum);
     }
 
     /// Sets the gauges.
@@ -240,14 +236,19 @@ fn label_pair(label: Option<&str>, value: Option<&str>) -> Vec<LabelPair> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::latency::Latencies;
     use proptest::prelude::*;
 
     fn report() -> FanOutReport {
+        let mut latencies = Latencies::default();
+        for seconds in [0.2, 59.0, 100_000.0] {
+            latencies.observe(seconds);
+        }
         FanOutReport {
             events: 3,
             notifications: 5,
             failed: 1,
-            latencies: vec![0.2, 59.0, 100_000.0],
+            latencies,
             ..FanOutReport::default()
         }
     }

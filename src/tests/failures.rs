@@ -409,7 +409,8 @@ async fn a_table_that_stays_locked() {
     assert_eq!((report.events, report.notifications), (1, 1));
 }
 
-/// PostgreSQL stores numbers and depths that the program can't hold: those events fail alone.
+/// PostgreSQL stores numbers and depths that the program can't hold: they matter to nobody under a key
+/// that nobody reads.
 #[tokio::test]
 async fn a_payload_beyond_all_bounds() {
     let stage = Stage::new(5).await;
@@ -426,8 +427,7 @@ async fn a_payload_beyond_all_bounds() {
     let event = stage.events[1].to_string();
     stage.db.cli(&["explain", &event]).success();
     let report = stage.db.run().await;
-    assert_eq!((report.events, report.failed), (3, 2));
-    insta::assert_snapshot!(stage.db.state(stage.events[1]).await, @"failed 0 invalid project_access_granted event: payload must be JSON of double-precision numbers, at most 127 levels deep");
+    assert_eq!((report.events, report.failed), (5, 0));
 }
 
 /// Times that no calendar of the program holds, and a name that can't be read.

@@ -27,6 +27,7 @@ mod isolation;
 mod lifecycle;
 mod migrate;
 mod operator_events;
+mod payloads;
 mod plans;
 mod pooler;
 mod preferences;

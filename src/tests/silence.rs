@@ -1,5 +1,5 @@
-//! What stands between the job and the server falls silent and closes nothing: a half-open NAT, a
-//! dead pooler, a machine without power.
+//! What stands between the job and the server falls silent and closes nothing, as a half-open NAT, a
+//! dead pooler, a machine without power; or it closes the connection in the place of an answer.
 
 use std::process::Command;
 
@@ -43,8 +43,8 @@ async fn at_each_message(
     }
 }
 
-#[tokio::test]
-async fn at_each_message_of_a_run() {
+/// Two events for three people. A twin can be made: nobody is connected.
+async fn stage() -> TestDatabase<'static> {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let readers = world.crowd(3).await;
@@ -52,9 +52,17 @@ async fn at_each_message_of_a_run() {
     let kickoff = world.meeting("Kick-off", &readers).await;
     world.event("chat_message_sent").thread(town).await;
     world.event("meeting_updated").meeting(kickoff).await;
-    // A twin can be made where nobody is connected.
-    drop(world);
+    db
+}
 
+async fn assert_all_are_notified_once(db: &TestDatabase<'_>) {
+    assert_eq!(db.statuses().await, [("completed".to_owned(), 2)].into());
+    assert_eq!(db.count("notifications").await, 6);
+}
+
+#[tokio::test]
+async fn at_each_message_of_a_run() {
+    let db = stage().await;
     let run = |url: &str| {
         let mut command = binary_at(url);
         command.env("NOTIFY_FANOUT_STUCK_AFTER", "1s");
@@ -63,10 +71,29 @@ async fn at_each_message_of_a_run() {
     at_each_message(&db, run, async |db| {
         db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'").await;
         db.run().await;
-        assert_eq!(db.statuses().await, [("completed".to_owned(), 2)].into());
-        assert_eq!(db.count("notifications").await, 6);
+        assert_all_are_notified_once(db).await;
     })
     .await;
+}
+
+/// A lost answer strands nothing: neither the claim's, nor that of what was written.
+#[tokio::test]
+async fn cut_at_each_message_of_a_run() {
+    let db = stage().await;
+    // The first opens the connection.
+    for message in 2.. {
+        let twin = db.twin().await;
+        let (proxy, url) = twin.behind_proxy();
+        proxy.cut_at(message);
+        let ended = Worker::start(binary_at(&url).args(["--format", "json"]))
+            .end()
+            .await;
+        assert!(ended.status.success(), "at message {message}: {ended:?}");
+        assert_all_are_notified_once(&twin).await;
+        if proxy.asked() < message {
+            break;
+        }
+    }
 }
 
 #[tokio::test]
