@@ -203,6 +203,13 @@ SELECT "to", left(title, 72) AS notification
 SQL
 }
 
+# One of each kind is not all.
+print_number_of_notifications_after() {
+  ask_local_database "SELECT format('%s of %s notifications shown; all: ./run.sh db psql -c \"TABLE notifications\"',
+    least(8, count(DISTINCT e.event_type)), count(*))
+    FROM notifications n JOIN domain_events e ON e.id = n.event_id WHERE n.id > $1"
+}
+
 ask_local_database() { pg_psql "$LOCAL_DATABASE" -At -c "$1"; }
 
 newest_notification() { ask_local_database 'SELECT coalesce(max(id), 0) FROM notifications'; }
@@ -221,6 +228,7 @@ demonstrate() {
   if [[ $(newest_notification) != "$before" ]]; then
     printf '\n'
     print_notifications_after "$before"
+    print_number_of_notifications_after "$before"
   fi
   print_next_steps
   return "$status"

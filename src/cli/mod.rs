@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Format, InvalidConfig, Source};
 use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate, tls_error};
 
-/// Turns committed domain events into notifications, exactly once, and delivers mails, chat messages,
+/// Turns committed domain events into notifications, exactly once, and delivers e-mails, chat messages,
 /// webhooks and text messages, at least once.
 #[derive(Debug, Parser)]
 #[command(
@@ -68,7 +68,7 @@ pub struct Cli {
 enum Command {
     /// Claim what is due, notify, and settle (the default)
     Run(run::Arguments),
-    /// Send what is due: mails, chat messages, webhooks and text messages
+    /// Send what is due: e-mails, chat messages, webhooks and text messages
     Deliver(deliver::Arguments),
     /// Tell who hears of an event, who does not, and why
     Explain(explain::Arguments),
@@ -84,9 +84,9 @@ enum Command {
     Prune(prune::Arguments),
     /// Bring the database's schema up to date
     Migrate(migrate::Arguments),
-    /// Show a mail as it would be sent, made from sample data
+    /// Show an e-mail as it would be sent, made from sample data
     Preview(preview::Arguments),
-    /// Mute mails for whom an unsubscribe address was made
+    /// Mute e-mails for whom an unsubscribe address was made
     Unsubscribe(unsubscribe::Arguments),
     /// Say where operator events go: chats, programs, mailboxes, phones
     Endpoint(endpoint::Arguments),

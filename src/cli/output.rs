@@ -3,8 +3,10 @@
 use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
 use std::time::SystemTime;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::config::Format;
 use crate::telemetry;
 
 /// Prints a value as one JSON document on one line.
@@ -34,6 +36,18 @@ pub(super) fn report(report: &impl Serialize, seconds: f64, failed: bool) -> io:
 /// How the line of a job says that it came to its end, or did not.
 pub(super) const fn ending(failed: bool) -> &'static str {
     if failed { "stopped" } else { "completed" }
+}
+
+/// What shows a person at a terminal that something goes on, and how far it is.
+pub(super) fn progress_bar(format: Format) -> ProgressBar {
+    if format == Format::Json || telemetry::is_json() || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// Prints how a job ended: notes, and a line with its time where no person watches. A log in JSON has

@@ -1,11 +1,9 @@
 //! `prune`: deletes what is done and old.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 
@@ -95,7 +93,7 @@ async fn carry_out(
         return Ok(result.map(drop));
     }
     let stop = signals::stop_on_signal()?;
-    let bar = progress_bar(format);
+    let bar = output::progress_bar(format);
     let result = prune
         .execute(session, &stop, &mut |report| {
             bar.set_message(totals(report, scope));
@@ -108,17 +106,6 @@ async fn carry_out(
         print(prune.report(), scope, false, format)?;
     }
     Ok(result)
-}
-
-fn progress_bar(format: Format) -> ProgressBar {
-    if format == Format::Json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 #[derive(Serialize)]

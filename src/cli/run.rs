@@ -3,11 +3,10 @@
 mod dry;
 mod summary;
 
-use std::io::IsTerminal;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::alone::{Alone, Job};
 use super::{ExitStatus, Failure, database_failure, output, signals};
@@ -134,20 +133,13 @@ pub(super) fn run_failure(database: &Database, failed: RunFailed) -> Failure {
     database_failure(database, error)
 }
 
+/// Shows where the log has been turned down: it would tear the lines of a log that goes to the same
+/// terminal, and those show the progress themselves.
 pub(super) fn progress_bar(format: Format) -> ProgressBar {
-    // The bar would tear the lines of a log that goes to the same terminal: it shows where the
-    // log has been turned down.
-    if format == Format::Json
-        || !std::io::stderr().is_terminal()
-        || tracing::enabled!(tracing::Level::INFO)
-    {
+    if tracing::enabled!(tracing::Level::INFO) {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
-        bar.set_style(style);
-    }
-    bar
+    output::progress_bar(format)
 }
 
 fn show(bar: &ProgressBar, report: &FanOutReport) {

@@ -1,14 +1,17 @@
 //! `seed`: test events and a small world around them.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
+use super::words::count;
 use super::{ExitStatus, Failure, database_failure, output};
 use crate::config::{Format, Source};
 use crate::db::Database;
-use crate::seed::{Count, SeedFailed, Seeded, Size, clear, seed};
+use crate::seed::{Count, SeedFailed, Seeded, Size, clear, rows_of_others, seed};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -19,10 +22,11 @@ Examples:
   notify-fan-out seed --clear           take all of it away again, and nothing else
 
 Every identifier that the seed makes begins with 5eed5eed-fa11-4. Called again, it adds the events
-once more and leaves its people, projects and preferences as they are now.")]
+once more and leaves its people, projects and preferences as they are now. It asks before it fills a
+database that holds rows of others: a production database, perhaps.")]
 pub(super) struct Arguments {
     /// Remove what the seed made, and the notifications and mails that came of it
-    #[arg(long, conflicts_with_all = ["events", "operator", "if_empty"])]
+    #[arg(long, conflicts_with_all = ["events", "operator", "if_empty", "yes"])]
     clear: bool,
     /// Insert so many events of a mixed load instead of the sixteen [1 to 10000000]
     #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
@@ -33,6 +37,9 @@ pub(super) struct Arguments {
     /// Only if there are no events at all
     #[arg(long)]
     if_empty: bool,
+    /// Do not ask before filling a database that holds rows of others
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn execute(
@@ -55,15 +62,48 @@ pub(super) async fn execute(
         None if arguments.operator => Size::Operator,
         None => Size::Small,
     };
-    let seeded = seed(&database, size, arguments.if_empty)
-        .await
-        .map_err(failure)?;
+    if !arguments.yes {
+        let others = rows_of_others(&database, arguments.if_empty);
+        confirm(&database, &others.await.map_err(failure)?)?;
+    }
+    let bar = output::progress_bar(format);
+    if let Size::Load(events) = size {
+        bar.set_message(format!("inserting {} events", count(u64::from(events))));
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
+    let seeded = seed(&database, size, arguments.if_empty).await;
+    bar.finish_and_clear();
+    let seeded = seeded.map_err(failure)?;
     match (format, seeded) {
         (Format::Json, seeded) => output::json(&json!({ "seeded": seeded }))?,
         (Format::Text, Some(seeded)) => output::text(&seeded_in_words(&seeded))?,
         (Format::Text, None) => output::text("There are events already: nothing was seeded.")?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Asks where rows of others are, or refuses where there is nobody to ask.
+fn confirm(database: &Database, others: &[String]) -> Result<(), Failure> {
+    if others.is_empty() {
+        return Ok(());
+    }
+    let place = database.describe();
+    let found = format!(
+        "{place} holds rows that the seed has not made, in {}",
+        others.join(", ")
+    );
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "{found}; nothing was inserted. To add test data to them: --yes"
+        )));
+    }
+    eprint!("{found}.\nAdd test data to them? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if !answer.trim_start().starts_with(['y', 'Y']) {
+        return Err(Failure::Refused("nothing was inserted".to_owned()));
+    }
+    Ok(())
 }
 
 fn seed_failure(database: &Database, failed: SeedFailed) -> Failure {

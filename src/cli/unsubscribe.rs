@@ -1,4 +1,4 @@
-//! `unsubscribe`: applies a token that came with a mail.
+//! `unsubscribe`: applies a token that came with an e-mail.
 
 use clap::Args;
 use serde_json::json;
@@ -13,12 +13,12 @@ Examples:
   notify-fan-out unsubscribe AV7tXu36EUABgAAA…
   notify-fan-out unsubscribe https://app.example.com/unsubscribe/AV7tXu36EUABgAAA…
 
-A token says who, and which mails: those of one event type, or all. They are muted in
+A token says who, and which e-mails: those of one event type, or all. They are muted in
 user_notification_preferences, for every project and thread; what appears in the
 application stays as it is. Doing it again changes nothing. The keys are those of
 NOTIFY_UNSUBSCRIBE_KEY; the role needs scripts/grants.sql -v unsubscribe=1.")]
 pub(super) struct Arguments {
-    /// The token at the end of a mail's unsubscribe address, or the whole address
+    /// The token at the end of an e-mail's unsubscribe address, or the whole address
     #[arg(value_name = "TOKEN")]
     token: String,
 }
@@ -54,8 +54,8 @@ pub(super) async fn execute(
 fn in_words(request: &Request, outcome: Outcome) -> String {
     let who = request.user_id;
     let mails = match &request.scope {
-        Scope::All => "mails".to_owned(),
-        Scope::EventType(event_type) => format!("mails of {event_type}"),
+        Scope::All => "e-mails".to_owned(),
+        Scope::EventType(event_type) => format!("e-mails of {event_type}"),
     };
     match outcome {
         Outcome::Unsubscribed => format!("Unsubscribed: {who} gets no more {mails}."),
@@ -77,8 +77,8 @@ mod tests {
             };
             in_words(&request, outcome)
         };
-        insta::assert_snapshot!(told("document_uploaded", Outcome::Unsubscribed), @"Unsubscribed: 00000000-0000-0000-0000-000000000007 gets no more mails of document_uploaded.");
-        insta::assert_snapshot!(told("*", Outcome::AlreadyUnsubscribed), @"Nothing to do: 00000000-0000-0000-0000-000000000007 gets no mails already.");
+        insta::assert_snapshot!(told("document_uploaded", Outcome::Unsubscribed), @"Unsubscribed: 00000000-0000-0000-0000-000000000007 gets no more e-mails of document_uploaded.");
+        insta::assert_snapshot!(told("*", Outcome::AlreadyUnsubscribed), @"Nothing to do: 00000000-0000-0000-0000-000000000007 gets no e-mails already.");
         insta::assert_snapshot!(told("*", Outcome::NoSuchPerson), @"Nothing to do: there is no 00000000-0000-0000-0000-000000000007 any more.");
     }
 }

@@ -8,8 +8,8 @@ use super::{Count, SeedFailed};
 use crate::db::{Access, Database, Transaction, Unnamed};
 
 /// The least and the greatest identifier that the seed makes.
-const FIRST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000);
-const LAST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4fff_8fff_ffff_ffff_ffff);
+pub(super) const FIRST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000);
+pub(super) const LAST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4fff_8fff_ffff_ffff_ffff);
 
 /// What leaves the building because of the seed's events, or for its people.
 const DELIVERIES: &str = "user_id BETWEEN $1 AND $2 OR event_id = ANY ($3)";
@@ -101,7 +101,7 @@ async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Er
     Ok(removed)
 }
 
-fn of_the_seed(columns: impl Iterator<Item = &'static str>) -> String {
+pub(super) fn of_the_seed(columns: impl Iterator<Item = &'static str>) -> String {
     let each: Vec<_> = columns
         .map(|column| format!("{column} BETWEEN $1 AND $2"))
         .collect();

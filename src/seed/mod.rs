@@ -5,6 +5,7 @@
 //! a database that can't take the world is left as it was.
 
 mod clear;
+mod others;
 mod world;
 
 use sqlx::AssertSqlSafe;
@@ -103,6 +104,30 @@ pub async fn seed(
     transaction.commit().await.map_err(SeedFailed::of)?;
     session.close().await?;
     Ok(Some(seeded))
+}
+
+/// The relations that hold rows of others, which the seed's would stand beside. None where
+/// [`seed`] would insert nothing: `only_if_empty`, and there are events.
+pub async fn rows_of_others(
+    database: &Database,
+    only_if_empty: bool,
+) -> Result<Vec<String>, SeedFailed> {
+    let mut session = database.connect().await?;
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    if !is_migrated(&mut transaction).await? {
+        return Err(SeedFailed::NotMigrated);
+    }
+    if only_if_empty && has_events(&mut transaction).await? {
+        return Ok(Vec::new());
+    }
+    let obstacles = world::obstacles(&mut transaction).await?;
+    if !obstacles.is_empty() {
+        return Err(SeedFailed::Unsuitable(obstacles));
+    }
+    let relations = others::relations(&mut transaction).await?;
+    transaction.rollback().await?;
+    session.close().await?;
+    Ok(relations)
 }
 
 async fn is_migrated(connection: &mut Transaction<'_>) -> Result<bool, sqlx::Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use notify_fan_out::seed::{Count, SeedFailed, Size, clear, seed};
 
-use crate::harness::{TestDatabase, database_at};
+use crate::harness::{TestDatabase, binary_at, complaint, database_at};
 
 /// Every relation that the seed or what comes of it writes to.
 const RELATIONS: [&str; 19] = [
@@ -272,6 +272,37 @@ async fn called_again_it_adds_events_and_no_people() {
     assert_eq!(db.run().await.events, 16);
     // A nudge is sent once, ever.
     assert_eq!(db.count("notification_once").await, 1);
+}
+
+#[tokio::test]
+async fn rows_of_others_are_not_mixed_with_test_data_unasked() {
+    let db = TestDatabase::new().await;
+    let seed = |arguments: &[&str]| {
+        let mut command = binary_at(&db.superuser_url());
+        command.arg("seed").args(arguments);
+        assert_cmd::Command::from_std(command).assert()
+    };
+    // An empty database, and its own rows.
+    seed(&[]).success();
+    seed(&["--operator"]).success();
+    seed(&["--clear"]).success();
+    db.execute(
+        "INSERT INTO orgs VALUES (gen_random_uuid(), 'Works');
+         INSERT INTO domain_events (event_type) VALUES ('payment_failed')",
+    )
+    .await;
+    let refused = seed(&[]).code(2);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(
+        complaint(&stderr).contains("in orgs, domain_events; nothing was inserted"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("--yes"), "{stderr}");
+    assert_eq!(db.count("domain_events").await, 1);
+    // What would insert nothing has nothing to ask.
+    seed(&["--if-empty"]).success();
+    seed(&["--yes"]).success();
+    assert_eq!(db.count("domain_events").await, 17);
 }
 
 #[tokio::test]

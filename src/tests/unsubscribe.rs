@@ -79,7 +79,7 @@ async fn by_token_or_address_and_again() {
     let told = stdout(&cli(&superuser, &[token]).success());
     assert_eq!(
         told,
-        format!("Unsubscribed: {bo} gets no more mails of document_uploaded.\n")
+        format!("Unsubscribed: {bo} gets no more e-mails of document_uploaded.\n")
     );
     let json = stdout(&cli(&superuser, &[&address, "--format", "json"]).success());
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");

@@ -49,8 +49,8 @@ fn notes(report: &DeliveryReport, failed: bool) -> Vec<String> {
     for (waiting, one, many, variables) in [
         (
             report.waiting.mails,
-            "mail waits: nothing that carries it",
-            "mails wait: nothing that carries them",
+            "e-mail waits: nothing that carries it",
+            "e-mails wait: nothing that carries them",
             "NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY",
         ),
         (
@@ -177,7 +177,7 @@ mod tests {
         };
         insta::assert_snapshot!(line(&report, 0.4126, false), @"Delivery completed seconds=0.413 delivered=7 retried=2 dead=1 uncertain=0 cancelled=3 mails=5 digests=1 rescued=0");
         insta::assert_snapshot!(notes(&report, false).join("\n"), @"
-        1,200 mails wait: nothing that carries them is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)
+        1,200 e-mails wait: nothing that carries them is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)
         1 text message waits: nothing that carries it is configured (NOTIFY_TWILIO_ACCOUNT_SID)
         12 messages wait: email is paused for another 4m 19s (smtp answered 535 on AUTH)
         Disabled ops: slack answered 404 Not Found: no_service; 1 message that waited for it was cancelled
