@@ -249,7 +249,7 @@ async fn an_event_that_has_been_due_for_long_is_a_problem() {
     let hours_pass = "UPDATE notification_processing SET next_attempt_at = next_attempt_at - interval '3 hours', completed_at = completed_at - interval '3 hours'";
     db.execute(hours_pass).await;
     assert_eq!((due("").1, due("4h").1), (6, 0));
-    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; no run has ever claimed one → start it: notify-fan-out run; schedule it: scripts/install-cron.sh");
+    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; nothing shows that a run ever claimed one → start it: notify-fan-out run; schedule it: scripts/install-cron.sh");
     db.run().await;
     event(&mut world).await;
     db.execute(hours_pass).await;

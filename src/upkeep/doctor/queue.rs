@@ -82,7 +82,7 @@ pub(super) async fn identifiers(connection: &mut Transaction<'_>) -> Findings {
 /// Whether what is due is claimed.
 pub(super) async fn overdue(connection: &mut Transaction<'_>, after: Duration) -> Findings {
     const NAME: &str = "due";
-    let (overdue, oldest, idle, has_run): (i64, Option<f64>, Option<f64>, bool) =
+    let (overdue, oldest, idle): (i64, Option<f64>, Option<f64>) =
         sqlx::query_as(include_str!("overdue.sql"))
             .bind(after.as_secs_f64())
             .fetch_one(Unnamed(connection))
@@ -94,19 +94,16 @@ pub(super) async fn overdue(connection: &mut Transaction<'_>, after: Duration) -
         return Ok(vec![Check::ok(NAME, found)]);
     };
     let (why, advice) = match idle.map(time) {
-        _ if !has_run => (
-            "no run has ever claimed one".to_owned(),
+        None => (
+            "nothing shows that a run ever claimed one".to_owned(),
             "start it: notify-fan-out run; schedule it: scripts/install-cron.sh",
         ),
         Some(idle) if idle < after => (
             "runs claim events and don't keep up".to_owned(),
             "a longer NOTIFY_FANOUT_MAX_RUNTIME or a second machine; notify-fan-out status shows the throughput",
         ),
-        idle => (
-            idle.map_or_else(
-                || "no run claims them".to_owned(),
-                |idle| format!("the last run that claimed any was {} ago", age(idle)),
-            ),
+        Some(idle) => (
+            format!("the last run that claimed any was {} ago", age(idle)),
             "does cron or the timer start notify-fan-out run? Its log says how it ended",
         ),
     };
