@@ -212,6 +212,12 @@ async fn settings_that_cannot_be_decrypted_keep_the_messages() {
         .await;
     let set = |settings: &str| format!("UPDATE notification_endpoints SET settings = '{settings}'");
     stage.db.execute(set("enc:v1:AAAA")).await;
+    let dry = Worker::start(stage.bare().arg("--dry-run")).end().await;
+    assert!(
+        dry.stdout.ends_with("send=0 cancel=0 dead=0 wait=2\n"),
+        "{}",
+        dry.stdout
+    );
     let ended = Worker::start(
         stage
             .bare()
