@@ -327,7 +327,7 @@ async fn when_to_try_again() {
     assert!((3_590..=3_600).contains(&hour.as_secs()), "{hour:?}");
 }
 
-/// Where no answer comes, it depends on whether the other side would know a second copy.
+/// Where no answer comes, the outcome is unknown, unless nothing was sent.
 #[tokio::test]
 async fn connections_that_break() {
     let broken = async |reply: Reply, transport| {
