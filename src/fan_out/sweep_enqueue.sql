@@ -10,13 +10,13 @@
     RETURNING 1
 ),
 reach AS MATERIALIZED (
-    SELECT max(id) AS top, count(*) = $1 AS is_full, max(id) FILTER (WHERE place <= $1 / 2) AS middle
-      FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM page) AS placed
+    SELECT max(id) AS top, count(*) = $1 AS is_full FROM page
 ),
 moved AS (
     UPDATE notification_sweep s
        -- Of a full page one half is looked at again: its newest events may have older neighbours to come.
-       SET swept_to = CASE WHEN is_full THEN middle ELSE mark.seen_to END,
+       SET swept_to = CASE WHEN is_full THEN (SELECT id FROM page ORDER BY id OFFSET $1 / 2 - 1 LIMIT 1)
+                          ELSE mark.seen_to END,
            seen_to = top,
            seen_at = now()
       FROM mark, reach

@@ -44,7 +44,7 @@ async fn inserted_directly_into_a_partition() {
     let dry = db.cli(&["run", "--dry-run"]).success();
     let words = String::from_utf8_lossy(&dry.get_output().stdout).into_owned();
     assert!(words.contains("would first enqueue 2 events"), "{words}");
-    let doctor = db.cli(&["doctor"]).code(6);
+    let doctor = db.cli(&["doctor"]).success();
     let findings = String::from_utf8_lossy(&doctor.get_output().stdout).into_owned();
     assert!(findings.contains("directly into a partition"), "{findings}");
     let report = db.run().await;

@@ -49,15 +49,17 @@ pub(super) async fn unqueued(connection: &mut Transaction<'_>) -> Findings {
             "each event of the last day is in it, or was",
         )]);
     };
-    Ok(vec![Check::problem(
-        NAME,
-        format!(
-            "{} events of the last day have no processing row, the first is {first}",
-            row.events
-        ),
-        "each run enqueues the newest, notify-fan-out migrate all of them. They came by logical replication, \
-         directly into a partition, with session_replication_role 'replica', or while the trigger was off",
-    )])
+    let found = format!(
+        "{} events of the last day have no processing row, the first is {first}: they came by logical \
+         replication, directly into a partition, with session_replication_role 'replica', or while the \
+         trigger was off",
+        row.events
+    );
+    Ok(vec![if row.are_swept {
+        Check::warn(NAME, found, "the next notify-fan-out run enqueues them")
+    } else {
+        Check::problem(NAME, found, "enqueue them: notify-fan-out migrate")
+    }])
 }
 
 /// Whether identifiers began anew.
