@@ -99,7 +99,8 @@ fn valid<T>(read: Result<T, InvalidConfig>, invalid: &mut Vec<String>) -> Option
     }
 }
 
-fn in_words(checks: &[Check], style: Style) -> String {
+/// The findings, a line each, with what to do.
+pub(super) fn findings(checks: &[Check], style: Style) -> String {
     let width = checks
         .iter()
         .map(|check| check.name.len())
@@ -117,6 +118,11 @@ fn in_words(checks: &[Check], style: Style) -> String {
             let _ = writeln!(words, "{:9}{:<width$}  → {advice}", "", "");
         }
     }
+    words
+}
+
+fn in_words(checks: &[Check], style: Style) -> String {
+    let mut words = findings(checks, style);
     let count = |verdict| {
         checks
             .iter()

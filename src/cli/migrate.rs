@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{ExitStatus, Failure, connect, output};
+use super::{ExitStatus, Failure, connect, database_failure, doctor, output};
 use crate::config::{Format, Source};
-use crate::db::Session;
 use crate::db::migrate::{MigrateReport, Revert, migrate, pending, plan_revert, revert, script};
+use crate::db::{Database, Session};
+use crate::upkeep::doctor::adoption;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -45,19 +47,7 @@ pub(super) async fn execute(
     let max_event_age = source.max_event_age(None)?;
     let mut session = connect(&database).await?;
     if arguments.check {
-        let pending = pending(&mut session).await?;
-        let objects = pending.objects.into_iter().map(|object| object.label);
-        let missing: Vec<_> = pending.migrations.into_iter().chain(objects).collect();
-        match format {
-            Format::Json => output::json(&json!({ "pending": missing }))?,
-            Format::Text if missing.is_empty() => output::text("The schema is up to date.")?,
-            Format::Text => output::text(&format!("Missing or outdated: {}", missing.join(", ")))?,
-        }
-        return Ok(if missing.is_empty() {
-            ExitStatus::Success
-        } else {
-            ExitStatus::CheckFailed
-        });
+        return check(&database, &mut session, max_event_age, format).await;
     }
     if arguments.print {
         let script = script(&mut session).await?;
@@ -76,6 +66,37 @@ pub(super) async fn execute(
         Format::Text => output::text(&in_words(&report))?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Tells what is missing, and of a database that was never migrated what an adoption would find.
+async fn check(
+    database: &Database,
+    session: &mut Session,
+    max_event_age: Duration,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    let pending = pending(session).await?;
+    let found = if pending.is_adoption {
+        let found = adoption(session, max_event_age).await;
+        found.map_err(|error| database_failure(database, error))?
+    } else {
+        Vec::new()
+    };
+    let objects = pending.objects.into_iter().map(|object| object.label);
+    let missing: Vec<_> = pending.migrations.into_iter().chain(objects).collect();
+    match format {
+        Format::Json => output::json(&json!({ "pending": missing, "checks": found }))?,
+        Format::Text if missing.is_empty() => output::text("The schema is up to date.")?,
+        Format::Text => {
+            output::text(&format!("Missing or outdated: {}", missing.join(", ")))?;
+            output::text(&doctor::findings(&found, output::Style::stdout()))?;
+        }
+    }
+    Ok(if missing.is_empty() {
+        ExitStatus::Success
+    } else {
+        ExitStatus::CheckFailed
+    })
 }
 
 /// Reverts, once a person or `--yes` has said so.

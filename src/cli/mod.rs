@@ -26,7 +26,7 @@ pub use exit::ExitStatus;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Format, InvalidConfig, Source};
-use crate::db::{Access, Database, Fault, Session, Unnamed, sqlstate, tls_error};
+use crate::db::{Access, Database, Fault, Session, Unnamed, said, sqlstate, tls_error};
 
 /// Turns committed domain events into notifications, exactly once, and delivers e-mails, chat messages,
 /// webhooks and text messages, at least once.
@@ -134,7 +134,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// The database, and where it was sought.
-    #[error("{place}: {}{advice}", words(error))]
+    #[error("{place}: {}{advice}", said(error))]
     Database {
         /// Host, port and database.
         place: String,
@@ -160,15 +160,6 @@ async fn connect(database: &Database) -> Result<Session, Failure> {
         .connect()
         .await
         .map_err(|error| database_failure(database, error))
-}
-
-/// What the database said, without the place in its own sources that the driver appends.
-fn words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(refusal) => refusal.message().to_owned(),
-        sqlx::Error::Io(problem) => problem.to_string(),
-        other => other.to_string(),
-    }
 }
 
 /// Says where an error came from, and what to do about those that have a known remedy.

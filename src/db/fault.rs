@@ -76,6 +76,17 @@ pub fn tls_error(error: &Error) -> Option<&rustls::Error> {
     }
 }
 
+/// What the database or the network said, without the place in PostgreSQL's own sources that the
+/// driver appends, and without the detail, which may quote rows.
+#[must_use]
+pub fn said(error: &Error) -> String {
+    match error {
+        Error::Database(refusal) => refusal.message().to_owned(),
+        Error::Io(problem) => problem.to_string(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

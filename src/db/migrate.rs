@@ -16,12 +16,13 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 pub use self::revert::{Revert, plan_revert, revert};
-pub use super::objects::Due;
+pub use super::objects::{Due, foreign};
 pub use super::online::index_names;
 
+use super::contract::{Violation, WAYS_OUT, violations};
 use super::objects;
 use super::online::{self, OnlineReport};
-use super::{Access, Session, Transaction, Unnamed, sqlstate};
+use super::{Access, Session, Transaction, Unnamed, said, sqlstate};
 
 /// A name of its own, so as not to meet the application's migrations.
 const TABLE: &str = "notify_fan_out_migrations";
@@ -71,11 +72,28 @@ pub struct MigrateReport {
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationFailed {
     /// A migration or its bookkeeping failed.
-    #[error(transparent)]
+    #[error("{}", in_words(.0))]
     Migration(#[from] MigrateError),
     /// A statement outside of the migrations failed.
-    #[error(transparent)]
+    #[error("{}", said(.0))]
     Database(#[from] sqlx::Error),
+    /// The application's tables are not what the job reads. Nothing was changed.
+    #[error("nothing was changed: {}; {WAYS_OUT}", listed(.0))]
+    Contract(Vec<Violation>),
+    /// The role may not do it.
+    #[error(
+        "migrate needs the owner of the tables, and {role} is not: {said}; {}; run it as the owner or a \
+         superuser, or ask who can",
+        .owners.join(", ")
+    )]
+    NotOwner {
+        /// Who tried.
+        role: String,
+        /// What the database said.
+        said: String,
+        /// What the role lacks, and who has it.
+        owners: Vec<String>,
+    },
     /// It is not known what migrate made.
     #[error(
         "this database was migrated by an earlier version, which did not record what it made; run \
@@ -83,7 +101,7 @@ pub enum MigrationFailed {
     )]
     NotRecorded,
     /// An index could not be built.
-    #[error("index {name} could not be built: {source}{advice}")]
+    #[error("index {name} could not be built: {}{advice}", said(.source))]
     Index {
         /// Its name.
         name: String,
@@ -99,6 +117,18 @@ pub enum MigrationFailed {
 /// `max_event_age` sorts the events that were there before the job: older ones are recorded as
 /// failed with the reason `expired`, for a person to retry; younger ones become pending.
 pub async fn migrate(
+    session: &mut Session,
+    max_event_age: Duration,
+) -> Result<MigrateReport, MigrationFailed> {
+    match try_migrate(session, max_event_age).await {
+        Err(error) if error.sqlstate().as_deref() == Some("42501") => {
+            Err(not_owner(session, error).await)
+        }
+        result => result,
+    }
+}
+
+async fn try_migrate(
     session: &mut Session,
     max_event_age: Duration,
 ) -> Result<MigrateReport, MigrationFailed> {
@@ -118,6 +148,8 @@ pub struct Pending {
     pub migrations: Vec<String>,
     /// The functions and triggers that are missing or outdated.
     pub objects: Vec<Due>,
+    /// Whether none was applied ever.
+    pub is_adoption: bool,
 }
 
 /// Looks what is to be done, and changes nothing.
@@ -126,10 +158,12 @@ pub async fn pending(session: &mut Session) -> Result<Pending, MigrationFailed> 
     transaction.command(BESIDE_THE_EVENTS).await?;
     let migrations = missing(&mut transaction).await?;
     let objects = objects::due(&mut transaction).await?;
+    let is_adoption = !is_there(&mut transaction, TABLE).await?;
     transaction.rollback().await?;
     Ok(Pending {
         migrations,
         objects,
+        is_adoption,
     })
 }
 
@@ -243,6 +277,12 @@ fn settings() -> String {
 async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), MigrationFailed> {
     let mut transaction = exclusively(session).await?;
     let due = missing(&mut transaction).await?;
+    if !due.is_empty() {
+        let violations = violations(&mut transaction).await?;
+        if !violations.is_empty() {
+            return Err(MigrationFailed::Contract(violations));
+        }
+    }
     history::accept_earlier(&mut transaction).await?;
     transaction.command(AssertSqlSafe(made::before())).await?;
     MIGRATOR
@@ -268,12 +308,62 @@ fn label(migration: &sqlx::migrate::Migration) -> String {
 }
 
 fn lost_a_lock(error: &MigrationFailed) -> bool {
-    let (MigrationFailed::Migration(
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
-    )
-    | MigrationFailed::Database(error)) = error
-    else {
-        return false;
+    matches!(error.sqlstate().as_deref(), Some("55P03" | "40P01"))
+}
+
+impl MigrationFailed {
+    fn sqlstate(&self) -> Option<String> {
+        match self {
+            Self::Migration(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            )
+            | Self::Database(error)
+            | Self::Index { source: error, .. } => sqlstate(error),
+            _ => None,
+        }
+    }
+}
+
+fn in_words(error: &MigrateError) -> String {
+    match error {
+        MigrateError::Execute(error) => said(error),
+        MigrateError::ExecuteMigration(error, version) => {
+            format!("migration {version:04}: {}", said(error))
+        }
+        MigrateError::VersionMissing(version) => format!(
+            "the database has migration {version:04}, which this version does not know: it is older \
+             than the one that migrated"
+        ),
+        other => other.to_string(),
+    }
+}
+
+fn listed(violations: &[Violation]) -> String {
+    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+/// What the role lacks to migrate, and who has it.
+pub async fn owners(transaction: &mut Transaction<'_>) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("migrate/owners.sql"))
+        .fetch_all(Unnamed(transaction))
+        .await
+}
+
+/// Says who could have done it.
+async fn not_owner(session: &mut Session, error: MigrationFailed) -> MigrationFailed {
+    let said = error.to_string();
+    let look = async {
+        let mut transaction = session.begin(Access::ReadOnly).await?;
+        let role: String = sqlx::query_scalar("SELECT current_user::text")
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
+        Ok::<_, sqlx::Error>((role, owners(&mut transaction).await?))
     };
-    matches!(sqlstate(error).as_deref(), Some("55P03" | "40P01"))
+    match look.await {
+        Ok((role, owners)) if !owners.is_empty() => {
+            MigrationFailed::NotOwner { role, said, owners }
+        }
+        _ => error,
+    }
 }

@@ -1,6 +1,7 @@
 //! The connection to PostgreSQL: how it is opened, what each transaction starts with, and what
 //! its errors mean.
 
+pub mod contract;
 mod deadline;
 mod fault;
 pub mod migrate;
@@ -17,7 +18,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 
 pub use deadline::within;
-pub use fault::{Fault, sqlstate, tls_error};
+pub use fault::{Fault, said, sqlstate, tls_error};
 pub use transaction::Transaction;
 pub use unnamed::Unnamed;
 pub use url::InvalidUrl;

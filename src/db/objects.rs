@@ -125,6 +125,21 @@ pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<Vec<Due>, s
     Ok(due.collect())
 }
 
+/// Whether the application has a rule of its own for who may view a document.
+pub(super) async fn has_own_rule(transaction: &mut Transaction<'_>) -> Result<bool, sqlx::Error> {
+    let foreign = foreign(transaction).await?;
+    Ok(foreign.contains(&"can_view(uuid, uuid)"))
+}
+
+/// The functions of the application that bear the names of ours, and stay.
+pub async fn foreign(transaction: &mut Transaction<'_>) -> Result<Vec<&'static str>, sqlx::Error> {
+    let (_, objects) = compare(transaction).await?;
+    let foreign = objects
+        .into_iter()
+        .filter(|(.., found)| found.state == "foreign");
+    Ok(foreign.map(|(object, ..)| object.name).collect())
+}
+
 /// What takes them out again, each with its label. What is the application's stays.
 pub(super) async fn removal(
     transaction: &mut Transaction<'_>,

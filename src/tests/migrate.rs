@@ -235,3 +235,150 @@ async fn a_revert_after_an_earlier_version() {
     ))
     .await;
 }
+
+/// A help desk has tables of the same names, for another purpose: nothing is changed, and what to do is
+/// said. In a schema of its own, with views for what is there, the job works.
+#[tokio::test]
+async fn tables_of_another_purpose() {
+    let db = TestDatabase::empty().await;
+    db.execute(
+        "CREATE TABLE permissions (id serial, role text, resource_id int);
+         CREATE TABLE projects (id serial PRIMARY KEY, name text);
+         CREATE TABLE people (id uuid PRIMARY KEY, email text, full_name text)",
+    )
+    .await;
+    let before = schema(&db);
+    let refused = as_owner(&db, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    for part in [
+        "projects.id is integer, expected uuid",
+        "projects has no column owner_org_id (uuid)",
+        "permissions has no column user_id (uuid)",
+        "permissions.resource_id is integer, expected uuid",
+        "search_path=notify",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    pretty(&before, &schema(&db));
+    db.execute("CREATE SCHEMA notify; CREATE VIEW notify.profiles AS SELECT id, email, full_name FROM people")
+        .await;
+    let url = db.superuser_url();
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{mark}options=-csearch_path%3Dnotify");
+    for command in ["migrate", "run", "doctor"] {
+        let done = crate::harness::binary_at(&url)
+            .arg(command)
+            .output()
+            .expect("the binary");
+        assert!(done.status.success(), "{done:?}");
+    }
+    assert_eq!(db.count("pg_tables WHERE schemaname = 'public'").await, 3);
+    // With a rule of its own, nobody reads permissions.
+    db.execute(
+        "DROP TABLE projects;
+         CREATE FUNCTION can_view(uuid, uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    )
+    .await;
+    assert!(as_owner(&db, &[]).status.success());
+}
+
+/// What `migrate --check` says before an adoption; it changes nothing.
+#[tokio::test]
+async fn an_adoption_is_foreseen() {
+    let db = TestDatabase::empty().await;
+    db.execute(format!(
+        "{APPLICATION}{OLDER_JOB}{ROWS};
+         INSERT INTO notifications (user_id, event_id, title) SELECT user_id, event_id, 'Old' FROM notifications;
+         CREATE FUNCTION get_pending_notification_events(p_limit int) RETURNS SETOF bigint LANGUAGE sql AS 'SELECT 1::bigint';
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER tell AFTER INSERT ON domain_events FOR EACH ROW EXECUTE FUNCTION tell();
+         ALTER TABLE notifications ADD kind text NOT NULL DEFAULT 'x';
+         ALTER TABLE notifications ALTER kind DROP DEFAULT"
+    ))
+    .await;
+    let before = schema(&db);
+    let check = as_owner(&db, &["--check"]);
+    assert_eq!(check.status.code(), Some(6));
+    let said = text(&check.stdout);
+    let (_, findings) = said.split_once('\n').expect("lines");
+    insta::assert_snapshot!(findings, @"
+    ok       columns     tables that are there have the columns that are read
+    problem  columns     notifications.kind is NOT NULL without a default, and the job does not write it: every event fails
+                         → give it a default, or: ALTER TABLE notifications ALTER kind DROP NOT NULL
+    ok       privileges  the role may migrate
+    ok       functions   of the application, and stay as they are: function can_view(uuid, uuid), function get_pending_notification_events(integer), trigger tell on domain_events
+    warn     older job   its rows in notification_processing: completed 1, failed 1, pending 1
+                         → stop that job before migrate: what is pending or processing is processed by this one then
+    ok       events      3 have no processing row: 2 would become pending, 1 failed (expired)
+    ok       duplicates  1 pairs of event and person have several rows in notifications: they stay, and new ones are kept unique
+    ");
+    pretty(&before, &schema(&db));
+    assert!(as_owner(&db, &[]).status.success());
+    let doctor = crate::harness::binary_at(&db.superuser_url())
+        .arg("doctor")
+        .output()
+        .expect("the binary");
+    assert!(
+        text(&doctor.stdout).contains("notifications.kind is NOT NULL without a default"),
+        "{doctor:?}"
+    );
+}
+
+/// A role that owns nothing is told who does, in words of this program.
+#[tokio::test]
+async fn who_may_not_migrate_is_told_who_may() {
+    let server = Server::start();
+    let db = TestDatabase::empty_on(&server).await;
+    db.execute(format!(
+        "CREATE ROLE app_owner; CREATE ROLE visitor LOGIN; {APPLICATION}{OLDER_JOB}
+         ALTER TABLE domain_events OWNER TO app_owner; ALTER TABLE notifications OWNER TO app_owner;
+         GRANT CREATE ON SCHEMA public TO visitor"
+    ))
+    .await;
+    let url = server.url_as("visitor", db.name());
+    let refused = crate::harness::binary_at(&url)
+        .arg("migrate")
+        .output()
+        .expect("the binary");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("visitor is not") && said.contains("domain_events belongs to app_owner"),
+        "{said}"
+    );
+    assert!(!said.contains("at line"), "{said}");
+    let check = crate::harness::binary_at(&url)
+        .args(["migrate", "--check"])
+        .output()
+        .expect("the binary");
+    assert!(
+        text(&check.stdout).contains("notifications belongs to app_owner"),
+        "{check:?}"
+    );
+}
+
+/// The page for adopters lists what the code reads.
+#[test]
+fn the_column_contract_is_documented() {
+    use notify_fan_out::db::contract::{COLUMNS, types};
+    let page = include_str!("../../docs/adoption.md");
+    let rows = COLUMNS.iter().map(|column| {
+        let null = if column.nullable { "yes" } else { "no" };
+        let added = if column.is_added {
+            ", added if missing"
+        } else {
+            ""
+        };
+        let (relation, name, kind) = (column.relation, column.name, types(column.kind));
+        format!(
+            "| `{relation}` | `{name}` | {kind} | {null} | {}{added} |\n",
+            column.used_for
+        )
+    });
+    let table: String = rows.collect();
+    assert!(
+        page.contains(&table),
+        "docs/adoption.md needs this table:\n{table}"
+    );
+}

@@ -4,6 +4,8 @@
 //! It only reads, and tells neither secrets nor anything about people. A check that can't be
 //! carried out is itself a finding; only a database that goes away ends the examination.
 
+mod adoption;
+mod columns;
 mod connection;
 mod delivery;
 mod machine;
@@ -14,6 +16,7 @@ mod rights;
 mod server;
 mod transports;
 
+pub use adoption::adoption;
 pub use machine::MetricsFile;
 pub use transports::Carrier;
 
@@ -22,7 +25,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::db::migrate::pending;
-use crate::db::{Access, Database, Fault, Session, Transaction, sqlstate};
+use crate::db::{Access, Database, Fault, Session, Transaction, said, sqlstate};
 use crate::endpoints::Seal;
 
 /// How serious a finding is.
@@ -118,6 +121,8 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
     let objects = within(&mut session, "tables", objects::check).await?;
     let are_there = objects.iter().all(|check| check.verdict == Verdict::Ok);
     checks.extend(objects);
+    checks.extend(within(&mut session, "columns", columns::types).await?);
+    checks.extend(within(&mut session, "columns", columns::required).await?);
     let mut rights = within(&mut session, "rights", rights::check).await?;
     rights.extend(within(&mut session, "rights", rights::optional).await?);
     rights.extend(
@@ -222,13 +227,6 @@ fn failed(name: &'static str, error: sqlx::Error) -> Result<Check, sqlx::Error> 
         format!("could not be checked: {}", said(&error)),
         advice,
     ))
-}
-
-/// What the database said, without its detail, which may quote rows.
-fn said(error: &sqlx::Error) -> String {
-    error
-        .as_database_error()
-        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 async fn migrations(session: &mut Session) -> Findings {

@@ -1,5 +1,7 @@
 //! What the statements of the job need: relations, their columns, and what they do to them.
 
+use crate::db::contract::{COLUMNS, Column};
+
 /// A relation and the columns of it.
 #[derive(Debug)]
 pub(super) struct Need {
@@ -21,29 +23,8 @@ const fn read(relation: &'static str, reads: &'static [&'static str]) -> Need {
     }
 }
 
-/// All of it. `scripts/grants.sql` gives the rights to the same.
+/// All of it but what the contract says of the application's tables. `scripts/grants.sql` gives the rights to the same.
 pub(super) const NEEDS: &[Need] = &[
-    read("profiles", &["id", "email", "full_name"]),
-    read("orgs", &["id", "name"]),
-    read("org_members", &["org_id", "user_id", "role"]),
-    read("projects", &["id", "name", "owner_org_id"]),
-    read("project_access_grants", &["project_id", "user_id"]),
-    read("resources", &["id", "org_id", "project_id", "name"]),
-    read("chat_threads", &["id", "topic"]),
-    read("chat_thread_participants", &["thread_id", "user_id"]),
-    read("meetings", &["id", "title"]),
-    read("meeting_participants", &["meeting_id", "user_id"]),
-    read(
-        "user_notification_preferences",
-        &[
-            "user_id",
-            "scope_type",
-            "scope_id",
-            "event_type",
-            "channel",
-            "status",
-        ],
-    ),
     read(
         "domain_events",
         &[
@@ -350,9 +331,24 @@ pub(super) const NEEDS: &[Need] = &[
     },
 ];
 
+/// What is read of the application's tables; `permissions` is looked at apart, as only our own
+/// `can_view` reads it.
+fn of_the_application() -> impl Iterator<Item = &'static Column> {
+    COLUMNS.iter().filter(|column| {
+        column.relation != "permissions"
+            && NEEDS.iter().all(|need| need.relation != column.relation)
+    })
+}
+
 /// Their names.
 pub(super) fn relations() -> Vec<String> {
-    NEEDS.iter().map(|need| need.relation.to_owned()).collect()
+    let mut relations: Vec<_> = of_the_application()
+        .map(|column| column.relation)
+        .chain(NEEDS.iter().map(|need| need.relation))
+        .map(str::to_owned)
+        .collect();
+    relations.dedup();
+    relations
 }
 
 /// How many rights there are that who only reads has no use for, by relation and kind.
@@ -374,9 +370,21 @@ pub(super) struct Rights {
     pub(super) are_writes: Vec<bool>,
 }
 
+impl Rights {
+    fn add(&mut self, relation: &str, privilege: &str, column: &str, is_write: bool) {
+        self.relations.push(relation.to_owned());
+        self.privileges.push(privilege.to_owned());
+        self.columns.push(column.to_owned());
+        self.are_writes.push(is_write);
+    }
+}
+
 /// All of them.
 pub(super) fn rights() -> Rights {
     let mut rights = Rights::default();
+    for column in of_the_application() {
+        rights.add(column.relation, "SELECT", column.name, false);
+    }
     for need in NEEDS {
         for (privilege, columns, is_write) in [
             ("SELECT", need.reads, false),
@@ -385,10 +393,7 @@ pub(super) fn rights() -> Rights {
             ("UPDATE", need.updates, true),
         ] {
             for column in columns {
-                rights.relations.push(need.relation.to_owned());
-                rights.privileges.push(privilege.to_owned());
-                rights.columns.push((*column).to_owned());
-                rights.are_writes.push(is_write);
+                rights.add(need.relation, privilege, column, is_write);
             }
         }
     }

@@ -1,0 +1,160 @@
+//! What an adoption would find in a database that was not migrated yet.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
+use super::{Check, Findings, columns, within};
+use crate::db::contract::{WAYS_OUT, violations};
+use crate::db::migrate::{foreign, owners};
+use crate::db::{Session, Transaction, Unnamed};
+
+/// Looks, and changes nothing.
+pub async fn adoption(session: &mut Session, max_event_age: Duration) -> Findings {
+    let mut checks = within(session, "columns", contract).await?;
+    checks.extend(within(session, "columns", columns::required).await?);
+    checks.extend(within(session, "privileges", privileges).await?);
+    checks.extend(within(session, "functions", names).await?);
+    checks.extend(within(session, "older job", older_job).await?);
+    let unqueued =
+        async |transaction: &mut Transaction<'_>| unqueued(transaction, max_event_age).await;
+    checks.extend(within(session, "events", unqueued).await?);
+    for table in ["notifications", "pending_emails"] {
+        let doubled = async |transaction: &mut Transaction<'_>| doubled(transaction, table).await;
+        checks.extend(within(session, "duplicates", doubled).await?);
+    }
+    Ok(checks)
+}
+
+async fn contract(transaction: &mut Transaction<'_>) -> Findings {
+    let violations = violations(transaction).await?;
+    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    Ok(vec![if lines.is_empty() {
+        Check::ok(
+            "columns",
+            "tables that are there have the columns that are read",
+        )
+    } else {
+        Check::problem("columns", lines.join("; "), WAYS_OUT)
+    }])
+}
+
+async fn privileges(transaction: &mut Transaction<'_>) -> Findings {
+    let owners = owners(transaction).await?;
+    Ok(vec![if owners.is_empty() {
+        Check::ok("privileges", "the role may migrate")
+    } else {
+        Check::problem(
+            "privileges",
+            owners.join("; "),
+            "run migrate as the owner or a superuser, or ask who can",
+        )
+    }])
+}
+
+async fn names(transaction: &mut Transaction<'_>) -> Findings {
+    let mut stay: Vec<_> = foreign(transaction)
+        .await?
+        .into_iter()
+        .map(|name| format!("function {name}"))
+        .collect();
+    let triggers: Vec<String> = sqlx::query_scalar(
+        "SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger
+          WHERE tgrelid IN (to_regclass('domain_events'), to_regclass('notifications'))
+            AND NOT tgisinternal AND tgname NOT LIKE 'notify\\_fan\\_out\\_%' ORDER BY 1",
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    stay.extend(triggers);
+    Ok(if stay.is_empty() {
+        Vec::new()
+    } else {
+        let found = format!(
+            "of the application, and stay as they are: {}",
+            stay.join(", ")
+        );
+        vec![Check::ok("functions", found)]
+    })
+}
+
+async fn is_there(transaction: &mut Transaction<'_>, table: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(table)
+        .fetch_one(Unnamed(transaction))
+        .await
+}
+
+async fn older_job(transaction: &mut Transaction<'_>) -> Findings {
+    if !is_there(transaction, "notification_processing").await? {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT coalesce(processing_status::text, 'NULL') || ' ' || count(*)
+           FROM notification_processing GROUP BY processing_status ORDER BY 1",
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    Ok(if rows.is_empty() {
+        Vec::new()
+    } else {
+        let found = format!("its rows in notification_processing: {}", rows.join(", "));
+        let advice = "stop that job before migrate: what is pending or processing is processed by this one then";
+        vec![Check::warn("older job", found, advice)]
+    })
+}
+
+/// Events that would get a row.
+async fn unqueued(transaction: &mut Transaction<'_>, max_event_age: Duration) -> Findings {
+    if !is_there(transaction, "domain_events").await? {
+        return Ok(Vec::new());
+    }
+    let times: Vec<String> = sqlx::query_scalar(
+        "SELECT attname::text FROM pg_attribute
+          WHERE attrelid = to_regclass('domain_events') AND attname IN ('occurred_at', 'created_at')
+            AND NOT attisdropped ORDER BY attname DESC",
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    let occurred = format!(
+        "coalesce({})",
+        [times, vec!["now()".to_owned()]].concat().join(", ")
+    );
+    let missing = if is_there(transaction, "notification_processing").await? {
+        "NOT EXISTS (SELECT FROM notification_processing p WHERE p.event_id = e.id)"
+    } else {
+        "true"
+    };
+    let query = format!(
+        "SELECT count(*), count(*) FILTER (WHERE {occurred} < now() - make_interval(secs => $1))
+           FROM domain_events e WHERE {missing}"
+    );
+    let (all, late): (i64, i64) = sqlx::query_as(AssertSqlSafe(query))
+        .bind(max_event_age.as_secs_f64())
+        .fetch_one(Unnamed(transaction))
+        .await?;
+    let found = format!(
+        "{all} have no processing row: {} would become pending, {late} failed (expired)",
+        all - late
+    );
+    Ok(vec![Check::ok("events", found)])
+}
+
+async fn doubled(transaction: &mut Transaction<'_>, table: &str) -> Findings {
+    if !is_there(transaction, table).await? {
+        return Ok(Vec::new());
+    }
+    let query = format!(
+        "SELECT count(*) FROM (SELECT FROM {table} GROUP BY event_id, user_id HAVING count(*) > 1) AS pair"
+    );
+    let pairs: i64 = sqlx::query_scalar(AssertSqlSafe(query))
+        .fetch_one(Unnamed(transaction))
+        .await?;
+    Ok(if pairs == 0 {
+        Vec::new()
+    } else {
+        let found = format!(
+            "{pairs} pairs of event and person have several rows in {table}: they stay, and new ones are kept unique"
+        );
+        vec![Check::ok("duplicates", found)]
+    })
+}

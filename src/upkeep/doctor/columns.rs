@@ -1,0 +1,57 @@
+//! Whether the application's tables take and give what the job writes and reads.
+
+use super::{Check, Findings, needs};
+use crate::db::contract::{WAYS_OUT, violations};
+use crate::db::{Transaction, Unnamed};
+
+/// Columns of another type than the job reads. Those that are missing are named with the tables.
+pub(super) async fn types(transaction: &mut Transaction<'_>) -> Findings {
+    let other: Vec<_> = violations(transaction)
+        .await?
+        .into_iter()
+        .filter(|violation| violation.found.is_some())
+        .map(|violation| violation.to_string())
+        .collect();
+    Ok(if other.is_empty() {
+        Vec::new()
+    } else {
+        vec![Check::problem("columns", other.join("; "), WAYS_OUT)]
+    })
+}
+
+/// Columns without which the database refuses each row of the job's.
+pub(super) async fn required(transaction: &mut Transaction<'_>) -> Findings {
+    let tables = [
+        ("notifications", "body,link_url"),
+        ("pending_emails", "project_id,project_name"),
+    ];
+    let written = |table: &str| {
+        let need = needs::NEEDS.iter().find(|need| need.relation == table);
+        need.map_or_else(String::new, |need| need.inserts.join(","))
+    };
+    let columns: Vec<(String, String, bool)> = sqlx::query_as(include_str!("required.sql"))
+        .bind(tables.map(|(table, _)| table))
+        .bind(tables.map(|(table, _)| written(table)))
+        .bind(tables.map(|(_, nullable)| nullable))
+        .fetch_all(Unnamed(transaction))
+        .await?;
+    Ok(columns
+        .into_iter()
+        .map(|(table, name, is_unknown)| {
+            let drop = format!("ALTER TABLE {table} ALTER {name} DROP NOT NULL");
+            if is_unknown {
+                Check::problem(
+                    "columns",
+                    format!("{table}.{name} is NOT NULL without a default, and the job does not write it: every event fails"),
+                    format!("give it a default, or: {drop}"),
+                )
+            } else {
+                Check::warn(
+                    "columns",
+                    format!("{table}.{name} is NOT NULL: events that have none fail"),
+                    drop,
+                )
+            }
+        })
+        .collect())
+}
