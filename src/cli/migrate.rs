@@ -23,6 +23,10 @@ Examples:
 
 It is safe beside a running application: it adds, it never rewrites the application's rows, and
 indexes are built concurrently.")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the command line's flags"
+)]
 pub(super) struct Arguments {
     /// Change nothing; tell what is missing
     #[arg(long, conflicts_with_all = ["print", "revert"])]

@@ -101,7 +101,7 @@ async fn compare(
         let filled = OBJECTS.iter().map(|object| facts.fill(part(object)));
         filled.collect()
     };
-    let definitions = each(|object| object.statement());
+    let definitions = each(Object::statement);
     let found: Vec<Found> = sqlx::query_as(include_str!("objects/state.sql"))
         .bind(each(|object| object.name))
         .bind(each(|object| object.relation))

@@ -49,9 +49,13 @@ pub(super) fn definitions(due: &[Due]) -> Option<Check> {
     }
     let found: Vec<_> = due
         .iter()
-        .map(|object| match object.is_outdated {
-            true => format!("{} differs from what this version makes", object.label),
-            false => format!("{} is missing", object.label),
+        .map(|object| {
+            let is = if object.is_outdated {
+                "differs from what this version makes"
+            } else {
+                "is missing"
+            };
+            format!("{} {is}", object.label)
         })
         .collect();
     Some(Check::warn(
