@@ -56,16 +56,15 @@ pub(super) fn ended(notes: &[String], line: &str) -> io::Result<()> {
     if telemetry::is_json() {
         return Ok(());
     }
-    let mut lines = notes.join("\n");
-    if !lines.is_empty() {
-        lines.push('\n');
-    }
-    if !io::stdout().is_terminal() {
-        let now = humantime::format_rfc3339_micros(SystemTime::now());
-        lines.push_str(&format!("{now} "));
-    }
-    lines.push_str(line);
-    text(&lines)
+    let line = if io::stdout().is_terminal() {
+        line.to_owned()
+    } else {
+        format!(
+            "{} {line}",
+            humantime::format_rfc3339_micros(SystemTime::now())
+        )
+    };
+    text(&[notes, &[line]].concat().join("\n"))
 }
 
 /// Prints lines of text.

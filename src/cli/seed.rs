@@ -24,6 +24,7 @@ Examples:
 Every identifier that the seed makes begins with 5eed5eed-fa11-4. Called again, it adds the events
 once more and leaves its people, projects and preferences as they are now. It asks before it fills a
 database that holds rows of others: a production database, perhaps.")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Arguments {
     /// Remove what the seed made, and the notifications and mails that came of it
     #[arg(long, conflicts_with_all = ["events", "operator", "if_empty", "yes"])]
