@@ -100,6 +100,8 @@ pub enum Reason {
     Actor,
     /// There is no such person.
     UnknownPerson,
+    /// A foreign key on `user_id` would refuse the row.
+    UnknownRecipient,
     /// Not, or no longer, one of those it concerns.
     NotAMember,
     /// May not view the document.
@@ -117,6 +119,7 @@ impl Reason {
         match code {
             "actor" => Self::Actor,
             "unknown_person" => Self::UnknownPerson,
+            "unknown_recipient" => Self::UnknownRecipient,
             "not_a_member" => Self::NotAMember,
             "may_not_view" => Self::MayNotView,
             "told_once" => Self::ToldOnce,
@@ -131,6 +134,7 @@ impl Reason {
         match self {
             Self::Actor => "the actor never hears of his own act",
             Self::UnknownPerson => "no row in profiles",
+            Self::UnknownRecipient => "a foreign key on user_id",
             Self::NotAMember => "the audience's membership",
             Self::MayNotView => "can_view",
             Self::ToldOnce => "once per person, ever (notification_once)",
@@ -145,6 +149,7 @@ impl Reason {
         match self {
             Self::Actor => "his own act",
             Self::UnknownPerson => "no such person",
+            Self::UnknownRecipient => "missing in a table that user_id refers to",
             Self::NotAMember => "not one of those it concerns",
             Self::MayNotView => "may not view the document",
             Self::ToldOnce => "told once before",

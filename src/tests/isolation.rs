@@ -5,7 +5,7 @@ use std::time::Duration;
 use notify_fan_out::fan_out::Settings;
 
 use crate::failures::Stage;
-use crate::harness::Worker;
+use crate::harness::{TestDatabase, Worker};
 
 /// No event of the stage has spent an attempt, and all wait.
 async fn assert_untouched(stage: &Stage) {
@@ -182,4 +182,35 @@ async fn the_order_of_what_is_written_in_parts() {
         "SELECT array_agg(event_id ORDER BY created_at) = array_agg(event_id ORDER BY event_id)
         AND count(DISTINCT created_at) = 32 FROM notifications";
     assert_eq!(stage.db.text(order).await, "true");
+}
+
+/// A recipient whom a foreign key of the application refuses is skipped, and the event reaches the
+/// others; dry run and explain say so.
+#[tokio::test]
+async fn a_recipient_whom_a_foreign_key_refuses() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let people = world.users(["Ada", "Bo"]).await;
+    let budget = world.thread("Budget", people).await;
+    db.execute(
+        "CREATE SCHEMA auth; CREATE TABLE auth.users (id uuid PRIMARY KEY);
+         GRANT USAGE ON SCHEMA auth TO PUBLIC; GRANT SELECT ON auth.users TO PUBLIC;
+         INSERT INTO auth.users SELECT id FROM profiles WHERE full_name = 'Ada';
+         ALTER TABLE notifications ADD FOREIGN KEY (user_id) REFERENCES auth.users (id)",
+    )
+    .await;
+    let event = world.event("chat_message_sent").thread(budget).await;
+    for arguments in [
+        &["run", "--dry-run", "--format", "json"][..],
+        &["explain", &event.to_string(), "--format", "json"],
+    ] {
+        let run = db.cli(arguments).success();
+        let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+        assert!(output.contains("unknown_recipient"), "{output}");
+    }
+    let report = db.run().await;
+    assert_eq!(
+        (report.events, report.notifications, report.suppressed),
+        (1, 1, 1)
+    );
 }
