@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::claim::ClaimedEvent;
 use super::requeue::{Requeue, requeue};
-use super::write::{Doubt, Written, commit, write_part};
+use super::write::{Doubt, Written, commit, prepare, write_part};
 use crate::db::{Access, Fault, Session, sqlstate};
 
 /// How long a part waits for a lock: the events that nobody blocks are to go through quickly.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '100ms'";
 /// What is checked at a commit only is to be found with its part.
 const RELEASE: &str = "SET CONSTRAINTS ALL IMMEDIATE; RELEASE part; SET CONSTRAINTS ALL DEFERRED";
+const ROLLBACK: &str = "ROLLBACK TO part; RELEASE part";
 /// After so many of these waits, all that is left waits for another try.
 const MOST_BLOCKED: usize = 80;
 /// What is written stays locked until the commit, so that comes after so long, or so many parts: the
@@ -154,19 +155,35 @@ impl<'e> Isolation<'e> {
         }
         let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
         transaction.command(LOCK_TIMEOUT).await?;
+        // Once for all, unless it is there that one of them is refused.
+        transaction.command("SAVEPOINT part").await?;
+        let (token, left) = (self.token, &self.events[place.next..]);
+        let preparing = prepare(&mut transaction, settings, token, left, self.alone, doubt);
+        let shared = match preparing.await {
+            Err(error) if Fault::of(&error) == Fault::Unreachable => return Err(error),
+            result => result.ok(),
+        };
+        let end = if shared.is_some() {
+            "RELEASE part"
+        } else {
+            ROLLBACK
+        };
+        transaction.command(end).await?;
         while place.next < all {
             let part = &self.events[place.next..place.next + place.size];
             let began = Instant::now();
             transaction.command("SAVEPOINT part").await?;
-            let writing = write_part(
-                &mut transaction,
-                settings,
-                self.token,
-                part,
-                self.alone,
-                written.plans,
-                doubt,
-            );
+            let writing = async {
+                let own;
+                let prepared = if let Some(shared) = &shared {
+                    shared
+                } else {
+                    own =
+                        prepare(&mut transaction, settings, token, part, self.alone, doubt).await?;
+                    &own
+                };
+                write_part(&mut transaction, settings, prepared, part, written.plans).await
+            };
             let result = match writing.await {
                 Ok(more) => transaction.command(RELEASE).await.map(|()| more),
                 Err(error) => Err(error),
@@ -182,9 +199,7 @@ impl<'e> Isolation<'e> {
                     if fault == Fault::Unreachable {
                         return Err(error);
                     }
-                    transaction
-                        .command("ROLLBACK TO part; RELEASE part")
-                        .await?;
+                    transaction.command(ROLLBACK).await?;
                     self.waits += usize::from(fault == Fault::Blocked);
                     if !place.is_single() {
                         place.halved();

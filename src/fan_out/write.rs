@@ -99,7 +99,9 @@ pub(super) async fn write(
 ) -> Result<Written, sqlx::Error> {
     let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
     let alone = events.len() == 1;
-    let writing = write_part(&mut transaction, settings, token, events, alone, 0, doubt);
+    let preparing = prepare(&mut transaction, settings, token, events, alone, doubt);
+    let prepared = preparing.await?;
+    let writing = write_part(&mut transaction, settings, &prepared, events, 0);
     let written = writing.await?;
     commit(transaction, written, doubt).await
 }
@@ -122,59 +124,94 @@ pub(super) async fn commit(
     }
 }
 
-/// Writes and settles events (ascending) within a transaction, in which so many plans are written
-/// already.
+/// What events are written with.
+pub(super) struct Prepared {
+    held: Vec<Held>,
+    names: Names,
+    crowds: Crowds,
+    alone: bool,
+}
+
+impl Prepared {
+    fn held(&self, event: &ClaimedEvent) -> Option<&Held> {
+        let place = self
+            .held
+            .binary_search_by_key(&event.event_id, |held| held.event_id);
+        place.ok().map(|place| &self.held[place])
+    }
+
+    fn is_open(&self, event: &ClaimedEvent) -> bool {
+        self.held(event).is_some_and(|held| held.is_open)
+    }
+}
+
+/// Proves the claim of events (ascending), and reads what their handlers ask for.
 ///
 /// Names are read here and not with the claim: a row that can't be read is the fault of the events
 /// that ask for it, and found like any other.
-pub(super) async fn write_part(
+pub(super) async fn prepare(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
     token: i64,
     events: &[&ClaimedEvent],
     alone: bool,
-    plans_before: usize,
     doubt: &mut Doubt,
-) -> Result<Written, sqlx::Error> {
+) -> Result<Prepared, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
         .fetch_all(Unnamed(transaction))
         .await?;
-    let mut open: Vec<i64> = held
-        .iter()
-        .filter(|held| held.is_open)
-        .map(|held| held.event_id)
-        .collect();
-    let mine: Vec<_> = events
-        .iter()
-        .copied()
-        .filter(|event| open.binary_search(&event.event_id).is_ok())
-        .collect();
-    let mut report = FanOutReport {
-        lost_claims: (ids.len() - held.len()) as u64,
-        ..FanOutReport::default()
-    };
-    if open.len() < held.len()
+    if held.iter().any(|held| !held.is_open)
         && let Some(committed) = doubt.last.take()
     {
         doubt.confirmed.add(committed);
     }
+    let mut prepared = Prepared {
+        held,
+        names: Names::default(),
+        crowds: Crowds::default(),
+        alone,
+    };
+    let mut mine = events.to_vec();
+    mine.retain(|event| prepared.is_open(event));
+    prepared.names = look_up(transaction, &wanted(&mine), &settings.rendering).await?;
+    if !alone {
+        let plans = mine.iter().flat_map(|event| plans(event, &prepared.names));
+        let plans: Vec<_> = plans.map(|(_, plan)| plan).collect();
+        prepared.crowds = Crowds::among(transaction, plans.iter()).await?;
+    }
+    Ok(prepared)
+}
 
-    let wanted = wanted(&mine);
-    let names = look_up(transaction, &wanted, &settings.rendering).await?;
-    let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, &names)).collect();
+/// Writes and settles some of the events that were prepared, within a transaction in which so many plans
+/// are written already.
+pub(super) async fn write_part(
+    transaction: &mut Transaction<'_>,
+    settings: &Settings,
+    prepared: &Prepared,
+    events: &[&ClaimedEvent],
+    plans_before: usize,
+) -> Result<Written, sqlx::Error> {
+    let names = &prepared.names;
+    let mut mine = events.to_vec();
+    mine.retain(|event| prepared.is_open(event));
+    let lost = events.iter().filter(|event| prepared.held(event).is_none());
+    let mut report = FanOutReport {
+        lost_claims: lost.count() as u64,
+        ..FanOutReport::default()
+    };
+    let mut open: Vec<i64> = mine.iter().map(|event| event.event_id).collect();
+    let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, names)).collect();
     let mut announced: Vec<_> = mine
         .iter()
-        .filter_map(|event| announced(event, &names))
+        .filter_map(|event| announced(event, names))
         .collect();
     let (mut set_aside, mut cuts) = (Vec::new(), Vec::new());
-    if alone {
+    if prepared.alone {
         let plans = plans.iter().map(|(_, plan)| plan);
         cuts = crowd::cuts(transaction, plans).await?;
     } else {
-        let all = plans.iter().map(|(_, plan)| plan);
-        let crowds = Crowds::among(transaction, all).await?;
-        let told = plans.iter().filter(|(_, plan)| crowds.hear(plan));
+        let told = plans.iter().filter(|(_, plan)| prepared.crowds.hear(plan));
         set_aside = told.map(|(event, _)| event.event_id).collect();
         set_aside.dedup();
         let stays = |event_id: i64| set_aside.binary_search(&event_id).is_err();
@@ -186,7 +223,7 @@ pub(super) async fn write_part(
         .iter()
         .map(|(event, plan)| PlanRow::new(0, event.event_id, event.event_type, plan))
         .partition(PlanRow::is_coalesced);
-    let mut coalesced = gathered(coalesced, &held);
+    let mut coalesced = gathered(coalesced, &prepared.held);
     number(plans_before, &mut each, &mut coalesced);
     let count = each.len() + coalesced.len();
     let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
@@ -225,9 +262,8 @@ pub(super) async fn write_part(
     }
 
     for event in mine {
-        let place = held.binary_search_by_key(&event.event_id, |held| held.event_id);
-        if let (Ok(place), true) = (place, open.binary_search(&event.event_id).is_ok()) {
-            tell(event, held[place].latency, &mut report);
+        if let (Some(held), Ok(_)) = (prepared.held(event), open.binary_search(&event.event_id)) {
+            tell(event, held.latency, &mut report);
         }
     }
     Ok(Written {

@@ -92,11 +92,7 @@ async fn a_row_that_stays_locked() {
     assert_untouched(&stage).await;
     stage.time_passes().await;
 
-    let enough = Settings {
-        max_runtime: Duration::from_secs(8),
-        ..stage.db.settings()
-    };
-    let report = stage.db.run_with(&enough).await;
+    let report = stage.db.run().await;
     assert_eq!((report.events, report.released, report.retried), (54, 6, 0));
     let state = stage.db.state(locked[3]).await;
     assert!(
