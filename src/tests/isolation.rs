@@ -196,13 +196,16 @@ async fn a_recipient_whom_a_foreign_key_refuses() {
     )
     .await;
     let event = world.event("chat_message_sent").thread(budget).await;
-    for arguments in [
-        &["run", "--dry-run", "--format", "json"][..],
-        &["explain", &event.to_string(), "--format", "json"],
+    for (arguments, why) in [
+        (
+            &["run", "--dry-run", "--format", "json"][..],
+            "unknown_recipient",
+        ),
+        (&["explain", &event.to_string()], "a foreign key on user_id"),
     ] {
         let run = db.cli(arguments).success();
         let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-        assert!(output.contains("unknown_recipient"), "{output}");
+        assert!(output.contains(why), "{output}");
     }
     let report = db.run().await;
     assert_eq!(
