@@ -77,7 +77,7 @@ impl FanOutReport {
     }
 
     /// Adds what a part of the run did.
-    pub(super) fn add(&mut self, part: Self) {
+    pub(super) fn add(&mut self, part: &Self) {
         self.batches += part.batches;
         self.events += part.events;
         self.notifications += part.notifications;

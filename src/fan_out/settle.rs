@@ -85,7 +85,7 @@ impl Run<'_> {
             is_over,
         };
         let result = self.work_off(&mut batch).await;
-        self.report.add(std::mem::take(&mut batch.doubt.confirmed));
+        self.report.add(&batch.doubt.confirmed);
         let rest = batch.rest(self.settings);
         self.end_claims(&rest, stop).await;
         let mut errors = batch.errors.into_values();
@@ -233,7 +233,7 @@ impl Run<'_> {
                 "claims were reset while in hand; nothing was written for them"
             );
         }
-        self.report.add(written.report);
+        self.report.add(&written.report);
         batch.set_aside.extend(written.set_aside);
     }
 
@@ -247,7 +247,7 @@ impl Run<'_> {
                     if report.released > 0 {
                         tracing::warn!(events = report.released, "released with their attempt");
                     }
-                    return self.report.add(report);
+                    return self.report.add(&report);
                 }
                 Err(error) => error,
             };

@@ -74,7 +74,7 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn add(&mut self, part: Self) {
-        self.report.add(part.report);
+        self.report.add(&part.report);
         self.set_aside.extend(part.set_aside);
         self.plans += part.plans;
     }
@@ -164,7 +164,7 @@ pub(super) async fn prepare(
     if held.iter().any(|held| !held.is_open)
         && let Some(committed) = doubt.last.take()
     {
-        doubt.confirmed.add(committed);
+        doubt.confirmed.add(&committed);
     }
     let mut prepared = Prepared {
         held,
