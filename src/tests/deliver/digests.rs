@@ -31,7 +31,9 @@ async fn everyone_has_a_digest_of_the_window() {
             "WITH events AS (
                 INSERT INTO domain_events (event_type) SELECT 'document_uploaded' FROM generate_series(1, 10) RETURNING id)
              INSERT INTO pending_emails (user_id, event_id, event_type, delivery_type, subject, created_at)
-             SELECT p.id, e.id, 'document_uploaded', 'aggregated', 'Document', now() - interval '4 h'
+             SELECT p.id, e.id, 'document_uploaded', 'aggregated', 'Document',
+                    -- The first thousand are those of a hundred people.
+                    now() - interval '4 h' + dense_rank() OVER (ORDER BY p.id) * interval '1 ms'
                FROM profiles p, events e",
         )
         .await;
