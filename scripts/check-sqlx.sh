@@ -37,6 +37,8 @@ migrate() {
   fi
   step 'the program does not build offline; migrating with psql'
   local migration transaction object
+  # The program makes it before the first migration.
+  pg_psql sqlx -c 'CREATE TABLE notify_fan_out_migrations (version bigint PRIMARY KEY, installed_on timestamptz)'
   for migration in migrations/*.sql; do
     transaction=-1
     if [[ $(head -n 1 "$migration") == '-- no-transaction'* ]]; then transaction=''; fi

@@ -134,7 +134,9 @@ BEGIN
                 subject, body_data, has_notification)', 'runs'),
             ('pending_emails', 'UPDATE (status, processed_at, delivery_id, status_reason)', 'runs'),
             ('notification_once', 'SELECT', 'reads'),
-            ('notification_once', 'INSERT (user_id, once_key, event_id)', 'runs'),
+            ('notification_once', 'INSERT (user_id, once_key, event_id, ends_with_notification)', 'runs'),
+            ('notification_once', 'UPDATE (event_id, ends_with_notification)', 'runs'),
+            ('notification_once', 'UPDATE (ends_with_notification)', 'prunes'),
             ('notification_pruned', 'SELECT', 'reads'),
             -- Its settings hold secrets: who only reads has no use for them.
             ('notification_endpoints', 'SELECT (id, name, scope, scope_id, channel, target, event_types, enabled,

@@ -35,6 +35,7 @@ pub const VARIABLES: &[&str] = &[
     "NOTIFY_FANOUT_ALONE",
     "NOTIFY_FANOUT_OVERDUE_AFTER",
     "NOTIFY_FANOUT_METRICS_FILE",
+    "NOTIFY_MUTE_COVERS_EMAIL",
     "NOTIFY_BODY_FORMAT",
     "NOTIFY_LINK_PROJECT",
     "NOTIFY_LINK_DOCUMENT",
@@ -227,6 +228,7 @@ impl Source<'_> {
             ignored_types: self.ignored_types()?,
             processor_id,
             routes: self.routes()?.names(),
+            mute_covers_email: self.mute_covers_email()?,
             rendering: self.rendering()?,
         })
     }
@@ -286,6 +288,11 @@ impl Source<'_> {
             let age = parse_time(text).map_err(|error| format!("{error}, or off"))?;
             Ok(Some(age))
         })
+    }
+
+    /// Whether an in-app mute covers e-mail where no preference decides that.
+    pub fn mute_covers_email(&self) -> Result<bool, InvalidConfig> {
+        self.parsed("NOTIFY_MUTE_COVERS_EMAIL", None, false, parse_bool)
     }
 
     /// Whether `run` only shows what it would do.

@@ -63,10 +63,9 @@ fn setup(source: &Source<'_>) -> Setup {
     setup.overdue_after = valid(source.overdue_after(), invalid);
     setup.prune_older_than = valid(source.prune_older_than(None), invalid).flatten();
     valid(source.app_url(), invalid);
-    valid(
-        source.settings(&RunFlags::default(), String::new()),
-        invalid,
-    );
+    let settings = source.settings(&RunFlags::default(), String::new());
+    setup.mute_covers_email =
+        valid(settings, invalid).is_some_and(|settings| settings.mute_covers_email);
     valid(
         source.delivery_settings(&DeliverFlags::default(), String::new()),
         invalid,

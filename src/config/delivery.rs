@@ -77,6 +77,7 @@ impl Source<'_> {
                 Duration::from_hours(3 * 24),
                 parse_time,
             )?,
+            mute_covers_email: self.mute_covers_email()?,
             rules: self.delivery_rules()?,
             sender_id,
         })

@@ -390,11 +390,11 @@ async fn backfill_events(
     Ok(())
 }
 
-const ONCE: &str = "INSERT INTO notification_once (user_id, once_key, event_id)
- SELECT DISTINCT ON (told.user_id, k.once_key) told.user_id, k.once_key, e.id
+const ONCE: &str = "INSERT INTO notification_once (user_id, once_key, event_id, ends_with_notification)
+ SELECT DISTINCT ON (told.user_id, k.once_key) told.user_id, k.once_key, e.id, told.is_shown
    FROM domain_events e
-   JOIN (SELECT user_id, event_id FROM notifications
-         UNION ALL SELECT user_id, event_id FROM pending_emails) AS told ON told.event_id = e.id
+   JOIN (SELECT user_id, event_id, true AS is_shown FROM notifications
+         UNION ALL SELECT user_id, event_id, false FROM pending_emails) AS told ON told.event_id = e.id
   CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(e.payload -> 'nudge_tier')
             WHEN 'string' THEN btrim(e.payload ->> 'nudge_tier', E' \\t\\n\\v\\f\\r')
             WHEN 'number' THEN trim_scale((e.payload ->> 'nudge_tier')::numeric)::text
@@ -406,7 +406,7 @@ const ONCE: &str = "INSERT INTO notification_once (user_id, once_key, event_id)
     -- What is longer, the handler refuses.
     AND octet_length(t.tier) BETWEEN 1 AND 100
     AND told.user_id IS NOT NULL
-  ORDER BY told.user_id, k.once_key, e.id
+  ORDER BY told.user_id, k.once_key, e.id, told.is_shown DESC
  ON CONFLICT DO NOTHING";
 
 /// Remembers the nudges that an older job sent, in either way: each is sent once, ever. The keys are

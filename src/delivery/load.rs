@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::Settings;
 use super::lease::Leased;
 use super::people::{People, Person};
 use crate::db::{Transaction, Unnamed};
@@ -57,6 +58,7 @@ pub(super) struct Loaded {
 /// Reads it, in as many statements as there are kinds of things.
 pub(super) async fn load(
     connection: &mut Transaction<'_>,
+    settings: &Settings,
     people: &People,
     leased: &[Leased],
 ) -> Result<Loaded, sqlx::Error> {
@@ -68,7 +70,7 @@ pub(super) async fn load(
         .map(|one| one.id)
         .collect();
     if !deliveries.is_empty() {
-        for mail in mails(connection, &deliveries, &[]).await? {
+        for mail in mails(connection, settings, &deliveries, &[]).await? {
             if let Some(delivery_id) = mail.delivery_id {
                 loaded.mails.entry(delivery_id).or_default().push(mail);
             }
@@ -140,10 +142,17 @@ fn repeat(mails: &mut [MailRow]) {
 /// The mails of these deliveries, and those given by their own identifiers.
 pub(super) async fn mails(
     connection: &mut Transaction<'_>,
+    settings: &Settings,
     deliveries: &[i64],
     mails: &[i64],
 ) -> Result<Vec<MailRow>, sqlx::Error> {
-    sqlx::query_file_as!(MailRow, "src/delivery/mails.sql", deliveries, mails)
-        .fetch_all(Unnamed(connection))
-        .await
+    sqlx::query_file_as!(
+        MailRow,
+        "src/delivery/mails.sql",
+        deliveries,
+        mails,
+        settings.mute_covers_email
+    )
+    .fetch_all(Unnamed(connection))
+    .await
 }

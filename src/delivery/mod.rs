@@ -22,6 +22,7 @@ mod savepoint;
 mod waiting;
 
 pub use decide::Rules;
+pub use people::phone_numbers;
 pub use post::{Mail, Pace, Post};
 pub use preview::{Audit, Previewed, Verdict, preview};
 pub use report::{DeliveryCounts, DeliveryReport, Disabled, Left, Paused, Waiting};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub digest_every: Duration,
     /// What was never attempted and is older than this becomes a dead letter.
     pub max_age: Duration,
+    /// Whether an in-app mute covers e-mail where no preference decides that.
+    pub mute_covers_email: bool,
     /// What is done about failures.
     pub rules: Rules,
     /// Written beside each lease, for whoever looks into the table.

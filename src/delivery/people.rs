@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use crate::channels::PhoneNumber;
 use crate::db::{Transaction, Unnamed};
 
 /// What is known of a person.
@@ -15,6 +16,17 @@ pub(super) struct Person {
     pub(super) full_name: Option<String>,
     pub(super) time_zone: Option<String>,
     pub(super) phone: Option<String>,
+}
+
+/// The phone numbers of people, as far as they have one that can be read.
+pub async fn phone_numbers(
+    connection: &mut Transaction<'_>,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, PhoneNumber>, sqlx::Error> {
+    let people = People::known(connection).await?;
+    let people = people.read(connection, ids).await?;
+    let number = |(id, person): (Uuid, Person)| Some((id, person.phone?.parse().ok()?));
+    Ok(people.into_iter().filter_map(number).collect())
 }
 
 /// The statement that reads them: `profiles` need not have all columns, nor the job the right to them.

@@ -93,9 +93,9 @@ pub async fn preview(
     while !due.is_empty() {
         let page: Vec<Due> = due.drain(..due.len().min(PAGE)).collect();
         let leased: Vec<Leased> = page.iter().map(|one| one.leased.clone()).collect();
-        let mut loaded = load(&mut transaction, &people, &leased).await?;
+        let mut loaded = load(&mut transaction, settings, &people, &leased).await?;
         let ids: Vec<i64> = page.iter().flat_map(|one| one.mail_ids.clone()).collect();
-        let mut by_id: HashMap<i64, _> = mails(&mut transaction, &[], &ids)
+        let mut by_id: HashMap<i64, _> = mails(&mut transaction, settings, &[], &ids)
             .await?
             .into_iter()
             .map(|mail| (mail.id, mail))

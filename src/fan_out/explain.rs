@@ -217,7 +217,7 @@ pub async fn explain(
         .enumerate()
         .map(|(no, plan)| PlanRow::new(no, event_id, kind, plan))
         .collect();
-    let mut found: Vec<Row> = bind_plans(sqlx::query_as(EXPLAIN), &rows, Part::default())
+    let mut found: Vec<Row> = bind_plans(sqlx::query_as(EXPLAIN), &rows, Part::default(), settings)
         .bind(user)
         .bind(MOST + 1)
         .fetch_all(Unnamed(&mut transaction))
@@ -230,7 +230,7 @@ pub async fn explain(
         .into_iter()
         .map(|row| {
             let plan = &plans[usize::try_from(row.plan_no).unwrap_or_default()];
-            candidate(kind, plan, row, completed)
+            candidate(kind, plan, row, completed, settings.mute_covers_email)
         })
         .collect();
     if let Some(announcement) = announcement {
@@ -294,14 +294,20 @@ fn hearer(row: HearerRow, completed: bool) -> Hearer {
     }
 }
 
-fn candidate(kind: EventType, plan: &Plan, mut row: Row, completed: bool) -> Candidate {
+fn candidate(
+    kind: EventType,
+    plan: &Plan,
+    mut row: Row,
+    completed: bool,
+    mute_covers_email: bool,
+) -> Candidate {
     let title = match &plan.in_app {
         InApp::None => plan.email.as_ref().map(|email| email.subject.clone()),
         InApp::Each(message) => Some(message.title.clone()),
         InApp::Coalesced { message, .. } => Some(message.title.trim_start().to_owned()),
     };
     if row.is_own_once {
-        forget_own_once(plan, &mut row);
+        forget_own_once(plan, &mut row, mute_covers_email);
     }
     let in_app = in_app(kind, &row, completed);
     let email = email(kind, &row, completed);
@@ -315,7 +321,7 @@ fn candidate(kind: EventType, plan: &Plan, mut row: Row, completed: bool) -> Can
 }
 
 /// It was this event that told the person, once and for all: that is no reason against it.
-fn forget_own_once(plan: &Plan, row: &mut Row) {
+fn forget_own_once(plan: &Plan, row: &mut Row, mute_covers_email: bool) {
     let muted = |rule: Option<i32>| rule.is_some_and(|rule| Rule(rule).status() == "muted");
     let verdict = |has_message: bool, rule, verdict| match (has_message, muted(rule)) {
         (false, _) => "none",
@@ -327,7 +333,13 @@ fn forget_own_once(plan: &Plan, row: &mut Row) {
         verdict(has_message, row.in_app_rule, "deliver").clone_into(&mut row.in_app);
     }
     if row.email == "told_once" {
-        verdict(plan.email.is_some(), row.email_rule, "immediate").clone_into(&mut row.email);
+        let is_covered = mute_covers_email && row.email_rule.is_none() && muted(row.in_app_rule);
+        let otherwise = if is_covered {
+            "muted_in_app"
+        } else {
+            "immediate"
+        };
+        verdict(plan.email.is_some(), row.email_rule, otherwise).clone_into(&mut row.email);
     }
 }
 
@@ -400,6 +412,10 @@ fn email(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
         row_id: None,
         decided_by: match outcome {
             EmailOutcome::None => "the event type".to_owned(),
+            EmailOutcome::Withheld(Reason::MutedInApp) => {
+                let mute = decided_by(kind, None, row.in_app_rule.map(Rule), "in_app");
+                format!("{mute}; {}", Reason::MutedInApp.rule())
+            }
             _ => decided_by(kind, outcome.reason(), rule, "email"),
         },
     }

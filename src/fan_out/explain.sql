@@ -1,4 +1,4 @@
--- Follows resolve.sql: each decision about one event beside what is there. $31: one person only.
+-- Follows resolve.sql: each decision about one event beside what is there. $32: one person only.
 -- LATERAL with LIMIT, because an older job may have written an event's row for a person twice.
 SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_rule, d.email_rule, person.full_name,
        EXISTS (SELECT FROM notification_once o
@@ -26,6 +26,6 @@ SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_rule, d.email_rule, per
        SELECT n.id, n.coalesce_count FROM notifications n
         WHERE n.user_id = d.user_id AND n.coalesce_key = p.coalesce_key AND n.read_at IS NULL
        OFFSET 0) AS unread ON true
- WHERE $31::uuid IS NULL OR d.user_id = $31
+ WHERE $32::uuid IS NULL OR d.user_id = $32
  ORDER BY d.plan_no, d.user_id
- LIMIT $32
+ LIMIT $33

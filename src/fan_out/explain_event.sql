@@ -10,7 +10,8 @@ SELECT e.event_type::text AS "event_type!", e.actor_id, e.project_id, e.org_id, 
        now() AS "now!",
        np.processing_status::text AS "status?", np.retry_count AS "retry_count?",
        np.next_attempt_at AS "next_attempt_at?", np.completed_at AS "completed_at?",
-       np.processor_id AS "processor_id?", np.error_message AS "error_message?"
+       -- A column of an older job may have a default.
+       CASE WHEN np.claimed_at IS NOT NULL THEN np.processor_id END AS "processor_id?", np.error_message AS "error_message?"
   FROM (SELECT *, CASE WHEN pg_column_size(payload) <= $2 THEN payload::text END AS payload_text
           FROM domain_events WHERE id = $1 OFFSET 0) AS e
   LEFT JOIN notification_processing np ON np.event_id = e.id

@@ -57,6 +57,8 @@ pub struct Settings {
     pub processor_id: String,
     /// Endpoints that have no row: the routes of the environment, by channel and name.
     pub routes: Vec<(Kind, String)>,
+    /// Whether an in-app mute covers e-mail where no preference decides that.
+    pub mute_covers_email: bool,
     /// How notifications are written for the application.
     pub rendering: Rendering,
 }

@@ -110,6 +110,8 @@ pub enum Reason {
     ToldOnce,
     /// A preference says so.
     Muted,
+    /// A preference mutes the application, and that covers e-mail.
+    MutedInApp,
     /// This event has reached him before.
     AlreadyNotified,
 }
@@ -124,6 +126,7 @@ impl Reason {
             "may_not_view" => Self::MayNotView,
             "told_once" => Self::ToldOnce,
             "muted" => Self::Muted,
+            "muted_in_app" => Self::MutedInApp,
             _ => Self::AlreadyNotified,
         }
     }
@@ -137,8 +140,9 @@ impl Reason {
             Self::UnknownRecipient => "a foreign key on user_id",
             Self::NotAMember => "the audience's membership",
             Self::MayNotView => "can_view",
-            Self::ToldOnce => "once per person, ever (notification_once)",
+            Self::ToldOnce => "once per person (notification_once)",
             Self::Muted => "a preference row",
+            Self::MutedInApp => "an in-app mute covers e-mail (NOTIFY_MUTE_COVERS_EMAIL)",
             Self::AlreadyNotified => "one row per event and person",
         }
     }
@@ -154,6 +158,7 @@ impl Reason {
             Self::MayNotView => "may not view the document",
             Self::ToldOnce => "told once before",
             Self::Muted => "muted",
+            Self::MutedInApp => "muted in the application",
             Self::AlreadyNotified => "already notified",
         }
     }

@@ -266,6 +266,7 @@ impl Preview<'_> {
             sqlx::query_as::<_, Decision>(PREVIEW),
             &rows,
             Part::default(),
+            self.settings,
         )
         .fetch(Unnamed(connection));
         // The statement sorts its result: what it refuses, it refuses before the first row.
@@ -458,7 +459,11 @@ impl Preview<'_> {
             in_app,
             in_app_rule: decision.in_app_rule.map(Rule),
             email,
-            email_rule: decision.email_rule.map(Rule),
+            email_rule: match email {
+                EmailOutcome::Withheld(Reason::MutedInApp) => decision.in_app_rule,
+                _ => decision.email_rule,
+            }
+            .map(Rule),
             count,
         });
     }

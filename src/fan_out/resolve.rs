@@ -7,6 +7,7 @@ use sqlx::query::QueryAs;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::Settings;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
 use crate::handlers::EventType;
 
@@ -25,12 +26,13 @@ pub(super) struct Part {
     pub(super) until: Option<Uuid>,
 }
 
-/// Binds plans as `$1` to `$28`, and the part of their audiences as `$29` and `$30`. Columns, and not one JSON document: the server would take it
+/// Binds plans as `$1` to `$28`, the part of their audiences as `$29` and `$30`, and what the settings say of preferences as `$31`. Columns, and not one JSON document: the server would take it
 /// apart again, which cost more than reading the preferences of all concerned.
 pub(super) fn bind_plans<'q, O>(
     query: QueryAs<'q, Postgres, O, PgArguments>,
     rows: &'q [PlanRow<'q>],
     part: Part,
+    settings: &Settings,
 ) -> QueryAs<'q, Postgres, O, PgArguments> {
     fn column<'q, T>(rows: &'q [PlanRow<'q>], of: impl Fn(&'q PlanRow<'q>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
@@ -71,6 +73,7 @@ pub(super) fn bind_plans<'q, O>(
         .bind(column(rows, |row| row.once_key))
         .bind(part.after)
         .bind(part.until)
+        .bind(settings.mute_covers_email)
 }
 
 /// One plan, in the columns of `resolve.sql`.

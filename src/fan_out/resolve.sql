@@ -1,7 +1,8 @@
 -- From plans to decisions: one row per plan and person, with what each channel does and why.
 -- The head of every statement that writes, previews or explains; what follows selects from
 -- `plan` and `decision`. $1 to $28: the plans, a column each (see PlanRow). $29,
--- $30: only people after the one and up to the other, in the order of their keys.
+-- $30: only people after the one and up to the other, in the order of their keys. $31: whether an
+-- in-app mute covers e-mail where no preference decides that.
 WITH plan AS MATERIALIZED (
     -- Lists of different lengths can't be an array of arrays: theirs are text.
     SELECT p.*, user_list::uuid[] AS user_ids
@@ -187,7 +188,14 @@ first_of_its_kind AS MATERIALIZED (
       JOIN plan p USING (plan_no)
      WHERE p.once_key IS NOT NULL AND (
                SELECT true FROM notification_once o
-                WHERE o.user_id = c.user_id AND o.once_key = p.once_key) IS NULL
+                WHERE o.user_id = c.user_id AND o.once_key = p.once_key
+                  -- Deleted by the application, and not with its event: it begins anew.
+                  AND NOT (o.ends_with_notification
+                           AND (SELECT true FROM domain_events e
+                                 WHERE e.id = o.event_id LIMIT 1) IS NOT NULL
+                           AND (SELECT true FROM notifications n
+                                 WHERE n.event_id = o.event_id AND n.user_id = o.user_id
+                                 LIMIT 1) IS NULL)) IS NULL
      ORDER BY c.user_id, p.once_key, p.event_id, p.plan_no
 ),
 decision AS MATERIALIZED (
@@ -200,6 +208,8 @@ decision AS MATERIALIZED (
            CASE WHEN stop.reason IS NOT NULL THEN stop.reason
                 WHEN p.email IS NULL THEN 'none'
                 WHEN preference.email_rule % 10 = 1 THEN 'muted'
+                WHEN $31 AND preference.email_rule IS NULL
+                     AND preference.in_app_rule % 10 = 1 THEN 'muted_in_app'
                 WHEN mailed.user_id IS NOT NULL THEN 'already_notified'
                 WHEN preference.email_rule % 10 = 2 THEN 'aggregated'
                 WHEN preference.email_rule % 10 = 3 THEN 'immediate'

@@ -236,7 +236,7 @@ pub(super) async fn write_part(
             Some(_) => (&[][..], &[][..]),
             None => (&open[..], &invalid[..]),
         };
-        let write_each = bind_plans(sqlx::query_as(WRITE_EACH), &each, part)
+        let write_each = bind_plans(sqlx::query_as(WRITE_EACH), &each, part, settings)
             .bind(settled)
             .bind(Json(failed));
         let written: Each = write_each.fetch_one(Unnamed(transaction)).await?;
@@ -252,7 +252,7 @@ pub(super) async fn write_part(
             report.suppressed += routed.duplicates.unsigned_abs();
         }
         if !coalesced.is_empty() {
-            let merge = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part);
+            let merge = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part, settings);
             let merging: Coalesced = merge.fetch_one(Unnamed(transaction)).await?;
             report.notifications += merging.notifications.unsigned_abs();
             report.merged += (merging.delivered - merging.notifications).unsigned_abs();

@@ -1,5 +1,5 @@
 -- Follows resolve.sql, behind the fence: writes what stands for itself, and settles the events.
--- $31 the events, $32 those that no handler understands, and why (a JSON
+-- $32 the events, $33 those that no handler understands, and why (a JSON
 -- array, see Invalid).
 , told AS (
     INSERT INTO notifications (user_id, event_id, title, body, link_url, payload, created_at)
@@ -22,27 +22,46 @@ queued AS (
      WHERE d.email IN ('immediate', 'aggregated')
      ORDER BY d.event_id, d.user_id
 ),
-remembered AS (
-    INSERT INTO notification_once (user_id, once_key, event_id)
-    SELECT d.user_id, p.once_key, d.event_id
+-- What a person is notified of once; of a nudge, once for as long as its notification is there.
+once AS MATERIALIZED (
+    SELECT d.user_id, p.once_key, d.event_id,
+           d.in_app = 'deliver' AND p.event_type = 'resume_incomplete_nudge' AS ends_with_notification,
+           (SELECT o.event_id FROM notification_once o
+             WHERE o.user_id = d.user_id AND o.once_key = p.once_key) AS former
       FROM decision d
       JOIN plan p USING (plan_no)
      WHERE p.once_key IS NOT NULL
        AND (d.in_app = 'deliver' OR d.email IN ('immediate', 'aggregated'))
      ORDER BY d.user_id, p.once_key
 ),
+renewed AS (
+    UPDATE notification_once o
+       SET event_id = once.event_id, ends_with_notification = once.ends_with_notification
+      FROM once
+     WHERE o.user_id = once.user_id AND o.once_key = once.once_key AND o.event_id = once.former
+       -- The array keeps to the key's index, here and below.
+       AND o.user_id = ANY (ARRAY(SELECT user_id FROM once WHERE former IS NOT NULL))
+    RETURNING o.user_id, o.once_key
+),
+remembered AS (
+    -- One that another worker has taken meanwhile is refused: the batch is written again, and finds it.
+    INSERT INTO notification_once (user_id, once_key, event_id, ends_with_notification)
+    SELECT user_id, once_key, event_id, ends_with_notification
+      FROM once
+     WHERE (user_id, once_key) NOT IN (SELECT user_id, once_key FROM renewed)
+     ORDER BY user_id, once_key
+),
 invalid AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset($32::jsonb) AS i (event_id bigint, error text)
+    SELECT * FROM jsonb_to_recordset($33::jsonb) AS i (event_id bigint, error text)
 ),
 settled AS (
     UPDATE notification_processing np
        SET processing_status = CASE WHEN i.event_id IS NULL THEN 'completed' ELSE 'failed' END,
            completed_at = now(),
            error_message = i.error
-      FROM unnest($31::bigint[]) AS mine (event_id)
+      FROM unnest($32::bigint[]) AS mine (event_id)
       LEFT JOIN invalid i USING (event_id)
-     -- The array keeps to the key's index, however small the table seems.
-     WHERE np.event_id = mine.event_id AND np.event_id = ANY ($31)
+     WHERE np.event_id = mine.event_id AND np.event_id = ANY ($32)
     RETURNING 1
 )
 -- Nothing is left out on a conflict: what was decided is what was written.

@@ -91,6 +91,18 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test]
+async fn mutes_that_may_mean_email_are_noticed() {
+    const MUTE: &str =
+        "INSERT INTO profiles (id, email) VALUES (gen_random_uuid(), 'a@example.com');
+        INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
+        SELECT id, 'global', '*', channel, 'muted' FROM profiles CROSS JOIN unnest(ARRAY";
+    let after = async |channels: &str| after(&format!("{MUTE}{channels}) AS c (channel)")).await;
+    insta::assert_snapshot!(after("['in_app']").await, @"Warn preferences: there are mutes of in_app, and not one preference for e-mail");
+    assert_eq!(after("['in_app', 'email']").await, "");
+    assert_eq!(after("['*']").await, "");
+}
+
+#[tokio::test]
 async fn rights_are_looked_at_one_by_one() {
     insta::assert_snapshot!(after("REVOKE UPDATE (claim_token, retry_count) ON notification_processing FROM notify_fan_out").await, @"Problem rights: no UPDATE on notification_processing (claim_token, retry_count)");
     insta::assert_snapshot!(after("REVOKE SELECT (email) ON profiles FROM notify_fan_out").await, @"Problem rights: no SELECT on profiles (email)");

@@ -50,6 +50,18 @@ impl Stage {
         }
     }
 
+    /// A nudge for Olga, the same each time.
+    async fn nudge(&mut self) -> i64 {
+        let payload = json!({
+            "user_id": self.olga, "resume_type": "project", "completion_percent": 40, "nudge_tier": 1,
+        });
+        self.world
+            .event("resume_incomplete_nudge")
+            .project(self.atlas)
+            .payload(payload)
+            .await
+    }
+
     /// What the only event led to, which has to complete.
     async fn told(&self) -> String {
         self.db.run().await;
@@ -325,10 +337,9 @@ async fn nudges_are_for_owners_only() {
     assert_eq!(stage.told().await, "");
 }
 
-/// Once per person, project, kind of resume and tier: within a batch, over batches, after the
-/// notification is gone.
+/// Once per person, project, kind of resume and tier.
 #[tokio::test]
-async fn nudges_are_sent_once_ever() {
+async fn nudges_are_sent_once() {
     let mut stage = Stage::new().await;
     let nudge = |resume: &str, tier: i32| json!({"user_id": stage.olga, "resume_type": resume, "completion_percent": 40, "nudge_tier": tier});
     for payload in [
@@ -354,28 +365,96 @@ async fn nudges_are_sent_once_ever() {
         ),
         (4, 3, 3, 1)
     );
+}
 
-    stage
+/// The application deletes a nudge's notification to begin anew.
+#[tokio::test]
+async fn a_nudge_begins_anew_where_its_notification_was_deleted() {
+    let mut stage = Stage::new().await;
+    stage.nudge().await;
+    stage.db.run().await;
+    stage.db.execute("DELETE FROM notifications").await;
+    let [again, repeated] = [stage.nudge().await, stage.nudge().await];
+    let would = stage
         .db
-        .execute("DELETE FROM notifications; DELETE FROM pending_emails")
-        .await;
-    stage
-        .world
-        .event("resume_incomplete_nudge")
-        .project(stage.atlas)
-        .payload(nudge("project", 2))
-        .await;
+        .cli(&["run", "--dry-run", "--format", "json"])
+        .success();
+    let would = String::from_utf8_lossy(&would.get_output().stdout).into_owned();
+    let would: serde_json::Value =
+        serde_json::from_str(would.lines().last().expect("a summary")).expect("JSON");
     let report = stage.db.run().await;
     assert_eq!(
-        (
-            report.events,
-            report.notifications,
-            report.emails,
-            report.suppressed
-        ),
-        (1, 0, 0, 1)
+        (report.notifications, report.emails, report.suppressed),
+        (1, 1, 1)
     );
+    for count in ["notifications", "emails", "suppressed"] {
+        assert_eq!(would["would"][count], 1, "{would}");
+    }
+    let explained = |event: i64| {
+        let explained = stage.db.cli(&["explain", &event.to_string()]).success();
+        String::from_utf8_lossy(&explained.get_output().stdout).into_owned()
+    };
+    assert!(explained(again).contains("delivered, unread"));
+    assert!(explained(repeated).contains("once per person (notification_once)"));
+    stage.nudge().await;
+    assert_eq!(stage.db.run().await.notifications, 0);
+}
+
+#[tokio::test]
+async fn a_nudge_does_not_begin_anew_otherwise() {
+    let mut stage = Stage::new().await;
+    // It was mailed, and there never was a notification.
+    stage
+        .world
+        .prefers(stage.olga, "global / * / in_app = muted", None)
+        .await;
+    let first = stage.nudge().await;
+    assert_eq!(stage.db.run().await.emails, 1);
+    stage
+        .db
+        .execute("DELETE FROM user_notification_preferences; DELETE FROM pending_emails")
+        .await;
+    stage.nudge().await;
+    stage.db.run().await;
     assert_eq!(stage.db.told().await, "");
+    // The notification went with its event.
+    stage
+        .db
+        .execute(format!(
+            "UPDATE notification_once SET ends_with_notification = true;
+             DELETE FROM domain_events WHERE id = {first}"
+        ))
+        .await;
+    stage.nudge().await;
+    stage.db.run().await;
+    assert_eq!(stage.db.told().await, "");
+}
+
+/// Another worker has sent it anew meanwhile.
+#[tokio::test]
+async fn a_nudge_begins_anew_once() {
+    let mut stage = Stage::new().await;
+    stage.nudge().await;
+    stage.db.run().await;
+    stage.db.execute("DELETE FROM notifications").await;
+    let [other, _mine] = [stage.nudge().await, stage.nudge().await];
+    let hold = stage
+        .db
+        .hold(&format!(
+            "UPDATE notification_processing SET processing_status = 'completed' WHERE event_id = {other};
+             UPDATE notification_once SET event_id = {other};
+             INSERT INTO notifications (user_id, event_id, title) VALUES ('{}', {other}, 'Anew')",
+            stage.olga
+        ))
+        .await;
+    let (report, ()) = tokio::join!(stage.db.run(), async {
+        stage.db.until_waiting(1).await;
+        hold.release().await;
+    });
+    assert_eq!(
+        (report.events, report.notifications, report.emails),
+        (1, 0, 0)
+    );
 }
 
 /// Who muted a nudge on both channels has not been told: it is not used up.

@@ -317,8 +317,11 @@ async fn what_came_of_a_nudge_and_was_pruned_is_no_second_telling() {
         .payload(payload)
         .await;
     db.run().await;
-    db.execute("DELETE FROM notifications; DELETE FROM pending_emails")
-        .await;
+    db.execute(
+        "UPDATE notification_once SET ends_with_notification = false;
+         DELETE FROM notifications; DELETE FROM pending_emails",
+    )
+    .await;
     let outcomes = async |id| {
         let candidate = explained(&db, id).await.candidates.remove(0);
         [candidate.in_app.outcome, candidate.email.outcome]

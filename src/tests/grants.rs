@@ -101,7 +101,7 @@ async fn no_more_than_is_needed() {
     notification_delivery_targets INSERT, SELECT, UPDATE
     notification_endpoints SELECT (channel, created_at, disabled_at, disabled_reason, enabled, event_types, id, name, scope, scope_id, settings, target, updated_at), UPDATE (disabled_at, disabled_reason, enabled, updated_at)
     notification_lease_token_seq USAGE
-    notification_once INSERT (event_id, once_key, user_id), SELECT
+    notification_once INSERT (ends_with_notification, event_id, once_key, user_id), SELECT, UPDATE (ends_with_notification, event_id)
     notification_processing INSERT (created_at, event_id, next_attempt_at, occurred_at, processing_status, retry_count, thread_id), SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
     notification_pruned SELECT
     notification_sweep SELECT, UPDATE (seen_at, seen_to, swept_to)

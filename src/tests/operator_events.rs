@@ -831,7 +831,7 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
     What it did:
       Alert a was triggered
         BO  Bo
-          both told once before  once per person, ever (notification_once)
+          both told once before  once per person (notification_once)
       Endpoints
         slack    ops       cancelled (notification_deliveries 3)  notification_delivery_guards
         slack    sleeping  disabled                               the endpoint is disabled
@@ -849,4 +849,17 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
       Endpoints
         sms  user:BO  pending (notification_deliveries 2)  the event's channels
     ");
+
+    stage
+        .db
+        .execute(format!(
+            "ALTER TABLE profiles ADD COLUMN IF NOT EXISTS phone text;
+             UPDATE profiles SET phone = '+49 151 12345678' WHERE id = '{bo}'"
+        ))
+        .await;
+    stage.db.migrate().await;
+    let explained = stage.db.cli(&["explain", &first]).success();
+    let explained = String::from_utf8_lossy(&explained.get_output().stdout).into_owned();
+    assert!(explained.contains("+49…78"), "{explained}");
+    assert!(!explained.contains("@example.com"), "{explained}");
 }

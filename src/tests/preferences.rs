@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use notify_fan_out::fan_out::Settings;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -81,8 +82,12 @@ impl Stage {
     }
 
     /// What Bo hears of: `event type: app, mail`.
-    async fn heard(&self) -> String {
-        let report = self.db.run().await;
+    async fn heard(&self, mute_covers_email: bool) -> String {
+        let settings = Settings {
+            mute_covers_email,
+            ..self.db.settings()
+        };
+        let report = self.db.run_with(&settings).await;
         assert_eq!(report.events, 5);
         let heard = self
             .db
@@ -100,6 +105,23 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Why Bo is notified of the document, by the whole binary.
+    async fn explained(&self, mute_covers_email: &str) -> String {
+        let event = "SELECT id FROM domain_events WHERE event_type = 'document_uploaded'";
+        let mut command = self.db.binary();
+        command
+            .args([
+                "explain",
+                &self.db.text(event).await,
+                "--user",
+                &self.bo.to_string(),
+            ])
+            .env("NOTIFY_MUTE_COVERS_EMAIL", mute_covers_email);
+        String::from_utf8(command.output().expect("started").stdout).expect("a text")
+    }
+}
+
 /// What Bo hears of under some rules.
 async fn heard(rules: &[&str]) -> String {
     let mut stage = Stage::new().await;
@@ -107,7 +129,7 @@ async fn heard(rules: &[&str]) -> String {
         stage.prefers(rule).await;
     }
     stage.events().await;
-    stage.heard().await
+    stage.heard(false).await
 }
 
 #[tokio::test]
@@ -334,6 +356,46 @@ async fn a_scope_that_the_event_lacks() {
     );
 }
 
+/// Where the application's panel knows no e-mail, a mute of the app may cover it.
+#[tokio::test]
+async fn a_mute_may_cover_email() {
+    for (rules, expected) in [
+        (&["global / * / in_app = muted"][..], "-, -"),
+        (&["global / document_uploaded / in_app = muted"], "-, -"),
+        (
+            &[
+                "global / * / in_app = muted",
+                "project / * / email = digest",
+            ],
+            "-, aggregated",
+        ),
+        (
+            &[
+                "global / * / in_app = muted",
+                "project / * / in_app = immediate",
+            ],
+            "app, aggregated",
+        ),
+        (&["global / * / in_app = digest"], "app, aggregated"),
+    ] {
+        let mut stage = Stage::new().await;
+        for rule in rules {
+            stage.prefers(rule).await;
+        }
+        stage.events().await;
+        let heard = stage.heard(true).await;
+        assert_eq!(
+            heard.lines().next(),
+            Some(&*format!("document_uploaded: {expected}"))
+        );
+        if expected == "-, -" {
+            let why = "an in-app mute covers e-mail (NOTIFY_MUTE_COVERS_EMAIL)";
+            assert!(stage.explained("true").await.contains(why));
+            assert!(!stage.explained("false").await.contains(why));
+        }
+    }
+}
+
 /// A mention obeys the same rules.
 #[tokio::test]
 async fn a_mention_in_a_muted_thread() {
@@ -452,6 +514,15 @@ fn every_preference() -> Vec<Vec<Rule>> {
 
 #[tokio::test]
 async fn any_set_of_rules_is_decided_as_the_model_decides_it() {
+    decided_as_the_model_decides(false).await;
+}
+
+#[tokio::test]
+async fn and_so_it_is_where_mutes_cover_email() {
+    decided_as_the_model_decides(true).await;
+}
+
+async fn decided_as_the_model_decides(mute_covers_email: bool) {
     let preferences = every_preference();
     assert!(preferences.len() > 1_000);
     let db = TestDatabase::new().await;
@@ -507,7 +578,11 @@ async fn any_set_of_rules_is_decided_as_the_model_decides_it() {
              SELECT 'project_access_revoked', '{atlas}', NULL, jsonb_build_object('affected_user_id', id) FROM profiles"
         ))
         .await;
-    db.run().await;
+    let settings = Settings {
+        mute_covers_email,
+        ..db.settings()
+    };
+    db.run_with(&settings).await;
 
     let told: BTreeMap<_, _> = db
         .texts(
@@ -548,11 +623,13 @@ async fn any_set_of_rules_is_decided_as_the_model_decides_it() {
             ),
             ("project_access_revoked", &["global"], true, None),
         ] {
-            let app = in_app && decide(rules, event_type, scopes, "in_app") != Some("muted");
+            let is_muted = decide(rules, event_type, scopes, "in_app") == Some("muted");
+            let app = in_app && !is_muted;
             let mail = mail.and_then(|policy| match decide(rules, event_type, scopes, "email") {
                 Some("muted") => None,
                 Some("digest") => Some("aggregated"),
                 Some(_) => Some("immediate"),
+                None if mute_covers_email && is_muted => None,
                 None => Some(policy),
             });
             let expected = (app || mail.is_some())

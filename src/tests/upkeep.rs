@@ -130,6 +130,31 @@ fn text_of(assert: &assert_cmd::assert::Assert) -> String {
     String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
 }
 
+/// Only what the application deletes itself begins anew.
+#[tokio::test]
+async fn a_pruned_nudge_is_not_sent_again() {
+    let mut stage = Stage::new().await;
+    let owner = stage.world.user("Owner").await;
+    let org = stage.world.org("Org", [owner]).await;
+    let project = stage.world.project("Project", org).await;
+    let payload = json!({"user_id": owner, "resume_type": "project", "completion_percent": 5, "nudge_tier": 1});
+    for notifications in [1, 0] {
+        let event = stage
+            .world
+            .event("resume_incomplete_nudge")
+            .project(project)
+            .payload(payload.clone())
+            .await;
+        assert_eq!(stage.db.run().await.notifications, notifications);
+        stage.read_and_sent(event).await;
+        stage.days_pass(40).await;
+        assert_eq!(
+            prune(&stage.db, false).await.notifications_count,
+            notifications
+        );
+    }
+}
+
 #[tokio::test]
 async fn pruned_events_are_not_processed_again() {
     let mut stage = Stage::new().await;

@@ -11,6 +11,7 @@ mod delivery;
 mod machine;
 mod needs;
 mod objects;
+mod preferences;
 mod queue;
 mod rights;
 mod server;
@@ -100,6 +101,8 @@ pub struct Setup {
     pub overdue_after: Option<Duration>,
     /// From which age on `prune` deletes; none where it is off.
     pub prune_older_than: Option<Duration>,
+    /// Whether an in-app mute covers e-mail.
+    pub mute_covers_email: bool,
     /// What of the configuration is wrong, each by the name of its variable.
     pub invalid: Vec<String>,
 }
@@ -165,6 +168,9 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
                 )
                 .await?,
             );
+        }
+        if !setup.mute_covers_email {
+            checks.extend(within(&mut session, "preferences", preferences::mutes).await?);
         }
         checks.extend(
             within(

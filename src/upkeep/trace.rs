@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::attempts::{Attempt, attempts};
 use crate::channels::mask;
-use crate::db::{Access, Database, Unnamed};
+use crate::db::{Access, Database, Transaction, Unnamed};
+use crate::delivery::phone_numbers;
 
 /// Deliveries told of at most; more are for one person.
 const MOST: i64 = 1_000;
@@ -72,7 +73,7 @@ pub async fn trace(
 ) -> Result<Vec<Fate>, sqlx::Error> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let rows: Vec<Row> = sqlx::query_as(include_str!("trace/fates.sql"))
+    let mut rows: Vec<Row> = sqlx::query_as(include_str!("trace/fates.sql"))
         .bind(event_id)
         .bind(user)
         .bind(MOST)
@@ -80,6 +81,9 @@ pub async fn trace(
         .await?;
     let deliveries: Vec<i64> = rows.iter().filter_map(|row| row.delivery_id).collect();
     let tried = attempts(&mut transaction, &deliveries).await?;
+    let texts = rows.iter_mut().filter(|row| row.channel == "sms");
+    let texts = texts.map(|row| (&*row.recipient, &mut row.email));
+    number_texts(&mut transaction, texts.collect()).await?;
     transaction.rollback().await?;
     session.close().await?;
     let fates = rows.into_iter().map(|row| {
@@ -128,17 +132,35 @@ fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
     }
 }
 
+/// Puts phone numbers, masked, in the place of the addresses of text messages' recipients.
+pub(super) async fn number_texts(
+    connection: &mut Transaction<'_>,
+    texts: Vec<(&str, &mut Option<String>)>,
+) -> Result<(), sqlx::Error> {
+    let id = |recipient: &str| recipient.strip_prefix("user:")?.parse().ok();
+    let ids: Vec<Uuid> = texts.iter().filter_map(|(to, _)| id(to)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let numbers = phone_numbers(connection, &ids).await?;
+    for (recipient, address) in texts {
+        let number = id(recipient).and_then(|id| numbers.get(&id));
+        *address = number.map(|number| format!("{number:?}"));
+    }
+    Ok(())
+}
+
 /// Whom a delivery is for, without what could be written to.
 pub(super) fn recipient_in_words(
     recipient: &str,
     endpoint: Option<&str>,
     endpoint_target: Option<&str>,
-    email: Option<&str>,
+    address: Option<&str>,
 ) -> String {
-    match (endpoint, endpoint_target, email) {
+    match (endpoint, endpoint_target, address) {
         (Some(name), Some(target), _) => format!("{name} ({target})"),
         (Some(name), None, _) => name.to_owned(),
-        (None, _, Some(email)) => mask::mail_addresses(email),
+        (None, _, Some(address)) => mask::mail_addresses(address),
         (None, _, None) => recipient.to_owned(),
     }
 }

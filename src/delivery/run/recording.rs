@@ -134,7 +134,7 @@ impl Run<'_> {
                     let room = i64::try_from(room).unwrap_or(i64::MAX);
                     round.leases = lease(&mut transaction, settings, reach, &busy, room).await?;
                     let messages = &round.leases.messages;
-                    round.loaded = load(&mut transaction, people, messages).await?;
+                    round.loaded = load(&mut transaction, settings, people, messages).await?;
                 }
                 is_written = true;
                 transaction.commit().await

@@ -5,6 +5,33 @@ use serde_json::{Value, json};
 use super::{Stage, aggregated, counts, immediate, report};
 use crate::harness::{Worker, binary_at};
 
+/// As when it was queued, with the preferences of now.
+#[tokio::test]
+async fn a_mute_of_the_app_may_cover_mails() {
+    let stage = Stage::new().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    stage.queue(immediate(bo, "muted since")).await;
+    let mute = format!(
+        "INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
+         VALUES ('{bo}', 'global', '*', 'in_app', 'muted')"
+    );
+    stage.db.execute(mute).await;
+    for (covers, told) in [
+        (
+            "true",
+            "would be cancelled: the person has muted such mails",
+        ),
+        ("false", "to b…@example.com"),
+    ] {
+        let mut command = stage.command();
+        command
+            .arg("--dry-run")
+            .env("NOTIFY_MUTE_COVERS_EMAIL", covers);
+        let ended = Worker::start(&mut command).end().await;
+        assert!(ended.stdout.contains(told), "{}", ended.stdout);
+    }
+}
+
 #[tokio::test]
 async fn a_dry_run_tells_what_a_run_does_and_can_neither_write_nor_send() {
     let stage = Stage::new().await;

@@ -135,6 +135,7 @@ impl<'s> TestDatabase<'s> {
             ignored_types: Vec::new(),
             processor_id: "test".to_owned(),
             routes: Vec::new(),
+            mute_covers_email: false,
             rendering: Rendering::default(),
         }
     }

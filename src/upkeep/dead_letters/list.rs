@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::filter::{Filter, with_matching};
 use crate::db::{Access, Session, Unnamed};
-use crate::upkeep::trace::recipient_in_words;
+use crate::upkeep::trace::{number_texts, recipient_in_words};
 
 /// In which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,12 +87,15 @@ pub async fn list(
     most: u32,
 ) -> Result<List, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
-    let rows: Vec<Row> = filter
+    let mut rows: Vec<Row> = filter
         .bind(sqlx::query_as(with_matching!("list.sql")))
         .bind(order == Order::OldestFirst)
         .bind(i64::from(most))
         .fetch_all(Unnamed(&mut transaction))
         .await?;
+    let texts = rows.iter_mut().filter(|row| row.channel == "sms");
+    let texts = texts.map(|row| (&*row.recipient, &mut row.email));
+    number_texts(&mut transaction, texts.collect()).await?;
     transaction.rollback().await?;
     Ok(List {
         matching_count: rows.first().map_or(0, |row| row.all_rows.unsigned_abs()),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::announcement::Told;
 use crate::upkeep::attempts::{Attempt, attempts};
-use crate::upkeep::trace::recipient_in_words;
+use crate::upkeep::trace::{number_texts, recipient_in_words};
 
 /// Mails of a delivery that are listed.
 const MOST_MAILS: i64 = 200;
@@ -121,9 +121,12 @@ pub async fn show(session: &mut Session, id: i64) -> Result<Option<Details>, sql
         .bind(id)
         .fetch_optional(Unnamed(&mut transaction))
         .await?;
-    let Some(row) = row else {
+    let Some(mut row) = row else {
         return Ok(None);
     };
+    if row.channel == "sms" {
+        number_texts(&mut transaction, vec![(&row.recipient, &mut row.email)]).await?;
+    }
     let emails = sqlx::query_as(
         "SELECT id::bigint AS id, event_id::bigint AS event_id, event_type::text AS event_type,
                 subject::text AS subject, status::text AS status, status_reason

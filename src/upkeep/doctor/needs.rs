@@ -152,10 +152,10 @@ pub(super) const NEEDS: &[Need] = &[
     },
     Need {
         relation: "notification_once",
-        reads: &["user_id", "once_key", "event_id"],
+        reads: &["user_id", "once_key", "event_id", "ends_with_notification"],
         sends_by: &[],
-        inserts: &["user_id", "once_key", "event_id"],
-        updates: &[],
+        inserts: &["user_id", "once_key", "event_id", "ends_with_notification"],
+        updates: &["event_id", "ends_with_notification"],
     },
     read(
         "notification_pruned",

@@ -16,6 +16,14 @@ old AS MATERIALIZED (
        FOR UPDATE OF n SKIP LOCKED
 ),
 gone AS (
-    DELETE FROM notifications WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1
+    DELETE FROM notifications WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING user_id, event_id
+),
+-- What the application has not deleted itself is not to begin anew.
+kept AS (
+    UPDATE notification_once o
+       SET ends_with_notification = false
+      FROM gone
+     WHERE o.user_id = gone.user_id AND o.event_id = gone.event_id AND o.ends_with_notification
+       AND o.user_id = ANY (ARRAY(SELECT user_id FROM gone))
 )
 SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT max(id) FROM page) AS reached
