@@ -14,7 +14,7 @@ use super::quantity::{Amount, Quantity};
 use super::text::is_blank;
 
 /// Largest payload, in bytes.
-pub const PAYLOAD_MAX: usize = 1 << 20;
+pub const PAYLOAD_MAX: i32 = 1 << 20;
 /// Longest list of identifiers.
 const IDS_MAX: usize = 10_000;
 /// Longest identifier that is no UUID, in bytes: it may be part of an indexed key.

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decode::{LARGEST_PAYLOAD, decode};
+use super::decode::decode;
 use super::{Settings, handled_types};
 use crate::db::{Transaction, Unnamed};
 use crate::domain::event::{EventRow, InvalidEvent};
+use crate::domain::payload::PAYLOAD_MAX;
 use crate::handlers::{EventType, Handler};
 
 /// Events that are ours until somebody resets the claim.
@@ -136,7 +137,7 @@ pub(super) async fn claim(
         &handled_types(),
         companions,
         &settings.ignored_types,
-        LARGEST_PAYLOAD,
+        PAYLOAD_MAX,
     )
     .fetch_all(Unnamed(connection))
     .await?;

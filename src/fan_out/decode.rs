@@ -6,11 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::event::{EventRow, InvalidEvent, Problem};
-use crate::domain::payload::PAYLOAD_MAX;
 use crate::handlers::{EventType, Handler};
-
-/// [`PAYLOAD_MAX`] as the statements want it.
-pub(super) const LARGEST_PAYLOAD: i32 = PAYLOAD_MAX as i32;
 
 /// Decodes a row, its payload still as text: PostgreSQL stores numbers and depths that no double and
 /// no stack takes, and such an event must fail alone, not the statement that reads it. Of a payload

@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Settings;
-use super::decode::{LARGEST_PAYLOAD, decode};
+use super::decode::decode;
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
@@ -13,6 +13,7 @@ use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::domain::event::EventRow;
+use crate::domain::payload::PAYLOAD_MAX;
 use crate::domain::plan::{Audience, InApp, Plan};
 use crate::handlers::{EventType, Wanted};
 
@@ -145,7 +146,7 @@ pub async fn explain(
 ) -> Result<Option<Explanation>, RunFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let Some(row) = sqlx::query_file!("src/fan_out/explain_event.sql", event_id, LARGEST_PAYLOAD)
+    let Some(row) = sqlx::query_file!("src/fan_out/explain_event.sql", event_id, PAYLOAD_MAX)
         .fetch_optional(Unnamed(&mut transaction))
         .await?
     else {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
-use super::decode::{LARGEST_PAYLOAD, decode};
+use super::decode::decode;
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::report::FanOutReport;
@@ -18,6 +18,7 @@ use super::{Settings, handled_types};
 use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
 use crate::domain::announcement::Told;
 use crate::domain::event::{EventRow, InvalidEvent};
+use crate::domain::payload::PAYLOAD_MAX;
 use crate::domain::plan::{InApp, Message, Plan};
 use crate::handlers::{EventType, Handler, Rendering, Wanted};
 
@@ -539,7 +540,7 @@ async fn peek(
         after.map(|(time, _)| time),
         after.map(|(_, event_id)| event_id),
         &settings.ignored_types,
-        LARGEST_PAYLOAD,
+        PAYLOAD_MAX,
     )
     .fetch_all(Unnamed(connection))
     .await?;
