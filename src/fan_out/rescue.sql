@@ -29,14 +29,20 @@ rescued AS (
      WHERE np.event_id = judged.event_id
     RETURNING np.processing_status
 ),
-handled AS MATERIALIZED (
+waiting AS MATERIALIZED (
     SELECT event_id
       FROM notification_processing
-     -- BETWEEN keeps the index of what is due out of it: there is more of that. The type is the
-     -- event's present one: the application may have corrected it.
+     -- BETWEEN keeps the index of what is due out of it: there is more of that.
      WHERE unhandled_type IS NOT NULL AND processing_status BETWEEN 'pending' AND 'pending'
-       AND (SELECT e.event_type::text FROM domain_events e
-             WHERE e.id = notification_processing.event_id) = ANY ($3)
+),
+handled AS MATERIALIZED (
+    -- By the event's present type: the application may have corrected it.
+    SELECT event_id
+      FROM notification_processing
+     WHERE event_id = ANY (ARRAY(
+               SELECT w.event_id FROM waiting w
+                WHERE (SELECT e.event_type::text FROM domain_events e WHERE e.id = w.event_id) = ANY ($3)))
+       AND unhandled_type IS NOT NULL AND processing_status BETWEEN 'pending' AND 'pending'
      ORDER BY event_id
        FOR UPDATE SKIP LOCKED
 ),
