@@ -178,6 +178,6 @@ async fn leave_no_more_than_some_of_them_in_rows() {
         ))
         .await;
     db.run().await;
-    let row = "SELECT concat_ws(' ', payload -> 'changes', length(notifications::text) < 5000) FROM notifications";
+    let row = "SELECT concat_ws(' ', payload -> 'changes', length(notifications::text) < 50000) FROM notifications";
     insta::assert_snapshot!(db.text(row).await, @r#"{"timeChanged": true} t"#);
 }
