@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
-use crate::harness::{Server, TestDatabase};
+use crate::channels::receiver::{Receiver, answer};
+use crate::harness::{Delivery, Server, TestDatabase, World};
 
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const PAGE: &str = include_str!("../../docs/application.md");
 
 /// The named SQL blocks of a page.
@@ -34,6 +37,16 @@ struct Page {
 }
 
 impl Page {
+    fn new(text: &'static str, connection: PgConnection, user: Uuid) -> Self {
+        let blocks = blocks(text);
+        Self {
+            unused: blocks.keys().copied().collect(),
+            blocks,
+            connection,
+            user,
+        }
+    }
+
     /// Runs a block and returns the first column of its rows as text.
     async fn run(&mut self, block: &'static str, value: &str) -> Vec<String> {
         let sql = self.blocks.get(block).expect(block);
@@ -71,12 +84,7 @@ async fn sql_of_the_application_page_works_as_described() {
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
     let acme = world.org("Acme", [ada, bo]).await;
     let atlas = world.project("Atlas", acme).await;
-    let mut page = Page {
-        unused: blocks(PAGE).into_keys().collect(),
-        blocks: blocks(PAGE),
-        connection: db.connect().await,
-        user: bo,
-    };
+    let mut page = Page::new(PAGE, db.connect().await, bo);
 
     // As `migrate` leaves it, made once more by the page's own statements.
     db.execute(
@@ -133,4 +141,54 @@ async fn sql_of_the_application_page_works_as_described() {
     assert!(page.run("first-page", "").await.is_empty());
     page.run("mark-all", &newest_first[1]).await;
     assert_eq!(db.texts(unread).await.len(), 9);
+}
+
+#[tokio::test]
+async fn nothing_pending_is_sent_after_the_statements_for_a_restore() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let ada = world.user("Ada").await;
+    let acme = world.org("Acme", [ada]).await;
+    let accepted = json!({"new_member_id": world.user("Bo").await});
+    let pending = async |world: &mut World| {
+        let event = world.event("invite_accepted").org(acme);
+        event.payload(accepted.clone()).await;
+    };
+    pending(&mut world).await;
+    assert_eq!(db.run().await.emails, 1);
+    pending(&mut world).await;
+    let endpoint = db.endpoint("webhook", "hook").await;
+    let message = r#"'{"title": "Down"}'"#;
+    db.delivery(Delivery::endpoint("webhook", endpoint).with("message", message))
+        .await;
+    drop(world);
+    let before_restore = db.twin().await;
+
+    let mut page = Page::new(OPERATIONS, db.connect().await, ada);
+    page.run("cancel-pending", "").await;
+    page.run("disable-endpoints", "").await;
+    assert!(page.unused.is_empty(), "not run: {:?}", page.unused);
+
+    for (db, events, sent) in [(before_restore, 1, 3), (db, 0, 0)] {
+        let outside = Receiver::start(|_| answer(200, &[], r#"{"id": "1"}"#)).await;
+        db.execute(format!(
+            "UPDATE notification_endpoints SET settings = '{{\"url\": \"{}\"}}'",
+            outside.base()
+        ))
+        .await;
+        assert_eq!(db.run().await.events, events);
+        let mut deliver = db.binary();
+        deliver
+            .arg("deliver")
+            .env("APP_BASE_URL", "https://app.example.com")
+            .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
+            .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true")
+            .env("NOTIFICATIONS_RESEND_API_KEY", "re_S3cret")
+            .env("NOTIFY_RESEND_BASE_URL", outside.base())
+            .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
+        let ended = tokio::process::Command::from(deliver).output().await;
+        let ended = ended.expect("a process");
+        assert!(ended.status.code().is_some(), "{ended:?}");
+        assert_eq!(outside.count(), sent);
+    }
 }
