@@ -316,14 +316,15 @@ async fn cannot_write() {
 
 /// A role that may only read.
 #[tokio::test]
-async fn as_a_role_with_select_alone() {
+async fn a_role_that_only_reads_may_do_a_dry_run() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     every_kind(&mut world).await;
     db.execute(
         "DO $$ BEGIN CREATE ROLE nfo_test_reader LOGIN;
          EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-         GRANT SELECT ON ALL TABLES IN SCHEMA public TO nfo_test_reader",
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO nfo_test_reader;
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO nfo_test_reader",
     )
     .await;
     let arguments = ["run", "--dry-run", "--format", "json"];
