@@ -30,9 +30,9 @@ async fn the_trouble_of_the_server() {
             assert_untouched(&stage).await;
             stage.time_passes().await;
         }
-        let state = stage.db.state(stage.events[0]).await;
+        let found = stage.db.state(stage.events[0]).await;
         assert_eq!(
-            state,
+            found,
             format!("pending 0 server fault: SQLSTATE {sqlstate}: no space left")
         );
         stage
@@ -94,12 +94,12 @@ async fn a_row_that_stays_locked() {
 
     let report = stage.db.run().await;
     assert_eq!((report.events, report.released, report.retried), (54, 6, 0));
-    let state = stage.db.state(locked[3]).await;
+    let found = stage.db.state(locked[3]).await;
     assert!(
-        state.starts_with(
+        found.starts_with(
             "pending 0 lock timeout: SQLSTATE 55P03: canceling statement due to lock timeout"
         ),
-        "{state}"
+        "{found}"
     );
     hold.release().await;
     stage.time_passes().await;

@@ -7,7 +7,7 @@ use notify_fan_out::db::migrate::MigrateReport;
 use crate::adoption::{APPLICATION, OLDER_JOB, adopt, works};
 use crate::harness::{Server, TestDatabase, id};
 
-/// The schema as pg_dump prints it, without its marks of the moment.
+/// The schema as `pg_dump` prints it, without its marks of the moment.
 fn schema(db: &TestDatabase<'_>) -> String {
     let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
     let output = Command::new(std::path::Path::new(&programs).join("pg_dump"))

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::TestDatabase;
 
-/// Harbour & Sons owns Phase_2, where Ada mentions Bo and Cy. The document is in no project.
+/// Harbour & Sons owns `Phase_2`, where Ada mentions Bo and Cy. The document is in no project.
 async fn database() -> TestDatabase<'static> {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
@@ -33,7 +33,7 @@ async fn database() -> TestDatabase<'static> {
     db
 }
 
-async fn run(db: &TestDatabase<'_>, variables: &[(&str, &str)]) {
+fn run(db: &TestDatabase<'_>, variables: &[(&str, &str)]) {
     let mut command = db.binary();
     command.arg("run").envs(variables.iter().copied());
     assert_cmd::Command::from_std(command).assert().success();
@@ -53,7 +53,7 @@ async fn shown(db: &TestDatabase<'_>) -> String {
 #[tokio::test]
 async fn bodies_are_plain_text_with_mentions() {
     let db = database().await;
-    run(&db, &[]).await;
+    run(&db, &[]);
     insta::assert_snapshot!(shown(&db).await, @"
     1 unread in Budget [Q3] · Phase_2
       1 unread in **Budget [Q3]** · **Phase_2**, the latest from **Ada_A.**: @[Cy Young](user:…) *and* Bo: please read @[Deed](doc:…)
@@ -71,7 +71,7 @@ async fn bodies_are_plain_text_with_mentions() {
 #[tokio::test]
 async fn bodies_may_be_markdown() {
     let db = database().await;
-    run(&db, &[("NOTIFY_BODY_FORMAT", "markdown")]).await;
+    run(&db, &[("NOTIFY_BODY_FORMAT", "markdown")]);
     insta::assert_snapshot!(shown(&db).await, @r"
     1 unread in Budget [Q3] · Phase_2
       1 unread in **Budget \[Q3\]** · **Phase\_2**, the latest from **Ada\_A.**: \@\[Cy Young\](user\:…) \*and\* \*\*Bo\*\*\: please read \@\[Deed\](doc\:…)
@@ -96,7 +96,7 @@ async fn links_follow_the_templates() {
             "/documents/{resource}",
         ),
     ];
-    run(&db, &links).await;
+    run(&db, &links);
     let links = db
         .text(
             "SELECT (SELECT count(*) FROM notifications n JOIN domain_events e ON e.id = n.event_id

@@ -10,9 +10,10 @@ async fn a_dedup_key_of_any_length() {
     let stage = Stage::new().await;
     let bo = stage.db.world().await.user("Bo").await;
     // Nothing of it can be compressed.
-    let words: String = (0..1_000)
-        .map(|n: u64| format!("{:020}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-        .collect();
+    let numbers = (0..1_000).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let words = numbers.fold(String::new(), |words, number| {
+        format!("{words}{number:020}")
+    });
     let long = |subject| Queued {
         body_data: json!({"guards": [format!("content:{words}")]}),
         ..immediate(bo, subject)
