@@ -53,6 +53,7 @@ DECLARE
 BEGIN
     FOR client IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
         EXECUTE format('REVOKE ALL ON notify_fan_out_made FROM %I', client);
+        EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM %I', pg_get_serial_sequence('notify_fan_out_made', 'id'), client);
     END LOOP;
 END
 $$;

@@ -9,10 +9,11 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::alone::{Alone, Job};
+use super::words::counted;
 use super::{ExitStatus, Failure, database_failure, output, signals};
 use crate::config::{Format, RunFlags, Source};
 use crate::db::Database;
-use crate::fan_out::{FanOutReport, RunFailed, Settings, run};
+use crate::fan_out::{FanOutReport, MOST_COUNTED, RunFailed, Settings, run};
 use crate::metrics;
 use crate::telemetry;
 
@@ -92,7 +93,7 @@ pub(super) async fn execute(
         );
     }
     let log = source.log_format()?;
-    let printed = summary::print(&report, seconds, result.is_err(), &settings, format, log);
+    let printed = summary::print(&report, seconds, result.is_err(), format, log);
     // How the run went counts for more than whether anyone heard of it.
     result.map_err(|failed| run_failure(&database, failed))?;
     printed?;
@@ -151,16 +152,24 @@ fn show(bar: &ProgressBar, report: &FanOutReport) {
 }
 
 /// What a reader of the summary may want to do next.
-fn hint(report: &FanOutReport, settings: &Settings) -> Option<String> {
+fn hint(report: &FanOutReport) -> Option<&'static str> {
     if report.failed > 0 {
-        Some("Why: notify-fan-out status. Once fixed: notify-fan-out retry --help".to_owned())
+        Some("Why: notify-fan-out status. Once fixed: notify-fan-out retry --help")
     } else if report.expired > 0 {
-        Some("Events were too old: notify-fan-out status names them".to_owned())
+        Some("Events were too old: notify-fan-out status names them")
     } else if report.retried > 0 {
-        Some("What is retried comes back by itself; see notify-fan-out status".to_owned())
-    } else if report.stopped_early && settings.limit.is_none() {
-        Some("More is due: the next run goes on".to_owned())
+        Some("Retries happen automatically. See: notify-fan-out status")
     } else {
         None
     }
+}
+
+/// What was still due when it ended early.
+fn left(report: &FanOutReport) -> Option<String> {
+    let left = report.left.filter(|&left| left > 0)?;
+    let more = if left >= MOST_COUNTED { " or more" } else { "" };
+    Some(format!(
+        "{}{more} still due",
+        counted(left, "event", "events")
+    ))
 }

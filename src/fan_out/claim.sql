@@ -76,8 +76,9 @@ marked AS (
                WHEN 'claimed' THEN 'processing' WHEN 'unhandled' THEN 'pending'
                WHEN 'ignored' THEN 'completed' ELSE 'failed' END,
            -- The attempt is spent here, durably, whatever becomes of this process.
-           retry_count = CASE WHEN j.verdict = 'claimed' AND np.claimed_at IS NOT NULL
-               THEN coalesce(np.retry_count, 0) + 1 ELSE coalesce(np.retry_count, 0) END,
+           -- What another program has left there may be as large as can be.
+           retry_count = least(coalesce(np.retry_count, 0), 2147483645)
+               + CASE WHEN j.verdict = 'claimed' AND np.claimed_at IS NOT NULL THEN 1 ELSE 0 END,
            claimed_at = CASE WHEN j.verdict = 'claimed' THEN now() ELSE np.claimed_at END,
            processor_id = CASE WHEN j.verdict = 'claimed' THEN $2 ELSE np.processor_id END,
            claim_token = (SELECT value FROM token),

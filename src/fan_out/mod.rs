@@ -27,7 +27,7 @@ mod write;
 pub use explain::{Candidate, ChannelDecision, Explanation, Hearer, explain};
 pub use outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 pub use preview::{Audit, PreviewedEndpoint, PreviewedEvent, PreviewedRecipient, Verdict, preview};
-pub use report::FanOutReport;
+pub use report::{FanOutReport, MOST_COUNTED};
 pub use run::{RunFailed, run};
 
 use std::time::Duration;

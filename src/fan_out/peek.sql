@@ -10,7 +10,7 @@ WITH due AS MATERIALIZED (
       ORDER BY next_attempt_at, event_id
       LIMIT $1)
     UNION ALL
-    SELECT event_id, next_attempt_at, coalesce(retry_count, 0) + 1 >= $5
+    SELECT event_id, next_attempt_at, coalesce(retry_count, 0) >= $5::integer - 1
            AND (claim_token IS NULL OR count(*) OVER (PARTITION BY claim_token) = 1)
       FROM notification_processing
      WHERE processing_status = 'processing'

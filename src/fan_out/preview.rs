@@ -1,6 +1,7 @@
 //! A dry run: the same planner and the same resolving query in a transaction that cannot write.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
@@ -12,7 +13,7 @@ use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
-use super::run::RunFailed;
+use super::run::{RunFailed, due};
 use super::sweep;
 use super::{Settings, handled_types};
 use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
@@ -140,13 +141,21 @@ pub async fn preview(
     };
     preview.report.enqueued = sweep::count(&mut transaction).await?;
     let mut place = None;
-    let mut left = settings.limit.unwrap_or(u64::MAX);
-    while left > 0 {
+    let started = Instant::now();
+    let (mut left, mut seen) = (settings.limit.unwrap_or(u64::MAX), 0);
+    loop {
+        if left == 0 || started.elapsed() >= settings.max_runtime {
+            let due = due(&mut transaction).await?;
+            preview.report.stopped_early = true;
+            preview.report.left = Some(due.saturating_sub(seen));
+            break;
+        }
         let at_most = left.min(settings.batch_size.into());
         let due = peek(&mut transaction, settings, place, at_most.cast_signed()).await?;
         let Some(last) = due.last() else { break };
         place = Some((last.next_attempt_at, last.event_id));
         left -= due.len() as u64;
+        seen += due.len() as u64;
         preview.batch(&mut transaction, due).await?;
     }
     let report = preview.report;

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::latency::Latencies;
 
+/// Events that are still due are counted up to here: what it costs stays small.
+pub const MOST_COUNTED: u64 = 100_000;
+
 /// Counts of one run, or of the part of it that is done.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct FanOutReport {
@@ -45,6 +48,8 @@ pub struct FanOutReport {
     pub unhandled_types: BTreeSet<String>,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
     pub stopped_early: bool,
+    /// Events that were due when it ended early, at most [`MOST_COUNTED`].
+    pub left: Option<u64>,
     /// From occurrence to completion, in seconds, of the events that completed.
     #[serde(skip)]
     pub latencies: Latencies,

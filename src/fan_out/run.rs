@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::claim::{Claim, ClaimedEvent, claim, release_unanswered};
-use super::report::FanOutReport;
+use super::report::{FanOutReport, MOST_COUNTED};
 use super::requeue::Requeue;
 use super::rescue::rescue;
 use super::sweep::sweep;
-use crate::db::{Access, Database, Fault, Session};
+use crate::db::{Access, Database, Fault, Session, Transaction, Unnamed};
 
 /// Pause before another try where another transaction was in the way.
 pub(super) const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
@@ -101,6 +101,10 @@ impl Run<'_> {
             .map(|crowd| Requeue::released(crowd.event.event_id, crowd.token, None))
             .collect::<Vec<_>>();
         self.end_claims(&released, stop).await;
+        if let (true, Some(session)) = (self.report.stopped_early, &mut self.session) {
+            // Only for people: a run that can't count has done its work all the same.
+            self.report.left = within(self.settings, count_due(session)).await.ok();
+        }
         result
     }
 
@@ -261,6 +265,21 @@ impl Run<'_> {
         self.session = Some(self.database.reconnect(stop).await?);
         Ok(())
     }
+}
+
+/// How many events are due, up to [`MOST_COUNTED`].
+async fn count_due(session: &mut Session) -> Result<u64, sqlx::Error> {
+    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
+    let due = due(&mut transaction).await?;
+    transaction.rollback().await?;
+    Ok(due)
+}
+
+pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<u64, sqlx::Error> {
+    let due = sqlx::query_file_scalar!("src/fan_out/count_due.sql", MOST_COUNTED.cast_signed())
+        .fetch_one(Unnamed(transaction))
+        .await?;
+    Ok(due.unsigned_abs())
 }
 
 /// Work of a few statements on the connection, given up where the server has fallen silent: it ends

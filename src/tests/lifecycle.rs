@@ -423,6 +423,22 @@ async fn an_unknown_type_becomes_known() {
     );
 }
 
+/// Another program may have counted as far as a column can.
+#[tokio::test]
+async fn a_retry_count_as_large_as_can_be() {
+    let mut stage = Stage::new().await;
+    stage.messages_apart(4).await;
+    stage
+        .db
+        .execute(
+            "UPDATE notification_processing SET retry_count = 2147483647,
+                    claimed_at = CASE WHEN event_id = 1 THEN now() END WHERE event_id <= 2",
+        )
+        .await;
+    stage.db.cli(&["run", "--dry-run"]).success();
+    assert_eq!(stage.db.run().await.events, 4);
+}
+
 /// The oldest first, as many as asked for.
 #[tokio::test]
 async fn limit() {
@@ -433,8 +449,13 @@ async fn limit() {
     settings.batch_size = 3;
     let report = stage.db.run_with(&settings).await;
     assert_eq!(
-        (report.events, report.batches, report.stopped_early),
-        (5, 2, true)
+        (
+            report.events,
+            report.batches,
+            report.stopped_early,
+            report.left
+        ),
+        (5, 2, true, Some(2))
     );
     let left = stage.db.texts("SELECT event_id FROM notification_processing WHERE processing_status = 'pending' ORDER BY 1").await;
     assert_eq!(left, ["6", "7"]);
@@ -461,7 +482,19 @@ async fn the_time_is_up() {
         statuses["pending"] >= 15 && !statuses.contains_key("processing"),
         "{statuses:?}"
     );
-    assert!(ended.stdout.contains("More is due"), "{ended:?}");
+    let due = format!(
+        "{} events still due: the next run continues",
+        statuses["pending"]
+    );
+    assert!(ended.stdout.contains(&due), "{ended:?}");
+    let dry = stage
+        .db
+        .cli(&["--dry-run", "--max-runtime", "1ms", "--batch-size", "1"]);
+    let dry = String::from_utf8_lossy(&dry.success().get_output().stdout).into_owned();
+    assert!(
+        dry.contains("still due: this dry run ended before them"),
+        "{dry}"
+    );
 }
 
 /// SIGTERM and SIGINT: the batch in hand is finished, and nothing more is claimed.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::output::Style;
 use super::super::words::counted;
-use super::{ExitStatus, Failure, Settings, output, run_failure};
+use super::{ExitStatus, Failure, Settings, left, output, run_failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::fan_out::{
@@ -67,11 +67,17 @@ fn summary(report: &FanOutReport) -> String {
             )
         ),
     };
-    if report.is_idle() && report.unhandled_types.is_empty() {
+    if report.is_idle()
+        && report.left.is_none_or(|left| left == 0)
+        && report.unhandled_types.is_empty()
+    {
         return format!("{enqueued}Nothing is due. (Dry run: nothing was written.)");
     }
+    let left = left(report).map_or_else(String::new, |left| {
+        format!("{left}: this dry run ended before them.\n")
+    });
     format!(
-        "{enqueued}Dry run: nothing was written. A run would settle events={} notifications={} merged={} \
+        "{enqueued}{left}Dry run: nothing was written. A run would settle events={} notifications={} merged={} \
          emails={} deliveries={} suppressed={} failed={} expired={} ignored={} expired_unhandled={}",
         report.events,
         report.notifications,

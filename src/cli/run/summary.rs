@@ -1,6 +1,6 @@
 //! The last line of a run.
 
-use super::{Settings, hint, output};
+use super::{hint, left, output};
 use crate::config::{Format, LogFormat};
 use crate::fan_out::FanOutReport;
 use crate::telemetry;
@@ -11,11 +11,10 @@ pub(super) fn print(
     report: &FanOutReport,
     seconds: f64,
     failed: bool,
-    settings: &Settings,
     format: Format,
     log: LogFormat,
 ) -> std::io::Result<()> {
-    let notes = notes(report, failed, settings);
+    let notes = notes(report, failed);
     if log == LogFormat::Json {
         tracing::info!(
             target: telemetry::SUMMARY,
@@ -44,9 +43,12 @@ pub(super) fn print(
     }
 }
 
-fn notes(report: &FanOutReport, failed: bool, settings: &Settings) -> Vec<String> {
-    let idle = (report.is_idle() && !failed).then(|| "Nothing is due.".to_owned());
-    idle.into_iter().chain(hint(report, settings)).collect()
+fn notes(report: &FanOutReport, failed: bool) -> Vec<String> {
+    let left = left(report).map(|left| format!("{left}: the next run continues"));
+    let is_idle = report.is_idle() && !failed && left.is_none();
+    let idle = is_idle.then(|| "Nothing is due.".to_owned());
+    let hint = hint(report).map(str::to_owned);
+    idle.into_iter().chain(left).chain(hint).collect()
 }
 
 fn line(report: &FanOutReport, seconds: f64, failed: bool) -> String {
