@@ -1,30 +1,10 @@
 -- Follows resolve.sql, behind the fence: writes what stands for itself, and settles the events.
 -- $32 the events, $33 those that no handler understands, and why (a JSON
 -- array, see Invalid).
-, told AS (
-    INSERT INTO notifications (user_id, event_id, title, body, link_url, payload, created_at)
-    SELECT d.user_id, d.event_id, p.title, p.body, p.link_url, p.payload,
-           -- Applications sort by it. The next batch begins later than the last plan of this one.
-           now() + p.plan_no * interval '1 microsecond'
-      FROM decision d
-      JOIN plan p USING (plan_no)
-     WHERE d.in_app = 'deliver'
-     ORDER BY d.event_id, d.user_id
-),
-queued AS (
-    INSERT INTO pending_emails
-        (user_id, event_id, event_type, delivery_type, project_id, project_name, subject, body_data,
-         has_notification)
-    SELECT d.user_id, d.event_id, p.event_type, d.email, p.email_project_id, p.email_project_name,
-           p.subject, p.body_data, d.in_app = 'deliver'
-      FROM decision d
-      JOIN plan p USING (plan_no)
-     WHERE d.email IN ('immediate', 'aggregated')
-     ORDER BY d.event_id, d.user_id
-),
 -- What a person is notified of once; of a nudge, once for as long as its notification is there.
-once AS MATERIALIZED (
+, once AS MATERIALIZED (
     SELECT d.user_id, p.once_key, d.event_id,
+           d.in_app = 'deliver' AS is_shown, d.email IN ('immediate', 'aggregated') AS is_mailed,
            d.in_app = 'deliver' AND p.event_type = 'resume_incomplete_nudge' AS ends_with_notification,
            (SELECT o.event_id FROM notification_once o
              WHERE o.user_id = d.user_id AND o.once_key = p.once_key) AS former
@@ -44,12 +24,42 @@ renewed AS (
     RETURNING o.user_id, o.once_key
 ),
 remembered AS (
-    -- One that another worker has taken meanwhile is refused: the batch is written again, and finds it.
     INSERT INTO notification_once (user_id, once_key, event_id, ends_with_notification)
     SELECT user_id, once_key, event_id, ends_with_notification
       FROM once
      WHERE (user_id, once_key) NOT IN (SELECT user_id, once_key FROM renewed)
      ORDER BY user_id, once_key
+    -- Where another worker was faster, this waited for its commit, and leaves the recipient out.
+    ON CONFLICT (user_id, once_key) DO NOTHING
+    RETURNING user_id, once_key
+),
+first AS MATERIALIZED (SELECT * FROM renewed UNION ALL SELECT * FROM remembered),
+late AS MATERIALIZED (
+    SELECT is_shown, is_mailed FROM once
+     WHERE (user_id, once_key) NOT IN (SELECT user_id, once_key FROM first)
+),
+told AS (
+    INSERT INTO notifications (user_id, event_id, title, body, link_url, payload, created_at)
+    SELECT d.user_id, d.event_id, p.title, p.body, p.link_url, p.payload,
+           -- Applications sort by it. The next batch begins later than the last plan of this one.
+           now() + p.plan_no * interval '1 microsecond'
+      FROM decision d
+      JOIN plan p USING (plan_no)
+     WHERE d.in_app = 'deliver'
+       AND (p.once_key IS NULL OR (d.user_id, p.once_key) IN (SELECT user_id, once_key FROM first))
+     ORDER BY d.event_id, d.user_id
+),
+queued AS (
+    INSERT INTO pending_emails
+        (user_id, event_id, event_type, delivery_type, project_id, project_name, subject, body_data,
+         has_notification)
+    SELECT d.user_id, d.event_id, p.event_type, d.email, p.email_project_id, p.email_project_name,
+           p.subject, p.body_data, d.in_app = 'deliver'
+      FROM decision d
+      JOIN plan p USING (plan_no)
+     WHERE d.email IN ('immediate', 'aggregated')
+       AND (p.once_key IS NULL OR (d.user_id, p.once_key) IN (SELECT user_id, once_key FROM first))
+     ORDER BY d.event_id, d.user_id
 ),
 invalid AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($33::jsonb) AS i (event_id bigint, error text)
@@ -64,10 +74,13 @@ settled AS (
      WHERE np.event_id = mine.event_id AND np.event_id = ANY ($32)
     RETURNING 1
 )
--- Nothing is left out on a conflict: what was decided is what was written.
-SELECT count(*) FILTER (WHERE in_app = 'deliver') AS notifications,
-       count(*) FILTER (WHERE email IN ('immediate', 'aggregated')) AS emails,
+-- Nothing else is left out on a conflict: what was decided is what was written.
+SELECT count(*) FILTER (WHERE in_app = 'deliver')
+           - (SELECT count(*) FROM late WHERE is_shown) AS notifications,
+       count(*) FILTER (WHERE email IN ('immediate', 'aggregated'))
+           - (SELECT count(*) FROM late WHERE is_mailed) AS emails,
        count(*) FILTER (WHERE in_app NOT IN ('deliver', 'none', 'actor')
-                           OR email NOT IN ('immediate', 'aggregated', 'none', 'actor')) AS suppressed,
+                           OR email NOT IN ('immediate', 'aggregated', 'none', 'actor'))
+           + (SELECT count(*) FROM late) AS suppressed,
        (SELECT count(*) FROM settled) AS settled
   FROM decision

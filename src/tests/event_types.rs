@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{TestDatabase, World};
+use crate::harness::{TestDatabase, Worker, World};
 
 /// Acme owns Atlas. Olga and Owen own Acme, Max is a member, Ada, Gia and Hal have a grant on
 /// Atlas, but Hal may not view its Report. Ada, Bo and Cy talk in Budget and meet at Kick-off.
@@ -455,6 +455,34 @@ async fn a_nudge_begins_anew_once() {
         (report.events, report.notifications, report.emails),
         (1, 0, 0)
     );
+}
+
+/// Another worker writes the same nudge: this one waits for it, and writes its own batch only once.
+#[tokio::test]
+async fn the_same_nudge_by_two_workers_is_written_once() {
+    let mut stage = Stage::new().await;
+    let mine = stage.nudge().await;
+    let key = format!("resume_incomplete_nudge:{}:project:1", stage.atlas);
+    let hold = stage
+        .db
+        .hold(&format!(
+            "INSERT INTO notification_once (user_id, once_key, event_id) VALUES ('{}', '{key}', 0)",
+            stage.olga
+        ))
+        .await;
+    let worker = Worker::start(stage.db.binary().env("LOG_LEVEL", "DEBUG"));
+    stage.db.until_waiting(1).await;
+    hold.release().await;
+    let ended = worker.end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(
+        !ended.stderr.contains("writing the batch again"),
+        "{ended:?}"
+    );
+    let counts = "events=1 notifications=0 merged=0 emails=0 deliveries=0 suppressed=1";
+    assert!(ended.stdout.contains(counts), "{ended:?}");
+    assert_eq!(stage.db.state(mine).await, "completed 0");
+    assert_eq!(stage.db.told().await, "");
 }
 
 /// Who muted a nudge on both channels has not been told: it is not used up.
