@@ -224,7 +224,7 @@ fn in_words(action: Action, report: &RetryReport, filter: &Filter, dry_run: bool
 
 fn because(state: State) -> &'static str {
     match state {
-        State::Pending => "pending already: the next run takes it up when it is due",
+        State::Pending => "pending already: the next run claims it once it is due",
         State::Processing => "being processed",
         State::Completed => "completed",
         State::CompletedAndPruned => "completed long ago; its processing row was pruned",
@@ -312,7 +312,7 @@ mod tests {
         };
         insta::assert_snapshot!(in_words(Action::Retry, &report, &Filter::default(), false), @"
         No failed event matches; nothing was requeued.
-        Not requeued: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, and 2 more (pending already: the next run takes it up when it is due)
+        Not requeued: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, and 2 more (pending already: the next run claims it once it is due)
         ");
     }
 }

@@ -69,7 +69,7 @@ impl Page {
             self.line("", &style.warn(&text));
         }
         if !backlog.without_handler.is_empty() {
-            self.hint("a newer binary that knows the type takes them up by itself; NOTIFY_FANOUT_IGNORE_TYPES completes those that nobody wants");
+            self.hint("a newer binary that handles the type claims them automatically; NOTIFY_FANOUT_IGNORE_TYPES completes those that nobody wants");
         }
     }
 

@@ -210,7 +210,7 @@ fn what_is_wrong_comes_with_what_to_do() {
                 3 wait for their time, the first for 20s
                 4 of these were tried before
                 1 waits for a handler of invoice_paid, the oldest 3h old, given up in 21h
-                → a newer binary that knows the type takes them up by itself; NOTIFY_FANOUT_IGNORE_TYPES completes those that nobody wants
+                → a newer binary that handles the type claims them automatically; NOTIFY_FANOUT_IGNORE_TYPES completes those that nobody wants
     Processing  500, of these 1 stuck, the oldest for 14m 2s
                 → their worker is gone; the next notify-fan-out run takes them back
     Ignored     page_viewed, sun_set; 1,300 completed without effect in the last day
