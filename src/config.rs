@@ -135,9 +135,10 @@ pub struct RunFlags {
     /// Refuse to run beside another instance
     #[arg(
         help = "Refuse to run beside another instance [env: NOTIFY_FANOUT_ALONE] [default: share the work]",
-        long
+        long,
+        alias = "alone"
     )]
-    pub alone: bool,
+    pub exclusive: bool,
 }
 
 /// A variable that was given but is wrong, or is missing and needed.
@@ -302,8 +303,8 @@ impl Source<'_> {
     }
 
     /// Whether `run` refuses to run beside another instance.
-    pub fn alone(&self, flags: &RunFlags) -> Result<bool, InvalidConfig> {
-        let flag = flags.alone.then_some(true);
+    pub fn exclusive(&self, flags: &RunFlags) -> Result<bool, InvalidConfig> {
+        let flag = flags.exclusive.then_some(true);
         self.parsed("NOTIFY_FANOUT_ALONE", flag, false, parse_bool)
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::human::time;
 use super::output::Style;
-use super::words::time;
 use crate::upkeep::attempts::Attempt;
 
 /// Appends them, each line behind `indent`; with what was answered below, if `answers`.

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::alone::{Alone, Job};
-use super::run::{not_alone, processor_id, progress_bar};
+use super::run::{already_running, processor_id, progress_bar};
+use super::singleton::{Job, SingletonLock};
 use super::{ExitStatus, Failure, database_failure, signals};
 use crate::config::{DeliverFlags, Format, Source};
 use crate::delivery::run;
@@ -20,7 +20,7 @@ Examples:
   notify-fan-out deliver                  send everything that is due
   notify-fan-out deliver --dry-run        show what that would be, and send nothing
   notify-fan-out deliver --limit 10 --concurrency 1
-  notify-fan-out deliver --alone          exit with code 5 if another instance runs
+  notify-fan-out deliver --exclusive      exit with code 5 if another instance runs
 
 Runs that overlap, on one machine or several, share the work. What is not taken is tried again by
 later runs; what is given up is shown by: notify-fan-out dead-letters list")]
@@ -37,7 +37,7 @@ pub(super) async fn execute(
     let flags = &arguments.flags;
     let settings = source.delivery_settings(flags, processor_id())?;
     let dry_run = source.delivery_dry_run(flags)?;
-    let alone = source.delivery_alone(flags)?;
+    let exclusive = source.delivery_exclusive(flags)?;
     let metrics_file = source.delivery_metrics_file()?;
     let post = source.post()?;
     let database = source.database()?;
@@ -45,12 +45,12 @@ pub(super) async fn execute(
         return dry::execute(&database, &post, &settings, format).await;
     }
     let started = Instant::now();
-    let guard = if alone {
-        let acquired = Alone::acquire(&database, Job::Delivery).await;
-        let Some(guard) = acquired.map_err(|error| database_failure(&database, error))? else {
-            return not_alone(format);
+    let lock = if exclusive {
+        let acquired = SingletonLock::acquire(&database, Job::Delivery).await;
+        let Some(lock) = acquired.map_err(|error| database_failure(&database, error))? else {
+            return already_running(format);
         };
-        Some(guard)
+        Some(lock)
     } else {
         None
     };
@@ -62,7 +62,7 @@ pub(super) async fn execute(
     })
     .await;
     bar.finish_and_clear();
-    drop(guard);
+    drop(lock);
     let seconds = started.elapsed().as_secs_f64();
     if let Some(path) = metrics_file {
         let counts = &report.counts;

@@ -20,8 +20,8 @@ pub enum ExitStatus {
     EventsFailed = 3,
     /// The database can't be reached, or its server is in trouble.
     DatabaseUnreachable = 4,
-    /// Another instance is running, and this one was asked to be alone.
-    NotAlone = 5,
+    /// Another instance is running, and `--exclusive` was given.
+    AlreadyRunning = 5,
     /// A check found something to do.
     CheckFailed = 6,
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::output::Style;
 use super::run::run_failure;
-use super::{ExitStatus, Failure, database_failure, fates, output};
+use super::{ExitStatus, Failure, database_failure, history, output};
 use crate::config::{Format, RunFlags, Source};
 use crate::fan_out::{Candidate, ChannelDecision, Explanation, Hearer, explain};
 use crate::upkeep::trace::{Fate, trace};
@@ -57,7 +57,7 @@ pub(super) async fn execute(
         Format::Text => {
             let style = Style::stdout();
             let explained = in_words(&explanation, user, style);
-            output::text(&(explained + &fates::in_words(&became, style)))?;
+            output::text(&(explained + &history::in_words(&became, style)))?;
         }
     }
     Ok(ExitStatus::Success)

@@ -1,6 +1,5 @@
 //! The commands: one file each. Only here is anything printed.
 
-mod alone;
 mod attempts;
 mod dead_letters;
 mod deliver;
@@ -8,7 +7,8 @@ mod doctor;
 mod endpoint;
 mod exit;
 mod explain;
-mod fates;
+mod history;
+mod human;
 mod migrate;
 mod output;
 mod preview;
@@ -17,9 +17,9 @@ mod retry;
 mod run;
 mod seed;
 mod signals;
+mod singleton;
 mod status;
 mod unsubscribe;
-mod words;
 
 pub use exit::ExitStatus;
 
@@ -45,7 +45,7 @@ Exit codes:
   2  wrong usage or configuration
   3  events failed for good in this run, or messages became dead letters
   4  the database is out of reach
-  5  another instance is running, and this one was asked to be alone
+  5  another instance is running, and --exclusive was given
   6  the check found something to do (migrate --check, doctor, endpoint test)"
 )]
 pub struct Cli {

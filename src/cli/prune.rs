@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::words::counted;
+use super::human::counted;
 use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
 use crate::config::{Format, Source, parse_time};
 use crate::db::Session;

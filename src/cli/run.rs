@@ -8,8 +8,8 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::alone::{Alone, Job};
-use super::words::counted;
+use super::human::counted;
+use super::singleton::{Job, SingletonLock};
 use super::{ExitStatus, Failure, database_failure, output, signals};
 use crate::config::{Format, RunFlags, Source};
 use crate::db::Database;
@@ -24,7 +24,7 @@ Examples:
   notify-fan-out run --dry-run            show what that would be, and write nothing
   notify-fan-out run --dry-run --format json | jq .title
   notify-fan-out run --limit 100 --batch-size 50
-  notify-fan-out run --alone              exit with code 5 if another instance runs
+  notify-fan-out run --exclusive          exit with code 5 if another instance runs
 
 Events of the types in NOTIFY_FANOUT_IGNORE_TYPES complete without effect.
 Runs that overlap, on one machine or several, share the work.")]
@@ -41,19 +41,19 @@ pub(super) async fn execute(
     let flags = &arguments.flags;
     let settings = source.settings(flags, processor_id())?;
     let dry_run = source.dry_run(flags)?;
-    let alone = source.alone(flags)?;
+    let exclusive = source.exclusive(flags)?;
     let metrics_file = source.metrics_file()?;
     let database = source.database()?;
     if dry_run {
         return dry::execute(&database, &settings, format).await;
     }
     let started = Instant::now();
-    let guard = if alone {
-        let acquired = Alone::acquire(&database, Job::FanOut).await;
-        let Some(guard) = acquired.map_err(|error| database_failure(&database, error))? else {
-            return not_alone(format);
+    let lock = if exclusive {
+        let acquired = SingletonLock::acquire(&database, Job::FanOut).await;
+        let Some(lock) = acquired.map_err(|error| database_failure(&database, error))? else {
+            return already_running(format);
         };
-        Some(guard)
+        Some(lock)
     } else {
         None
     };
@@ -64,7 +64,7 @@ pub(super) async fn execute(
     })
     .await;
     bar.finish_and_clear();
-    drop(guard);
+    drop(lock);
     let seconds = started.elapsed().as_secs_f64();
     if let Some(path) = metrics_file {
         let recorded = metrics::record(&path, &database, &report, seconds, result.is_ok()).await;
@@ -104,7 +104,7 @@ pub(super) async fn execute(
     })
 }
 
-pub(super) fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
+pub(super) fn already_running(format: Format) -> Result<ExitStatus, Failure> {
     match format {
         Format::Json => output::json(&serde_json::json!({ "not_alone": true }))?,
         Format::Text => {
@@ -115,7 +115,7 @@ pub(super) fn not_alone(format: Format) -> Result<ExitStatus, Failure> {
             output::ended(&[], text)?;
         }
     }
-    Ok(ExitStatus::NotAlone)
+    Ok(ExitStatus::AlreadyRunning)
 }
 
 /// Host, process and a moment that tells apart processes of the same number.

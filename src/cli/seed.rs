@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::words::count;
+use super::human::count;
 use super::{ExitStatus, Failure, database_failure, output};
 use crate::config::{Format, Source};
 use crate::db::Database;

@@ -10,8 +10,8 @@ mod tests;
 
 use clap::Args;
 
+use super::human::count;
 use super::output::Style;
-use super::words::count;
 use super::{ExitStatus, Failure, connect, database_failure, output};
 use crate::config::{Format, Source};
 use crate::upkeep::status::{Status, status};

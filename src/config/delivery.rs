@@ -31,9 +31,10 @@ pub struct DeliverFlags {
     /// Refuse to run beside another instance
     #[arg(
         help = "Refuse to run beside another instance [env: NOTIFY_DELIVERY_ALONE] [default: share the work]",
-        long
+        long,
+        alias = "alone"
     )]
-    pub alone: bool,
+    pub exclusive: bool,
 }
 
 impl Source<'_> {
@@ -115,8 +116,8 @@ impl Source<'_> {
     }
 
     /// Whether `deliver` refuses to run beside another instance.
-    pub fn delivery_alone(&self, flags: &DeliverFlags) -> Result<bool, InvalidConfig> {
-        let flag = flags.alone.then_some(true);
+    pub fn delivery_exclusive(&self, flags: &DeliverFlags) -> Result<bool, InvalidConfig> {
+        let flag = flags.exclusive.then_some(true);
         self.parsed("NOTIFY_DELIVERY_ALONE", flag, false, parse_bool)
     }
 

@@ -197,14 +197,14 @@ async fn metrics_survive_between_runs() {
     }
 }
 
-/// Another instance that was asked to be alone holds the lock.
+/// Another exclusive instance holds the lock.
 #[tokio::test]
-async fn alone_or_not_at_all() {
+async fn exclusive_run_refuses_a_second_instance() {
     let db = TestDatabase::new().await;
     let hold = db
         .hold("SELECT pg_advisory_xact_lock(31084793213384962)")
         .await;
-    db.cli(&["run", "--alone"]).code(5);
+    db.cli(&["run", "--exclusive"]).code(5);
     db.cli(&["run"]).success();
     hold.release().await;
     db.cli(&["run", "--alone"]).success();

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::filters::{Filters, what_there_is};
-use crate::cli::words::{count, counted, it_or_them};
+use crate::cli::human::{count, counted, it_or_them};
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Format, Source};
 use crate::upkeep::dead_letters::{Action, ActionReport, Filter, State, act, preview};

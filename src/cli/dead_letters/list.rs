@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::filters::{Filters, what_there_is};
+use crate::cli::human::{count, counted, time};
 use crate::cli::output::Style;
-use crate::cli::words::{count, counted, time};
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output};
 use crate::config::{Format, Source};
 use crate::upkeep::dead_letters::{DeadLetter, List, Order, list};

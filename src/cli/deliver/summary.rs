@@ -1,7 +1,7 @@
 //! The last line of a run of `deliver`.
 
+use super::super::human::{counted, time};
 use super::super::output;
-use super::super::words::{counted, time};
 use crate::config::{Format, LogFormat};
 use crate::delivery::{DeliveryReport, Left, Waiting};
 use crate::telemetry;

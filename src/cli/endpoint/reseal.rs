@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Desk, random};
+use crate::cli::human::counted;
 use crate::cli::output;
-use crate::cli::words::counted;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::Access;

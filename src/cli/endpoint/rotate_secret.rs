@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{Desk, add, random};
 use crate::channels::signature::SigningSecret;
+use crate::cli::human::counted;
 use crate::cli::output;
-use crate::cli::words::counted;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::Access;

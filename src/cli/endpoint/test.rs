@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{Desk, PERMITTING};
 use crate::channels::{Blame, Kind, NOT_PERMITTED, Receipt, SendError, Transport, Verdict};
+use crate::cli::human::time;
 use crate::cli::output;
-use crate::cli::words::time;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::{Access, Unnamed};

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use super::super::human::counted;
 use super::super::output::Style;
-use super::super::words::counted;
 use super::{ExitStatus, Failure, Settings, left, output, run_failure};
 use crate::config::Format;
 use crate::db::Database;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::page::Page;
-use crate::cli::words::{count, counted, time};
+use crate::cli::human::{count, counted, time};
 use crate::upkeep::status::{ChannelState, Deliveries, Target};
 
 /// What has been due for longer makes one ask whether anything is sent at all.

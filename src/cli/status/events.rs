@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::page::Page;
 use super::waits;
-use crate::cli::words::{count, counted, time};
+use crate::cli::human::{count, counted, time};
 use crate::upkeep::excerpt;
 use crate::upkeep::status::{Backlog, Failed, Ignored, Processing, Window};
 

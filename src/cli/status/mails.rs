@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::waits;
-use crate::cli::words::{count, time};
+use crate::cli::human::{count, time};
 use crate::upkeep::status::PendingEmails;
 
 impl Page {

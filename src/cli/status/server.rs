@@ -1,7 +1,7 @@
 //! The server: what keeps vacuum from its work, and the tables.
 
 use super::page::Page;
-use crate::cli::words::{count, counted, time};
+use crate::cli::human::{count, counted, time};
 use crate::upkeep::status::{Holder, HolderKind, Table, Vacuum};
 
 /// A transaction older than this is worth a word.

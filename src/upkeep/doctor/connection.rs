@@ -58,7 +58,7 @@ pub(super) async fn pooler(
                     "can't be told: a second connection is refused: {}",
                     said(&error)
                 ),
-                "one connection is enough for a run; --alone and the metrics file take a second",
+                "one connection is enough for a run; --exclusive and the metrics file take a second",
             ));
         }
     };

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::attempts;
+use super::human::counted;
 use super::output::Style;
-use super::words::counted;
 use crate::upkeep::trace::Fate;
 
 /// Attempts shown of one delivery here.

@@ -1,4 +1,4 @@
-//! Being the only instance, for those who ask for it.
+//! The singleton lock: one instance of a job per database, for those who ask for it.
 
 use crate::db::{Access, Database, Session, Transaction, Unnamed};
 
@@ -12,17 +12,17 @@ pub(super) enum Job {
     Delivery = 0x006e_6f74_6966_7904,
 }
 
-/// Proof that no other instance of the job that asked to be alone runs on this database.
+/// Proof that no other exclusive instance of the job runs on this database.
 ///
 /// The lock belongs to a transaction on a connection of its own: a pooler in transaction mode
 /// keeps nothing longer. The transaction reads nothing, so it holds back no vacuum; the server
 /// ends it with the connection, however that ends.
 #[derive(Debug)]
-pub(super) struct Alone {
+pub(super) struct SingletonLock {
     _session: Session,
 }
 
-impl Alone {
+impl SingletonLock {
     /// `None`: another instance has it.
     pub(super) async fn acquire(
         database: &Database,
