@@ -25,3 +25,7 @@ pub mod telemetry;
 pub mod templates;
 pub mod unsubscribe;
 pub mod upkeep;
+
+#[cfg(test)]
+#[path = "tests/docs/generated.rs"]
+mod generated_docs;

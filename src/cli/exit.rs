@@ -26,6 +26,38 @@ pub enum ExitStatus {
     CheckFailed = 6,
 }
 
+impl ExitStatus {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Failure,
+        Self::Config,
+        Self::EventsFailed,
+        Self::DatabaseUnreachable,
+        Self::AlreadyRunning,
+        Self::CheckFailed,
+    ];
+
+    /// What it says, for people.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure of any other kind",
+            Self::Config => "wrong usage or configuration; the error names the flag or variable",
+            Self::EventsFailed => {
+                "events failed permanently in this run, or messages became dead letters"
+            }
+            Self::DatabaseUnreachable => {
+                "the database is unreachable, or its server is in trouble (disk full, out of memory)"
+            }
+            Self::AlreadyRunning => "another instance is running, and --exclusive was given",
+            Self::CheckFailed => {
+                "the check found a problem (migrate --check, doctor, endpoint test)"
+            }
+        }
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status as u8)

@@ -34,19 +34,7 @@ use crate::db::{Access, Database, Fault, Session, Unnamed, said, sqlstate, tls_e
 #[command(
     name = "notify-fan-out",
     version,
-    after_help = "\
-Without a command: run.
-
-Configuration comes from the environment or .env, above all DATABASE_URL; see .env.example.
-
-Exit codes:
-  0  success
-  1  failure of any other kind
-  2  wrong usage or configuration
-  3  events failed for good in this run, or messages became dead letters
-  4  the database is out of reach
-  5  another instance is running, and --exclusive was given
-  6  the check found something to do (migrate --check, doctor, endpoint test)"
+    after_help = after_help()
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -94,6 +82,19 @@ enum Command {
     Seed(seed::Arguments),
     /// Check connection, rights, schema, trigger, pooler and clock
     Doctor(doctor::Arguments),
+}
+
+fn after_help() -> String {
+    let codes = ExitStatus::ALL.map(|code| format!("\n  {}  {}", code as u8, code.meaning()));
+    format!(
+        "\
+Without a command: run.
+
+Configuration comes from the environment or .env, above all DATABASE_URL; see .env.example.
+
+Exit codes:{}",
+        codes.concat()
+    )
 }
 
 /// Carries out a command.

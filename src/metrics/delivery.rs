@@ -26,6 +26,7 @@ const DURATION_BOUNDS: [f64; 12] = [
     0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0,
 ];
 const DURATION: &str = "notification_delivery_duration_seconds";
+const DURATION_HELP: &str = "What an attempt takes.";
 const DELIVERED: &str = "notifications_delivered_total";
 const RETRIES: &str = "notification_retries_total";
 const RUNS: &str = "notification_delivery_runs_total";
@@ -211,12 +212,32 @@ impl DeliveryTotals {
             .map(|(kind, histogram)| histogram.to_metric(labels(&["channel"], &[kind.name()])));
         families.push(family(
             DURATION,
-            "What an attempt takes.",
+            DURATION_HELP,
             MetricType::HISTOGRAM,
             durations.collect(),
         ));
         prometheus::TextEncoder::new().encode_to_string(&families)
     }
+}
+
+#[cfg(test)]
+pub(super) fn descriptions() -> Vec<super::Description> {
+    let duration = super::Description {
+        name: DURATION,
+        kind: MetricType::HISTOGRAM,
+        labels: &["channel"],
+        help: DURATION_HELP,
+    };
+    FAMILIES
+        .iter()
+        .map(|&(name, kind, labels, help)| super::Description {
+            name,
+            kind,
+            labels,
+            help,
+        })
+        .chain([duration])
+        .collect()
 }
 
 /// Its own name only where it is one of a closed set: each becomes a series.

@@ -82,3 +82,21 @@ pub async fn record_delivery(
     file::replace(path, totals.to_text()?.as_bytes())?;
     Ok(())
 }
+
+/// What a metric is.
+#[cfg(test)]
+pub(crate) struct Description {
+    pub(crate) name: &'static str,
+    pub(crate) kind: prometheus::proto::MetricType,
+    pub(crate) labels: &'static [&'static str],
+    pub(crate) help: &'static str,
+}
+
+/// Every metric of both files.
+#[cfg(test)]
+pub(crate) fn descriptions() -> Vec<Description> {
+    totals::descriptions()
+        .into_iter()
+        .chain(delivery::descriptions())
+        .collect()
+}

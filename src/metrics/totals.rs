@@ -15,6 +15,7 @@ use crate::fan_out::FanOutReport;
 type Key = (&'static str, Option<&'static str>);
 
 const LATENCY: &str = "notify_fan_out_event_latency_seconds";
+const LATENCY_HELP: &str = "From an event's occurrence to its completion.";
 
 /// Every counter: name, label, its values, help.
 const COUNTERS: &[(&str, Option<&str>, &[&str], &str)] = &[
@@ -202,15 +203,32 @@ impl Totals {
                 families.push(family(name, help, MetricType::GAUGE, vec![sample]));
             }
         }
-        let help = "From an event's occurrence to its completion.";
         families.push(family(
             LATENCY,
-            help,
+            LATENCY_HELP,
             MetricType::HISTOGRAM,
             vec![self.latency.to_metric(Vec::new())],
         ));
         prometheus::TextEncoder::new().encode_to_string(&families)
     }
+}
+
+#[cfg(test)]
+pub(super) fn descriptions() -> Vec<super::Description> {
+    let of = |name, kind, labels, help| super::Description {
+        name,
+        kind,
+        labels,
+        help,
+    };
+    let counters = COUNTERS
+        .iter()
+        .map(|(name, label, _, help)| of(name, MetricType::COUNTER, label.as_slice(), help));
+    let gauges = GAUGES
+        .iter()
+        .map(|(name, help)| of(name, MetricType::GAUGE, &[], help));
+    let latency = of(LATENCY, MetricType::HISTOGRAM, &[], LATENCY_HELP);
+    counters.chain(gauges).chain([latency]).collect()
 }
 
 fn known(name: &str, labels: &prometheus_parse::Labels) -> Option<Key> {
