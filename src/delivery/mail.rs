@@ -9,7 +9,7 @@ use super::people::Person;
 use super::post::Mail;
 use crate::channels::{DeliveryKey, EmailMessage, Mailbox};
 use crate::domain::text::is_blank;
-use crate::templates::{Digest, QueuedMail, Reader};
+use crate::templates::{Digest, QueuedMail, Recipient};
 use crate::unsubscribe::{Request, Scope};
 
 /// A mail that is ready, or why there is none.
@@ -63,7 +63,7 @@ pub(super) fn write(
         .unsubscribe
         .as_ref()
         .map(|unsubscribe| unsubscribe.url(&Request { user_id, scope }));
-    let reader = Reader {
+    let reader = Recipient {
         name: person.full_name.as_deref(),
         time_zone: person.time_zone.as_deref(),
         unsubscribe_url: unsubscribe.as_deref(),

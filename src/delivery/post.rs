@@ -16,7 +16,7 @@ use crate::channels::{
     Blame, Channel, DeliveryKey, EmailMessage, Mailbox, Mailer, Outgoing, PhoneNumber, Receipt,
     SecretUrl, SendError, Twilio,
 };
-use crate::domain::announcement::Told;
+use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
 use crate::domain::channel::Kind;
 use crate::domain::text::is_blank;
@@ -100,7 +100,7 @@ pub(super) enum Parcel {
     /// To an endpoint, or a person's phone.
     Told {
         destination: Box<Destination>,
-        told: Box<Told>,
+        told: Box<Message>,
         key: DeliveryKey,
         event_type: String,
         occurred_at: DateTime<Utc>,
@@ -155,7 +155,7 @@ impl Post {
     }
 
     fn tell(leased: &Leased, destination: Destination) -> Result<Parcel, Decision> {
-        let told: Told = serde_json::from_str(&leased.message).map_err(|error| {
+        let told: Message = serde_json::from_str(&leased.message).map_err(|error| {
             Decision::without_attempt(
                 Next::Dead,
                 "unreadable",

@@ -17,16 +17,16 @@ pub struct Announcement {
     /// Only endpoints of these channels; `None`: of any.
     pub channels: Option<Vec<Kind>>,
     /// Whose phone it goes to as a text message.
-    pub text_to: Option<Uuid>,
+    pub sms_to: Option<Uuid>,
     /// What is told.
-    pub message: Told,
-    /// What each recipient is told at most once for some time, see [`Guard`].
-    pub guards: Vec<Guard>,
+    pub message: Message,
+    /// What each recipient is told at most once for some time, see [`DedupKey`].
+    pub dedup_keys: Vec<DedupKey>,
 }
 
 /// A message as it is stored until it is sent; each channel puts it into its own form.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Told {
+pub struct Message {
     /// One line of plain text that says what happened.
     pub title: String,
     /// What there is to say about it, in plain text; may be empty.
@@ -72,7 +72,7 @@ pub enum Severity {
 
 /// What holds off a second telling of the same, per recipient and channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Guard {
+pub enum DedupKey {
     /// One alert on one day: `TYPE:ALERT:YYYY-MM-DD`, in UTC.
     Day(String),
     /// The same content for 24 hours: its SHA-256 in hexadecimal.
@@ -92,7 +92,7 @@ impl Severity {
     }
 }
 
-impl Guard {
+impl DedupKey {
     /// As `notification_delivery_guards` has it behind channel and recipient, and as
     /// `pending_emails.body_data` carries it under `guards`.
     #[must_use]

@@ -53,7 +53,7 @@ pub enum Audience {
 
 /// A notification's words and data.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Message {
+pub struct Notification {
     /// Plain text, at most [`super::text::TITLE_MAX`] characters.
     pub title: String,
     /// In the format that the application renders.
@@ -70,7 +70,7 @@ pub enum InApp {
     /// Nothing.
     None,
     /// A notification of its own.
-    Each(Message),
+    Each(Notification),
     /// One notification per reader and key for as long as it stays unread; it counts its events.
     Coalesced {
         /// What the events have in common.
@@ -78,7 +78,7 @@ pub enum InApp {
         /// `title` and `body` are what *follows* the count, which the database puts in front:
         /// it alone knows how many events an unread notification already stands for. The same
         /// count goes into the payload as `count`.
-        message: Message,
+        message: Notification,
     },
 }
 

@@ -7,7 +7,7 @@ use crate::channels::chat::Link;
 use crate::channels::limits::{cut, length, lines};
 use crate::channels::twilio::BODY_MAX;
 use crate::channels::{ChatMessage, DeliveryKey, SmsMessage, WebhookMessage};
-use crate::domain::announcement::Told;
+use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
 use crate::domain::text::plain;
 use crate::templates::QueuedMail;
@@ -17,7 +17,7 @@ const LINK_MAX: usize = BODY_MAX / 2;
 
 /// For Slack and Discord.
 #[must_use]
-pub fn chat(told: &Told, app_url: Option<&BaseUrl>) -> ChatMessage {
+pub fn chat(told: &Message, app_url: Option<&BaseUrl>) -> ChatMessage {
     let link = link(told, app_url).and_then(|url| url.parse().ok());
     ChatMessage {
         title: told.title.clone(),
@@ -34,7 +34,7 @@ pub fn chat(told: &Told, app_url: Option<&BaseUrl>) -> ChatMessage {
 
 /// For a phone: title and text, the particulars where there is no text, and the link.
 #[must_use]
-pub fn sms(told: &Told, app_url: Option<&BaseUrl>) -> SmsMessage {
+pub fn sms(told: &Message, app_url: Option<&BaseUrl>) -> SmsMessage {
     let mut words = vec![plain(&told.title)];
     let text = lines(&told.text);
     if text.is_empty() {
@@ -60,7 +60,7 @@ pub fn webhook(
     key: DeliveryKey,
     event_type: &str,
     occurred_at: DateTime<Utc>,
-    told: &Told,
+    told: &Message,
     app_url: Option<&BaseUrl>,
 ) -> WebhookMessage {
     let mut data = told.data.clone();
@@ -84,7 +84,7 @@ pub fn webhook(
 /// For a mailbox: what the templates of mails make a mail of, those of the event's type if it has
 /// some; the generic ones show what stands under `told`.
 #[must_use]
-pub fn mail(event_type: &str, occurred_at: DateTime<Utc>, told: &Told) -> QueuedMail {
+pub fn mail(event_type: &str, occurred_at: DateTime<Utc>, told: &Message) -> QueuedMail {
     let lines = lines(&told.text);
     QueuedMail {
         event_type: event_type.to_owned(),
@@ -106,7 +106,7 @@ pub fn mail(event_type: &str, occurred_at: DateTime<Utc>, told: &Told) -> Queued
 }
 
 /// The link as an address; without one that is known, where the application is.
-fn link(told: &Told, app_url: Option<&BaseUrl>) -> Option<String> {
+fn link(told: &Message, app_url: Option<&BaseUrl>) -> Option<String> {
     let path = told.link_url.as_deref()?;
     app_url.map(|app_url| app_url.link(path))
 }
@@ -115,15 +115,15 @@ fn link(told: &Told, app_url: Option<&BaseUrl>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::domain::announcement::{Field, Severity};
-    use crate::templates::{Reader, Templates};
+    use crate::templates::{Recipient, Templates};
     use proptest::prelude::*;
 
-    fn told() -> Told {
+    fn told() -> Message {
         let amount = Field {
             name: "Amount".to_owned(),
             value: "12.00 EUR".to_owned(),
         };
-        Told {
+        Message {
             title: "Payment failed".to_owned(),
             text: "Card declined.\n\nSecond try tomorrow.".to_owned(),
             fields: vec![amount],
@@ -155,7 +155,7 @@ mod tests {
         );
         let message = chat(&told(), None);
         assert_eq!((message.link, message.footer), (None, None));
-        let unlinked = Told {
+        let unlinked = Message {
             link_url: None,
             ..told()
         };
@@ -171,7 +171,7 @@ mod tests {
         Second try tomorrow.
         https://app.example.com/billing?tenant=7
         ");
-        let terse = Told {
+        let terse = Message {
             text: String::new(),
             ..told()
         };
@@ -247,7 +247,7 @@ mod tests {
         let mut told = told();
         told.fields[0].value = "<b>12</b> https://evil.example".to_owned();
         let mail = templates
-            .mail(&mail("payment_failed", at, &told), &Reader::default())
+            .mail(&mail("payment_failed", at, &told), &Recipient::default())
             .expect("a mail");
         assert_eq!(mail.subject, "Payment failed");
         insta::assert_snapshot!(mail.text.replace('\u{2060}', "|"), @"
@@ -278,7 +278,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_text_message_fits_with_its_link(title in "\\PC{0,400}", text in "(\\PC{0,300}\n?){0,9}", path in "[a-z/]{0,900}") {
-            let told = Told { title, text, link_url: Some(path), ..Told::default() };
+            let told = Message { title, text, link_url: Some(path), ..Message::default() };
             let message = sms(&told, Some(&app()));
             prop_assert!(length(&message.text) <= BODY_MAX, "{}", message.text);
             let link = app().link(told.link_url.as_deref().expect("a path"));

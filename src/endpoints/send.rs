@@ -10,9 +10,9 @@ use crate::channels::{
     Channel, DeliveryKey, Discord, EmailMessage, Mailbox, Mailer, Outgoing, Receipt, SendError,
     Slack, Transport, Twilio, Webhook,
 };
-use crate::domain::announcement::Told;
+use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
-use crate::templates::{Reader, TemplateError, Templates};
+use crate::templates::{Recipient, TemplateError, Templates};
 
 /// What carries messages to endpoints.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub struct Parcel<'a> {
     /// When it happened.
     pub occurred_at: DateTime<Utc>,
     /// What is told.
-    pub told: &'a Told,
+    pub told: &'a Message,
 }
 
 /// An attempt that brought no receipt.
@@ -145,9 +145,9 @@ impl Mails<'_> {
     /// The operator chose the mailbox, so there is nothing to unsubscribe from.
     fn message(&self, parcel: &Parcel<'_>, to: &Mailbox) -> Result<EmailMessage, TemplateError> {
         let queued = message::mail(parcel.event_type, parcel.occurred_at, parcel.told);
-        let reader = Reader {
+        let reader = Recipient {
             name: to.name(),
-            ..Reader::default()
+            ..Recipient::default()
         };
         let words = self.templates.mail(&queued, &reader)?;
         Ok(EmailMessage {

@@ -31,7 +31,7 @@ pub(super) fn decode(
             "JSON of double-precision numbers, at most 127 levels deep",
         ))
     })?;
-    event_type.parse(&row)
+    event_type.decode(&row)
 }
 
 fn value(payload: &str) -> serde_json::Result<Value> {

@@ -15,7 +15,7 @@ use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::domain::event::EventRow;
 use crate::domain::payload::PAYLOAD_MAX;
 use crate::domain::plan::{Audience, InApp, Plan};
-use crate::handlers::{EventType, Wanted};
+use crate::handlers::{EventType, Lookups};
 
 const EXPLAIN: &str = with_resolve!("explain.sql");
 const EXPLAIN_ROUTED: &str = with_routed!("explain_routed.sql");
@@ -204,9 +204,9 @@ pub async fn explain(
             return Ok(Some(explanation));
         }
     };
-    let mut wanted = Wanted::default();
-    handler.wants(&mut wanted);
-    let names = look_up(&mut transaction, &wanted, &settings.rendering).await?;
+    let mut lookups = Lookups::default();
+    handler.lookups(&mut lookups);
+    let names = look_up(&mut transaction, &lookups, &settings.rendering).await?;
     let plans = handler.plan(&names);
     let announcement = handler.announce(&names);
     if plans.is_empty() && announcement.is_none() {

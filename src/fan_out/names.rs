@@ -3,36 +3,36 @@
 use uuid::Uuid;
 
 use crate::db::{Transaction, Unnamed};
-use crate::handlers::{Names, Person, Rendering, Wanted};
+use crate::handlers::{Lookups, Names, Profile, Rendering};
 
-/// Looks up every name wanted, in one round trip, or none if nothing is.
+/// Looks up every name asked for, in one round trip, or none if nothing is.
 pub(super) async fn look_up(
     connection: &mut Transaction<'_>,
-    wanted: &Wanted,
+    lookups: &Lookups,
     rendering: &Rendering,
 ) -> Result<Names, sqlx::Error> {
     let mut names = Names {
         rendering: rendering.clone(),
         ..Names::default()
     };
-    if *wanted == Wanted::default() {
+    if *lookups == Lookups::default() {
         return Ok(names);
     }
     let ids = |set: &std::collections::BTreeSet<Uuid>| set.iter().copied().collect::<Vec<_>>();
     let rows = sqlx::query_file!(
         "src/fan_out/names.sql",
-        &ids(&wanted.people),
-        &ids(&wanted.projects),
-        &ids(&wanted.orgs),
-        &ids(&wanted.resources),
-        &ids(&wanted.threads),
-        &ids(&wanted.meetings),
+        &ids(&lookups.people),
+        &ids(&lookups.projects),
+        &ids(&lookups.orgs),
+        &ids(&lookups.resources),
+        &ids(&lookups.threads),
+        &ids(&lookups.meetings),
     )
     .fetch_all(Unnamed(connection))
     .await?;
     for row in rows {
         if row.kind == "person" {
-            let person = Person {
+            let person = Profile {
                 full_name: row.name,
                 email: row.email,
             };

@@ -17,11 +17,11 @@ use super::run::{RunFailed, due};
 use super::sweep;
 use super::{Settings, handled_types};
 use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
-use crate::domain::announcement::Told;
+use crate::domain::announcement::Message;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::payload::PAYLOAD_MAX;
-use crate::domain::plan::{InApp, Message, Plan};
-use crate::handlers::{EventType, Handler, Rendering, Wanted};
+use crate::domain::plan::{InApp, Notification, Plan};
+use crate::handlers::{EventType, Handler, Lookups, Rendering};
 
 const PREVIEW: &str = with_resolve!("preview.sql");
 const PREVIEW_ROUTED: &str = with_routed!("preview_routed.sql");
@@ -76,7 +76,7 @@ pub struct PreviewedRecipient<'a> {
 impl PreviewedRecipient<'_> {
     /// The message as the person would see it: where events are counted, with the count.
     #[must_use]
-    pub fn message(&self) -> Option<Message> {
+    pub fn message(&self) -> Option<Notification> {
         match &self.plan.in_app {
             InApp::None => None,
             InApp::Each(message) => Some(message.clone()),
@@ -110,7 +110,7 @@ pub struct PreviewedEndpoint<'a> {
     /// What would become of it.
     pub outcome: EndpointOutcome,
     /// What it would be told.
-    pub message: &'a Told,
+    pub message: &'a Message,
 }
 
 /// Who hears what a dry run finds, in the order of claims.
@@ -510,11 +510,11 @@ async fn plan(
             Fate::Planned(kind, handler) => Some((place, *kind, handler)),
             _ => None,
         });
-    let mut wanted = Wanted::default();
+    let mut lookups = Lookups::default();
     for (_, _, handler) in handlers.clone() {
-        handler.wants(&mut wanted);
+        handler.lookups(&mut lookups);
     }
-    let names = look_up(connection, &wanted, rendering).await?;
+    let names = look_up(connection, &lookups, rendering).await?;
     let plans = handlers.clone().flat_map(|(place, kind, handler)| {
         let plans = handler.plan(&names).into_iter();
         plans.map(move |plan| (place, kind, plan))

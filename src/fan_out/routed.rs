@@ -6,7 +6,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::types::Json;
 
-use crate::domain::announcement::{Announcement, Guard};
+use crate::domain::announcement::{Announcement, DedupKey};
 use crate::domain::channel::Kind;
 use crate::handlers::EventType;
 
@@ -42,7 +42,7 @@ pub(super) fn bind_announcements<'q, O>(
         format!("{{{}}}", names.join(","))
     };
     let guards = |row: &Announced| {
-        let keys = row.announcement.guards.iter().map(Guard::key);
+        let keys = row.announcement.dedup_keys.iter().map(DedupKey::key);
         Json(keys.collect::<Vec<_>>())
     };
     let numbers = (0..).take(rows.len()).collect::<Vec<i32>>();
@@ -56,7 +56,7 @@ pub(super) fn bind_announcements<'q, O>(
         .bind(column(rows, |row| {
             row.announcement.channels.as_ref().map(list)
         }))
-        .bind(column(rows, |row| row.announcement.text_to))
+        .bind(column(rows, |row| row.announcement.sms_to))
         .bind(column(rows, |row| Json(&row.announcement.message)))
         .bind(column(rows, guards))
         .bind(column(routes, |(kind, _)| kind.name()))

@@ -13,7 +13,7 @@ use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use crate::db::{Access, Fault, Session, Transaction, Unnamed};
 use crate::domain::plan::{InApp, Plan};
-use crate::handlers::{Names, Wanted};
+use crate::handlers::{Lookups, Names};
 
 const WRITE_EACH: &str = with_resolve!("write_each.sql");
 const WRITE_COALESCED: &str = with_resolve!("write_coalesced.sql");
@@ -174,7 +174,7 @@ pub(super) async fn prepare(
     };
     let mut mine = events.to_vec();
     mine.retain(|event| prepared.is_open(event));
-    prepared.names = look_up(transaction, &wanted(&mine), &settings.rendering).await?;
+    prepared.names = look_up(transaction, &lookups(&mine), &settings.rendering).await?;
     if !alone {
         let plans = mine.iter().flat_map(|event| plans(event, &prepared.names));
         let plans: Vec<_> = plans.map(|(_, plan)| plan).collect();
@@ -311,15 +311,15 @@ fn tell(event: &ClaimedEvent, latency: Option<f64>, report: &mut FanOutReport) {
     }
 }
 
-fn wanted(events: &[&ClaimedEvent]) -> Wanted {
-    let mut wanted = Wanted::default();
+fn lookups(events: &[&ClaimedEvent]) -> Lookups {
+    let mut lookups = Lookups::default();
     for handler in events
         .iter()
         .filter_map(|event| event.handler.as_ref().ok())
     {
-        handler.wants(&mut wanted);
+        handler.lookups(&mut lookups);
     }
-    wanted
+    lookups
 }
 
 /// What an event's handler plans. Coalescing plans are written apart: one that also mails becomes

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::notice::{Notice, Style, object};
-use super::subject::{Named, Subject};
-use super::{Names, Wanted};
+use super::draft::{Draft, Style, object};
+use super::entity::{Entity, NamedEntity};
+use super::{Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
@@ -16,8 +16,8 @@ use crate::domain::plan::{Audience, Plan};
 #[derive(Debug)]
 pub(super) struct Access {
     affected_user_id: Uuid,
-    actor: Subject,
-    project: Subject,
+    actor: Entity,
+    project: Entity,
     old_permission: Option<String>,
     new_permission: Option<String>,
 }
@@ -26,27 +26,27 @@ impl Access {
     /// Reads access to a project that has to be named by its column or the payload.
     pub(super) fn to_project(fields: Fields<'_>) -> Result<(Uuid, Self), InvalidEvent> {
         let id = fields.column_or_key("project_id", fields.row.project_id, "project_id")?;
-        Ok((id, Self::parse(fields)?))
+        Ok((id, Self::decode(fields)?))
     }
 
     /// Reads access to a project that may not be named.
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let permission = |key| fields.text(key).map(str::to_owned);
         Ok(Self {
             affected_user_id: fields.required_uuid("affected_user_id")?,
-            actor: Subject::person(fields, fields.row.actor_id, &["actor_name"]),
-            project: Subject::any_project(fields),
+            actor: Entity::person(fields, fields.row.actor_id, &["actor_name"]),
+            project: Entity::any_project(fields),
             old_permission: permission("old_permission"),
             new_permission: permission("new_permission"),
         })
     }
 
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
-        wanted.extend([&self.actor, &self.project]);
+    pub(super) fn lookups(&self, lookups: &mut Lookups) {
+        lookups.extend([&self.actor, &self.project]);
     }
 
     /// Who acted, and the project.
-    pub(super) fn named<'a>(&'a self, names: &'a Names) -> [Named<'a>; 2] {
+    pub(super) fn named<'a>(&'a self, names: &'a Names) -> [NamedEntity<'a>; 2] {
         names.of([&self.actor, &self.project])
     }
 
@@ -63,12 +63,12 @@ impl Access {
 
     /// Who acted, unless it was the person affected: service accounts act under that person's
     /// identifier.
-    fn someone_else<'a>(&self, who: Named<'a>) -> Option<&'a str> {
+    fn someone_else<'a>(&self, who: NamedEntity<'a>) -> Option<&'a str> {
         (who.id != Some(self.affected_user_id)).then_some(who.words)
     }
 
     /// "Ada gave you view access to Atlas".
-    pub(super) fn gave(&self, style: Style, who: Named<'_>, what: &str) -> String {
+    pub(super) fn gave(&self, style: Style, who: NamedEntity<'_>, what: &str) -> String {
         let permission = style.name(self.granted());
         match self.someone_else(who) {
             Some(who) => format!("{} gave you {permission} access to {what}", style.name(who)),
@@ -77,7 +77,7 @@ impl Access {
     }
 
     /// "Ada changed your access to Atlas from view to edit".
-    pub(super) fn changed(&self, style: Style, who: Named<'_>, what: &str) -> String {
+    pub(super) fn changed(&self, style: Style, who: NamedEntity<'_>, what: &str) -> String {
         let permission = |name: &Option<String>| name.as_deref().map(|name| style.name(name));
         let how = match (
             permission(&self.old_permission),
@@ -94,7 +94,7 @@ impl Access {
     }
 
     /// "Ada removed your access to Atlas".
-    pub(super) fn removed(&self, style: Style, who: Named<'_>, what: &str) -> String {
+    pub(super) fn removed(&self, style: Style, who: NamedEntity<'_>, what: &str) -> String {
         match self.someone_else(who) {
             Some(who) => format!("{} removed your access to {what}", style.name(who)),
             None => format!("Your access to {what} was removed"),
@@ -128,13 +128,13 @@ impl Access {
     }
 
     /// Notifies the person affected, in the application only.
-    pub(super) fn plan(&self, notice: &Notice, names: &Names) -> Plan {
+    pub(super) fn plan(&self, draft: &Draft, names: &Names) -> Plan {
         let [_, project] = self.named(names);
         Plan {
             audience: Audience::User(self.affected_user_id),
             actor_id: None,
             scopes: project.scopes(),
-            in_app: notice.in_app(),
+            in_app: draft.in_app(),
             email: None,
             once_key: None,
         }
@@ -148,24 +148,24 @@ impl Access {
 pub(super) struct DocumentAccess {
     pub(super) access: Access,
     resource_id: Uuid,
-    document: Subject,
+    document: Entity,
 }
 
 impl DocumentAccess {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let access = Access::parse(fields)?;
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+        let access = Access::decode(fields)?;
         let column = fields.row.resource_id;
         let resource_id = fields.column_or_key("resource_id", column, "resource_id")?;
         Ok(Self {
             access,
             resource_id,
-            document: Subject::document(fields, Some(resource_id)),
+            document: Entity::document(fields, Some(resource_id)),
         })
     }
 
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
-        self.access.wants(wanted);
-        wanted.extend([&self.document]);
+    pub(super) fn lookups(&self, lookups: &mut Lookups) {
+        self.access.lookups(lookups);
+        lookups.extend([&self.document]);
     }
 
     /// Tells the person affected; `sentence` is given where the document is.
@@ -176,7 +176,7 @@ impl DocumentAccess {
         sentence: impl Fn(Style, &str) -> String,
     ) -> Vec<Plan> {
         let [document, project] = names.of([&self.document, &self.access.project]);
-        let notice = Notice::new(
+        let draft = Draft::new(
             names.body_format(),
             names.links().document(project.id, Some(self.resource_id)),
             object! {
@@ -186,6 +186,6 @@ impl DocumentAccess {
             },
             |style| sentence(style, &style.place(document, project)),
         );
-        vec![self.access.plan(&notice, names)]
+        vec![self.access.plan(&draft, names)]
     }
 }

@@ -1,10 +1,10 @@
-//! What holds off a second telling of the same alert.
+//! What holds off a second message of the same alert.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::domain::announcement::{Guard, Severity};
+use crate::domain::announcement::{DedupKey, Severity};
 use crate::domain::payload::Fields;
 use crate::domain::text;
 
@@ -12,9 +12,9 @@ use crate::domain::text;
 const NESTED_MAX: usize = 80;
 
 /// One alert on the day of its event, in UTC.
-pub(super) fn day(fields: Fields<'_>, alert_id: &str) -> Guard {
+pub(super) fn day(fields: Fields<'_>, alert_id: &str) -> DedupKey {
     let (event_type, day) = (fields.event_type(), fields.row.occurred_at.date_naive());
-    Guard::Day(format!("{event_type}:{alert_id}:{day}"))
+    DedupKey::Day(format!("{event_type}:{alert_id}:{day}"))
 }
 
 /// The same message because of the same condition, about the same person. Nothing to compare is
@@ -23,7 +23,7 @@ pub(super) fn content(
     condition: Option<&Value>,
     message: Option<&str>,
     about: Option<Uuid>,
-) -> Option<Guard> {
+) -> Option<DedupKey> {
     if condition.is_none() && message.is_none() {
         return None;
     }
@@ -31,7 +31,7 @@ pub(super) fn content(
     let content = json!([condition, message, about]).to_string();
     let hash = Sha256::digest(content.as_bytes());
     let digits = hash.iter().map(|byte| format!("{byte:02x}"));
-    Some(Guard::Content(digits.collect()))
+    Some(DedupKey::Content(digits.collect()))
 }
 
 /// A condition in words, `below 90, metric cpu`: what a payload gives names to, each by its name;

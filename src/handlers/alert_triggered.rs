@@ -1,17 +1,17 @@
-//! An alert that somebody has set up was triggered: he hears of it by the ways that it names, and so
+//! An alert that somebody has set up was triggered: he is notified by the channels that it names, and so
 //! do the owners of the organisation that it names.
 //!
 //! Optional keys: `user_id` (of another kind it fails the event), `name`, `message`,
 //! `condition_json` (JSON, or a text that holds it), `severity` (else a warning), `user_name`, and
-//! those of [`Ways`] and of an [`Operation`]. Nobody is told of an alert more than once a day; the
+//! those of [`ChannelChoice`] and of an [`OperatorContext`]. Nobody is told of an alert more than once a day; the
 //! same message because of the same condition about the same person is not told again within a day.
 
 use serde_json::Value;
 
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
-use super::ways::Ways;
+use super::channel_choice::ChannelChoice;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use super::{Names, alert};
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
@@ -20,7 +20,7 @@ use crate::domain::payload::Fields;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct AlertTriggered {
-    operation: Operation,
+    context: OperatorContext,
     alert_id: String,
     name: Option<String>,
     message: Option<String>,
@@ -29,17 +29,19 @@ pub(super) struct AlertTriggered {
 }
 
 impl AlertTriggered {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let alert_id = fields.required_id("alert_id")?;
-        let operation = Operation::about_person(fields)?;
+        let context = OperatorContext::about_person(fields)?;
         let (name, message) = (fields.text("name"), fields.text("message"));
         let condition = fields.json("condition_json").map(condition);
-        let user_id = operation.user_id();
+        let user_id = context.user_id();
         let content = alert::content(condition.as_ref(), message.or(name), user_id);
         let day = alert::day(fields, &alert_id);
-        let guards = [day].into_iter().chain(content).collect();
+        let dedup_keys = [day].into_iter().chain(content).collect();
         Ok(Self {
-            operation: operation.guarded(guards).by(Ways::chosen(fields)?),
+            context: context
+                .guarded(dedup_keys)
+                .by(ChannelChoice::chosen(fields)?),
             alert_id,
             name: name.map(str::to_owned),
             message: message.map(str::to_owned),
@@ -51,28 +53,35 @@ impl AlertTriggered {
 
 /// As JSON, however it was written.
 fn condition(value: &Value) -> Value {
-    let written = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let written = value
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok());
     written.unwrap_or_else(|| value.clone())
 }
 
 impl OperatorEvent for AlertTriggered {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let data = object! {
             "alert_id": self.alert_id,
-            "user_id": self.operation.user_id(),
+            "user_id": self.context.user_id(),
             "name": self.name,
             "message": self.message,
             "condition": self.condition,
         };
         let condition = self.condition.as_ref().map(alert::condition);
-        Telling::new(names.body_format(), self.severity, data, |style| match &self.name {
-            Some(name) => format!("Alert {} was triggered", style.name(name)),
-            None => format!("Alert {} was triggered", style.name(&self.alert_id)),
-        })
+        OperatorMessage::new(
+            names.body_format(),
+            self.severity,
+            data,
+            |style| match &self.name {
+                Some(name) => format!("Alert {} was triggered", style.name(name)),
+                None => format!("Alert {} was triggered", style.name(&self.alert_id)),
+            },
+        )
         .saying(self.message.as_deref())
         .with("Condition", condition.as_deref())
     }
@@ -83,13 +92,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{BO, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::AlertTriggered;
 
     #[test]
     fn the_person_and_the_owners_hear_of_it() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "alert_id": "a-1",
             "user_id": BO,
             "name": "CPU",
@@ -152,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_ways_are_chosen() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "alert_id": 1,
             "user_id": BO,
             "channels": {"email": true, "sms": true, "slack": true},
@@ -166,7 +175,7 @@ mod tests {
             {alert_id: "1", condition: null, message: null, name: null, org_id: null, org_name: null, project_id: null, project_name: null, user_id: "BO"}
             guard day:alert_triggered:1:1970-01-01
         "#);
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "alert_id": 1,
             "user_id": BO,
             "notify_email": false,
@@ -182,7 +191,7 @@ mod tests {
 
     #[test]
     fn nobody_may_be_named() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"alert_id": "a-1", "channels": {"sms": true}})), @r#"
+        insta::assert_snapshot!(planned_without_columns(IT, json!({"alert_id": "a-1", "channels": {"sms": true}})), @r#"
         to endpoints, warning, only [Sms]: Alert a-1 was triggered
             /dashboard
             {alert_id: "a-1", condition: null, message: null, name: null, org_id: null, org_name: null, project_id: null, project_name: null, user_id: null}
@@ -190,9 +199,9 @@ mod tests {
         "#);
     }
 
-    /// The guards of an event, without the day's.
+    /// The dedup_keys of an event, without the day's.
     fn content(payload: Value) -> String {
-        let told = told_without_columns(IT, payload);
+        let told = planned_without_columns(IT, payload);
         let line = told.lines().find(|line| line.contains("guard content"));
         line.unwrap_or("none").trim().to_owned()
     }
@@ -227,7 +236,7 @@ mod tests {
             json!({"alert_id": 1, "channels": true}),
             json!({"alert_id": 1, "notify_email": "no"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
         invalid alert_triggered event: payload.alert_id is required
         invalid alert_triggered event: payload.alert_id must be a short text or a whole number
         invalid alert_triggered event: payload.user_id must be a UUID

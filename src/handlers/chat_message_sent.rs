@@ -6,13 +6,13 @@
 
 use uuid::Uuid;
 
-use super::notice::{self, Notice, Style, object};
-use super::subject::{Named, Subject};
+use super::draft::{self, Draft, Style, object};
+use super::entity::{Entity, NamedEntity};
 use super::thread::{NamedThread, Thread};
-use super::{Handler, Names, Wanted};
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
-use crate::domain::plan::{Audience, InApp, Message, Plan};
+use crate::domain::plan::{Audience, InApp, Notification, Plan};
 use crate::domain::text;
 
 /// Room for the count that stands in front of a title: as many digits as an `i32` has.
@@ -22,42 +22,42 @@ const COUNT_MAX: usize = 10;
 #[derive(Debug)]
 pub(super) struct ChatMessageSent {
     thread: Thread,
-    sender: Subject,
+    sender: Entity,
     mentioned: Vec<Uuid>,
     content: Option<String>,
     preview: Option<String>,
 }
 
 impl ChatMessageSent {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let content = fields.first_text(&["full_content", "message_content", "preview"]);
         let preview = fields.first_text(&["preview", "message_content", "full_content"]);
         Ok(Self {
-            thread: Thread::parse(fields)?,
-            sender: Subject::person(fields, fields.row.actor_id, &["sender_name", "actor_name"]),
+            thread: Thread::decode(fields)?,
+            sender: Entity::person(fields, fields.row.actor_id, &["sender_name", "actor_name"]),
             mentioned: fields.uuids("mentioned_user_ids")?,
             content: content.map(|text| text::clip(text, text::MESSAGE_MAX)),
             preview: preview.map(|text| text::clip(text, text::MESSAGE_MAX)),
         })
     }
 
-    fn mention(&self, who: Named<'_>, thread: NamedThread<'_>) -> Plan {
+    fn mention(&self, who: NamedEntity<'_>, thread: NamedThread<'_>) -> Plan {
         let format = thread.rendering.body_format;
         let data = object! {
             ..thread.data("mention"),
             "sender_id": who.id,
             "sender_name": who.words,
         };
-        let notice = Notice::new(format, thread.link(), data, |style| {
+        let draft = Draft::new(format, thread.link(), data, |style| {
             format!(
                 "{} mentioned you in {}",
                 style.name(who.words),
                 thread.place(style)
             )
         });
-        let notice = match &self.content {
-            Some(content) => notice.with_body(format.message(content)),
-            None => notice,
+        let draft = match &self.content {
+            Some(content) => draft.with_body(format.message(content)),
+            None => draft,
         };
         Plan {
             audience: Audience::ThreadMentions {
@@ -66,13 +66,13 @@ impl ChatMessageSent {
             },
             actor_id: who.id,
             scopes: thread.scopes(),
-            in_app: notice.in_app(),
+            in_app: draft.in_app(),
             email: None,
             once_key: None,
         }
     }
 
-    fn activity(&self, who: Named<'_>, thread: NamedThread<'_>) -> Plan {
+    fn activity(&self, who: NamedEntity<'_>, thread: NamedThread<'_>) -> Plan {
         let unread = |style| format!(" unread in {}", thread.place(style));
         let format = thread.rendering.body_format;
         let preview = self.preview.as_deref().map_or_else(
@@ -88,8 +88,8 @@ impl ChatMessageSent {
             scopes: thread.scopes(),
             in_app: InApp::Coalesced {
                 key: format!("thread_activity:{}", self.thread.id),
-                message: Message {
-                    title: notice::title(text::TITLE_MAX - COUNT_MAX, unread),
+                message: Notification {
+                    title: draft::title(text::TITLE_MAX - COUNT_MAX, unread),
                     body: Some(format!(
                         "{}, the latest from {}{preview}",
                         unread(Style::Body(format)),
@@ -106,9 +106,9 @@ impl ChatMessageSent {
 }
 
 impl Handler for ChatMessageSent {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.thread.wants(wanted);
-        wanted.extend([&self.sender]);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.thread.lookups(lookups);
+        lookups.extend([&self.sender]);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -125,14 +125,16 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{BO, BUDGET, CY, HOSTILE, told, told_row, told_without_columns};
+    use super::super::testing::{
+        BO, BUDGET, CY, HOSTILE, planned, planned_row, planned_without_columns,
+    };
     use crate::domain::event::EventRow;
 
     const IT: EventType = EventType::ChatMessageSent;
 
     #[test]
     fn nobody_is_mentioned() {
-        insta::assert_snapshot!(told(IT, json!({"preview": "Hello"})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"preview": "Hello"})), @r#"
         to ThreadParticipants { thread_id: BUDGET, except: [] } but ADA, project ATLAS, thread BUDGET
           app by thread_activity:BUDGET:  unread in Budget · Atlas
              unread in **Budget** · **Atlas**, the latest from **Ada**: Hello
@@ -143,7 +145,7 @@ mod tests {
 
     #[test]
     fn somebody_is_mentioned() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "mentioned_user_ids": [BO, CY, BO, "nobody"],
             "full_content": "@Bo, see:\n\n- *all*\n- of it",
             "message_content": "@Bo, see",
@@ -168,7 +170,7 @@ mod tests {
     #[test]
     fn mentions_stay_in_bodies_and_are_names_in_titles() {
         let mention = format!("@[Cy Young](user:{CY})");
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "mentioned_user_ids": [BO],
             "full_content": format!("{mention} **has** it"),
             "thread_topic": format!("Ask {mention}"),
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn without_words() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "mentioned_user_ids": [BO],
             "full_content": 5,
             "preview": "\u{202e}",
@@ -213,7 +215,7 @@ mod tests {
             ..EventRow::default()
         };
         let payload = json!({"thread_name": "Rent", "message_content": "Hi"});
-        insta::assert_snapshot!(told_row(IT, row, payload), @r#"
+        insta::assert_snapshot!(planned_row(IT, row, payload), @r#"
         to ThreadParticipants { thread_id: BUDGET, except: [] }, thread BUDGET
           app by thread_activity:BUDGET:  unread in Rent
              unread in **Rent**, the latest from **Someone**: Hi
@@ -224,7 +226,7 @@ mod tests {
 
     #[test]
     fn hostile_and_long() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "sender_name": HOSTILE,
             "thread_topic": "t".repeat(500),
             "project_name": HOSTILE.repeat(5),
@@ -241,7 +243,7 @@ mod tests {
     #[test]
     fn a_thread_is_required() {
         assert_eq!(
-            told_without_columns(IT, json!({"thread_id": BUDGET})),
+            planned_without_columns(IT, json!({"thread_id": BUDGET})),
             "invalid chat_message_sent event: thread_id is required"
         );
     }

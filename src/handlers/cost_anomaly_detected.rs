@@ -1,14 +1,14 @@
 //! Something costs more, or less, than usual.
 //!
 //! Optional keys: `threshold` (a text or a number), `currency` (else US dollars, unless the costs
-//! name it), and those of an [`Operation`].
+//! name it), and those of an [`OperatorContext`].
 
 use serde_json::Value;
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -20,16 +20,16 @@ const CRITICAL_FROM: f64 = 100.0;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct CostAnomalyDetected {
-    operation: Operation,
+    context: OperatorContext,
     current_cost: Amount,
     average_cost: Amount,
     threshold: Option<Value>,
 }
 
 impl CostAnomalyDetected {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         Ok(Self {
-            operation: Operation::parse(fields),
+            context: OperatorContext::decode(fields),
             current_cost: fields.required_amount("current_cost")?,
             average_cost: fields.required_amount("average_cost")?,
             threshold: fields.scalar("threshold"),
@@ -46,11 +46,11 @@ impl CostAnomalyDetected {
 }
 
 impl OperatorEvent for CostAnomalyDetected {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let data = object! {
             "current_cost": self.current_cost.quantity.number(),
             "average_cost": self.average_cost.quantity.number(),
@@ -61,7 +61,7 @@ impl OperatorEvent for CostAnomalyDetected {
             Some(percent) if percent < CRITICAL_FROM => Severity::Warning,
             _ => Severity::Critical,
         };
-        Telling::new(names.body_format(), severity, data, |style| {
+        OperatorMessage::new(names.body_format(), severity, data, |style| {
             let current = style.name(&self.current_cost.to_string());
             let average = style.name(&self.average_cost.to_string());
             match self.percent() {
@@ -82,13 +82,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{told, told_without_columns};
+    use super::super::testing::{planned, planned_without_columns};
 
     const IT: EventType = EventType::CostAnomalyDetected;
 
     #[test]
     fn above_the_average() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "current_cost": 180.5,
             "average_cost": "100.00",
             "threshold": 1.5,
@@ -122,7 +122,7 @@ mod tests {
     fn how_far_off_tells_how_bad_it_is() {
         let title = |(current, average)| {
             let costs = json!({"current_cost": current, "average_cost": average});
-            let told = told_without_columns(IT, costs);
+            let told = planned_without_columns(IT, costs);
             told.lines().next().unwrap_or_default().to_owned()
         };
         let costs = [
@@ -147,7 +147,7 @@ mod tests {
             json!({"current_cost": [], "average_cost": 1}),
             json!({"current_cost": 1, "average_cost": "much"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
         invalid cost_anomaly_detected event: payload.current_cost is required
         invalid cost_anomaly_detected event: payload.average_cost is required
         invalid cost_anomaly_detected event: payload.current_cost must be an amount

@@ -4,7 +4,7 @@
 //! Optional keys: those of [`DocumentAccess`].
 
 use super::access::DocumentAccess;
-use super::{Handler, Names, Wanted};
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::Plan;
@@ -14,15 +14,15 @@ use crate::domain::plan::Plan;
 pub(super) struct DocumentPermissionChanged(DocumentAccess);
 
 impl DocumentPermissionChanged {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        DocumentAccess::parse(fields).map(Self)
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+        DocumentAccess::decode(fields).map(Self)
     }
 }
 
 impl Handler for DocumentPermissionChanged {
-    fn wants(&self, wanted: &mut Wanted) {
+    fn lookups(&self, lookups: &mut Lookups) {
         if self.0.access.is_view_to_edit() {
-            self.0.wants(wanted);
+            self.0.lookups(lookups);
         }
     }
 
@@ -44,13 +44,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::DocumentPermissionChanged;
 
     #[test]
     fn from_view_to_edit() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "affected_user_id": BO,
             "old_permission": "view",
             "new_permission": "edit",
@@ -61,7 +61,7 @@ mod tests {
             /project/workspace/ATLAS?resourceId=REPORT
             {actor_id: "ADA", actor_name: "Ada", new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_permission_changed"}
         "#);
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "affected_user_id": BO,
             "old_permission": "view",
             "new_permission": "edit",
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn any_other_change_is_without_effect() {
         assert_eq!(
-            told(
+            planned(
                 IT,
                 json!({
                     "affected_user_id": BO,
@@ -89,7 +89,7 @@ mod tests {
             "nobody"
         );
         assert_eq!(
-            told(
+            planned(
                 IT,
                 json!({"affected_user_id": BO, "new_permission": "edit"})
             ),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_actor_may_be_the_person_affected() {
-        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA, "old_permission": "view", "new_permission": "edit"})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": ADA, "old_permission": "view", "new_permission": "edit"})), @r#"
         to User(ADA), project ATLAS
           app each: Your access to report.pdf · Atlas was changed from view to edit
             Your access to **report.pdf** · **Atlas** was changed from **view** to **edit**.
@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({})),
+            planned(IT, json!({})),
             "invalid document_permission_changed event: payload.affected_user_id is required"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"affected_user_id": BO, "project_id": ATLAS})),
+            planned_without_columns(IT, json!({"affected_user_id": BO, "project_id": ATLAS})),
             "invalid document_permission_changed event: resource_id or payload.resource_id is required"
         );
     }

@@ -3,7 +3,7 @@
 //! Optional keys: those of [`DocumentAccess`]; without `new_permission` it is to view.
 
 use super::access::DocumentAccess;
-use super::{Handler, Names, Wanted};
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::Plan;
@@ -13,14 +13,14 @@ use crate::domain::plan::Plan;
 pub(super) struct DocumentPermissionGranted(DocumentAccess);
 
 impl DocumentPermissionGranted {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        DocumentAccess::parse(fields).map(Self)
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+        DocumentAccess::decode(fields).map(Self)
     }
 }
 
 impl Handler for DocumentPermissionGranted {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.0.wants(wanted);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.0.lookups(lookups);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -37,20 +37,22 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, REPORT, told, told_without_columns};
+    use super::super::testing::{
+        ADA, ATLAS, BO, HOSTILE, REPORT, planned, planned_without_columns,
+    };
 
     const IT: EventType = EventType::DocumentPermissionGranted;
 
     #[test]
     fn to_view_unless_it_says_otherwise() {
-        insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": BO})), @r#"
         to User(BO), project ATLAS
           app each: Ada gave you view access to report.pdf · Atlas
             **Ada** gave you **view** access to **report.pdf** · **Atlas**.
             /project/workspace/ATLAS?resourceId=REPORT
             {actor_id: "ADA", actor_name: "Ada", new_permission: "view", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_permission_granted"}
         "#);
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "affected_user_id": BO,
             "new_permission": "edit",
             "resource_name": HOSTILE,
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn both_may_stand_in_the_payload() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "affected_user_id": BO,
             "project_id": ATLAS,
             "resource_id": REPORT,
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_document_may_be_in_no_project() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "affected_user_id": BO,
             "resource_id": REPORT,
         })), @r#"
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_actor_may_be_the_person_affected() {
-        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": ADA})), @r#"
         to User(ADA), project ATLAS
           app each: You were given view access to report.pdf · Atlas
             You were given **view** access to **report.pdf** · **Atlas**.
@@ -106,15 +108,15 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({})),
+            planned(IT, json!({})),
             "invalid document_permission_granted event: payload.affected_user_id is required"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"affected_user_id": BO})),
+            planned_without_columns(IT, json!({"affected_user_id": BO})),
             "invalid document_permission_granted event: resource_id or payload.resource_id is required"
         );
         assert_eq!(
-            told_without_columns(
+            planned_without_columns(
                 IT,
                 json!({
                     "affected_user_id": BO,

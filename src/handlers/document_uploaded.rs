@@ -4,9 +4,9 @@
 
 use uuid::Uuid;
 
-use super::notice::{Notice, object};
-use super::subject::Subject;
-use super::{Handler, Names, Wanted};
+use super::draft::{Draft, object};
+use super::entity::Entity;
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
@@ -16,13 +16,13 @@ use crate::domain::plan::{Audience, EmailTiming, Plan};
 pub(super) struct DocumentUploaded {
     project_id: Option<Uuid>,
     resource_id: Option<Uuid>,
-    uploader: Subject,
-    document: Subject,
-    project: Subject,
+    uploader: Entity,
+    document: Entity,
+    project: Entity,
 }
 
 impl DocumentUploaded {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let row = fields.row;
         // A document of an organisation may be in no project.
         let place = row.project_id.or(row.resource_id);
@@ -30,21 +30,21 @@ impl DocumentUploaded {
         Ok(Self {
             project_id: row.project_id,
             resource_id: row.resource_id,
-            uploader: Subject::person(fields, row.actor_id, &["uploader_name", "actor_name"]),
-            document: Subject::document(fields, row.resource_id),
-            project: Subject::project(fields, row.project_id),
+            uploader: Entity::person(fields, row.actor_id, &["uploader_name", "actor_name"]),
+            document: Entity::document(fields, row.resource_id),
+            project: Entity::project(fields, row.project_id),
         })
     }
 }
 
 impl Handler for DocumentUploaded {
-    fn wants(&self, wanted: &mut Wanted) {
-        wanted.extend([&self.uploader, &self.document, &self.project]);
+    fn lookups(&self, lookups: &mut Lookups) {
+        lookups.extend([&self.uploader, &self.document, &self.project]);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, document, project] = names.of([&self.uploader, &self.document, &self.project]);
-        let notice = Notice::new(
+        let draft = Draft::new(
             names.body_format(),
             names.links().document(self.project_id, self.resource_id),
             object! {
@@ -72,8 +72,8 @@ impl Handler for DocumentUploaded {
             },
             actor_id: who.id,
             scopes: project.scopes(),
-            in_app: notice.in_app(),
-            email: Some(notice.email(EmailTiming::Aggregated, project)),
+            in_app: draft.in_app(),
+            email: Some(draft.email(EmailTiming::Aggregated, project)),
             once_key: None,
         }]
     }
@@ -84,14 +84,16 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ATLAS, BO, HOSTILE, REPORT, told, told_row, told_without_columns};
+    use super::super::testing::{
+        ATLAS, BO, HOSTILE, REPORT, planned, planned_row, planned_without_columns,
+    };
     use crate::domain::event::EventRow;
 
     const IT: EventType = EventType::DocumentUploaded;
 
     #[test]
     fn names_are_looked_up() {
-        insta::assert_snapshot!(told(IT, json!({})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({})), @r#"
         to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
           app each: Ada uploaded report.pdf to Atlas
             **Ada** uploaded **report.pdf** to **Atlas**.
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn names_in_the_payload_come_first() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "fileName": "plan.xlsx",
             "resource_name": "other",
             "uploader_name": "Ada L.",
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_mistyped_is_looked_up() {
         let mistyped = json!({"fileName": 7, "resource_name": " ", "project_name": {}});
-        insta::assert_snapshot!(told(IT, mistyped), @r#"
+        insta::assert_snapshot!(planned(IT, mistyped), @r#"
         to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
           app each: Ada uploaded report.pdf to Atlas
             **Ada** uploaded **report.pdf** to **Atlas**.
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn hostile_and_long_names() {
         let hostile = json!({"fileName": HOSTILE, "project_name": "long ".repeat(99)});
-        insta::assert_snapshot!(told(IT, hostile), @r#"
+        insta::assert_snapshot!(planned(IT, hostile), @r#"
         to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
           app each: Ada uploaded [Win](https://evil.example) <img src=x>… to long long long long long long long long…
             **Ada** uploaded **[Win](https://evil.example) <img src=x> @all now `` # !** to **long long long long long long long long long long long long long long long long long long long long long long long long…**.
@@ -154,7 +156,7 @@ mod tests {
             resource_id: Some(REPORT),
             ..EventRow::default()
         };
-        insta::assert_snapshot!(told_row(IT, row, json!(null)), @r#"
+        insta::assert_snapshot!(planned_row(IT, row, json!(null)), @r#"
         to ProjectViewers { project_id: None, resource_id: Some(REPORT) }
           app each: Someone uploaded report.pdf
             **Someone** uploaded **report.pdf**.
@@ -171,7 +173,7 @@ mod tests {
             project_id: Some(BO),
             ..EventRow::default()
         };
-        insta::assert_snapshot!(told_row(IT, row, json!(null)), @r#"
+        insta::assert_snapshot!(planned_row(IT, row, json!(null)), @r#"
         to ProjectViewers { project_id: Some(BO), resource_id: None }, project BO
           app each: Someone uploaded a document to a project
             **Someone** uploaded **a document** to **a project**.
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn the_payload_is_no_substitute_for_the_column() {
         assert_eq!(
-            told_without_columns(IT, json!({"project_id": ATLAS})),
+            planned_without_columns(IT, json!({"project_id": ATLAS})),
             "invalid document_uploaded event: project_id or resource_id is required"
         );
     }

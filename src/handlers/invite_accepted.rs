@@ -6,9 +6,9 @@
 
 use uuid::Uuid;
 
-use super::notice::{Notice, object};
-use super::subject::Subject;
-use super::{Handler, Names, Wanted};
+use super::draft::{Draft, object};
+use super::entity::Entity;
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
@@ -18,15 +18,15 @@ use crate::domain::plan::{Audience, EmailTiming, Plan};
 pub(super) struct InviteAccepted {
     actor_id: Option<Uuid>,
     org_id: Uuid,
-    org: Subject,
-    project: Subject,
+    org: Entity,
+    project: Entity,
     new_member_id: Uuid,
-    new_member: Subject,
+    new_member: Entity,
     new_member_email: Option<String>,
 }
 
 impl InviteAccepted {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let row = fields.row;
         let org_id = fields.column_or_key("org_id", row.org_id, "org_id")?;
         let actor_id = row
@@ -36,20 +36,20 @@ impl InviteAccepted {
         Ok(Self {
             actor_id: row.actor_id,
             org_id,
-            org: Subject::org(fields, org_id),
-            project: Subject::any_project(fields),
+            org: Entity::org(fields, org_id),
+            project: Entity::any_project(fields),
             new_member_id,
-            new_member: Subject::person(fields, Some(new_member_id), &["new_member_name"]),
+            new_member: Entity::person(fields, Some(new_member_id), &["new_member_name"]),
             new_member_email: fields.text("new_member_email").map(str::to_owned),
         })
     }
 }
 
 impl Handler for InviteAccepted {
-    fn wants(&self, wanted: &mut Wanted) {
-        wanted.extend([&self.org, &self.project, &self.new_member]);
+    fn lookups(&self, lookups: &mut Lookups) {
+        lookups.extend([&self.org, &self.project, &self.new_member]);
         if self.new_member_email.is_none() {
-            wanted.people.insert(self.new_member_id);
+            lookups.people.insert(self.new_member_id);
         }
     }
 
@@ -58,7 +58,7 @@ impl Handler for InviteAccepted {
         let given_email = self.new_member_email.as_deref();
         let email = given_email.or_else(|| names.email(self.new_member_id));
         let who = member.name.or(email).unwrap_or(member.words);
-        let notice = Notice::new(
+        let draft = Draft::new(
             names.body_format(),
             names.links().team(self.org_id),
             object! {
@@ -81,8 +81,8 @@ impl Handler for InviteAccepted {
             },
             actor_id: self.actor_id,
             scopes: project.scopes(),
-            in_app: notice.in_app(),
-            email: Some(notice.email(EmailTiming::Immediate, project)),
+            in_app: draft.in_app(),
+            email: Some(draft.email(EmailTiming::Immediate, project)),
             once_key: None,
         }]
     }
@@ -93,13 +93,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ACME, BO, GONE, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ACME, BO, GONE, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::InviteAccepted;
 
     #[test]
     fn the_actor_is_the_new_member() {
-        insta::assert_snapshot!(told(IT, json!({})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({})), @r#"
         to OrgOwners { org_id: ACME, except: Some(ADA) } but ADA, project ATLAS
           app each: Ada accepted the invitation to Acme
             **Ada** accepted the invitation to **Acme**.
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_payload_names_the_new_member() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "new_member_id": BO,
             "new_member_name": "Bo",
             "new_member_email": "bo@home.example",
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn known_by_address_only() {
-        insta::assert_snapshot!(told(IT, json!({"new_member_id": BO})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"new_member_id": BO})), @r#"
         to OrgOwners { org_id: ACME, except: Some(BO) } but ADA, project ATLAS
           app each: bo@example.com accepted the invitation to Acme
             **bo@example.com** accepted the invitation to **Acme**.
@@ -139,7 +139,7 @@ mod tests {
           mail Immediate: bo@example.com accepted the invitation to Acme (ATLAS Atlas)
             {link_url: "/team"}
         "#);
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "new_member_id": GONE,
             "new_member_email": "new@example.com",
         })), @r#"
@@ -156,23 +156,23 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({"new_member_id": "bo"})),
+            planned(IT, json!({"new_member_id": "bo"})),
             "invalid invite_accepted event: payload.new_member_id must be a UUID"
         );
         assert_eq!(
-            told_without_columns(IT, json!({})),
+            planned_without_columns(IT, json!({})),
             "invalid invite_accepted event: org_id or payload.org_id is required"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"org_id": 1})),
+            planned_without_columns(IT, json!({"org_id": 1})),
             "invalid invite_accepted event: payload.org_id must be a UUID"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"org_id": ACME})),
+            planned_without_columns(IT, json!({"org_id": ACME})),
             "invalid invite_accepted event: actor_id or payload.new_member_id is required"
         );
         let both = json!({"org_id": ACME, "new_member_id": GONE});
-        insta::assert_snapshot!(told_without_columns(IT, both), @r#"
+        insta::assert_snapshot!(planned_without_columns(IT, both), @r#"
         to OrgOwners { org_id: ACME, except: Some(GONE) }
           app each: Someone accepted the invitation to Acme
             **Someone** accepted the invitation to **Acme**.

@@ -1,14 +1,14 @@
 //! The margin of somebody's account is at risk: he hears of it, and the owners of his organisation.
 //!
 //! Optional keys: `severity` (else a warning), `message`, `alert_id`, with which nobody is told more
-//! than once a day, `user_name`, and those of an [`Operation`]. The same message of the same severity
+//! than once a day, `user_name`, and those of an [`OperatorContext`]. The same message of the same severity
 //! about the same person is not told again within a day.
 
 use serde_json::Value;
 
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use super::{Names, alert};
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
@@ -18,7 +18,7 @@ use crate::domain::quantity::Quantity;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct MarginAlert {
-    operation: Operation,
+    context: OperatorContext,
     health_score: Quantity,
     severity: Severity,
     message: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct MarginAlert {
 }
 
 impl MarginAlert {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let user_id = fields.required_uuid("user_id")?;
         let health_score = fields.required_quantity("health_score")?;
         let severity = alert::severity(fields);
@@ -37,9 +37,9 @@ impl MarginAlert {
         let said = message.map_or_else(|| health_score.to_string(), str::to_owned);
         let content = alert::content(Some(&condition), Some(&said), Some(user_id));
         let day = alert_id.as_deref().map(|id| alert::day(fields, id));
-        let guards = day.into_iter().chain(content).collect();
+        let dedup_keys = day.into_iter().chain(content).collect();
         Ok(Self {
-            operation: Operation::about_person(fields)?.guarded(guards),
+            context: OperatorContext::about_person(fields)?.guarded(dedup_keys),
             health_score,
             severity,
             message: message.map(str::to_owned),
@@ -49,18 +49,18 @@ impl MarginAlert {
 }
 
 impl OperatorEvent for MarginAlert {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let data = object! {
             "alert_id": self.alert_id,
-            "user_id": self.operation.user_id(),
+            "user_id": self.context.user_id(),
             "health_score": self.health_score.number(),
             "message": self.message,
         };
-        Telling::new(names.body_format(), self.severity, data, |style| {
+        OperatorMessage::new(names.body_format(), self.severity, data, |style| {
             let score = style.name(&self.health_score.to_string());
             format!("Margin alert: the health score is {score}")
         })
@@ -73,13 +73,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{BO, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::MarginAlert;
 
     #[test]
     fn the_person_and_the_owners_hear_of_it() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "user_id": BO,
             "health_score": "1.08",
             "severity": "CRITICAL",
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn without_words() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"user_id": BO, "health_score": 40, "severity": 3})), @r#"
+        insta::assert_snapshot!(planned_without_columns(IT, json!({"user_id": BO, "health_score": 40, "severity": 3})), @r#"
         to User(BO)
           app each: Margin alert: the health score is 40
             Margin alert: the health score is **40**.
@@ -170,7 +170,7 @@ mod tests {
             json!({"user_id": BO}),
             json!({"user_id": BO, "health_score": "low"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
         invalid margin_alert event: payload.user_id is required
         invalid margin_alert event: payload.user_id must be a UUID
         invalid margin_alert event: payload.health_score is required

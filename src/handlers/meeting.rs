@@ -4,9 +4,9 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::notice::{Notice, Style, object};
-use super::subject::{Named, Subject};
-use super::{Names, Rendering, Wanted};
+use super::draft::{Draft, Style, object};
+use super::entity::{Entity, NamedEntity};
+use super::{Lookups, Names, Rendering};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
@@ -24,15 +24,15 @@ const TIME_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Meeting {
     pub(super) id: Uuid,
-    title: Subject,
-    project: Subject,
-    organizer: Subject,
+    title: Entity,
+    project: Entity,
+    organizer: Entity,
     start_time: Option<String>,
 }
 
 impl Meeting {
     /// Reads a meeting that, where the payload doesn't tell, is organised by `organizer_id`.
-    pub(super) fn parse(
+    pub(super) fn decode(
         fields: Fields<'_>,
         organizer_id: Option<Uuid>,
     ) -> Result<Self, InvalidEvent> {
@@ -40,9 +40,9 @@ impl Meeting {
         let organizer_id = fields.uuid("organizer_id").or(organizer_id);
         Ok(Self {
             id,
-            title: Subject::meeting(fields, id),
-            project: Subject::any_project(fields),
-            organizer: Subject::person(fields, organizer_id, &["organizer_name"]),
+            title: Entity::meeting(fields, id),
+            project: Entity::any_project(fields),
+            organizer: Entity::person(fields, organizer_id, &["organizer_name"]),
             start_time: fields
                 .text("start_time")
                 .filter(|time| time.len() <= TIME_MAX)
@@ -50,10 +50,10 @@ impl Meeting {
         })
     }
 
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
-        wanted.extend([&self.title, &self.project, &self.organizer]);
+    pub(super) fn lookups(&self, lookups: &mut Lookups) {
+        lookups.extend([&self.title, &self.project, &self.organizer]);
         if self.start_time.is_none() {
-            wanted.meetings.insert(self.id);
+            lookups.meetings.insert(self.id);
         }
     }
 
@@ -81,9 +81,9 @@ impl Meeting {
 pub(super) struct NamedMeeting<'a> {
     meeting_id: Uuid,
     pub(super) rendering: &'a Rendering,
-    title: Named<'a>,
-    project: Named<'a>,
-    pub(super) organizer: Named<'a>,
+    title: NamedEntity<'a>,
+    project: NamedEntity<'a>,
+    pub(super) organizer: NamedEntity<'a>,
     start_time: Option<String>,
 }
 
@@ -109,16 +109,16 @@ impl NamedMeeting<'_> {
     }
 
     /// A notification that links to it and, if known, ends with its time.
-    pub(super) fn notice(
+    pub(super) fn draft(
         &self,
         data: Map<String, Value>,
         time: &str,
         sentence: impl Fn(Style) -> String,
-    ) -> Notice {
+    ) -> Draft {
         let time = self.start_time.as_ref().map(|_| format!("{time}: {TIME}."));
         let Rendering { body_format, links } = self.rendering;
         let link_url = links.meetings(self.project.id, self.meeting_id);
-        Notice::new(*body_format, link_url, data, sentence).and(time)
+        Draft::new(*body_format, link_url, data, sentence).and(time)
     }
 
     /// Tells an audience in the application only.
@@ -126,13 +126,13 @@ impl NamedMeeting<'_> {
         &self,
         audience: Audience,
         actor_id: Option<Uuid>,
-        notice: &Notice,
+        draft: &Draft,
     ) -> Vec<Plan> {
         vec![Plan {
             audience,
             actor_id,
             scopes: self.project.scopes(),
-            in_app: notice.in_app(),
+            in_app: draft.in_app(),
             email: None,
             once_key: None,
         }]

@@ -5,7 +5,7 @@
 use uuid::Uuid;
 
 use super::meeting::Meeting;
-use super::{Handler, Names, Wanted};
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
@@ -19,32 +19,32 @@ pub(super) struct MeetingInvited {
 }
 
 impl MeetingInvited {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let actor_id = fields.row.actor_id;
         Ok(Self {
             actor_id,
-            meeting: Meeting::parse(fields, actor_id)?,
+            meeting: Meeting::decode(fields, actor_id)?,
             invited_user_id: fields.required_uuid("invited_user_id")?,
         })
     }
 }
 
 impl Handler for MeetingInvited {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.meeting.wants(wanted);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.meeting.lookups(lookups);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let meeting = self.meeting.named(names);
         let who = meeting.organizer.words;
-        let notice = meeting.notice(meeting.data("meeting_invitation"), "When", |style| {
+        let draft = meeting.draft(meeting.data("meeting_invitation"), "When", |style| {
             format!(
                 "{} invited you to {}",
                 style.name(who),
                 meeting.place(style)
             )
         });
-        meeting.plan(Audience::User(self.invited_user_id), self.actor_id, &notice)
+        meeting.plan(Audience::User(self.invited_user_id), self.actor_id, &draft)
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
 
     use super::super::EventType;
     use super::super::testing::{
-        BO, CY, GONE, HOSTILE, KICKOFF, told, told_row, told_without_columns,
+        BO, CY, GONE, HOSTILE, KICKOFF, planned, planned_row, planned_without_columns,
     };
     use crate::domain::event::EventRow;
 
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_actor_organises() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "invited_user_id": BO,
             "start_time": "2026-03-01T09:00:00Z",
         })), @r#"
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn names_in_the_payload_come_first() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "invited_user_id": BO,
             "meeting_title": "Review",
             "organizer_id": CY,
@@ -98,7 +98,7 @@ mod tests {
             ..EventRow::default()
         };
         let payload = json!({"invited_user_id": BO, "meeting_title": 7});
-        insta::assert_snapshot!(told_row(IT, row, payload), @r#"
+        insta::assert_snapshot!(planned_row(IT, row, payload), @r#"
         to User(BO)
           app each: Someone invited you to Kick-off
             **Someone** invited you to **Kick-off**. When: {{meeting_time}}.
@@ -114,7 +114,7 @@ mod tests {
             ..EventRow::default()
         };
         let payload = json!({"invited_user_id": BO, "organizer_id": CY});
-        insta::assert_snapshot!(told_row(IT, row, payload), @r#"
+        insta::assert_snapshot!(planned_row(IT, row, payload), @r#"
         to User(BO)
           app each: Someone invited you to a meeting
             **Someone** invited you to **a meeting**.
@@ -126,15 +126,15 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({})),
+            planned(IT, json!({})),
             "invalid meeting_invited event: payload.invited_user_id is required"
         );
         assert_eq!(
-            told(IT, json!({"invited_user_id": []})),
+            planned(IT, json!({"invited_user_id": []})),
             "invalid meeting_invited event: payload.invited_user_id must be a UUID"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"invited_user_id": BO})),
+            planned_without_columns(IT, json!({"invited_user_id": BO})),
             "invalid meeting_invited event: meeting_id is required"
         );
     }

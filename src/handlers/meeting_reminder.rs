@@ -4,9 +4,9 @@
 
 use uuid::Uuid;
 
+use super::draft::{counted, object};
 use super::meeting::Meeting;
-use super::notice::{counted, object};
-use super::{Handler, Names, Wanted};
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
@@ -21,7 +21,7 @@ pub(super) struct MeetingReminder {
 }
 
 impl MeetingReminder {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let minutes = fields
             .integer("reminder_minutes")
             .filter(|minutes| *minutes >= 0);
@@ -29,7 +29,7 @@ impl MeetingReminder {
             .text("meeting_link")
             .filter(|link| is_web_address(link));
         Ok(Self {
-            meeting: Meeting::parse(fields, None)?,
+            meeting: Meeting::decode(fields, None)?,
             user_id: fields.required_uuid("user_id")?,
             meeting_link: link.map(str::to_owned),
             reminder_minutes: minutes.unwrap_or(30),
@@ -46,8 +46,8 @@ fn is_web_address(link: &str) -> bool {
 }
 
 impl Handler for MeetingReminder {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.meeting.wants(wanted);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.meeting.lookups(lookups);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -61,13 +61,16 @@ impl Handler for MeetingReminder {
             0 => "now".to_owned(),
             minutes => format!("in {}", counted(minutes, "minute")),
         };
-        let organizer = meeting.organizer.name.map(|name| meeting.rendering.body_format.bold(name));
-        let notice = meeting
-            .notice(data, "When", |style| {
+        let organizer = meeting
+            .organizer
+            .name
+            .map(|name| meeting.rendering.body_format.bold(name));
+        let draft = meeting
+            .draft(data, "When", |style| {
                 format!("{} starts {starts}", meeting.place(style))
             })
             .and(organizer.map(|name| format!("Organised by {name}.")));
-        meeting.plan(Audience::User(self.user_id), None, &notice)
+        meeting.plan(Audience::User(self.user_id), None, &draft)
     }
 }
 
@@ -76,13 +79,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ADA, BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, BO, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::MeetingReminder;
 
     #[test]
     fn in_half_an_hour() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "user_id": ADA,
             "start_time": "2026-03-01T09:00:00Z",
             "organizer_id": BO,
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn in_a_minute() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "user_id": ADA,
             "reminder_minutes": 1,
             "meeting_link": "javascript:alert(1)",
@@ -114,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_mistyped_falls_back() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "user_id": ADA,
             "reminder_minutes": -5,
             "start_time": true,
@@ -131,15 +134,15 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({})),
+            planned(IT, json!({})),
             "invalid meeting_reminder event: payload.user_id is required"
         );
         assert_eq!(
-            told(IT, json!({"user_id": "ada"})),
+            planned(IT, json!({"user_id": "ada"})),
             "invalid meeting_reminder event: payload.user_id must be a UUID"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"user_id": ADA})),
+            planned_without_columns(IT, json!({"user_id": ADA})),
             "invalid meeting_reminder event: meeting_id is required"
         );
     }

@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value};
 
+use super::draft::object;
+use super::entity::Entity;
 use super::meeting::Meeting;
-use super::notice::object;
-use super::subject::Subject;
-use super::{Handler, Names, Wanted};
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, Plan};
@@ -16,16 +16,16 @@ use crate::domain::plan::{Audience, Plan};
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct MeetingUpdated {
-    actor: Subject,
+    actor: Entity,
     meeting: Meeting,
     changes: Map<String, Value>,
 }
 
 impl MeetingUpdated {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         Ok(Self {
-            actor: Subject::person(fields, fields.row.actor_id, &["actor_name"]),
-            meeting: Meeting::parse(fields, None)?,
+            actor: Entity::person(fields, fields.row.actor_id, &["actor_name"]),
+            meeting: Meeting::decode(fields, None)?,
             changes: fields.object("changes").unwrap_or_default(),
         })
     }
@@ -36,9 +36,9 @@ impl MeetingUpdated {
 }
 
 impl Handler for MeetingUpdated {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.meeting.wants(wanted);
-        wanted.extend([&self.actor]);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.meeting.lookups(lookups);
+        lookups.extend([&self.actor]);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -54,13 +54,13 @@ impl Handler for MeetingUpdated {
             (false, false) => ("updated", "When"),
         };
         let data = object! { ..meeting.data("meeting_update"), "changes": self.changes };
-        let notice = meeting.notice(data, time, |style| {
+        let draft = meeting.draft(data, time, |style| {
             format!("{} {did} {}", style.name(who.words), meeting.place(style))
         });
         let participants = Audience::MeetingParticipants {
             meeting_id: self.meeting.id,
         };
-        meeting.plan(participants, who.id, &notice)
+        meeting.plan(participants, who.id, &draft)
     }
 }
 
@@ -69,13 +69,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, KICKOFF, told, told_without_columns};
+    use super::super::testing::{BO, HOSTILE, KICKOFF, planned, planned_without_columns};
 
     const IT: EventType = EventType::MeetingUpdated;
 
     #[test]
     fn another_time() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "changes": {"timeChanged": true},
             "start_time": "2026-03-01T09:00:00Z",
         })), @r#"
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn other_participants() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "changes": {"participantsChanged": true},
             "start_time": "2026-03-01T09:00:00Z",
             "organizer_id": BO,
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn both() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "changes": {"timeChanged": true, "participantsChanged": true},
         })), @r#"
         to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn something_else() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "changes": {"timeChanged": "yes"},
             "meeting_title": HOSTILE,
         })), @r#"
@@ -127,7 +127,7 @@ mod tests {
             /project/workspace/ATLAS?tab=meetings
             {changes: {"timeChanged":"yes"}, meeting_id: "KICKOFF", meeting_title: "HOSTILE", organizer_id: null, organizer_name: null, project_id: "ATLAS", project_name: "Atlas", start_time: "1970-01-01T00:00:00Z", type: "meeting_update"}
         "#);
-        insta::assert_snapshot!(told(IT, json!({"changes": "all"})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"changes": "all"})), @r#"
         to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
           app each: Ada updated Kick-off · Atlas
             **Ada** updated **Kick-off** · **Atlas**. When: {{meeting_time}}.
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_meeting_is_required() {
         assert_eq!(
-            told_without_columns(IT, json!({"meeting_id": KICKOFF})),
+            planned_without_columns(IT, json!({"meeting_id": KICKOFF})),
             "invalid meeting_updated event: meeting_id is required"
         );
     }

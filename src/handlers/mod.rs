@@ -2,26 +2,27 @@
 //!
 //! A handler is pure: it does no I/O and sees no clock. Adding an event type is one new file and
 //! one line in the list below; the rest follows from it. What events of one kind have in common
-//! stands in `access`, `meeting`, `thread` and `operation`; [`Names`] finds what they speak of, and
-//! `notice` tells it in one voice.
+//! stands in `access`, `meeting`, `thread` and `context`; [`Names`] finds what they speak of, and
+//! `draft` tells it in one voice.
 
 mod access;
 mod alert;
+mod draft;
+mod entity;
 mod links;
 mod meeting;
 mod names;
-mod notice;
-mod operation;
+mod operator;
+mod operator_message;
 mod rendering;
-mod subject;
-mod telling;
 #[cfg(test)]
 mod testing;
 mod thread;
-mod ways;
+
+mod channel_choice;
 
 pub use links::Links;
-pub use names::{Names, Person, Wanted};
+pub use names::{Lookups, Names, Profile};
 pub use rendering::Rendering;
 
 use crate::domain::announcement::Announcement;
@@ -32,7 +33,7 @@ use crate::domain::plan::Plan;
 /// A typed event that knows whom to tell what.
 pub trait Handler: std::fmt::Debug + Send {
     /// Names the rows whose names [`Handler::plan`] will ask for.
-    fn wants(&self, wanted: &mut Wanted);
+    fn lookups(&self, lookups: &mut Lookups);
 
     /// Whom to tell what. Without plans the event completes without effect.
     fn plan(&self, names: &Names) -> Vec<Plan>;
@@ -81,10 +82,10 @@ macro_rules! event_types {
             }
 
             /// Understands a row as an event of this type.
-            pub fn parse(self, row: &EventRow) -> Result<Box<dyn Handler>, InvalidEvent> {
+            pub fn decode(self, row: &EventRow) -> Result<Box<dyn Handler>, InvalidEvent> {
                 let fields = Fields::new(row, self.name());
                 Ok(match self {
-                    $(Self::$event => Box::new($module::$event::parse(fields)?),)+
+                    $(Self::$event => Box::new($module::$event::decode(fields)?),)+
                 })
             }
         }

@@ -12,7 +12,7 @@ use crate::domain::text::is_blank;
 
 /// The rows whose names a batch needs. Ordered, so that the same batch asks the same question.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Lookups {
     /// Rows of `profiles`.
     pub people: BTreeSet<Uuid>,
     /// Rows of `projects`.
@@ -29,7 +29,7 @@ pub struct Wanted {
 
 /// A person as far as messages speak of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Person {
+pub struct Profile {
     /// `full_name`, if set.
     pub full_name: Option<String>,
     /// E-mail address, if set.
@@ -40,7 +40,7 @@ pub struct Person {
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     /// By `profiles.id`.
-    pub people: HashMap<Uuid, Person>,
+    pub people: HashMap<Uuid, Profile>,
     /// By `projects.id`.
     pub projects: HashMap<Uuid, String>,
     /// By `orgs.id`.

@@ -1,13 +1,13 @@
 //! A node's health went down.
 //!
-//! Optional keys: `issues` (a list of texts, or a text), and those of an [`Operation`].
+//! Optional keys: `issues` (a list of texts, or a text), and those of an [`OperatorContext`].
 
 use serde_json::Value;
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -22,14 +22,14 @@ const ISSUES_MAX: usize = 50;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct NodeHealthDegraded {
-    operation: Operation,
+    context: OperatorContext,
     node_id: String,
     health_score: Quantity,
     issues: Vec<String>,
 }
 
 impl NodeHealthDegraded {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let issues = match fields.value("issues") {
             Some(Value::Array(issues)) => issues
                 .iter()
@@ -40,7 +40,7 @@ impl NodeHealthDegraded {
             _ => Vec::new(),
         };
         Ok(Self {
-            operation: Operation::parse(fields),
+            context: OperatorContext::decode(fields),
             node_id: fields.required_id("node_id")?,
             health_score: fields.required_quantity("health_score")?,
             issues: issues
@@ -63,19 +63,22 @@ impl NodeHealthDegraded {
 }
 
 impl OperatorEvent for NodeHealthDegraded {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let data = object! {
             "node_id": self.node_id,
             "health_score": self.health_score.number(),
             "issues": self.issues,
         };
-        Telling::new(names.body_format(), self.severity(), data, |style| {
+        OperatorMessage::new(names.body_format(), self.severity(), data, |style| {
             let score = style.name(&self.health_score.to_string());
-            format!("The health of node {} is down to {score}", style.name(&self.node_id))
+            format!(
+                "The health of node {} is down to {score}",
+                style.name(&self.node_id)
+            )
         })
         .with("Issues", Some(&self.issues.join(", ")))
     }
@@ -86,13 +89,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{HOSTILE, told, told_without_columns};
+    use super::super::testing::{HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::NodeHealthDegraded;
 
     #[test]
     fn with_its_issues() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "node_id": "node-7",
             "health_score": 72.5,
             "issues": ["disk is 91% full", 7, HOSTILE],
@@ -123,7 +126,10 @@ mod tests {
     #[test]
     fn the_score_tells_how_bad_it_is() {
         let severity = |score| {
-            let told = told_without_columns(IT, json!({"node_id": 1, "health_score": score, "issues": "slow"}));
+            let told = planned_without_columns(
+                IT,
+                json!({"node_id": 1, "health_score": score, "issues": "slow"}),
+            );
             told.lines().next().unwrap_or_default().to_owned()
         };
         let scores = [json!(50), json!("49.9"), json!(0.8), json!(0.2), json!(0)];
@@ -143,7 +149,7 @@ mod tests {
             json!({"node_id": "n"}),
             json!({"node_id": "n", "health_score": "bad"}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
         invalid node_health_degraded event: payload.node_id is required
         invalid node_health_degraded event: payload.health_score is required
         invalid node_health_degraded event: payload.health_score must be a number

@@ -1,14 +1,14 @@
 //! A node was launched.
 //!
 //! Optional keys: `provider`, `region`, `gpu`, `model`, `duration` (texts or numbers), `spot`,
-//! `price` and its `currency`, and those of an [`Operation`].
+//! `price` and its `currency`, and those of an [`OperatorContext`].
 
 use serde_json::Value;
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -17,7 +17,7 @@ use crate::domain::quantity::Amount;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct NodeLaunched {
-    operation: Operation,
+    context: OperatorContext,
     node_id: String,
     provider: Option<Value>,
     region: Option<Value>,
@@ -29,10 +29,10 @@ pub(super) struct NodeLaunched {
 }
 
 impl NodeLaunched {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let scalar = |key| fields.scalar(key);
         Ok(Self {
-            operation: Operation::act(fields),
+            context: OperatorContext::act(fields),
             node_id: fields.required_id("node_id")?,
             provider: scalar("provider"),
             region: scalar("region"),
@@ -46,11 +46,11 @@ impl NodeLaunched {
 }
 
 impl OperatorEvent for NodeLaunched {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let price = self.price.as_ref();
         let data = object! {
             "node_id": self.node_id,
@@ -64,7 +64,7 @@ impl OperatorEvent for NodeLaunched {
             "currency": price.map(|price| &price.currency),
         };
         let spot = self.spot.map(|spot| if spot { "yes" } else { "no" });
-        Telling::new(names.body_format(), Severity::Info, data, |style| {
+        OperatorMessage::new(names.body_format(), Severity::Info, data, |style| {
             format!("Node {} was launched", style.name(&self.node_id))
         })
         .with_scalar("Provider", self.provider.as_ref())
@@ -82,13 +82,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{HOSTILE, told, told_without_columns};
+    use super::super::testing::{HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::NodeLaunched;
 
     #[test]
     fn with_its_particulars() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "node_id": "node-7",
             "provider": "runpod",
             "region": "eu-west",
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn nothing_else_is_needed() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "node_id": HOSTILE,
             "provider": [],
             "spot": "maybe",
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn required_keys() {
-        let errors = [told(IT, json!({})), told(IT, json!({"node_id": {}}))];
+        let errors = [planned(IT, json!({})), planned(IT, json!({"node_id": {}}))];
         insta::assert_snapshot!(errors.join("\n"), @"
         invalid node_launched event: payload.node_id is required
         invalid node_launched event: payload.node_id must be a short text or a whole number

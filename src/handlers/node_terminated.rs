@@ -1,13 +1,13 @@
 //! A node was terminated.
 //!
-//! Optional keys: `time_remaining` (a text or a number), `reason`, and those of an [`Operation`].
+//! Optional keys: `time_remaining` (a text or a number), `reason`, and those of an [`OperatorContext`].
 
 use serde_json::Value;
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -15,16 +15,16 @@ use crate::domain::payload::Fields;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct NodeTerminated {
-    operation: Operation,
+    context: OperatorContext,
     node_id: String,
     time_remaining: Option<Value>,
     reason: Option<String>,
 }
 
 impl NodeTerminated {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         Ok(Self {
-            operation: Operation::act(fields),
+            context: OperatorContext::act(fields),
             node_id: fields.required_id("node_id")?,
             time_remaining: fields.scalar("time_remaining"),
             reason: fields.text("reason").map(str::to_owned),
@@ -33,17 +33,17 @@ impl NodeTerminated {
 }
 
 impl OperatorEvent for NodeTerminated {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let data = object! {
             "node_id": self.node_id,
             "time_remaining": self.time_remaining,
             "reason": self.reason,
         };
-        Telling::new(names.body_format(), Severity::Warning, data, |style| {
+        OperatorMessage::new(names.body_format(), Severity::Warning, data, |style| {
             format!("Node {} was terminated", style.name(&self.node_id))
         })
         .with("Reason", self.reason.as_deref())
@@ -56,13 +56,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{told, told_without_columns};
+    use super::super::testing::{planned, planned_without_columns};
 
     const IT: EventType = EventType::NodeTerminated;
 
     #[test]
     fn with_its_reason() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "node_id": 7,
             "time_remaining": "12m",
             "reason": "spot capacity was *reclaimed*",
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn nothing_else_is_needed() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"node_id": "n", "time_remaining": {}})), @r#"
+        insta::assert_snapshot!(planned_without_columns(IT, json!({"node_id": "n", "time_remaining": {}})), @r#"
         to endpoints, warning: Node n was terminated
             /dashboard
             {node_id: "n", org_id: null, org_name: null, project_id: null, project_name: null, reason: null, time_remaining: null, user_id: null}
@@ -103,7 +103,10 @@ mod tests {
 
     #[test]
     fn required_keys() {
-        let errors = [told(IT, json!({})), told(IT, json!({"node_id": true}))];
+        let errors = [
+            planned(IT, json!({})),
+            planned(IT, json!({"node_id": true})),
+        ];
         insta::assert_snapshot!(errors.join("\n"), @"
         invalid node_terminated event: payload.node_id is required
         invalid node_terminated event: payload.node_id must be a short text or a whole number

@@ -1,12 +1,12 @@
 //! A tenant's payment failed.
 //!
 //! Optional keys: `reason`, `currency` (else US dollars, unless the amount names it), and those of
-//! an [`Operation`].
+//! an [`OperatorContext`].
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -15,16 +15,16 @@ use crate::domain::quantity::Amount;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct PaymentFailed {
-    operation: Operation,
+    context: OperatorContext,
     tenant_id: String,
     reason: Option<String>,
     amount: Amount,
 }
 
 impl PaymentFailed {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         Ok(Self {
-            operation: Operation::parse(fields),
+            context: OperatorContext::decode(fields),
             tenant_id: fields.required_id("tenant_id")?,
             reason: fields.text("reason").map(str::to_owned),
             amount: fields.required_amount("amount")?,
@@ -33,12 +33,12 @@ impl PaymentFailed {
 }
 
 impl OperatorEvent for PaymentFailed {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
-        let tenant = self.operation.tenant(names);
+    fn message(&self, names: &Names) -> OperatorMessage {
+        let tenant = self.context.tenant(names);
         let data = object! {
             "tenant_id": self.tenant_id,
             "tenant_name": tenant.name,
@@ -46,11 +46,14 @@ impl OperatorEvent for PaymentFailed {
             "currency": self.amount.currency,
             "reason": self.reason,
         };
-        Telling::new(names.body_format(), Severity::Critical, data, |style| {
+        OperatorMessage::new(names.body_format(), Severity::Critical, data, |style| {
             let amount = style.name(&self.amount.to_string());
             match tenant.name {
                 Some(name) => format!("Payment of {amount} by {} failed", style.name(name)),
-                None => format!("Payment of {amount} by tenant {} failed", style.name(&self.tenant_id)),
+                None => format!(
+                    "Payment of {amount} by tenant {} failed",
+                    style.name(&self.tenant_id)
+                ),
             }
         })
         .with("Reason", self.reason.as_deref())
@@ -63,13 +66,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ACME, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ACME, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::PaymentFailed;
 
     #[test]
     fn the_tenant_is_an_organisation() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "tenant_id": ACME,
             "reason": "card_declined",
             "amount": "49.90",
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_tenant_is_not_known_here() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "tenant_id": "t-17",
             "reason": HOSTILE,
             "amount": 49,
@@ -120,7 +123,7 @@ mod tests {
             json!({"tenant_id": 1}),
             json!({"tenant_id": 1, "amount": {}}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
         invalid payment_failed event: payload.tenant_id is required
         invalid payment_failed event: payload.tenant_id must be a short text or a whole number
         invalid payment_failed event: payload.amount is required

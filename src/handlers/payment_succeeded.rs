@@ -1,12 +1,12 @@
 //! A tenant paid.
 //!
 //! Optional keys: `currency` (else US dollars, unless the amount names it), and those of an
-//! [`Operation`].
+//! [`OperatorContext`].
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -15,15 +15,15 @@ use crate::domain::quantity::Amount;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct PaymentSucceeded {
-    operation: Operation,
+    context: OperatorContext,
     amount: Amount,
     payment_id: String,
 }
 
 impl PaymentSucceeded {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         Ok(Self {
-            operation: Operation::parse(fields),
+            context: OperatorContext::decode(fields),
             amount: fields.required_amount("amount")?,
             payment_id: fields.required_id("payment_id")?,
         })
@@ -31,19 +31,19 @@ impl PaymentSucceeded {
 }
 
 impl OperatorEvent for PaymentSucceeded {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
-        let tenant = self.operation.tenant(names);
+    fn message(&self, names: &Names) -> OperatorMessage {
+        let tenant = self.context.tenant(names);
         let data = object! {
             "tenant_name": tenant.name,
             "amount": self.amount.quantity.number(),
             "currency": self.amount.currency,
             "payment_id": self.payment_id,
         };
-        Telling::new(names.body_format(), Severity::Success, data, |style| {
+        OperatorMessage::new(names.body_format(), Severity::Success, data, |style| {
             let who = style.name(tenant.name.unwrap_or("A tenant"));
             format!("{who} paid {}", style.name(&self.amount.to_string()))
         })
@@ -56,13 +56,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{HOSTILE, told, told_without_columns};
+    use super::super::testing::{HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::PaymentSucceeded;
 
     #[test]
     fn the_tenant_is_the_organisation() {
-        insta::assert_snapshot!(told(IT, json!({"amount": 12.5, "currency": "eur", "payment_id": "pi_1"})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"amount": 12.5, "currency": "eur", "payment_id": "pi_1"})), @r#"
         to OrgOwners { org_id: ACME, except: None }, project ATLAS
           app each: Acme paid EUR 12.50
             **Acme** paid **EUR 12.50**.
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_tenant_may_be_a_name_only() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "tenant_name": HOSTILE,
             "amount": "99.00",
             "payment_id": 4711,
@@ -97,8 +97,8 @@ mod tests {
             /dashboard
             {amount: 99.0, currency: "USD", org_id: null, org_name: "HOSTILE", payment_id: "4711", project_id: null, project_name: null, tenant_name: "HOSTILE", user_id: null}
         "#);
-        let told = told_without_columns(IT, json!({"amount": 1, "payment_id": 1}));
-        assert!(told.contains(": A tenant paid USD 1\n"), "{told}");
+        let planned = planned_without_columns(IT, json!({"amount": 1, "payment_id": 1}));
+        assert!(planned.contains(": A tenant paid USD 1\n"), "{planned}");
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
             json!({"amount": 1, "payment_id": 1.5}),
             json!({"amount": 1, "payment_id": "x".repeat(256)}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
         invalid payment_succeeded event: payload.amount is required
         invalid payment_succeeded event: payload.amount must be an amount
         invalid payment_succeeded event: payload.amount must be an amount

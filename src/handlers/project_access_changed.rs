@@ -5,8 +5,8 @@
 use uuid::Uuid;
 
 use super::access::Access;
-use super::notice::Notice;
-use super::{Handler, Names, Wanted};
+use super::draft::Draft;
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{EmailTiming, Plan};
@@ -19,29 +19,29 @@ pub(super) struct ProjectAccessChanged {
 }
 
 impl ProjectAccessChanged {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let (project_id, access) = Access::to_project(fields)?;
         Ok(Self { project_id, access })
     }
 }
 
 impl Handler for ProjectAccessChanged {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.access.wants(wanted);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.access.lookups(lookups);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, project] = self.access.named(names);
-        let notice = Notice::new(
+        let draft = Draft::new(
             names.body_format(),
             names.links().project(self.project_id),
             self.access.change_data("project_access_changed", names),
             |style| self.access.changed(style, who, &style.name(project.words)),
         );
-        let mail = || notice.email(EmailTiming::Immediate, project);
+        let mail = || draft.email(EmailTiming::Immediate, project);
         vec![Plan {
             email: self.access.is_view_to_edit().then(mail),
-            ..self.access.plan(&notice, names)
+            ..self.access.plan(&draft, names)
         }]
     }
 }
@@ -51,13 +51,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ADA, BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, BO, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::ProjectAccessChanged;
 
     #[test]
     fn more_is_mailed() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "affected_user_id": BO,
             "old_permission": "view",
             "new_permission": "edit",
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn less_is_not() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "affected_user_id": BO,
             "old_permission": "edit",
             "new_permission": "view",
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn without_permissions() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "affected_user_id": BO,
             "old_permission": 7,
             "new_permission": HOSTILE,
@@ -100,7 +100,7 @@ mod tests {
             /project/workspace/ATLAS
             {actor_id: "ADA", actor_name: "Ada", new_permission: "HOSTILE", old_permission: null, project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
         "#);
-        insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": BO})), @r#"
         to User(BO), project ATLAS
           app each: Ada changed your access to Atlas
             **Ada** changed your access to **Atlas**.
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_actor_may_be_the_person_affected() {
-        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA, "old_permission": "view", "new_permission": "edit"})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": ADA, "old_permission": "view", "new_permission": "edit"})), @r#"
         to User(ADA), project ATLAS
           app each: Your access to Atlas was changed from view to edit
             Your access to **Atlas** was changed from **view** to **edit**.
@@ -125,11 +125,11 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({})),
+            planned(IT, json!({})),
             "invalid project_access_changed event: payload.affected_user_id is required"
         );
         assert_eq!(
-            told_without_columns(IT, json!({})),
+            planned_without_columns(IT, json!({})),
             "invalid project_access_changed event: project_id or payload.project_id is required"
         );
     }

@@ -5,8 +5,8 @@
 use uuid::Uuid;
 
 use super::access::Access;
-use super::notice::Notice;
-use super::{Handler, Names, Wanted};
+use super::draft::Draft;
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{EmailTiming, Plan};
@@ -19,28 +19,28 @@ pub(super) struct ProjectAccessGranted {
 }
 
 impl ProjectAccessGranted {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let (project_id, access) = Access::to_project(fields)?;
         Ok(Self { project_id, access })
     }
 }
 
 impl Handler for ProjectAccessGranted {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.access.wants(wanted);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.access.lookups(lookups);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, project] = self.access.named(names);
-        let notice = Notice::new(
+        let draft = Draft::new(
             names.body_format(),
             names.links().project(self.project_id),
             self.access.grant_data("project_access_granted", names),
             |style| self.access.gave(style, who, &style.name(project.words)),
         );
         vec![Plan {
-            email: Some(notice.email(EmailTiming::Immediate, project)),
-            ..self.access.plan(&notice, names)
+            email: Some(draft.email(EmailTiming::Immediate, project)),
+            ..self.access.plan(&draft, names)
         }]
     }
 }
@@ -50,13 +50,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ADA, ATLAS, BO, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::ProjectAccessGranted;
 
     #[test]
     fn to_view_unless_it_says_otherwise() {
-        insta::assert_snapshot!(told(IT, json!({"affected_user_id": BO})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": BO})), @r#"
         to User(BO), project ATLAS
           app each: Ada gave you view access to Atlas
             **Ada** gave you **view** access to **Atlas**.
@@ -65,7 +65,7 @@ mod tests {
           mail Immediate: Ada gave you view access to Atlas (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS"}
         "#);
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "affected_user_id": BO,
             "new_permission": "edit",
             "project_name": HOSTILE,
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_project_may_stand_in_the_payload() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({
+        insta::assert_snapshot!(planned_without_columns(IT, json!({
             "affected_user_id": BO,
             "project_id": ATLAS,
             "new_permission": 7,
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_actor_may_be_the_person_affected() {
-        insta::assert_snapshot!(told(IT, json!({"affected_user_id": ADA})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": ADA})), @r#"
         to User(ADA), project ATLAS
           app each: You were given view access to Atlas
             You were given **view** access to **Atlas**.
@@ -114,19 +114,19 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({})),
+            planned(IT, json!({})),
             "invalid project_access_granted event: payload.affected_user_id is required"
         );
         assert_eq!(
-            told(IT, json!({"affected_user_id": 7})),
+            planned(IT, json!({"affected_user_id": 7})),
             "invalid project_access_granted event: payload.affected_user_id must be a UUID"
         );
         assert_eq!(
-            told_without_columns(IT, json!({})),
+            planned_without_columns(IT, json!({})),
             "invalid project_access_granted event: project_id or payload.project_id is required"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"project_id": "atlas"})),
+            planned_without_columns(IT, json!({"project_id": "atlas"})),
             "invalid project_access_granted event: payload.project_id must be a UUID"
         );
     }

@@ -1,11 +1,11 @@
 //! A rate limit is about to be reached, or is.
 //!
-//! Optional keys: `threshold_percent`, and those of an [`Operation`].
+//! Optional keys: `threshold_percent`, and those of an [`OperatorContext`].
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -14,16 +14,16 @@ use crate::domain::quantity::Quantity;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct RatelimitThresholdReached {
-    operation: Operation,
+    context: OperatorContext,
     usage: Quantity,
     limit: Quantity,
     threshold_percent: Option<Quantity>,
 }
 
 impl RatelimitThresholdReached {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         Ok(Self {
-            operation: Operation::parse(fields),
+            context: OperatorContext::decode(fields),
             usage: fields.required_quantity("usage")?,
             limit: fields.required_quantity("limit")?,
             threshold_percent: fields.quantity("threshold_percent"),
@@ -32,11 +32,11 @@ impl RatelimitThresholdReached {
 }
 
 impl OperatorEvent for RatelimitThresholdReached {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let (usage, limit) = (self.usage.value(), self.limit.value());
         let threshold = self.threshold_percent.as_ref();
         let data = object! {
@@ -49,7 +49,7 @@ impl OperatorEvent for RatelimitThresholdReached {
         } else {
             Severity::Critical
         };
-        Telling::new(names.body_format(), severity, data, |style| {
+        OperatorMessage::new(names.body_format(), severity, data, |style| {
             let [used, most] = [&self.usage, &self.limit].map(|it| style.name(&it.to_string()));
             // Rounded down: only a limit that is reached is called so.
             let percent = (limit > 0.0).then(|| (usage * 100.0 / limit).floor());
@@ -68,13 +68,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{told, told_without_columns};
+    use super::super::testing::{planned, planned_without_columns};
 
     const IT: EventType = EventType::RatelimitThresholdReached;
 
     #[test]
     fn about_to_be_reached() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "usage": 9_999,
             "limit": "10000",
             "threshold_percent": 80,
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn reached() {
         let titles = [(100, 100), (120, 100), (1, 0)].map(|(usage, limit)| {
-            let told = told_without_columns(IT, json!({"usage": usage, "limit": limit}));
+            let told = planned_without_columns(IT, json!({"usage": usage, "limit": limit}));
             told.lines().next().unwrap_or_default().to_owned()
         });
         insta::assert_snapshot!(titles.join("\n"), @"
@@ -123,7 +123,7 @@ mod tests {
             json!({"usage": "all", "limit": 1}),
             json!({"usage": 1, "limit": false}),
         ];
-        insta::assert_snapshot!(errors.map(|payload| told(IT, payload)).join("\n"), @"
+        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
         invalid ratelimit_threshold_reached event: payload.usage is required
         invalid ratelimit_threshold_reached event: payload.limit is required
         invalid ratelimit_threshold_reached event: payload.usage must be a number

@@ -5,9 +5,9 @@
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
-use super::notice::{Notice, object};
-use super::subject::Subject;
-use super::{Handler, Names, Wanted};
+use super::draft::{Draft, object};
+use super::entity::Entity;
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
@@ -19,7 +19,7 @@ const TIER_MAX: usize = 100;
 #[derive(Debug)]
 pub(super) struct ResumeIncompleteNudge {
     project_id: Uuid,
-    project: Subject,
+    project: Entity,
     user_id: Uuid,
     resume_type: ResumeType,
     completion_percent: Number,
@@ -51,11 +51,11 @@ impl ResumeType {
 }
 
 impl ResumeIncompleteNudge {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let project_id = fields.column("project_id", fields.row.project_id)?;
         Ok(Self {
             project_id,
-            project: Subject::project(fields, Some(project_id)),
+            project: Entity::project(fields, Some(project_id)),
             user_id: fields.required_uuid("user_id")?,
             resume_type: fields.required("resume_type", "project or borrower", resume_type)?,
             completion_percent: fields.required(
@@ -104,8 +104,8 @@ fn tier(value: &Value) -> Option<String> {
 }
 
 impl Handler for ResumeIncompleteNudge {
-    fn wants(&self, wanted: &mut Wanted) {
-        wanted.extend([&self.project]);
+    fn lookups(&self, lookups: &mut Lookups) {
+        lookups.extend([&self.project]);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -113,7 +113,7 @@ impl Handler for ResumeIncompleteNudge {
         let resume = self.resume_type.name();
         // Rounded down: only what is complete is called complete.
         let percent = self.completion_percent.as_f64().unwrap_or_default().floor();
-        let notice = Notice::new(
+        let draft = Draft::new(
             names.body_format(),
             names.links().project(self.project_id),
             object! {
@@ -139,8 +139,8 @@ impl Handler for ResumeIncompleteNudge {
             },
             actor_id: None,
             scopes: project.scopes(),
-            in_app: notice.in_app(),
-            email: Some(notice.email(EmailTiming::Immediate, project)),
+            in_app: draft.in_app(),
+            email: Some(draft.email(EmailTiming::Immediate, project)),
             once_key: self.once_key(),
         }]
     }
@@ -151,14 +151,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::EventType;
-    use super::super::testing::{ATLAS, BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ATLAS, BO, HOSTILE, planned, planned_without_columns};
     use super::tier;
 
     const IT: EventType = EventType::ResumeIncompleteNudge;
 
     #[test]
     fn told_in_both_ways_and_once() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "user_id": BO,
             "resume_type": "project",
             "completion_percent": 40,
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn nothing_is_complete_yet() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "user_id": BO,
             "resume_type": "borrower",
             "completion_percent": 0,
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn almost_is_not_complete() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "user_id": BO,
             "resume_type": "project",
             "completion_percent": 99.9,
@@ -221,10 +221,10 @@ mod tests {
                 "nudge_tier": 1,
             });
             payload[key] = value;
-            told(IT, payload)
+            planned(IT, payload)
         };
         let errors = [
-            told_without_columns(IT, json!({"project_id": ATLAS})),
+            planned_without_columns(IT, json!({"project_id": ATLAS})),
             with("user_id", json!(null)),
             with("user_id", json!("bo")),
             with("resume_type", json!(null)),

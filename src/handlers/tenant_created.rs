@@ -1,11 +1,11 @@
 //! A tenant signed up.
 //!
-//! Optional keys: `email`, `billing_plan`, and those of an [`Operation`].
+//! Optional keys: `email`, `billing_plan`, and those of an [`OperatorContext`].
 
 use super::Names;
-use super::notice::object;
-use super::operation::{Operation, OperatorEvent};
-use super::telling::Telling;
+use super::draft::object;
+use super::operator::{OperatorContext, OperatorEvent};
+use super::operator_message::OperatorMessage;
 use crate::domain::announcement::Severity;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
@@ -13,7 +13,7 @@ use crate::domain::payload::Fields;
 /// The event as it was committed.
 #[derive(Debug)]
 pub(super) struct TenantCreated {
-    operation: Operation,
+    context: OperatorContext,
     tenant_id: Option<String>,
     name: String,
     email: Option<String>,
@@ -21,9 +21,9 @@ pub(super) struct TenantCreated {
 }
 
 impl TenantCreated {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         Ok(Self {
-            operation: Operation::act(fields),
+            context: OperatorContext::act(fields),
             tenant_id: fields.id("tenant_id"),
             name: fields.required_text("name")?.to_owned(),
             email: fields.text("email").map(str::to_owned),
@@ -33,18 +33,18 @@ impl TenantCreated {
 }
 
 impl OperatorEvent for TenantCreated {
-    fn operation(&self) -> &Operation {
-        &self.operation
+    fn context(&self) -> &OperatorContext {
+        &self.context
     }
 
-    fn telling(&self, names: &Names) -> Telling {
+    fn message(&self, names: &Names) -> OperatorMessage {
         let data = object! {
             "tenant_id": self.tenant_id,
             "name": self.name,
             "email": self.email,
             "billing_plan": self.billing_plan,
         };
-        Telling::new(names.body_format(), Severity::Info, data, |style| {
+        OperatorMessage::new(names.body_format(), Severity::Info, data, |style| {
             format!("{} signed up as a new tenant", style.name(&self.name))
         })
         .with("E-mail", self.email.as_deref())
@@ -57,13 +57,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{ACME, GONE, HOSTILE, told, told_without_columns};
+    use super::super::testing::{ACME, GONE, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::TenantCreated;
 
     #[test]
     fn endpoints_and_owners_hear_of_it() {
-        insta::assert_snapshot!(told(IT, json!({
+        insta::assert_snapshot!(planned(IT, json!({
             "name": "Acme",
             "email": "ada@example.com",
             "billing_plan": "growth",
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_tenant_that_is_no_organisation_here() {
-        insta::assert_snapshot!(told_without_columns(IT, json!({"name": HOSTILE, "tenant_id": 7})), @r#"
+        insta::assert_snapshot!(planned_without_columns(IT, json!({"name": HOSTILE, "tenant_id": 7})), @r#"
         to endpoints, info: [Win](https://evil.example) <img src=x> @all **now** `` # ! signed up as a new tenant
             /dashboard
             {billing_plan: null, email: null, name: "HOSTILE", org_id: null, org_name: null, project_id: null, project_name: null, tenant_id: "7", user_id: null}
@@ -108,14 +108,21 @@ mod tests {
             json!({"name": "Acme", "org_id": ACME, "tenant_id": GONE}),
             json!({"name": "Acme", "tenant_id": ACME}),
         ] {
-            let told = told_without_columns(IT, payload);
-            assert!(told.starts_with("to OrgOwners { org_id: ACME, except: None }\n"), "{told}");
+            let planned = planned_without_columns(IT, payload);
+            assert!(
+                planned.starts_with("to OrgOwners { org_id: ACME, except: None }\n"),
+                "{planned}"
+            );
         }
     }
 
     #[test]
     fn required_keys() {
-        let errors = [told(IT, json!({})), told(IT, json!({"name": 7})), told(IT, json!({"name": " "}))];
+        let errors = [
+            planned(IT, json!({})),
+            planned(IT, json!({"name": 7})),
+            planned(IT, json!({"name": " "})),
+        ];
         insta::assert_snapshot!(errors.join("\n"), @"
         invalid tenant_created event: payload.name is required
         invalid tenant_created event: payload.name must be a text

@@ -7,7 +7,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{EventType, Names, Person, Rendering, Wanted};
+use super::{EventType, Lookups, Names, Profile, Rendering};
 use crate::domain::announcement::{Announcement, Field};
 use crate::domain::event::EventRow;
 use crate::domain::plan::{Email, InApp, Plan, PreferenceScopes};
@@ -43,7 +43,7 @@ pub(super) const HOSTILE: &str =
 
 /// Everything that a lookup would find.
 pub(super) fn world() -> Names {
-    let person = |name: Option<&str>, email: Option<&str>| Person {
+    let person = |name: Option<&str>, email: Option<&str>| Profile {
         full_name: name.map(str::to_owned),
         email: email.map(str::to_owned),
     };
@@ -64,26 +64,26 @@ pub(super) fn world() -> Names {
     }
 }
 
-/// What is left of `names` when only the rows wanted are looked up.
-pub(super) fn looked_up(names: &Names, wanted: &Wanted) -> Names {
+/// What is left of `names` when only the rows asked for are looked up.
+pub(super) fn looked_up(names: &Names, lookups: &Lookups) -> Names {
     fn only<T: Clone>(rows: &HashMap<Uuid, T>, ids: &BTreeSet<Uuid>) -> HashMap<Uuid, T> {
         let rows = rows.iter().filter(|(id, _)| ids.contains(id));
         rows.map(|(id, row)| (*id, row.clone())).collect()
     }
     Names {
-        people: only(&names.people, &wanted.people),
-        projects: only(&names.projects, &wanted.projects),
-        orgs: only(&names.orgs, &wanted.orgs),
-        resources: only(&names.resources, &wanted.resources),
-        threads: only(&names.threads, &wanted.threads),
-        meetings: only(&names.meetings, &wanted.meetings),
-        meeting_times: only(&names.meeting_times, &wanted.meetings),
+        people: only(&names.people, &lookups.people),
+        projects: only(&names.projects, &lookups.projects),
+        orgs: only(&names.orgs, &lookups.orgs),
+        resources: only(&names.resources, &lookups.resources),
+        threads: only(&names.threads, &lookups.threads),
+        meetings: only(&names.meetings, &lookups.meetings),
+        meeting_times: only(&names.meeting_times, &lookups.meetings),
         rendering: names.rendering.clone(),
     }
 }
 
 /// What becomes of an event with every column set, in this world: its plans, or why there are none.
-pub(super) fn told(event_type: EventType, payload: Value) -> String {
+pub(super) fn planned(event_type: EventType, payload: Value) -> String {
     let row = EventRow {
         actor_id: Some(ADA),
         project_id: Some(ATLAS),
@@ -93,25 +93,25 @@ pub(super) fn told(event_type: EventType, payload: Value) -> String {
         meeting_id: Some(KICKOFF),
         ..EventRow::default()
     };
-    told_row(event_type, row, payload)
+    planned_row(event_type, row, payload)
 }
 
 /// The same with every column empty.
-pub(super) fn told_without_columns(event_type: EventType, payload: Value) -> String {
-    told_row(event_type, EventRow::default(), payload)
+pub(super) fn planned_without_columns(event_type: EventType, payload: Value) -> String {
+    planned_row(event_type, EventRow::default(), payload)
 }
 
 /// The same with the columns given.
-pub(super) fn told_row(event_type: EventType, row: EventRow, payload: Value) -> String {
+pub(super) fn planned_row(event_type: EventType, row: EventRow, payload: Value) -> String {
     let row = EventRow {
         payload: Some(payload),
         ..row
     };
-    let text = match event_type.parse(&row) {
+    let text = match event_type.decode(&row) {
         Ok(event) => {
-            let mut wanted = Wanted::default();
-            event.wants(&mut wanted);
-            let names = looked_up(&world(), &wanted);
+            let mut lookups = Lookups::default();
+            event.lookups(&mut lookups);
+            let names = looked_up(&world(), &lookups);
             let plans = event.plan(&names);
             let announcement = event.announce(&names);
             if plans.is_empty() && announcement.is_none() {
@@ -187,9 +187,9 @@ fn announced(announcement: &Announcement) -> String {
         org_id,
         project_id,
         channels,
-        text_to,
+        sms_to,
         message,
-        guards,
+        dedup_keys,
     } = announcement;
     let mut text = format!("to endpoints, {}", message.severity.name());
     let scopes = [("org", org_id), ("project", project_id)];
@@ -201,7 +201,7 @@ fn announced(announcement: &Announcement) -> String {
     if let Some(channels) = channels {
         write!(text, ", only {channels:?}").unwrap();
     }
-    if let Some(user_id) = text_to {
+    if let Some(user_id) = sms_to {
         write!(text, ", by phone {user_id}").unwrap();
     }
     writeln!(text, ": {}", message.title).unwrap();
@@ -218,7 +218,7 @@ fn announced(announcement: &Announcement) -> String {
     )
     .unwrap();
     text.push_str(&object(&message.data, &Map::new()));
-    for guard in guards {
+    for guard in dedup_keys {
         writeln!(text, "    guard {}", text::clip(&guard.key(), 60)).unwrap();
     }
     text

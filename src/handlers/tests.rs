@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::testing::{
     ACME, ADA, ATLAS, BO, BUDGET, CY, GONE, HOSTILE, KICKOFF, REPORT, looked_up, world,
 };
-use super::{EventType, Names, Wanted};
+use super::{EventType, Lookups, Names};
 use crate::domain::announcement::Announcement;
 use crate::domain::body::BodyFormat;
 use crate::domain::event::{EventRow, InvalidEvent};
@@ -235,15 +235,15 @@ fn plans(
     row: &EventRow,
     body_format: BodyFormat,
 ) -> Result<Vec<Plan>, InvalidEvent> {
-    let event = event_type.parse(row)?;
-    let mut wanted = Wanted::default();
-    event.wants(&mut wanted);
+    let event = event_type.decode(row)?;
+    let mut lookups = Lookups::default();
+    event.lookups(&mut lookups);
     let all = hostile_world(body_format);
-    let names = looked_up(&all, &wanted);
+    let names = looked_up(&all, &lookups);
     let everything = event.plan(&all);
-    assert_eq!(everything, event.plan(&names), "not wanted");
+    assert_eq!(everything, event.plan(&names), "not lookups");
     let announcement = event.announce(&all);
-    assert_eq!(announcement, event.announce(&names), "not wanted");
+    assert_eq!(announcement, event.announce(&names), "not lookups");
     assert_eq!(announcement.is_some(), event_type.dotted().is_some());
     if let Some(Announcement { message, .. }) = announcement {
         check_title(&message.title);
@@ -389,7 +389,7 @@ fn required_keys() {
             let mut row = EventRow::default();
             let mut payload = json!({});
             let mut keys = Vec::new();
-            while let Err(InvalidEvent { key, .. }) = event_type.parse(&EventRow {
+            while let Err(InvalidEvent { key, .. }) = event_type.decode(&EventRow {
                 payload: Some(payload.clone()),
                 ..row.clone()
             }) {

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::notice::{Style, object};
-use super::subject::{Named, Subject};
-use super::{Names, Rendering, Wanted};
+use super::draft::{Style, object};
+use super::entity::{Entity, NamedEntity};
+use super::{Lookups, Names, Rendering};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::PreferenceScopes;
@@ -16,22 +16,22 @@ use crate::domain::plan::PreferenceScopes;
 #[derive(Debug)]
 pub(super) struct Thread {
     pub(super) id: Uuid,
-    topic: Subject,
-    project: Subject,
+    topic: Entity,
+    project: Entity,
 }
 
 impl Thread {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let id = fields.column("thread_id", fields.row.thread_id)?;
         Ok(Self {
             id,
-            topic: Subject::thread(fields, id),
-            project: Subject::any_project(fields),
+            topic: Entity::thread(fields, id),
+            project: Entity::any_project(fields),
         })
     }
 
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
-        wanted.extend([&self.topic, &self.project]);
+    pub(super) fn lookups(&self, lookups: &mut Lookups) {
+        lookups.extend([&self.topic, &self.project]);
     }
 
     pub(super) fn named<'a>(&'a self, names: &'a Names) -> NamedThread<'a> {
@@ -50,8 +50,8 @@ impl Thread {
 pub(super) struct NamedThread<'a> {
     id: Uuid,
     pub(super) rendering: &'a Rendering,
-    pub(super) topic: Named<'a>,
-    pub(super) project: Named<'a>,
+    pub(super) topic: NamedEntity<'a>,
+    pub(super) project: NamedEntity<'a>,
 }
 
 impl NamedThread<'_> {

@@ -5,9 +5,9 @@
 
 use uuid::Uuid;
 
-use super::notice::{Notice, counted, object};
+use super::draft::{Draft, counted, object};
 use super::thread::Thread;
-use super::{Handler, Names, Wanted};
+use super::{Handler, Lookups, Names};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
@@ -21,10 +21,10 @@ pub(super) struct ThreadUnreadStale {
 }
 
 impl ThreadUnreadStale {
-    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
+    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
         let unread_count = fields.integer("unread_count").filter(|count| *count > 0);
         Ok(Self {
-            thread: Thread::parse(fields)?,
+            thread: Thread::decode(fields)?,
             user_id: fields.required_uuid("user_id")?,
             unread_count: unread_count.unwrap_or(1),
         })
@@ -32,8 +32,8 @@ impl ThreadUnreadStale {
 }
 
 impl Handler for ThreadUnreadStale {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.thread.wants(wanted);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.thread.lookups(lookups);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -43,7 +43,7 @@ impl Handler for ThreadUnreadStale {
             "thread_topic": thread.topic.words,
             "unread_count": self.unread_count,
         };
-        let notice = Notice::new(names.body_format(), thread.link(), data, |style| {
+        let draft = Draft::new(names.body_format(), thread.link(), data, |style| {
             let unread = counted(self.unread_count, "unread message");
             format!("You have {unread} in {}", thread.place(style))
         });
@@ -52,7 +52,7 @@ impl Handler for ThreadUnreadStale {
             actor_id: None,
             scopes: thread.scopes(),
             in_app: InApp::None,
-            email: Some(notice.email(EmailTiming::Aggregated, thread.project)),
+            email: Some(draft.email(EmailTiming::Aggregated, thread.project)),
             once_key: None,
         }]
     }
@@ -63,13 +63,13 @@ mod tests {
     use serde_json::json;
 
     use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, told, told_without_columns};
+    use super::super::testing::{BO, HOSTILE, planned, planned_without_columns};
 
     const IT: EventType = EventType::ThreadUnreadStale;
 
     #[test]
     fn a_mail_and_nothing_else() {
-        insta::assert_snapshot!(told(IT, json!({"user_id": BO, "unread_count": 3})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"user_id": BO, "unread_count": 3})), @r#"
         to User(BO), project ATLAS, thread BUDGET
           mail Aggregated: You have 3 unread messages in Budget · Atlas (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Budget", thread_topic: "Budget", type: "thread_unread_stale", unread_count: 3}
@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn one_unless_it_says_how_many() {
-        insta::assert_snapshot!(told(IT, json!({"user_id": BO, "thread_name": "Rent"})), @r#"
+        insta::assert_snapshot!(planned(IT, json!({"user_id": BO, "thread_name": "Rent"})), @r#"
         to User(BO), project ATLAS, thread BUDGET
           mail Aggregated: You have 1 unread message in Rent · Atlas (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Rent", thread_topic: "Rent", type: "thread_unread_stale", unread_count: 1}
         "#);
         let wrong = json!({"user_id": BO, "unread_count": -2, "thread_topic": HOSTILE});
-        insta::assert_snapshot!(told(IT, wrong), @r#"
+        insta::assert_snapshot!(planned(IT, wrong), @r#"
         to User(BO), project ATLAS, thread BUDGET
           mail Aggregated: You have 1 unread message in [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas (ATLAS Atlas)
             {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "HOSTILE", thread_topic: "HOSTILE", type: "thread_unread_stale", unread_count: 1}
@@ -94,15 +94,15 @@ mod tests {
     #[test]
     fn required_keys() {
         assert_eq!(
-            told(IT, json!({})),
+            planned(IT, json!({})),
             "invalid thread_unread_stale event: payload.user_id is required"
         );
         assert_eq!(
-            told(IT, json!({"user_id": 7})),
+            planned(IT, json!({"user_id": 7})),
             "invalid thread_unread_stale event: payload.user_id must be a UUID"
         );
         assert_eq!(
-            told_without_columns(IT, json!({"user_id": BO})),
+            planned_without_columns(IT, json!({"user_id": BO})),
             "invalid thread_unread_stale event: thread_id is required"
         );
     }

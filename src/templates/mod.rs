@@ -107,7 +107,7 @@ impl QueuedMail {
 
 /// Whom a mail is for.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Reader<'a> {
+pub struct Recipient<'a> {
     /// `profiles.full_name`.
     pub name: Option<&'a str>,
     /// `profiles.time_zone`, an IANA name; without one, or with another, times are in UTC.
@@ -202,7 +202,7 @@ impl Templates {
     pub fn preview(
         &self,
         name: &str,
-        reader: &Reader<'_>,
+        reader: &Recipient<'_>,
         rendering: &Rendering,
     ) -> Result<Option<RenderedMail>, TemplateError> {
         if self.names().iter().any(|known| known == name) {
@@ -215,7 +215,7 @@ impl Templates {
     fn sample(
         &self,
         name: &str,
-        reader: &Reader<'_>,
+        reader: &Recipient<'_>,
         rendering: &Rendering,
     ) -> Result<RenderedMail, TemplateError> {
         let digest = samples::digest(rendering);
@@ -235,7 +235,7 @@ impl Templates {
     pub fn mail(
         &self,
         mail: &QueuedMail,
-        reader: &Reader<'_>,
+        reader: &Recipient<'_>,
     ) -> Result<RenderedMail, TemplateError> {
         let mut data = words::data(&mail.body_data);
         shape::fit_announcement(&mut data);
@@ -264,7 +264,7 @@ impl Templates {
     pub fn digest(
         &self,
         digest: &Digest<'_>,
-        reader: &Reader<'_>,
+        reader: &Recipient<'_>,
     ) -> Result<RenderedMail, TemplateError> {
         let zone = Zone::named(reader.time_zone);
         let groups: Vec<_> = digest
@@ -299,7 +299,7 @@ impl Templates {
         name: &str,
         own: minijinja::Value,
         zone: Zone,
-        reader: &Reader<'_>,
+        reader: &Recipient<'_>,
     ) -> Result<RenderedMail, TemplateError> {
         let common = context! {
             reader => reader.name.map(words::words),

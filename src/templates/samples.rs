@@ -5,9 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{QueuedMail, Reader};
+use super::{QueuedMail, Recipient};
 use crate::domain::event::EventRow;
-use crate::handlers::{EventType, Names, Person, Rendering};
+use crate::handlers::{EventType, Names, Profile, Rendering};
 
 const READER: Uuid = id(1);
 const ADA: Uuid = id(2);
@@ -22,8 +22,8 @@ const fn id(number: u128) -> Uuid {
 
 /// Whom the samples are for.
 #[must_use]
-pub fn reader(unsubscribe_url: Option<&str>) -> Reader<'_> {
-    Reader {
+pub fn reader(unsubscribe_url: Option<&str>) -> Recipient<'_> {
+    Recipient {
         name: Some("Bruno Keller"),
         time_zone: Some("Europe/Berlin"),
         unsubscribe_url,
@@ -40,7 +40,7 @@ pub fn reader_id() -> Uuid {
 #[must_use]
 pub fn queued(event_type: EventType, rendering: &Rendering) -> Option<QueuedMail> {
     let row = row(event_type)?;
-    let event = event_type.parse(&row).ok()?;
+    let event = event_type.decode(&row).ok()?;
     let email = event
         .plan(&names(rendering.clone()))
         .into_iter()
@@ -210,7 +210,7 @@ fn operator_payload(event_type: EventType) -> Option<Value> {
 }
 
 fn names(rendering: Rendering) -> Names {
-    let ada = Person {
+    let ada = Profile {
         full_name: Some("Ada Okafor".to_owned()),
         email: Some("ada@example.com".to_owned()),
     };

@@ -22,7 +22,7 @@ fn with_preferences() -> Templates {
     Templates::load(None, app_url(), Some(preferences)).expect("templates")
 }
 
-fn reader() -> Reader<'static> {
+fn reader() -> Recipient<'static> {
     samples::reader(Some("https://app.example.com/unsubscribe/TOKEN"))
 }
 
@@ -441,7 +441,7 @@ fn event() -> EventRow {
 #[test]
 fn every_mailed_type_has_templates_and_a_sample() {
     for event_type in EventType::ALL.iter().copied() {
-        let plans = event_type.parse(&event()).expect("an event");
+        let plans = event_type.decode(&event()).expect("an event");
         let plans = plans.plan(&Names::default());
         let expected = plans.iter().any(|plan| plan.email.is_some());
         let sample = samples::queued(event_type, &Rendering::default());
@@ -525,7 +525,7 @@ fn the_least_that_a_mail_needs() {
         .into_iter()
         .map(|(event_type, data)| {
             let queued = mail(event_type, "Subject", data);
-            let rendered = templates().mail(&queued, &Reader::default());
+            let rendered = templates().mail(&queued, &Recipient::default());
             let text = rendered.expect("rendered").text;
             let text = text.replace('\u{2060}', "");
             text.lines().skip(2).take(4).collect::<Vec<_>>().join(" / ")
@@ -597,7 +597,7 @@ fn a_digest_of_one() {
     let one = [samples::generic()];
     let digest = Digest::new(&one).expect("a digest");
     let rendered = templates()
-        .digest(&digest, &Reader::default())
+        .digest(&digest, &Recipient::default())
         .expect("rendered");
     insta::assert_snapshot!(format!("{}\n\n{}", rendered.subject, rendered.text), @"
     Ada Okafor booked a site visit · Quayside Lofts

@@ -16,7 +16,7 @@ use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::{Access, Unnamed};
-use crate::domain::announcement::{Field, Told};
+use crate::domain::announcement::{Field, Message};
 use crate::endpoints::{Destination, NotSent, Parcel, store};
 
 /// What a webhook is told as the type.
@@ -114,13 +114,13 @@ pub(super) async fn execute(
     })
 }
 
-fn told(name: &str, destination: &Destination) -> Told {
+fn told(name: &str, destination: &Destination) -> Message {
     let channel = destination.kind().name();
     let field = |name: &str, value: &str| Field {
         name: name.to_owned(),
         value: value.to_owned(),
     };
-    Told {
+    Message {
         title: "Test message of notify-fan-out".to_owned(),
         text: "Somebody wanted to see whether messages arrive here. They do.".to_owned(),
         fields: vec![field("Endpoint", name), field("Channel", channel)],
@@ -129,7 +129,7 @@ fn told(name: &str, destination: &Destination) -> Told {
             .as_object()
             .cloned()
             .unwrap_or_default(),
-        ..Told::default()
+        ..Message::default()
     }
 }
 

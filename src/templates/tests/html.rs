@@ -300,7 +300,7 @@ proptest! {
         let pairs = [(tame, wild), (samples::generic(), generic)];
         for (tame, wild) in &pairs {
             let name = words.get(2).map(String::as_str);
-            let reader = Reader { name, ..reader() };
+            let reader = Recipient { name, ..reader() };
             let rendered = templates.mail(wild, &reader).expect("rendered");
             let expected = templates.mail(tame, &reader).expect("rendered");
             let html = Html::parse_document(&rendered.html);
@@ -344,7 +344,7 @@ proptest! {
             object.insert("link_url".to_owned(), link_url.into());
         }
         let queued = QueuedMail { project_name: Some(subject.clone()), ..mail(&event_type, &subject, data) };
-        let reader = Reader { name: Some(&subject), time_zone: Some(&zone), ..reader() };
+        let reader = Recipient { name: Some(&subject), time_zone: Some(&zone), ..reader() };
         let rendered = templates().mail(&queued, &reader);
         let rendered = rendered.unwrap_or_else(|error| panic!("{error}: {queued:?}"));
         prop_assert!(!rendered.subject.is_empty() && !rendered.subject.contains(char::is_control));

@@ -15,7 +15,7 @@ mod targets;
 
 use std::process::Command;
 
-use notify_fan_out::domain::announcement::Told;
+use notify_fan_out::domain::announcement::Message;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -129,9 +129,9 @@ impl Stage {
 
     /// Queues a message to an endpoint, and returns its identifier.
     async fn tell(&self, endpoint: Uuid, title: &str) -> i64 {
-        let told = Told {
+        let told = Message {
             title: title.to_owned(),
-            ..Told::default()
+            ..Message::default()
         };
         let id = self
             .insert(format!(

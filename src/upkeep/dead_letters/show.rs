@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::{Access, Session, Unnamed};
-use crate::domain::announcement::Told;
+use crate::domain::announcement::Message;
 use crate::upkeep::attempts::{Attempt, attempts};
 use crate::upkeep::trace::{number_texts, recipient_in_words};
 
@@ -61,7 +61,7 @@ pub struct Details {
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
     /// What an endpoint or phone is told; none for mails to people.
-    pub message: Option<Told>,
+    pub message: Option<Message>,
     /// The mails that it carries.
     pub emails: Vec<Mail>,
     /// What was tried.

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::notice::{self, Style};
+use super::draft::{self, Style};
 use crate::domain::announcement::{Field, Severity};
 use crate::domain::body::BodyFormat;
 use crate::domain::text;
 
 /// The words of an event, before they take the form of a notification, a mail or a message.
 #[derive(Debug, Clone)]
-pub(super) struct Telling {
+pub(super) struct OperatorMessage {
     pub(super) severity: Severity,
     /// One line of plain text.
     pub(super) title: String,
@@ -26,7 +26,7 @@ pub(super) struct Telling {
     pub(super) data: Map<String, Value>,
 }
 
-impl Telling {
+impl OperatorMessage {
     /// The sentence, without its full stop, is the title and begins the body.
     pub(super) fn new(
         format: BodyFormat,
@@ -38,7 +38,7 @@ impl Telling {
             severity,
             format,
             sentence: format!("{}.", sentence(Style::Body(format))),
-            title: notice::title(text::TITLE_MAX, sentence),
+            title: draft::title(text::TITLE_MAX, sentence),
             text: String::new(),
             fields: Vec::new(),
             data,

@@ -1,4 +1,4 @@
-//! The ways by which a message goes, where the payload may choose.
+//! Which channels a message goes to, where the payload may choose.
 
 use serde_json::Value;
 
@@ -9,9 +9,9 @@ use crate::domain::payload::Fields;
 /// What completes "must be …" for `channels`.
 const CHOICES: &str = "an object of true and false";
 
-/// Which ways a message goes. Without a choice: all but text messages, which cost money.
+/// The channels of a message. Without a choice: all but text messages, which cost money.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ways {
+pub(super) struct ChannelChoice {
     /// To people in the application.
     pub(super) in_app: bool,
     /// To people by mail.
@@ -22,7 +22,7 @@ pub(super) struct Ways {
     pub(super) channels: Option<Vec<Kind>>,
 }
 
-impl Default for Ways {
+impl Default for ChannelChoice {
     fn default() -> Self {
         Self {
             in_app: true,
@@ -33,15 +33,15 @@ impl Default for Ways {
     }
 }
 
-impl Ways {
+impl ChannelChoice {
     /// Reads both forms. `channels`, `{"inapp": bool, "email": bool, "sms": bool, "slack": bool,
     /// "discord": bool, "webhook": bool}`, wins: what it does not name is off, people and endpoints
     /// alike. The older `notify_inapp` and `notify_email` are about people only; what is absent is
     /// on. A choice that can't be read fails the event: to guess would be to tell, or not to tell,
     /// against somebody's will.
     pub(super) fn chosen(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        if let Some(ways) = fields.strict("channels", CHOICES, of_channels)? {
-            return Ok(ways);
+        if let Some(choice) = fields.strict("channels", CHOICES, of_channels)? {
+            return Ok(choice);
         }
         let is_on = |key| {
             let given = fields.strict(key, "true or false", Value::as_bool)?;
@@ -56,7 +56,7 @@ impl Ways {
 }
 
 /// Channels that nobody knows are passed over, whatever they say.
-fn of_channels(value: &Value) -> Option<Ways> {
+fn of_channels(value: &Value) -> Option<ChannelChoice> {
     let chosen = value.as_object()?;
     let is_on = |name: &str| match chosen.get(name) {
         None | Some(Value::Null) => Some(false),
@@ -68,7 +68,7 @@ fn of_channels(value: &Value) -> Option<Ways> {
             channels.push(kind);
         }
     }
-    Some(Ways {
+    Some(ChannelChoice {
         in_app: is_on("inapp")? || is_on("in_app")?,
         email: is_on("email")?,
         text: is_on("sms")?,
@@ -88,8 +88,8 @@ mod tests {
             payload: Some(payload),
             ..EventRow::default()
         };
-        match Ways::chosen(Fields::new(&row, "alert_triggered")) {
-            Ok(Ways {
+        match ChannelChoice::chosen(Fields::new(&row, "alert_triggered")) {
+            Ok(ChannelChoice {
                 in_app,
                 email,
                 text,

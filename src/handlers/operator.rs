@@ -7,12 +7,12 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::notice::{Notice, object};
-use super::subject::{Named, Subject};
-use super::telling::Telling;
-use super::ways::Ways;
-use super::{Handler, Names, Wanted};
-use crate::domain::announcement::{Announcement, Field, Guard, Told};
+use super::channel_choice::ChannelChoice;
+use super::draft::{Draft, object};
+use super::entity::{Entity, NamedEntity};
+use super::operator_message::OperatorMessage;
+use super::{Handler, Lookups, Names};
+use crate::domain::announcement::{Announcement, DedupKey, Field, Message};
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
@@ -20,28 +20,28 @@ use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
 /// An event of operations or billing.
 pub(super) trait OperatorEvent: std::fmt::Debug + Send {
     /// Where it happened, and whom it names.
-    fn operation(&self) -> &Operation;
+    fn context(&self) -> &OperatorContext;
 
     /// What there is to say of it.
-    fn telling(&self, names: &Names) -> Telling;
+    fn message(&self, names: &Names) -> OperatorMessage;
 }
 
 /// Where an event of operations or billing happened, and who is to hear of it.
 #[derive(Debug)]
-pub(super) struct Operation {
+pub(super) struct OperatorContext {
     event_type: &'static str,
     actor_id: Option<Uuid>,
     user_id: Option<Uuid>,
-    user: Subject,
-    tenant: Subject,
-    project: Subject,
-    ways: Ways,
-    guards: Vec<Guard>,
+    user: Entity,
+    tenant: Entity,
+    project: Entity,
+    channel_choice: ChannelChoice,
+    dedup_keys: Vec<DedupKey>,
 }
 
-impl Operation {
+impl OperatorContext {
     /// Reads an event that is nobody's act.
-    pub(super) fn parse(fields: Fields<'_>) -> Self {
+    pub(super) fn decode(fields: Fields<'_>) -> Self {
         let org_id = fields
             .row
             .org_id
@@ -51,11 +51,11 @@ impl Operation {
             event_type: fields.event_type(),
             actor_id: None,
             user_id: None,
-            user: Subject::person(fields, None, &[]),
-            tenant: Subject::tenant(fields, org_id),
-            project: Subject::any_project(fields),
-            ways: Ways::default(),
-            guards: Vec::new(),
+            user: Entity::person(fields, None, &[]),
+            tenant: Entity::tenant(fields, org_id),
+            project: Entity::any_project(fields),
+            channel_choice: ChannelChoice::default(),
+            dedup_keys: Vec::new(),
         }
     }
 
@@ -63,7 +63,7 @@ impl Operation {
     pub(super) fn act(fields: Fields<'_>) -> Self {
         Self {
             actor_id: fields.row.actor_id,
-            ..Self::parse(fields)
+            ..Self::decode(fields)
         }
     }
 
@@ -72,19 +72,22 @@ impl Operation {
         let user_id = fields.strict_uuid("user_id")?;
         Ok(Self {
             user_id,
-            user: Subject::person(fields, user_id, &["user_name"]),
-            ..Self::parse(fields)
+            user: Entity::person(fields, user_id, &["user_name"]),
+            ..Self::decode(fields)
         })
     }
 
-    /// By these ways only.
-    pub(super) fn by(self, ways: Ways) -> Self {
-        Self { ways, ..self }
+    /// By these channels only.
+    pub(super) fn by(self, channel_choice: ChannelChoice) -> Self {
+        Self {
+            channel_choice,
+            ..self
+        }
     }
 
     /// Not again while one of these holds.
-    pub(super) fn guarded(self, guards: Vec<Guard>) -> Self {
-        Self { guards, ..self }
+    pub(super) fn guarded(self, dedup_keys: Vec<DedupKey>) -> Self {
+        Self { dedup_keys, ..self }
     }
 
     /// Whom it is about.
@@ -93,102 +96,108 @@ impl Operation {
     }
 
     /// The organisation that it happened to.
-    pub(super) fn tenant<'a>(&'a self, names: &'a Names) -> Named<'a> {
+    pub(super) fn tenant<'a>(&'a self, names: &'a Names) -> NamedEntity<'a> {
         let [tenant] = names.of([&self.tenant]);
         tenant
     }
 
-    fn wants(&self, wanted: &mut Wanted) {
-        wanted.extend([&self.user, &self.tenant, &self.project]);
+    fn lookups(&self, lookups: &mut Lookups) {
+        lookups.extend([&self.user, &self.tenant, &self.project]);
     }
 
-    fn plans(&self, telling: &Telling, names: &Names) -> Vec<Plan> {
-        if !self.ways.in_app && !self.ways.email {
+    fn plans(&self, message: &OperatorMessage, names: &Names) -> Vec<Plan> {
+        if !self.channel_choice.in_app && !self.channel_choice.email {
             return Vec::new();
         }
         let person = self.user_id.map(|user_id| {
             // He knows who he is.
-            let fields = self.fields(telling, names, false);
-            self.plan(Audience::User(user_id), telling, &fields, names)
+            let fields = self.fields(message, names, false);
+            self.plan(Audience::User(user_id), message, &fields, names)
         });
         let owners = self.tenant(names).id.map(|org_id| {
             let audience = Audience::OrgOwners {
                 org_id,
                 except: self.user_id,
             };
-            let fields = self.fields(telling, names, true);
-            self.plan(audience, telling, &fields, names)
+            let fields = self.fields(message, names, true);
+            self.plan(audience, message, &fields, names)
         });
         person.into_iter().chain(owners).collect()
     }
 
-    fn plan(&self, audience: Audience, telling: &Telling, fields: &[Field], names: &Names) -> Plan {
+    fn plan(
+        &self,
+        audience: Audience,
+        message: &OperatorMessage,
+        fields: &[Field],
+        names: &Names,
+    ) -> Plan {
         let [project] = names.of([&self.project]);
         let data = object! {
-            ..telling.data.clone(),
+            ..message.data.clone(),
             "type": self.event_type,
-            "severity": telling.severity,
+            "severity": message.severity,
         };
-        let notice = Notice::told(
+        let draft = Draft::planned(
             self.link(names),
             self.with_place(data, names),
-            telling.title.clone(),
-            telling.body(fields),
+            message.title.clone(),
+            message.body(fields),
         );
-        let mut email = notice.email(EmailTiming::Immediate, project);
-        email.body_data = self.body_data(telling, fields, names);
-        let day = self.guards.iter().find_map(|guard| match guard {
-            Guard::Day(key) => Some(key.clone()),
-            Guard::Content(_) => None,
+        let mut email = draft.email(EmailTiming::Immediate, project);
+        email.body_data = self.body_data(message, fields, names);
+        let day = self.dedup_keys.iter().find_map(|guard| match guard {
+            DedupKey::Day(key) => Some(key.clone()),
+            DedupKey::Content(_) => None,
         });
         Plan {
             audience,
             actor_id: self.actor_id,
             scopes: project.scopes(),
-            in_app: if self.ways.in_app {
-                notice.in_app()
+            in_app: if self.channel_choice.in_app {
+                draft.in_app()
             } else {
                 InApp::None
             },
-            email: self.ways.email.then_some(email),
+            email: self.channel_choice.email.then_some(email),
             once_key: day,
         }
     }
 
-    fn announcement(&self, telling: Telling, names: &Names) -> Announcement {
+    fn announcement(&self, message: OperatorMessage, names: &Names) -> Announcement {
         let [project] = names.of([&self.project]);
-        let data = object! { ..telling.data.clone(), "user_id": self.user_id };
+        let data = object! { ..message.data.clone(), "user_id": self.user_id };
         Announcement {
             org_id: self.tenant(names).id,
             project_id: project.id,
-            channels: self.ways.channels.clone(),
-            text_to: self.user_id.filter(|_| self.ways.text),
-            guards: self.guards.clone(),
-            message: Told {
-                fields: self.fields(&telling, names, true),
-                severity: telling.severity,
+            channels: self.channel_choice.channels.clone(),
+            sms_to: self.user_id.filter(|_| self.channel_choice.text),
+            dedup_keys: self.dedup_keys.clone(),
+            message: Message {
+                fields: self.fields(&message, names, true),
+                severity: message.severity,
                 link_url: Some(self.link(names)),
                 data: self.with_place(data, names),
-                title: telling.title,
-                text: telling.text,
+                title: message.title,
+                text: message.text,
             },
         }
     }
 
     /// Its particulars, and the names of those concerned as far as the title lacks them.
-    fn fields(&self, telling: &Telling, names: &Names, with_user: bool) -> Vec<Field> {
+    fn fields(&self, message: &OperatorMessage, names: &Names, with_user: bool) -> Vec<Field> {
         let [user, tenant, project] = names.of([&self.user, &self.tenant, &self.project]);
         let place = [
             ("User", user.name.filter(|_| with_user)),
             ("Organisation", tenant.name),
             ("Project", project.name),
         ];
-        let mut fields = telling.fields.clone();
+        let mut fields = message.fields.clone();
         fields.extend(
             place
                 .into_iter()
-                .filter_map(|(name, value)| Telling::field(name, value?))
-                .filter(|field| !telling.title.contains(&field.value)),
+                .filter_map(|(name, value)| OperatorMessage::field(name, value?))
+                .filter(|field| !message.title.contains(&field.value)),
         );
         fields
     }
@@ -205,20 +214,25 @@ impl Operation {
     }
 
     /// What the mail of all these events is made from.
-    fn body_data(&self, telling: &Telling, fields: &[Field], names: &Names) -> Map<String, Value> {
-        let text = Some(&telling.text).filter(|text| !text.is_empty());
+    fn body_data(
+        &self,
+        message: &OperatorMessage,
+        fields: &[Field],
+        names: &Names,
+    ) -> Map<String, Value> {
+        let text = Some(&message.text).filter(|text| !text.is_empty());
         let data = object! {
             "type": self.event_type,
             "link_url": self.link(names),
-            "severity": telling.severity,
+            "severity": message.severity,
             "text": text,
             "fields": fields,
         };
-        let guards: Vec<_> = self.guards.iter().map(Guard::key).collect();
-        let data = if guards.is_empty() {
+        let dedup_keys: Vec<_> = self.dedup_keys.iter().map(DedupKey::key).collect();
+        let data = if dedup_keys.is_empty() {
             data
         } else {
-            object! { ..data, "guards": guards }
+            object! { ..data, "guards": dedup_keys }
         };
         self.with_place(data, names)
     }
@@ -230,16 +244,16 @@ impl Operation {
 }
 
 impl<E: OperatorEvent> Handler for E {
-    fn wants(&self, wanted: &mut Wanted) {
-        self.operation().wants(wanted);
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.context().lookups(lookups);
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
-        self.operation().plans(&self.telling(names), names)
+        self.context().plans(&self.message(names), names)
     }
 
     fn announce(&self, names: &Names) -> Option<Announcement> {
-        let announcement = self.operation().announcement(self.telling(names), names);
+        let announcement = self.context().announcement(self.message(names), names);
         Some(announcement)
     }
 }

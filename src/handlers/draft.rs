@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::subject::Named;
+use super::entity::NamedEntity;
 use crate::domain::body::BodyFormat;
-use crate::domain::plan::{Email, EmailTiming, InApp, Message};
+use crate::domain::plan::{Email, EmailTiming, InApp, Notification};
 use crate::domain::text;
 
 /// A JSON object, on top of another one if it starts with `..base`.
@@ -37,7 +37,7 @@ impl Style {
     }
 
     /// A thing and, where it is known, the project it is in.
-    pub(super) fn place(self, thing: Named<'_>, project: Named<'_>) -> String {
+    pub(super) fn place(self, thing: NamedEntity<'_>, project: NamedEntity<'_>) -> String {
         let thing = self.name(thing.words);
         match project.name {
             Some(project) => format!("{thing} · {}", self.name(project)),
@@ -64,14 +64,14 @@ pub(super) fn counted(count: i64, noun: &str) -> String {
 
 /// The words and data that a notification and a mail have in common.
 #[derive(Debug, Clone)]
-pub(super) struct Notice {
+pub(super) struct Draft {
     title: String,
     body: String,
     link_url: String,
     data: Map<String, Value>,
 }
 
-impl Notice {
+impl Draft {
     /// The sentence, without its full stop, is the title and begins the body.
     pub(super) fn new(
         format: BodyFormat,
@@ -90,7 +90,7 @@ impl Notice {
     }
 
     /// The title and body that are given.
-    pub(super) fn told(
+    pub(super) fn planned(
         link_url: String,
         data: Map<String, Value>,
         title: String,
@@ -126,7 +126,7 @@ impl Notice {
             link_url,
             data,
         } = self.clone();
-        InApp::Each(Message {
+        InApp::Each(Notification {
             title,
             body: Some(body),
             link_url: Some(link_url),
@@ -135,7 +135,7 @@ impl Notice {
     }
 
     /// As a mail, which a digest groups under the project.
-    pub(super) fn email(&self, timing: EmailTiming, project: Named<'_>) -> Email {
+    pub(super) fn email(&self, timing: EmailTiming, project: NamedEntity<'_>) -> Email {
         Email {
             timing,
             subject: self.title.clone(),
