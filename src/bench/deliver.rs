@@ -1,23 +1,13 @@
-//! Delivery to receivers that are as fast as they can be, against what the same client needs for the
+//! Delivery to receivers that are as fast as they can be, against what a bare client needs for the
 //! same messages without a database.
 
+mod bare;
 mod receiver;
 
 use std::fmt;
-use std::iter;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use notify_fan_out::channels::{
-    Channel, EmailMessage, Outgoing, OutgoingSettings, Policy, Smtp, Trust, Webhook,
-    WebhookMessage, WebhookTarget,
-    smtp::SmtpSettings,
-    webhook::{ExtraHeaders, WebhookMethod},
-};
-use notify_fan_out::config::{DeliverFlags, Source};
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use super::job::{self, Used};
 use super::lab::Lab;
@@ -27,19 +17,23 @@ use receiver::Receiver;
 
 const ENDPOINTS: usize = 10;
 const MIB: u64 = 1024 * 1024;
+/// Deliveries in flight at once, and to one target: the product's defaults, said aloud. All e-mails are
+/// one target's.
+const CONCURRENCY: u32 = 20;
+const PER_TARGET: u32 = 4;
 
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Webhooks,
-    Mails,
+    Emails,
 }
 
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Webhooks => "webhooks",
-            Self::Mails => "mails",
+            Self::Emails => "emails",
         })
     }
 }
@@ -61,7 +55,7 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         "commits per 1,000",
     ]);
     let mut json = serde_json::Map::new();
-    for what in [What::Webhooks, What::Mails] {
+    for what in [What::Webhooks, What::Emails] {
         lab.sql(&format!("SET bench.what = '{what}'")).await?;
         let measured = Measured::of(lab, &receiver, what).await?;
         measured.show(what, messages, &mut table);
@@ -73,9 +67,9 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         title: format!("Delivery of {messages} messages, median (min–max) of {runs} runs"),
         table,
         notes: vec![format!(
-            "Webhooks go to {ENDPOINTS} endpoints, signed; mails to people, by SMTP without \
-             encryption. All of it is on one machine, receivers included. The limit is the same \
-             client with as many messages on their way, and no database; a job's time is that of \
+            "Webhooks go to {ENDPOINTS} endpoints, signed; e-mails to people, by SMTP without \
+             encryption. All of it is on one machine, receivers included. The limit is a bare \
+             client with as many messages in flight, and no database; a job's time is that of \
              whole processes."
         )],
         json: json.into(),
@@ -85,7 +79,7 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
 /// What came of one kind of message.
 #[derive(Debug)]
 struct Measured {
-    at_once: usize,
+    at_once: u32,
     limits: Vec<f64>,
     jobs: Vec<Jobs>,
     round_trips: f64,
@@ -103,15 +97,10 @@ struct Jobs {
 
 impl Measured {
     async fn of(lab: &mut Lab, receiver: &Receiver, what: What) -> anyhow::Result<Self> {
-        let settings = Source(&|_| None)
-            .delivery_settings(&DeliverFlags::default(), String::new())
-            .map_err(anyhow::Error::from)?;
-        // All mails are one target's.
         let at_once = match what {
-            What::Webhooks => settings.concurrency,
-            What::Mails => settings.per_target,
+            What::Webhooks => CONCURRENCY,
+            What::Emails => PER_TARGET,
         };
-        let at_once = usize::try_from(at_once)?;
         let messages = lab.options.messages();
         let mut measured = Self {
             at_once,
@@ -131,8 +120,8 @@ impl Measured {
             commits: 0.0,
         };
         for _ in 0..lab.options.runs() {
-            let limit = bare(receiver, what, messages, at_once).await?;
-            measured.limits.push(limit.as_secs_f64());
+            let limit = bare::seconds(receiver, what, messages, at_once).await?;
+            measured.limits.push(limit);
             anyhow::ensure!(receiver.take() == u64::from(messages), "{what} got lost");
             for jobs in &mut measured.jobs {
                 let url = lab.url.clone();
@@ -222,7 +211,10 @@ async fn deliver(
         lab.sql(statement).await?;
     }
     let smtp = format!("smtp://{}?tls=none&hello=bench.example", receiver.smtp);
+    let [concurrency, per_target] = [CONCURRENCY, PER_TARGET].map(|count| count.to_string());
     let variables = [
+        ("NOTIFY_DELIVERY_CONCURRENCY", concurrency.as_str()),
+        ("NOTIFY_DELIVERY_PER_TARGET", &per_target),
         ("NOTIFY_OUTGOING_ALLOW", "127.0.0.1"),
         ("NOTIFY_OUTGOING_PLAIN_HTTP", "true"),
         ("NOTIFY_SMTP_URL", &smtp),
@@ -247,94 +239,4 @@ async fn deliver(
         );
     }
     Ok(done)
-}
-
-/// The same messages by the same client, so many at once.
-async fn bare(
-    receiver: &Receiver,
-    what: What,
-    messages: u32,
-    at_once: usize,
-) -> anyhow::Result<Duration> {
-    let outgoing = Outgoing::new(OutgoingSettings {
-        policy: Policy {
-            allowed: vec!["127.0.0.1/32".parse()?],
-            plain_http: true,
-        },
-        ..OutgoingSettings::new(Trust::default())
-    })?;
-    let mut targets = Vec::new();
-    for endpoint in 0..ENDPOINTS {
-        targets.push(WebhookTarget {
-            url: format!("http://{}/hooks/{endpoint}", receiver.http).parse()?,
-            secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?],
-            headers: ExtraHeaders::default(),
-            method: WebhookMethod::Post,
-        });
-    }
-    let server = format!("smtp://{}?tls=none&hello=bench.example", receiver.smtp);
-    let smtp = Smtp::new(SmtpSettings::new(server.parse()?, Trust::default()))?;
-    let (webhook, targets, smtp) = (Webhook { outgoing }, Arc::new(targets), Arc::new(smtp));
-
-    let started = Instant::now();
-    let mut left = iter::repeat_n((), usize::try_from(messages)?).enumerate();
-    let mut sending = JoinSet::new();
-    loop {
-        while sending.len() < at_once
-            && let Some((number, ())) = left.next()
-        {
-            let (webhook, targets, smtp) =
-                (webhook.clone(), Arc::clone(&targets), Arc::clone(&smtp));
-            sending.spawn(async move {
-                let now: DateTime<Utc> = std::time::SystemTime::now().into();
-                match what {
-                    What::Webhooks => {
-                        let target = &targets[number % targets.len()];
-                        webhook.send(target, &event(number, now)?, now).await?;
-                    }
-                    What::Mails => {
-                        let to = format!("p{number}@example.com").parse()?;
-                        smtp.send(&to, &mail(number)?, now).await?;
-                    }
-                }
-                anyhow::Ok(())
-            });
-        }
-        match sending.join_next().await {
-            Some(sent) => sent??,
-            None => break,
-        }
-    }
-    smtp.close().await;
-    Ok(started.elapsed())
-}
-
-fn event(number: usize, now: DateTime<Utc>) -> anyhow::Result<WebhookMessage> {
-    Ok(WebhookMessage {
-        key: format!("msg_{number}").parse()?,
-        event_type: "payment_failed".to_owned(),
-        occurred_at: now,
-        data: json!({
-            "tenant_id": number, "amount": 12.5, "reason": "card_declined",
-            "summary": {
-                "title": format!("Payment of tenant {number} failed"), "text": "The card was declined.",
-                "severity": "critical", "link": "https://app.example.com/billing?tenant=1",
-            },
-        }),
-    })
-}
-
-fn mail(number: usize) -> anyhow::Result<EmailMessage> {
-    Ok(EmailMessage {
-        key: format!("mail.{number}").parse()?,
-        from: "Acme <notify@example.com>".parse()?,
-        reply_to: None,
-        subject: "Moved: Quarterly review".to_owned(),
-        // About as much as the templates make of it.
-        text: "The meeting was moved. See https://app.example.com/meetings/1\n".repeat(10),
-        html:
-            "<p>The meeting was moved. <a href=\"https://app.example.com/meetings/1\">See</a></p>\n"
-                .repeat(40),
-        unsubscribe: None,
-    })
 }

@@ -1,4 +1,4 @@
--- So many messages that are due: webhooks for ten endpoints, or mails for people, as bench.what says.
+-- So many messages that are due: webhooks for ten endpoints, or e-mails for people, as bench.what says.
 TRUNCATE notification_deliveries, notification_delivery_attempts, notification_delivery_targets,
     notification_delivery_guards, notification_endpoints, pending_emails;
 INSERT INTO notification_endpoints (id, name, channel, target, settings)
@@ -20,7 +20,7 @@ SELECT p.id, e.id, 'meeting_updated', 'immediate', 'Moved: Quarterly review',
        '{"meeting_title": "Quarterly review", "link_url": "/meetings/1"}'
   FROM (SELECT id FROM domain_events ORDER BY id LIMIT 10) AS e
  CROSS JOIN profiles p
- WHERE current_setting('bench.what') = 'mails'
+ WHERE current_setting('bench.what') = 'emails'
    AND NOT EXISTS (
        SELECT FROM user_notification_preferences u WHERE u.user_id = p.id AND u.status = 'muted')
  ORDER BY e.id

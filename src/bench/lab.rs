@@ -1,8 +1,9 @@
 //! The throw-away database that everything is measured on.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
-use notify_fan_out::config::{RunFlags, Source};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::job;
@@ -18,7 +19,7 @@ pub(crate) struct Lab {
     pub(crate) outside: PgConnection,
     /// Where the jobs find it.
     pub(crate) url: String,
-    name: String,
+    pub(crate) name: String,
     connect: PgConnectOptions,
 }
 
@@ -29,6 +30,26 @@ fn server() -> anyhow::Result<PgConnectOptions> {
     )?;
     let options: PgConnectOptions = url.parse().context("BENCH_DATABASE_URL")?;
     Ok(options.disable_statement_logging())
+}
+
+/// The folder of the server's socket.
+fn folder(connect: &PgConnectOptions) -> anyhow::Result<&PathBuf> {
+    connect
+        .get_socket()
+        .context("the server has to listen on a Unix socket")
+}
+
+/// The same for a job.
+fn url_of(connect: &PgConnectOptions) -> anyhow::Result<String> {
+    let database = connect.get_database().context("no database is named")?;
+    let mut url: url::Url =
+        format!("postgres://localhost:{}/{database}", connect.get_port()).parse()?;
+    url.query_pairs_mut()
+        .append_pair("host", &folder(connect)?.to_string_lossy())
+        .append_pair("user", connect.get_username())
+        // Asking for TLS first is connecting, and not what is counted.
+        .append_pair("sslmode", "disable");
+    Ok(url.to_string())
 }
 
 /// Makes a database that leaves no trace in the server's bookkeeping until it is asked to.
@@ -46,12 +67,6 @@ async fn create(outside: &mut PgConnection, name: &str, source: &str) -> sqlx::R
     Ok(())
 }
 
-/// How many events the job claims at once where nobody says otherwise.
-pub(crate) fn batch_size() -> anyhow::Result<u32> {
-    let defaults = Source(&|_| None).settings(&RunFlags::default(), String::new())?;
-    Ok(defaults.batch_size)
-}
-
 impl Lab {
     /// Makes the database and builds the world in it.
     pub(crate) async fn build(options: Options, name: String) -> anyhow::Result<Self> {
@@ -61,11 +76,9 @@ impl Lab {
             .execute(&mut outside)
             .await?;
         create(&mut outside, &name, "").await?;
-        let url = server.database(&name).to_url_lossy().to_string();
-        job::run(&url, 1, &["migrate"]).context("migrate")?;
+        job::run(&url_of(&server.database(&name))?, 1, &["migrate"]).context("migrate")?;
         let mut lab = Self::open(options, name, outside).await?;
         lab.build_world().await?;
-        lab.change_settings().await?;
         Ok(lab)
     }
 
@@ -80,7 +93,7 @@ impl Lab {
         } = self;
         // Nobody may be connected to what is copied.
         db.close().await?;
-        // Without a word about each page in the log, where the server has the choice.
+        // Not by way of the log, page by page, where the server has the choice.
         let strategy = match outside.server_version_num() {
             Some(version) if version >= 150_000 => "STRATEGY file_copy",
             _ => "",
@@ -88,8 +101,7 @@ impl Lab {
         let source = format!("TEMPLATE {original} {strategy}");
         create(&mut outside, &name, &source).await?;
         let for_copy = PgConnection::connect_with(&server()?).await?;
-        let mut copy = Self::open(options.clone(), name, for_copy).await?;
-        copy.change_settings().await?;
+        let copy = Self::open(options.clone(), name, for_copy).await?;
         Ok((Self::open(options, original, outside).await?, copy))
     }
 
@@ -100,7 +112,7 @@ impl Lab {
             options,
             db: PgConnection::connect_with(&connect).await?,
             outside,
-            url: connect.to_url_lossy().to_string(),
+            url: url_of(&connect)?,
             name,
             connect,
         };
@@ -114,9 +126,6 @@ impl Lab {
     async fn build_world(&mut self) -> anyhow::Result<()> {
         self.sql("CREATE SCHEMA bench").await?;
         self.sql(include_str!("world.sql")).await?;
-        if self.options.own_can_view {
-            self.sql(include_str!("own_can_view.sql")).await?;
-        }
         self.sql(include_str!("events.sql")).await?;
         self.sql("CREATE UNLOGGED TABLE bench.events AS SELECT * FROM domain_events ORDER BY id")
             .await?;
@@ -125,27 +134,9 @@ impl Lab {
         self.sql("VACUUM (ANALYZE)").await
     }
 
-    /// What the options say, for connections to come.
-    async fn change_settings(&mut self) -> anyhow::Result<()> {
-        for setting in self.options.settings.clone() {
-            self.sql(&format!("ALTER DATABASE {} SET {setting}", self.name))
-                .await?;
-        }
-        Ok(())
-    }
-
     /// A new connection, which has nothing cached.
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect_with(&self.connect).await
-    }
-
-    /// A transaction that has taken its snapshot and holds the horizon until the connection ends.
-    pub(crate) async fn hold(&self) -> sqlx::Result<PgConnection> {
-        let mut holder = self.connect().await?;
-        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT txid_current_snapshot()")
-            .execute(&mut holder)
-            .await?;
-        Ok(holder)
     }
 
     /// Runs statements without a result.
@@ -172,18 +163,10 @@ impl Lab {
 
     /// A proxy in front of the server, and the URL of the database through it.
     pub(crate) fn proxy(&self) -> anyhow::Result<(Proxy, String)> {
-        let folder = self
-            .connect
-            .get_socket()
-            .context("the server has to listen on a Unix socket")?;
-        let proxy = Proxy::start(&folder.join(format!(".s.PGSQL.{}", self.connect.get_port())))?;
-        // Asking for TLS first is connecting, and not what is counted.
-        let connect = self
-            .connect
-            .clone()
-            .socket(proxy.folder())
-            .ssl_mode(PgSslMode::Disable);
-        Ok((proxy, connect.to_url_lossy().to_string()))
+        let socket = format!(".s.PGSQL.{}", self.connect.get_port());
+        let proxy = Proxy::start(&folder(&self.connect)?.join(socket))?;
+        let url = url_of(&self.connect.clone().socket(proxy.folder()))?;
+        Ok((proxy, url))
     }
 
     /// Transactions that the server has counted in the database.

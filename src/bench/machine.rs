@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use sqlx::Row;
 
-use super::lab::{Lab, batch_size};
+use super::job::BATCH;
+use super::lab::Lab;
 use super::section::{Section, table};
 
 const SETTINGS: &[&str] = &[
@@ -11,26 +12,13 @@ const SETTINGS: &[&str] = &[
     "fsync",
     "synchronous_commit",
     "full_page_writes",
-    "wal_sync_method",
     "shared_buffers",
     "work_mem",
     "max_wal_size",
     "checkpoint_timeout",
-    "wal_level",
-    "wal_compression",
-    "track_commit_timestamp",
-    "data_checksums",
-    "maintenance_work_mem",
-    "effective_cache_size",
-    "random_page_cost",
     "jit",
     "plan_cache_mode",
     "autovacuum",
-    "autovacuum_naptime",
-    "autovacuum_vacuum_scale_factor",
-    "autovacuum_vacuum_cost_delay",
-    "max_connections",
-    "max_parallel_workers_per_gather",
 ];
 
 pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
@@ -51,13 +39,7 @@ pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
         "system",
         format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH),
     );
-    add("events claimed at once", batch_size()?.to_string());
-    let rule = if lab.options.own_can_view {
-        "another of the same rule"
-    } else {
-        "the job's own"
-    };
-    add("can_view", rule.to_owned());
+    add("events claimed at once", BATCH.to_string());
     let settings =
         sqlx::query("SELECT name, current_setting(name) AS value FROM unnest($1) AS name")
             .bind(SETTINGS)
@@ -68,9 +50,6 @@ pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
     }
     for (name, size) in lab.options.world.sizes() {
         add(name, size.to_string());
-    }
-    for setting in &lab.options.settings {
-        add("changed setting", setting.clone());
     }
     add("events", lab.options.events().to_string());
     Ok(Section {

@@ -11,24 +11,15 @@ use clap::{Parser, ValueEnum};
     bin_name = "scripts/bench.sh",
     after_help = "\
 Examples:
-  scripts/bench.sh                              all but the soak
+  scripts/bench.sh                              everything
   scripts/bench.sh --quick                      the same at a small size, to see that it works
-  scripts/bench.sh --only load,statements       where the time of the default load goes
-  scripts/bench.sh --only load,statements --json before.json
-  scripts/bench.sh --only load,statements --before before.json
-                                                … and what a change has done to it
-  scripts/bench.sh --only load --own-can-view   what an application's own can_view costs
-  scripts/bench.sh --only claim,idle --history 100000,10000000
-  scripts/bench.sh --only audience --audience 100000
-  scripts/bench.sh deliver --messages 50000     delivery alone
-  scripts/bench.sh --only soak --soak-minutes 30 --rate 500"
+  scripts/bench.sh load statements              where the time of the default load goes
+  scripts/bench.sh claim idle --history 100000,10000000
+  scripts/bench.sh deliver --messages 50000     delivery alone"
 )]
 pub(crate) struct Options {
-    /// Measure only this, as --only
-    #[arg(value_enum, value_name = "WHAT")]
-    named: Vec<Measurement>,
     /// Measure only this
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    #[arg(value_enum, value_name = "WHAT")]
     only: Vec<Measurement>,
     /// Write the result to this file too, as JSON
     #[arg(long, value_name = "FILE")]
@@ -36,7 +27,7 @@ pub(crate) struct Options {
     /// Small sizes and few runs: shows that it works, and no more
     #[arg(long)]
     quick: bool,
-    /// Runs of each measurement; medians are shown [default: 5, of the audience 3]
+    /// Runs of each measurement; medians are shown [default: 5]
     #[arg(long)]
     runs: Option<u32>,
     /// Processes at once
@@ -48,35 +39,12 @@ pub(crate) struct Options {
     /// Completed events behind the claim and the idle run, besides none [default: 1000000]
     #[arg(long, value_delimiter = ',')]
     history: Vec<u32>,
-    /// Failed events, and events that are not due yet, beside the longest history; and those that are
-    /// settled while a transaction holds the horizon [default: 100000]
+    /// Failed events, and events that are not due yet, beside the longest history [default: 100000]
     #[arg(long)]
     beside: Option<u32>,
-    /// People that one event concerns [default: 1000000]
-    #[arg(long)]
-    audience: Option<u32>,
     /// Messages of each kind that are delivered [default: 10000]
     #[arg(long)]
     messages: Option<u32>,
-    /// How long the soak goes on [default: 10]
-    #[arg(long, value_name = "MINUTES")]
-    soak_minutes: Option<f64>,
-    /// Events per second of the soak
-    #[arg(long, default_value_t = 200)]
-    pub(crate) rate: u32,
-    /// Run the load once more and leave the plans of its statements, as carried out, in this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) plans: Option<PathBuf>,
-    /// Compare the statements with those in the JSON result of an earlier run
-    #[arg(long, value_name = "FILE")]
-    pub(crate) before: Option<PathBuf>,
-    /// Put another `can_view` in the place of the job's own, with the same rule in other words, to see
-    /// what an application's function costs
-    #[arg(long)]
-    pub(crate) own_can_view: bool,
-    /// Change a setting of the database, such as `jit=off`, to see what it does
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    pub(crate) settings: Vec<String>,
     #[command(flatten)]
     pub(crate) world: World,
     /// `cargo bench` says so
@@ -120,29 +88,17 @@ pub(crate) enum Measurement {
     Load,
     /// Time, round trips and commits per statement of the load
     Statements,
-    /// Inserting events with and without the trigger
-    Writer,
-    /// One claim with and without a history behind it, or a transaction that holds the horizon
+    /// One claim with and without a history behind it
     Claim,
     /// A run with nothing due
     Idle,
-    /// One event to very many people, alone and with others behind it
-    Audience,
     /// Delivery to fast receivers against the same client without a database
     Deliver,
-    /// Size, start, processor time and allocations of the client
-    Client,
-    /// A steady stream of events for minutes; measured only where it is named
-    Soak,
 }
 
 impl Options {
     pub(crate) fn measures(&self, what: Measurement) -> bool {
-        if self.only.is_empty() && self.named.is_empty() {
-            what != Measurement::Soak
-        } else {
-            self.only.contains(&what) || self.named.contains(&what)
-        }
+        self.only.is_empty() || self.only.contains(&what)
     }
 
     pub(crate) fn runs(&self) -> u32 {
@@ -159,28 +115,6 @@ impl Options {
         sizes.sort_unstable();
         sizes.dedup();
         sizes
-    }
-
-    pub(crate) fn audience(&self) -> u32 {
-        self.size(self.audience, 1_000_000, 20_000)
-    }
-
-    /// Each takes as long as a whole load.
-    pub(crate) fn audience_runs(&self) -> u32 {
-        self.size(self.runs, 3, 2).max(1)
-    }
-
-    pub(crate) fn soak_seconds(&self) -> f64 {
-        let usual = if self.quick { 0.4 } else { 10.0 };
-        self.soak_minutes.unwrap_or(usual).max(0.1) * 60.0
-    }
-
-    /// The same for a world of another size.
-    pub(crate) fn of_size(&self, users: u32, events: u32) -> Self {
-        let mut options = self.clone();
-        options.world.users = users;
-        options.events = Some(events);
-        options
     }
 
     pub(crate) fn beside(&self) -> u32 {

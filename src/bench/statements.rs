@@ -1,13 +1,13 @@
 //! Where the time of the mixed load goes: per statement, round trip and commit.
 
-use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::job;
-use super::lab::{Lab, batch_size};
+use super::job::{self, BATCH};
+use super::lab::Lab;
 use super::proxy::Traffic;
 use super::section::{Section, small, table};
 
@@ -20,6 +20,7 @@ struct Statement {
     rows: i64,
     exec_ms: f64,
     plan_ms: f64,
+    slowest_ms: f64,
     wal_bytes: f64,
     hits: i64,
     reads: i64,
@@ -28,22 +29,45 @@ struct Statement {
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// One run by one worker with the server's bookkeeping on.
-pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
-    lab.restore().await?;
-    lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'all'")
-        .await?;
+/// One run by one worker with the server's bookkeeping on: its time, and what the server spent on
+/// each statement.
+async fn tracked(lab: &mut Lab) -> anyhow::Result<(Duration, Vec<Statement>)> {
+    let track = |what| {
+        format!(
+            "ALTER DATABASE {} SET pg_stat_statements.track = '{what}'",
+            lab.name
+        )
+    };
+    let (all, none) = (track("all"), track("none"));
+    lab.sql(&all).await?;
     sqlx::raw_sql("SELECT pg_stat_statements_reset()")
         .execute(&mut lab.outside)
         .await?;
     let (time, _) = job::run(&lab.url, 1, &[])?;
-    lab.sql("ALTER DATABASE bench SET pg_stat_statements.track = 'none'")
-        .await?;
-    lab.expect_all_completed().await?;
-    let statements: Vec<Statement> = sqlx::query_as(include_str!("statements.sql"))
-        .bind("bench")
+    lab.sql(&none).await?;
+    let statements = sqlx::query_as(include_str!("statements.sql"))
+        .bind(&lab.name)
         .fetch_all(&mut lab.outside)
         .await?;
+    Ok((time, statements))
+}
+
+/// What the slowest call of the statement in that file took in a run, planning included.
+pub(crate) async fn slowest_ms(lab: &mut Lab, file: &str) -> anyhow::Result<f64> {
+    let labels = labels()?;
+    let (_, statements) = tracked(lab).await?;
+    statements
+        .iter()
+        .find(|statement| label(statement, &labels) == file)
+        .map(|statement| statement.slowest_ms)
+        .with_context(|| format!("the run did not reach {file}"))
+}
+
+/// One run of the load, by statement.
+pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
+    lab.restore().await?;
+    let (time, statements) = tracked(lab).await?;
+    lab.expect_all_completed().await?;
 
     let labels = labels()?;
     let mut table = table(&[
@@ -98,102 +122,6 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     })
 }
 
-/// The statements in the JSON result of an earlier run.
-pub(crate) fn of_earlier(file: &Path) -> anyhow::Result<Value> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let mut result: Value =
-        serde_json::from_str(&text).with_context(|| file.display().to_string())?;
-    let statements = result["statements"].take();
-    anyhow::ensure!(
-        statements.is_object(),
-        "{} has no statements: it takes a run that measured them",
-        file.display()
-    );
-    Ok(statements)
-}
-
-/// What each statement took before and takes now.
-pub(crate) fn compare(before: &Value, now: &Value) -> anyhow::Result<Section> {
-    let (total_before, total_now) = (totals(before)?, totals(now)?);
-    let mut labels: Vec<&str> = total_now.iter().map(|(label, _)| label.as_str()).collect();
-    for (label, _) in &total_before {
-        if !labels.contains(&label.as_str()) {
-            labels.push(label);
-        }
-    }
-    let mut table = table(&["statement", "before ms", "now ms", "ratio"]);
-    let mut results = Vec::new();
-    let shown = |value: Option<f64>, digits: usize| {
-        value.map_or_else(String::new, |value| format!("{value:.digits$}"))
-    };
-    for label in labels {
-        let of = |totals: &[(String, f64)]| {
-            let found = totals.iter().find(|(name, _)| name == label);
-            found.map(|(_, ms)| *ms)
-        };
-        let (before, now) = (of(&total_before), of(&total_now));
-        let ratio = before.zip(now).map(|(before, now)| now / before);
-        table.add_row([
-            label.to_owned(),
-            shown(before, 0),
-            shown(now, 0),
-            shown(ratio, 2),
-        ]);
-        results.push(json!({ "label": label, "before_ms": before, "now_ms": now, "ratio": ratio }));
-    }
-    let seconds = |of: &Value| of["seconds"].as_f64().unwrap_or(f64::NAN);
-    let (before, now) = (seconds(before), seconds(now));
-    table.add_row([
-        "the whole process".to_owned(),
-        format!("{:.0}", before * 1e3),
-        format!("{:.0}", now * 1e3),
-        format!("{:.2}", now / before),
-    ]);
-    Ok(Section {
-        name: "statements_before",
-        title: "Per statement, before and now".to_owned(),
-        table,
-        notes: vec![
-            "One run each, execution and planning together; the earlier ones are from another run \
-             of the benchmark. Only what took a millisecond or more is kept."
-                .to_owned(),
-        ],
-        json: json!({ "statements": results, "before_seconds": before, "now_seconds": now }),
-    })
-}
-
-/// Milliseconds by label, in the order in which the labels come first.
-fn totals(section: &Value) -> anyhow::Result<Vec<(String, f64)>> {
-    let mut totals: Vec<(String, f64)> = Vec::new();
-    for statement in section["statements"].as_array().into_iter().flatten() {
-        let label = statement["label"].as_str().context("a label is missing")?;
-        let ms = |key: &str| {
-            let value = statement["figures"][key].as_f64();
-            value.with_context(|| format!("{key} of {label} is missing"))
-        };
-        let ms = ms("exec_ms")? + ms("plan_ms")?;
-        match totals.iter_mut().find(|(name, _)| name == label) {
-            Some((_, total)) => *total += ms,
-            None => totals.push((label.to_owned(), ms)),
-        }
-    }
-    Ok(totals)
-}
-
-/// Leaves the plans of one run's statements, as they were carried out, in a file.
-pub(crate) async fn plans(lab: &mut Lab, file: &Path) -> anyhow::Result<()> {
-    let log = std::env::var("BENCH_SERVER_LOG").context("BENCH_SERVER_LOG is not set")?;
-    lab.restore().await?;
-    lab.sql(include_str!("plans.sql")).await?;
-    let before = std::fs::read(&log).with_context(|| log.clone())?.len();
-    job::run(&lab.url, 1, &[])?;
-    lab.sql("ALTER DATABASE bench RESET session_preload_libraries")
-        .await?;
-    let plans = std::fs::read(&log)?;
-    std::fs::write(file, &plans[before.min(plans.len())..])?;
-    Ok(())
-}
-
 /// The round trips and commits of a run, against those of a run with nothing to do.
 pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     lab.restore().await?;
@@ -207,8 +135,7 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     let idle = proxy.take();
 
     let events = f64::from(lab.options.events());
-    let batch_size = batch_size()?;
-    let batches = f64::from(lab.options.events().div_ceil(batch_size));
+    let batches = f64::from(lab.options.events().div_ceil(BATCH));
     let per = |traffic: u64, units: f64| small(traffic.cast_signed()) / units;
     let mut table = table(&["", "round trips", "commits", "KiB sent", "KiB received"]);
     let row = |name: &str, traffic: Traffic| {
@@ -225,7 +152,7 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     let more =
         |of: fn(&Traffic) -> u64, units: f64| per(of(&load) - of(&idle).min(of(&load)), units);
     table.add_row([
-        format!("more per batch of {batch_size}"),
+        format!("more per batch of {BATCH}"),
         format!("{:.2}", more(|traffic| traffic.round_trips, batches)),
         format!("{:.2}", more(|traffic| traffic.commits, batches)),
         format!(

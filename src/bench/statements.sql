@@ -1,5 +1,6 @@
 -- What the server spent on each statement, dearest first.
 SELECT query, toplevel, calls, rows, total_exec_time AS exec_ms, total_plan_time AS plan_ms,
+       max_exec_time + max_plan_time AS slowest_ms,
        wal_bytes::float8 AS wal_bytes, shared_blks_hit AS hits, shared_blks_read AS reads,
        temp_blks_written AS spilled
   FROM pg_stat_statements s

@@ -22,7 +22,7 @@ impl Receiver {
     pub(super) fn start() -> anyhow::Result<Self> {
         let taken = Arc::<AtomicU64>::default();
         let shared = Arc::clone(&taken);
-        let (tell, told) = std::sync::mpsc::channel();
+        let (ready, addresses) = std::sync::mpsc::channel();
         thread::spawn(move || -> anyhow::Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -30,7 +30,7 @@ impl Receiver {
             runtime.block_on(async {
                 let http = TcpListener::bind("127.0.0.1:0").await?;
                 let smtp = TcpListener::bind("127.0.0.1:0").await?;
-                tell.send((http.local_addr()?, smtp.local_addr()?))?;
+                ready.send((http.local_addr()?, smtp.local_addr()?))?;
                 loop {
                     let taken = Arc::clone(&shared);
                     tokio::select! {
@@ -38,13 +38,13 @@ impl Receiver {
                             drop(tokio::spawn(web(accepted?.0, taken)));
                         }
                         accepted = smtp.accept() => {
-                            drop(tokio::spawn(mail(accepted?.0, taken)));
+                            drop(tokio::spawn(email(accepted?.0, taken)));
                         }
                     }
                 }
             })
         });
-        let (http, smtp) = told.recv().context("the receiver did not start")?;
+        let (http, smtp) = addresses.recv().context("the receiver did not start")?;
         Ok(Self { http, smtp, taken })
     }
 
@@ -84,8 +84,8 @@ async fn web(stream: TcpStream, taken: Arc<AtomicU64>) -> Option<()> {
     }
 }
 
-/// Mails of one connection; `None` at its end.
-async fn mail(stream: TcpStream, taken: Arc<AtomicU64>) -> Option<()> {
+/// E-mails of one connection; `None` at its end.
+async fn email(stream: TcpStream, taken: Arc<AtomicU64>) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();

@@ -20,8 +20,6 @@ mod deliveries;
 mod hold;
 mod pooler;
 mod process;
-#[expect(dead_code, reason = "the benchmark's, which asks it for more")]
-#[path = "../../bench/proxy.rs"]
 mod proxy;
 mod rows;
 mod server;

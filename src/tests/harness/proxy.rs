@@ -3,10 +3,9 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 /// A socket like the server's, with a counter behind it.
 #[derive(Debug)]
@@ -27,7 +26,6 @@ struct Counters {
     silent_from: AtomicU64,
     /// The connection is closed in the place of the answer to this one; 0: none is.
     cut_at: AtomicU64,
-    firsts: Mutex<Firsts>,
 }
 
 impl Counters {
@@ -40,18 +38,6 @@ impl Counters {
         let at = self.cut_at.load(Ordering::Relaxed);
         at > 0 && self.asked.load(Ordering::Relaxed) == at
     }
-
-    fn firsts(&self) -> MutexGuard<'_, Firsts> {
-        self.firsts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// When something was first met since the last look.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Firsts {
-    pub(crate) connection: Option<Instant>,
-    /// The first Query or Parse: what comes after the authentication.
-    pub(crate) statement: Option<Instant>,
 }
 
 /// What was said since the last look.
@@ -98,11 +84,6 @@ impl Proxy {
         self.counters.asked.load(Ordering::Relaxed)
     }
 
-    /// Takes the moments, which are none again.
-    pub(crate) fn take_firsts(&self) -> Firsts {
-        std::mem::take(&mut *self.counters.firsts())
-    }
-
     /// Takes the counts, which start again from nothing.
     pub(crate) fn take(&self) -> Traffic {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
@@ -117,11 +98,7 @@ impl Proxy {
 
 fn accept(listener: &UnixListener, server: &Path, counters: &Arc<Counters>) {
     for client in listener.incoming().map_while(Result::ok) {
-        counters
-            .firsts()
-            .connection
-            .get_or_insert_with(Instant::now);
-        // Whoever is refused will tell.
+        // The client reports a refusal.
         let _ = serve(client, server, counters);
     }
 }
@@ -138,9 +115,6 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
         let _ = pass(&mut from_client, &mut to_server, |bytes| {
             up.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             messages.read(bytes, |kind, _| {
-                if matches!(kind, b'Q' | b'P') {
-                    up.firsts().statement.get_or_insert_with(Instant::now);
-                }
                 if matches!(kind, 0 | b'p' | b'Q' | b'S') {
                     up.asked.fetch_add(1, Ordering::Relaxed);
                 }
