@@ -12,11 +12,11 @@ use super::Channel;
 use super::chat::{ChatMessage, Field, Look};
 use super::exchange::{Exchange, gone_at};
 use super::kind::Transport;
-use super::limits::{cut, cut_escaped, length, lines};
-use super::outcome::{Receipt, SendError, Verdict};
+use super::outcome::{AttemptOutcome, Receipt, SendError};
 use super::outgoing::{Answer, Outgoing, Request};
 use super::retry_after;
 use super::secret_url::SecretUrl;
+use super::truncate::{length, lines, truncate, truncate_escaped};
 use crate::domain::text::plain;
 
 const TITLE_MAX: usize = 256;
@@ -56,16 +56,16 @@ impl Channel for Discord {
         message: &ChatMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        let mask = target.mask();
+        let redactor = target.redactor();
         let exchange = Exchange {
             transport: self.transport(),
-            mask: &mask,
+            redactor: &redactor,
             now,
         };
         let url = waiting(target.expose());
         let request = Request::json(&url, &body(message));
         match self.outgoing.exchange(request).await {
-            Ok(answer) => judge(&exchange, &answer),
+            Ok(answer) => classify(&exchange, &answer),
             Err(failure) => Err(exchange.lost(failure)),
         }
     }
@@ -85,15 +85,17 @@ fn waiting(url: &Url) -> Url {
 
 /// Faults are told as `{"code", "message"}`, a limit of the rate as `{"retry_after"}`, whose
 /// fraction is finer than the header's. A webhook that was removed is answered with 404.
-fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
+fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
     let told = answer.json();
-    let mut error = match exchange.judge(answer) {
+    let mut error = match exchange.classify(answer) {
         Ok(receipt) => {
             return Ok(exchange.named(receipt, told["id"].as_str()));
         }
         Err(error) => gone_at(&[404, 410], error),
     };
-    if let Verdict::Retry { after } | Verdict::Throttled { after } = &mut error.verdict {
+    if let AttemptOutcome::Retry { after } | AttemptOutcome::Throttled { after } =
+        &mut error.outcome
+    {
         let finer = told["retry_after"]
             .as_f64()
             .and_then(retry_after::from_seconds);
@@ -129,13 +131,13 @@ fn body(message: &ChatMessage) -> Value {
         }
         embed.insert("url".to_owned(), link.url.as_str().into());
     }
-    if let Some(title) = take(cut_escaped(title.trim(), TITLE_MAX, escape)) {
+    if let Some(title) = take(truncate_escaped(title.trim(), TITLE_MAX, escape)) {
         embed.insert("title".to_owned(), title.into());
     }
     // No markup is read here, so there is none to escape.
     let footer = message.footer.as_deref().map(plain).unwrap_or_default();
-    let footer = take(cut(&footer, FOOTER_MAX.min(TOTAL_MAX / 8)));
-    let text = cut_escaped(&lines(&message.text), DESCRIPTION_MAX, escape);
+    let footer = take(truncate(&footer, FOOTER_MAX.min(TOTAL_MAX / 8)));
+    let text = truncate_escaped(&lines(&message.text), DESCRIPTION_MAX, escape);
     if let Some(text) = take(text) {
         embed.insert("description".to_owned(), text.into());
     }
@@ -165,9 +167,13 @@ fn shown(fields: &[Field], mut room: usize) -> Vec<Value> {
         } else {
             room.saturating_sub(REST)
         };
-        let name = or_dash(cut_escaped(&plain(&field.name), FIELD_NAME_MAX, escape));
+        let name = or_dash(truncate_escaped(
+            &plain(&field.name),
+            FIELD_NAME_MAX,
+            escape,
+        ));
         let space = here.saturating_sub(length(&name)).min(FIELD_VALUE_MAX);
-        let value = or_dash(cut_escaped(&lines(&field.value), space, escape));
+        let value = or_dash(truncate_escaped(&lines(&field.value), space, escape));
         let size = length(&name) + length(&value);
         if size > here || shown.len() == FIELDS_MAX - 1 && !last {
             let rest = format!("and {left} more");

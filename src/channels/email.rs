@@ -13,12 +13,12 @@ use lettre::message::{Message, MultiPart};
 use url::Url;
 
 use super::kind::Transport;
-use super::limits::cut;
-use super::mask::mail_addresses;
-use super::outcome::{Blame, Receipt, SendError};
+use super::outcome::{Cause, Receipt, SendError};
+use super::redact::mail_addresses;
 use super::resend::Resend;
 use super::sendgrid::SendGrid;
 use super::smtp::Smtp;
+use super::truncate::truncate;
 use super::{Channel, DeliveryKey};
 use crate::domain::text::plain;
 
@@ -43,7 +43,7 @@ impl Mailbox {
             address =
                 Address::new(address.user(), domain.to_string()).map_err(|_| InvalidMailbox)?;
         }
-        let name = name.map(|name| not_encoded(&cut(&plain(name), NAME_MAX)));
+        let name = name.map(|name| not_encoded(&truncate(&plain(name), NAME_MAX)));
         let name = name.filter(|name| !name.is_empty());
         Ok(Self(lettre::message::Mailbox::new(name, address)))
     }
@@ -139,7 +139,7 @@ impl EmailMessage {
     }
 
     fn plain_subject(&self) -> String {
-        cut(&plain(&self.subject), SUBJECT_MAX)
+        truncate(&plain(&self.subject), SUBJECT_MAX)
     }
 
     /// The headers that say what kind of mail it is, in their order.
@@ -176,7 +176,7 @@ impl EmailMessage {
         let parts = MultiPart::alternative_plain_html(crlf(&self.text), crlf(&self.html));
         let mail = builder.multipart(parts).map_err(|error| {
             SendError::permanent(
-                Blame::Message,
+                Cause::Message,
                 format!("the mail can't be written: {error}"),
             )
         })?;

@@ -6,11 +6,11 @@ use reqwest::header::{DATE, HeaderValue, RETRY_AFTER};
 use url::Url;
 
 use super::kind::Transport;
-use super::limits::cut;
-use super::mask::Mask;
-use super::outcome::{Blame, NOT_PERMITTED, Receipt, SendError, Verdict};
+use super::outcome::{AttemptOutcome, Cause, NOT_PERMITTED, Receipt, SendError};
 use super::outgoing::{Answer, Failure};
+use super::redact::Redactor;
 use super::retry_after;
+use super::truncate::truncate;
 use crate::domain::text::plain;
 
 /// Longest name of a fault.
@@ -24,25 +24,27 @@ const ID_MAX: usize = 200;
 #[derive(Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) transport: Transport,
-    pub(super) mask: &'a Mask,
+    pub(super) redactor: &'a Redactor,
     pub(super) now: DateTime<Utc>,
 }
 
 impl Exchange<'_> {
     /// Judges by the status, the same for all.
-    pub(super) fn judge(&self, answer: &Answer) -> Result<Receipt, SendError> {
+    pub(super) fn classify(&self, answer: &Answer) -> Result<Receipt, SendError> {
         let status = answer.status;
         if (200..300).contains(&status) {
             return Ok(Receipt {
                 status,
-                answer: self.mask.answer(&answer.body),
+                answer: self.redactor.answer(&answer.body),
                 provider_id: None,
             });
         }
-        let mut error = SendError::new(verdict_of(status), self.reason(status, None));
+        let mut error = SendError::new(outcome_of(status), self.reason(status, None));
         error.status = Some(status);
-        error.answer = Some(self.mask.answer(&answer.body));
-        if let Verdict::Retry { after } | Verdict::Throttled { after } = &mut error.verdict {
+        error.answer = Some(self.redactor.answer(&answer.body));
+        if let AttemptOutcome::Retry { after } | AttemptOutcome::Throttled { after } =
+            &mut error.outcome
+        {
             // A date is one of the other side's clock.
             let date = answer.header(&DATE).and_then(retry_after::date);
             *after = answer
@@ -77,9 +79,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// What the other side says, masked, in one line.
+    /// What the other side says, redacted, in one line.
     fn told(&self, text: &str, max: usize) -> String {
-        cut(&plain(&self.mask.apply(text)), max)
+        truncate(&plain(&self.redactor.redact(text)), max)
     }
 
     /// Judges where no answer came.
@@ -87,11 +89,11 @@ impl Exchange<'_> {
         match failure {
             Failure::Refused(refused) => SendError {
                 code: refused.is_permittable().then(|| NOT_PERMITTED.to_owned()),
-                ..SendError::permanent(Blame::Settings, refused.to_string())
+                ..SendError::permanent(Cause::Settings, refused.to_string())
             },
-            Failure::Unsent(cause) => SendError::retry(self.mask.apply(&cause)),
+            Failure::Unsent(cause) => SendError::retry(self.redactor.redact(&cause)),
             Failure::Unanswered(cause) => {
-                SendError::new(Verdict::Uncertain, self.mask.apply(&cause))
+                SendError::new(AttemptOutcome::Uncertain, self.redactor.redact(&cause))
             }
         }
     }
@@ -113,16 +115,16 @@ impl Exchange<'_> {
 }
 
 /// What a status that is no success calls for.
-fn verdict_of(status: u16) -> Verdict {
+fn outcome_of(status: u16) -> AttemptOutcome {
     match status {
-        429 => Verdict::Throttled { after: None },
-        408 | 425 | 500.. => Verdict::Retry { after: None },
+        429 => AttemptOutcome::Throttled { after: None },
+        408 | 425 | 500.. => AttemptOutcome::Retry { after: None },
         // Another address, or other credentials, is the target's matter.
-        300..=399 | 401 | 403 | 407 => Verdict::Permanent {
-            blame: Blame::Settings,
+        300..=399 | 401 | 403 | 407 => AttemptOutcome::Permanent {
+            cause: Cause::Settings,
         },
-        _ => Verdict::Permanent {
-            blame: Blame::Message,
+        _ => AttemptOutcome::Permanent {
+            cause: Cause::Message,
         },
     }
 }
@@ -133,7 +135,7 @@ pub(super) fn gone_at(statuses: &[u16], mut error: SendError) -> SendError {
         .status
         .is_some_and(|status| statuses.contains(&status))
     {
-        error.verdict = Verdict::Permanent { blame: Blame::Gone };
+        error.outcome = AttemptOutcome::Permanent { cause: Cause::Gone };
     }
     error
 }
@@ -150,7 +152,7 @@ pub(super) fn below(base: &Url, path: &str) -> Url {
 /// A header that nobody is to read.
 pub(super) fn secret_header(value: &str) -> Result<HeaderValue, SendError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {
-        SendError::permanent(Blame::Settings, "the credentials can't be sent in a header")
+        SendError::permanent(Cause::Settings, "the credentials can't be sent in a header")
     })?;
     value.set_sensitive(true);
     Ok(value)
@@ -187,22 +189,22 @@ mod tests {
             300, 301, 304, 307, 400, 401, 403, 404, 408, 409, 410, 413, 422, 425, 429, 500, 502,
             503, 504, 520, 599,
         ] {
-            let _ = writeln!(table, "{status} {:?}", verdict_of(status));
+            let _ = writeln!(table, "{status} {:?}", outcome_of(status));
         }
         insta::assert_snapshot!(table, @"
-        300 Permanent { blame: Settings }
-        301 Permanent { blame: Settings }
-        304 Permanent { blame: Settings }
-        307 Permanent { blame: Settings }
-        400 Permanent { blame: Message }
-        401 Permanent { blame: Settings }
-        403 Permanent { blame: Settings }
-        404 Permanent { blame: Message }
+        300 Permanent { cause: Settings }
+        301 Permanent { cause: Settings }
+        304 Permanent { cause: Settings }
+        307 Permanent { cause: Settings }
+        400 Permanent { cause: Message }
+        401 Permanent { cause: Settings }
+        403 Permanent { cause: Settings }
+        404 Permanent { cause: Message }
         408 Retry { after: None }
-        409 Permanent { blame: Message }
-        410 Permanent { blame: Message }
-        413 Permanent { blame: Message }
-        422 Permanent { blame: Message }
+        409 Permanent { cause: Message }
+        410 Permanent { cause: Message }
+        413 Permanent { cause: Message }
+        422 Permanent { cause: Message }
         425 Retry { after: None }
         429 Throttled { after: None }
         500 Retry { after: None }

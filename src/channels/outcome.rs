@@ -10,7 +10,7 @@ pub const ANSWER_KEPT: usize = 2_048;
 pub struct Receipt {
     /// The status it answered with, of HTTP or SMTP.
     pub status: u16,
-    /// The first [`ANSWER_KEPT`] bytes of what it said, masked.
+    /// The first [`ANSWER_KEPT`] bytes of what it said, redacted.
     pub answer: String,
     /// The name that the provider gave the message.
     pub provider_id: Option<String>,
@@ -21,14 +21,14 @@ pub struct Receipt {
 #[error("{reason}")]
 pub struct SendError {
     /// The decision.
-    pub verdict: Verdict,
-    /// Why, for people; masked.
+    pub outcome: AttemptOutcome,
+    /// Why, for people; redacted.
     pub reason: String,
     /// The status of the answer, of HTTP or SMTP, if one came.
     pub status: Option<u16>,
     /// The provider's own name or number for the fault, or [`NOT_PERMITTED`].
     pub code: Option<String>,
-    /// The first [`ANSWER_KEPT`] bytes of the answer, masked.
+    /// The first [`ANSWER_KEPT`] bytes of the answer, redacted.
     pub answer: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub const NOT_PERMITTED: &str = "not_permitted";
 
 /// What is to be done about a message that was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AttemptOutcome {
     /// Try again.
     Retry {
         /// Not before this has passed, and nothing else to the same target either.
@@ -51,7 +51,7 @@ pub enum Verdict {
     /// Don't: the same attempt would fail again.
     Permanent {
         /// What has to change first.
-        blame: Blame,
+        cause: Cause,
     },
     /// It may or may not have arrived: the connection broke after everything was sent. Trying
     /// again may deliver it twice.
@@ -60,7 +60,7 @@ pub enum Verdict {
 
 /// What is at fault where trying again is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
+pub enum Cause {
     /// The recipient alone: others can be reached.
     Recipient,
     /// This message, as far as the answer tells. Where every message is answered like this, it is
@@ -78,9 +78,9 @@ pub enum Blame {
 impl SendError {
     /// A failure without an answer.
     #[must_use]
-    pub fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
+    pub fn new(outcome: AttemptOutcome, reason: impl Into<String>) -> Self {
         Self {
-            verdict,
+            outcome,
             reason: reason.into(),
             status: None,
             code: None,
@@ -91,18 +91,18 @@ impl SendError {
     /// One that calls for another attempt, at no particular time.
     #[must_use]
     pub fn retry(reason: impl Into<String>) -> Self {
-        Self::new(Verdict::Retry { after: None }, reason)
+        Self::new(AttemptOutcome::Retry { after: None }, reason)
     }
 
     /// One that no further attempt would mend.
     #[must_use]
-    pub fn permanent(blame: Blame, reason: impl Into<String>) -> Self {
-        Self::new(Verdict::Permanent { blame }, reason)
+    pub fn permanent(cause: Cause, reason: impl Into<String>) -> Self {
+        Self::new(AttemptOutcome::Permanent { cause }, reason)
     }
 
     /// Whether the endpoint is to be disabled.
     #[must_use]
     pub fn disables_endpoint(&self) -> bool {
-        self.verdict == Verdict::Permanent { blame: Blame::Gone }
+        self.outcome == AttemptOutcome::Permanent { cause: Cause::Gone }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::mask::phone_numbers;
+use super::redact::phone_numbers;
 
 /// A number in the international form (E.164): `+`, country, subscriber.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -17,9 +17,9 @@ use super::Channel;
 use super::email::{EmailMessage, Mailbox};
 use super::exchange::{Exchange, below, secret_header};
 use super::kind::Transport;
-use super::mask::Mask;
-use super::outcome::{Blame, Receipt, SendError, Verdict};
+use super::outcome::{AttemptOutcome, Cause, Receipt, SendError};
 use super::outgoing::{Answer, Outgoing, Request};
+use super::redact::Redactor;
 
 /// Most mails of one request.
 pub const BATCH_MAX: usize = 100;
@@ -54,14 +54,14 @@ impl Resend {
         if mails.is_empty() {
             return Ok(Vec::new());
         }
-        let mask = self.mask();
-        let exchange = self.exchange(&mask, now);
+        let redactor = self.redactor();
+        let exchange = self.exchange(&redactor, now);
         let body: Value = mails.iter().map(|(to, mail)| body(to, mail)).collect();
         let mut request = self.headers(&key_of(mails))?;
         // Without it, one bad address would stop them all.
         request.insert("x-batch-validation", HeaderValue::from_static("permissive"));
         let answer = self.post(&exchange, "emails/batch", request, &body).await?;
-        let receipt = judge(&exchange, &answer)?;
+        let receipt = classify(&exchange, &answer)?;
         Ok(each(&exchange, &receipt, &answer.json(), mails.len()))
     }
 
@@ -79,14 +79,14 @@ impl Resend {
         answered.map_err(|failure| exchange.lost(failure))
     }
 
-    fn mask(&self) -> Mask {
-        Mask::default().hiding(self.api_key.expose_secret())
+    fn redactor(&self) -> Redactor {
+        Redactor::default().hiding(self.api_key.expose_secret())
     }
 
-    fn exchange<'a>(&self, mask: &'a Mask, now: DateTime<Utc>) -> Exchange<'a> {
+    fn exchange<'a>(&self, redactor: &'a Redactor, now: DateTime<Utc>) -> Exchange<'a> {
         Exchange {
             transport: self.transport(),
-            mask,
+            redactor,
             now,
         }
     }
@@ -118,31 +118,31 @@ impl Channel for Resend {
         message: &EmailMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        let mask = self.mask();
-        let exchange = self.exchange(&mask, now);
+        let redactor = self.redactor();
+        let exchange = self.exchange(&redactor, now);
         let headers = self.headers(message.key.as_str())?;
         let body = body(target, message);
         let answer = self.post(&exchange, "emails", headers, &body).await?;
-        let receipt = judge(&exchange, &answer)?;
+        let receipt = classify(&exchange, &answer)?;
         Ok(exchange.named(receipt, answer.json()["id"].as_str()))
     }
 }
 
 /// Faults are told as `{"statusCode", "name", "message"}`. A conflict is permanent, unless it is
 /// with another attempt at the same mail that is still under way.
-fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let mut error = match exchange.judge(answer) {
+fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
+    let mut error = match exchange.classify(answer) {
         Ok(receipt) => return Ok(receipt),
         Err(error) => error,
     };
     let told = answer.json();
     let name = told["name"].as_str().unwrap_or_default();
     if answer.status == 409 && name == "concurrent_idempotent_requests" {
-        error.verdict = Verdict::Retry { after: None };
+        error.outcome = AttemptOutcome::Retry { after: None };
     }
     if name == "invalid_from_address" {
-        let blame = Blame::Settings;
-        error.verdict = Verdict::Permanent { blame };
+        let cause = Cause::Settings;
+        error.outcome = AttemptOutcome::Permanent { cause };
     }
     let message = told["message"].as_str().unwrap_or_default();
     if name.is_empty() && message.is_empty() {
@@ -170,9 +170,9 @@ fn each(
         exchange.named(receipt, id)
     };
     let refused = |error: &Value| {
-        let mut refused = SendError::permanent(Blame::Message, "");
+        let mut refused = SendError::permanent(Cause::Message, "");
         refused.status = Some(receipt.status);
-        refused.answer = Some(exchange.mask.answer(error.to_string().as_bytes()));
+        refused.answer = Some(exchange.redactor.answer(error.to_string().as_bytes()));
         let message = error["message"].as_str().unwrap_or_default();
         exchange.explain(refused, "validation_error", message)
     };
@@ -264,11 +264,11 @@ mod tests {
 
     #[test]
     fn each_mail_of_a_batch() {
-        let mask = Mask::default();
+        let redactor = Redactor::default();
         let now = "2026-11-21T10:00:00Z".parse().expect("a time");
         let exchange = Exchange {
             transport: Transport::Resend,
-            mask: &mask,
+            redactor: &redactor,
             now,
         };
         let receipt = Receipt {
@@ -284,7 +284,7 @@ mod tests {
             .into_iter()
             .map(|one| {
                 one.map(|receipt| receipt.provider_id)
-                    .map_err(|error| (error.verdict, error.reason))
+                    .map_err(|error| (error.outcome, error.reason))
             })
             .collect();
         insta::assert_debug_snapshot!(told, @r#"
@@ -297,7 +297,7 @@ mod tests {
             Err(
                 (
                     Permanent {
-                        blame: Message,
+                        cause: Message,
                     },
                     "resend answered 200 OK: validation_error: Invalid `to` field: a…@example",
                 ),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::mask::Mask;
+use super::redact::Redactor;
 
 /// An address of which everything behind the host may be a secret: whoever has a chat's webhook
 /// may write to it.
@@ -20,9 +20,9 @@ impl SecretUrl {
         &self.0
     }
 
-    /// A mask that hides path and query, and each part of them, as it is written and as a receiver
+    /// A redactor that hides path and query, and each part of them, as it is written and as a receiver
     /// reads it.
-    pub(super) fn mask(&self) -> Mask {
+    pub(super) fn redactor(&self) -> Redactor {
         let Self(url) = self;
         let query = url.query().unwrap_or_default();
         let values = query.split('&').filter_map(|pair| pair.split('=').nth(1));
@@ -34,11 +34,11 @@ impl SecretUrl {
             .collect();
         let read = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let read = written.iter().copied().map(read);
-        let mask = read.fold(Mask::default(), |mask, part| mask.hiding(&part));
+        let redactor = read.fold(Redactor::default(), |redactor, part| redactor.hiding(&part));
         // There a plus sign is a space.
         let values = url.query_pairs().map(|(_, value)| value);
-        let mask = values.fold(mask, |mask, value| mask.hiding(&value));
-        written.into_iter().fold(mask, Mask::hiding)
+        let redactor = values.fold(redactor, |redactor, value| redactor.hiding(&value));
+        written.into_iter().fold(redactor, Redactor::hiding)
     }
 }
 
@@ -91,10 +91,10 @@ mod tests {
             format!("{url} {url:?}"),
             "https://hooks.example.com:8443/… https://hooks.example.com:8443/…"
         );
-        let masked = url
-            .mask()
-            .apply("no /services/T1/B2/Se3cret here, Se3cret?token=x");
-        assert_eq!(masked, "no /••• here, •••?•••");
+        let redacted = url
+            .redactor()
+            .redact("no /services/T1/B2/Se3cret here, Se3cret?token=x");
+        assert_eq!(redacted, "no /••• here, •••?•••");
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
             "https://Ada-user:Pass%2Fword@hooks.example.com/Team%20room/x/Se3cret?a=short&token=To+ken%2B1&bare-key"
                 .parse()
                 .expect("an address");
-        let mask = url.mask();
+        let redactor = url.redactor();
         for part in [
             "Ada-user",
             "Pass%2Fword",
@@ -114,8 +114,8 @@ mod tests {
             "To+ken%2B1",
             "To ken+1",
         ] {
-            assert_eq!(mask.apply(&format!("<{part}>")), "<•••>", "{part}");
+            assert_eq!(redactor.redact(&format!("<{part}>")), "<•••>", "{part}");
         }
-        assert_eq!(mask.apply("x, short"), "x, short");
+        assert_eq!(redactor.redact("x, short"), "x, short");
     }
 }

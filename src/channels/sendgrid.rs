@@ -14,9 +14,9 @@ use super::Channel;
 use super::email::{EmailMessage, Mailbox};
 use super::exchange::{Exchange, below, secret_header};
 use super::kind::Transport;
-use super::mask::Mask;
-use super::outcome::{Blame, Receipt, SendError, Verdict};
+use super::outcome::{AttemptOutcome, Cause, Receipt, SendError};
 use super::outgoing::{Answer, Outgoing, Request};
+use super::redact::Redactor;
 use super::retry_after;
 
 /// The way through `SendGrid`. It knows no idempotency key, so an attempt without an answer is
@@ -54,10 +54,10 @@ impl Channel for SendGrid {
         message: &EmailMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        let mask = Mask::default().hiding(self.api_key.expose_secret());
+        let redactor = Redactor::default().hiding(self.api_key.expose_secret());
         let exchange = Exchange {
             transport: self.transport(),
-            mask: &mask,
+            redactor: &redactor,
             now,
         };
         let url = below(&self.base, "v3/mail/send");
@@ -67,22 +67,22 @@ impl Channel for SendGrid {
             .headers
             .insert(AUTHORIZATION, secret_header(&bearer)?);
         match self.outgoing.exchange(request).await {
-            Ok(answer) => judge(&exchange, &answer),
+            Ok(answer) => classify(&exchange, &answer),
             Err(failure) => Err(exchange.lost(failure)),
         }
     }
 }
 
 /// Faults are told as `{"errors": [{"message", "field"}]}`; the name of a message is a header.
-fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let mut error = match exchange.judge(answer) {
+fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
+    let mut error = match exchange.classify(answer) {
         Ok(receipt) => {
             let id = answer.header(&HeaderName::from_static("x-message-id"));
             return Ok(exchange.named(receipt, id));
         }
         Err(error) => error,
     };
-    if let Verdict::Throttled { after } = &mut error.verdict {
+    if let AttemptOutcome::Throttled { after } = &mut error.outcome {
         let reset = answer.header(&HeaderName::from_static("x-ratelimit-reset"));
         let reset = reset.and_then(|seconds| DateTime::from_timestamp(seconds.parse().ok()?, 0));
         *after = after.or(reset.map(|at| retry_after::until(at, exchange.now)));
@@ -90,10 +90,10 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
     let told = answer.json();
     let first = &told["errors"][0];
     let field = first["field"].as_str().unwrap_or_default();
-    if let Verdict::Permanent { blame } = &mut error.verdict {
+    if let AttemptOutcome::Permanent { cause } = &mut error.outcome {
         match field.split('.').next() {
-            Some("from") => *blame = Blame::Settings,
-            Some("personalizations") => *blame = Blame::Recipient,
+            Some("from") => *cause = Cause::Settings,
+            Some("personalizations") => *cause = Cause::Recipient,
             _ => {}
         }
     }

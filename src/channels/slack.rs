@@ -12,10 +12,10 @@ use super::Channel;
 use super::chat::{ChatMessage, Field, Link, Look};
 use super::exchange::{Exchange, gone_at};
 use super::kind::Transport;
-use super::limits::{cut, cut_escaped, length, lines};
 use super::outcome::{Receipt, SendError};
 use super::outgoing::{Answer, Outgoing, Request};
 use super::secret_url::SecretUrl;
+use super::truncate::{length, lines, truncate, truncate_escaped};
 use crate::domain::text::plain;
 
 /// Slack takes about one message in this time for a channel.
@@ -59,15 +59,15 @@ impl Channel for Slack {
         message: &ChatMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        let mask = target.mask();
+        let redactor = target.redactor();
         let exchange = Exchange {
             transport: self.transport(),
-            mask: &mask,
+            redactor: &redactor,
             now,
         };
         let request = Request::json(target.expose(), &body(message));
         match self.outgoing.exchange(request).await {
-            Ok(answer) => judge(&exchange, &answer),
+            Ok(answer) => classify(&exchange, &answer),
             Err(failure) => Err(exchange.lost(failure)),
         }
     }
@@ -75,8 +75,8 @@ impl Channel for Slack {
 
 /// A webhook that was removed is answered with 404 (`no_service`, `channel_not_found`), one whose
 /// channel was archived with 410. The answer's text is the code.
-fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let error = match exchange.judge(answer) {
+fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
+    let error = match exchange.classify(answer) {
         Ok(receipt) => return Ok(receipt),
         Err(error) => gone_at(&[404, 410], error),
     };
@@ -95,11 +95,11 @@ fn body(message: &ChatMessage) -> Value {
     let text = lines(&message.text);
     let mut blocks = Vec::new();
     if !title.trim().is_empty() {
-        let title = cut(title.trim(), HEADER_MAX);
+        let title = truncate(title.trim(), HEADER_MAX);
         blocks.push(json!({ "type": "header", "text": plain_text(&title) }));
     }
     if !text.is_empty() {
-        let text = cut(&text, TEXT_MAX);
+        let text = truncate(&text, TEXT_MAX);
         blocks.push(json!({ "type": "section", "text": plain_text(&text) }));
     }
     for fields in shown(&message.fields).chunks(FIELDS_OF_SECTION) {
@@ -114,11 +114,11 @@ fn body(message: &ChatMessage) -> Value {
         .map(plain)
         .filter(|text| !text.is_empty())
     {
-        let elements = [plain_text(&cut(&footer, FOOTER_MAX))];
+        let elements = [plain_text(&truncate(&footer, FOOTER_MAX))];
         blocks.push(json!({ "type": "context", "elements": elements }));
     }
     let fallback = [title.trim(), &text].map(str::to_owned).join("\n");
-    json!({ "text": cut_escaped(fallback.trim(), FALLBACK_MAX, escape), "blocks": blocks })
+    json!({ "text": truncate_escaped(fallback.trim(), FALLBACK_MAX, escape), "blocks": blocks })
 }
 
 /// Each field; the last that there is room for says how many there is none for.
@@ -132,9 +132,9 @@ fn shown(fields: &[Field]) -> Vec<Value> {
 }
 
 fn field(field: &Field) -> Value {
-    let name = cut_escaped(&plain(&field.name), NAME_MAX, escape);
+    let name = truncate_escaped(&plain(&field.name), NAME_MAX, escape);
     let room = FIELD_MAX - length(&name) - 3;
-    let value = cut_escaped(&lines(&field.value), room, escape);
+    let value = truncate_escaped(&lines(&field.value), room, escape);
     // An empty text is refused, and so is `**`.
     match (name.is_empty(), value.is_empty()) {
         (true, true) => mrkdwn("–"),
@@ -145,7 +145,7 @@ fn field(field: &Field) -> Value {
 
 /// A link whose address doesn't fit would lead nowhere once cut: its label stays.
 fn link(link: &Link) -> Option<String> {
-    let label = cut_escaped(&plain(&link.label), LABEL_MAX, escape);
+    let label = truncate_escaped(&plain(&link.label), LABEL_MAX, escape);
     let mut url = String::new();
     for c in link.url.as_str().chars() {
         match c {

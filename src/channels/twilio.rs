@@ -16,11 +16,11 @@ use url::form_urlencoded::Serializer;
 use super::Channel;
 use super::exchange::{Exchange, below, secret_header};
 use super::kind::Transport;
-use super::limits::{cut, lines};
-use super::mask::Mask;
-use super::outcome::{Blame, Receipt, SendError, Verdict};
+use super::outcome::{AttemptOutcome, Cause, Receipt, SendError};
 use super::outgoing::{Answer, Outgoing, Request};
 use super::phone::PhoneNumber;
+use super::redact::Redactor;
+use super::truncate::{lines, truncate};
 
 /// Longest body, in UTF-16 units.
 pub const BODY_MAX: usize = 1_600;
@@ -83,10 +83,10 @@ impl Twilio {
         STANDARD.encode(format!("{user}:{}", secret.expose_secret()))
     }
 
-    fn mask(&self, to: &PhoneNumber) -> Mask {
+    fn redactor(&self, to: &PhoneNumber) -> Redactor {
         let (Credentials::AuthToken(secret) | Credentials::ApiKey { secret, .. }) =
             &self.credentials;
-        Mask::default()
+        Redactor::default()
             .hiding(secret.expose_secret())
             .hiding(&self.basic_auth())
             // Masked by itself only where a plus sign tells it for a number.
@@ -112,10 +112,10 @@ impl Channel for Twilio {
         message: &SmsMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        let mask = self.mask(target);
+        let redactor = self.redactor(target);
         let exchange = Exchange {
             transport: self.transport(),
-            mask: &mask,
+            redactor: &redactor,
             now,
         };
         let mut headers = HeaderMap::new();
@@ -131,26 +131,26 @@ impl Channel for Twilio {
             body: body(target, &self.sender, message).into_bytes(),
         };
         match self.outgoing.exchange(request).await {
-            Ok(answer) => judge(&exchange, &answer),
+            Ok(answer) => classify(&exchange, &answer),
             Err(failure) => Err(exchange.lost(failure)),
         }
     }
 }
 
 /// Faults are told as `{"code", "message", "status"}`. Some codes outrank the status.
-fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
+fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
     let told = answer.json();
-    let mut error = match exchange.judge(answer) {
+    let mut error = match exchange.classify(answer) {
         Ok(receipt) => {
             return Ok(exchange.named(receipt, told["sid"].as_str()));
         }
         Err(error) => error,
     };
-    if let Some(verdict) = told["code"].as_u64().and_then(verdict_of)
+    if let Some(outcome) = told["code"].as_u64().and_then(outcome_of)
         // Only the status comes with a time to wait for.
-        && !matches!(error.verdict, Verdict::Throttled { .. })
+        && !matches!(error.outcome, AttemptOutcome::Throttled { .. })
     {
-        error.verdict = verdict;
+        error.outcome = outcome;
     }
     let code = told["code"].as_u64().map(|code| code.to_string());
     match (code, told["message"].as_str()) {
@@ -163,20 +163,20 @@ fn judge(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError>
 }
 
 /// What a code means, whatever the status.
-fn verdict_of(code: u64) -> Option<Verdict> {
-    let blame = match code {
+fn outcome_of(code: u64) -> Option<AttemptOutcome> {
+    let cause = match code {
         // Too many requests; too many messages queued for the sender's number.
-        20_429 | 21_611 => return Some(Verdict::Throttled { after: None }),
+        20_429 | 21_611 => return Some(AttemptOutcome::Throttled { after: None }),
         // No such number; the recipient said STOP; not a mobile phone.
-        21_211 | 21_610 | 21_614 => Blame::Recipient,
+        21_211 | 21_610 | 21_614 => Cause::Recipient,
         // The sender is no number of the account's, or none that can send text messages; the
         // messaging service is unknown or has no sender.
-        21_212 | 21_601 | 21_603 | 21_606 | 21_659 | 21_660 | 21_701..=21_705 => Blame::Settings,
+        21_212 | 21_601 | 21_603 | 21_606 | 21_659 | 21_660 | 21_701..=21_705 => Cause::Settings,
         // No permission for the region: others may be reached.
-        21_408 => Blame::Policy,
+        21_408 => Cause::Policy,
         _ => return None,
     };
-    Some(Verdict::Permanent { blame })
+    Some(AttemptOutcome::Permanent { cause })
 }
 
 fn body(to: &PhoneNumber, sender: &Sender, message: &SmsMessage) -> String {
@@ -186,14 +186,14 @@ fn body(to: &PhoneNumber, sender: &Sender, message: &SmsMessage) -> String {
         Sender::Number(number) => form.append_pair("From", number.as_str()),
         Sender::Service(sid) => form.append_pair("MessagingServiceSid", sid),
     };
-    form.append_pair("Body", &cut(&lines(&message.text), BODY_MAX));
+    form.append_pair("Body", &truncate(&lines(&message.text), BODY_MAX));
     form.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::limits::length;
+    use crate::channels::truncate::length;
     use proptest::prelude::*;
 
     fn number(text: &str) -> PhoneNumber {

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::exchange::{Exchange, gone_at, secret_header};
 use super::kind::Transport;
-use super::mask::Mask;
 use super::outcome::{Receipt, SendError};
 use super::outgoing::{Outgoing, Request};
+use super::redact::Redactor;
 use super::secret_url::SecretUrl;
 use super::signature::{SigningSecret, signatures};
 use super::{Channel, DeliveryKey};
@@ -207,10 +207,10 @@ impl Channel for Webhook {
         message: &WebhookMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        let mask = target.mask();
+        let redactor = target.redactor();
         let exchange = Exchange {
             transport: self.transport(),
-            mask: &mask,
+            redactor: &redactor,
             now,
         };
         let body = message.body();
@@ -225,7 +225,7 @@ impl Channel for Webhook {
         };
         match self.outgoing.exchange(request).await {
             Ok(answer) => exchange
-                .judge(&answer)
+                .classify(&answer)
                 .map_err(|error| gone_at(&[410], error)),
             Err(failure) => Err(exchange.lost(failure)),
         }
@@ -233,19 +233,19 @@ impl Channel for Webhook {
 }
 
 impl WebhookTarget {
-    fn mask(&self) -> Mask {
-        let mut mask = self.url.mask();
+    fn redactor(&self) -> Redactor {
+        let mut redactor = self.url.redactor();
         for secret in &self.secrets {
-            mask = mask.hiding(&secret.reveal());
+            redactor = redactor.hiding(&secret.reveal());
         }
         for (_, value) in &self.headers.0 {
-            mask = mask.hiding(value.expose_secret());
+            redactor = redactor.hiding(value.expose_secret());
             // `Bearer` and the like are no secrets, what follows is.
             if let Some((_, credentials)) = value.expose_secret().split_once(' ') {
-                mask = mask.hiding(credentials);
+                redactor = redactor.hiding(credentials);
             }
         }
-        mask
+        redactor
     }
 }
 
@@ -324,7 +324,7 @@ mod tests {
     fn nothing_secret_is_shown() {
         insta::assert_snapshot!(format!("{:?}", target()), @r#"WebhookTarget { url: https://example.com/…, secrets: [whsec_…], headers: ["x-tenant", "authorization"], method: Put }"#);
         let told = "401: Bearer t0p-secret for /hooks/4711?key=abcdef, or t0p-secret";
-        insta::assert_snapshot!(target().mask().apply(told), @"401: ••• for /•••?•••, or •••");
+        insta::assert_snapshot!(target().redactor().redact(told), @"401: ••• for /•••?•••, or •••");
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn setup(source: &Source<'_>) -> Setup {
             setup.texts = carrier(twilio.map(|twilio| twilio.transport().name()));
         }
     }
-    setup.seal = valid(source.seal(), invalid);
+    setup.encryption = valid(source.encryption(), invalid);
     setup.overdue_after = valid(source.overdue_after(), invalid);
     setup.prune_older_than = valid(source.prune_older_than(None), invalid).flatten();
     valid(source.app_url(), invalid);

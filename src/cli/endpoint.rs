@@ -2,13 +2,13 @@
 
 mod add;
 mod list;
-mod reseal;
+mod rotate_key;
 mod rotate_secret;
 mod show;
-mod shown;
 mod switch;
 mod test;
 mod value;
+mod view;
 
 use clap::{Args, Subcommand};
 use rand::SeedableRng as _;
@@ -39,7 +39,7 @@ those of one organisation or project. The environment can name some too
 (NOTIFICATIONS_SLACK_WEBHOOK_URL and others); they are called env:slack,
 env:discord, env:email:….
 
-add, rotate-secret, reseal and remove take more rights than the job has:
+add, rotate-secret, rotate-key and remove take more rights than the job has:
 scripts/grants.sql -v endpoints=1.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -75,9 +75,10 @@ What was cancelled while it was disabled stays cancelled; it hears of what happe
     /// Encrypt all settings with the first key of `NOTIFY_SECRET_KEY`
     #[command(after_help = "\
 Examples:
-  NOTIFY_SECRET_KEY=new notify-fan-out endpoint reseal        what was stored without a key
-  NOTIFY_SECRET_KEY=new,old notify-fan-out endpoint reseal    what was encrypted with the old one")]
-    Reseal,
+  NOTIFY_SECRET_KEY=new notify-fan-out endpoint rotate-key        what was stored without a key
+  NOTIFY_SECRET_KEY=new,old notify-fan-out endpoint rotate-key    what was encrypted with the old one")]
+    #[command(alias = "reseal")]
+    RotateKey,
     /// Remove an endpoint, and cancel what waits for it
     #[command(after_help = "\
 Examples:
@@ -98,18 +99,18 @@ pub(super) async fn execute(
         Command::Disable(arguments) => switch::disable(&arguments, source, format).await,
         Command::Enable(arguments) => switch::enable(&arguments, source, format).await,
         Command::RotateSecret(arguments) => rotate_secret::execute(arguments, source, format).await,
-        Command::Reseal => reseal::execute(source, format).await,
+        Command::RotateKey => rotate_key::execute(source, format).await,
         Command::Remove(arguments) => switch::remove(&arguments, source, format).await,
     }
 }
 
 /// The database, and what an error of it comes to here.
-struct Desk {
+struct Db {
     database: Database,
     session: Session,
 }
 
-impl Desk {
+impl Db {
     async fn open(source: &Source<'_>) -> Result<Self, Failure> {
         let database = source.database()?;
         let session = connect(&database).await?;

@@ -129,7 +129,7 @@ impl Source<'_> {
             twilio: self.twilio(&outgoing)?,
             outgoing,
             routes: self.routes()?,
-            seal: self.seal()?,
+            encryption: self.encryption()?,
             app_url: self.app_url()?,
             pace: Pace::default(),
         })

@@ -5,28 +5,28 @@ use std::collections::HashSet;
 use super::{InvalidConfig, Source, parse_bool};
 use crate::channels::{Kind, Policy};
 use crate::domain::secret_keys::SecretKeys;
-use crate::endpoints::{Destination, ROUTES, Route, RouteVariables, Routes, Seal};
+use crate::endpoints::{Destination, Encryption, ROUTES, Route, RouteVariables, Routes};
 
 const KEY: &str = "NOTIFY_SECRET_KEY";
 
 impl Source<'_> {
     /// What settings of endpoints are encrypted with, if with anything.
-    pub fn seal(&self) -> Result<Seal, InvalidConfig> {
+    pub fn encryption(&self) -> Result<Encryption, InvalidConfig> {
         let Some(text) = self.get(KEY) else {
-            return Ok(Seal::default());
+            return Ok(Encryption::default());
         };
         let keys = SecretKeys::parse_exact(&text).map_err(|error| InvalidConfig {
             variable: KEY,
             problem: error.to_string(),
         })?;
-        Ok(Seal::new(keys))
+        Ok(Encryption::new(keys))
     }
 
     /// What settings are encrypted with, for who can't do without.
-    pub fn required_seal(&self) -> Result<Seal, InvalidConfig> {
-        let seal = self.seal()?;
-        if seal.encrypts() {
-            return Ok(seal);
+    pub fn required_encryption(&self) -> Result<Encryption, InvalidConfig> {
+        let encryption = self.encryption()?;
+        if encryption.encrypts() {
+            return Ok(encryption);
         }
         Err(InvalidConfig {
             variable: KEY,
@@ -154,17 +154,17 @@ mod tests {
 
     #[test]
     fn keys_are_refused_by_name() {
-        let seal = |value: &str| {
+        let encryption = |value: &str| {
             let get = |name: &str| (name == KEY).then(|| value.to_owned());
             let error = Source(&get)
-                .required_seal()
+                .required_encryption()
                 .map(drop)
                 .map_err(|error| error.to_string());
             error.err().unwrap_or_else(|| "accepted".to_owned())
         };
-        insta::assert_snapshot!(seal(""), @"NOTIFY_SECRET_KEY: not set. It is the key to encrypt with, 32 bytes; make one with: openssl rand -base64 32");
-        insta::assert_snapshot!(seal("hunter2!"), @"NOTIFY_SECRET_KEY: key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32");
-        insta::assert_snapshot!(seal(&"ab".repeat(33)), @"NOTIFY_SECRET_KEY: key 1 has more than 32 bytes; make one with: openssl rand -base64 32");
-        assert_eq!(seal(&format!("{0},{0}", "ab".repeat(32))), "accepted");
+        insta::assert_snapshot!(encryption(""), @"NOTIFY_SECRET_KEY: not set. It is the key to encrypt with, 32 bytes; make one with: openssl rand -base64 32");
+        insta::assert_snapshot!(encryption("hunter2!"), @"NOTIFY_SECRET_KEY: key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32");
+        insta::assert_snapshot!(encryption(&"ab".repeat(33)), @"NOTIFY_SECRET_KEY: key 1 has more than 32 bytes; make one with: openssl rand -base64 32");
+        assert_eq!(encryption(&format!("{0},{0}", "ab".repeat(32))), "accepted");
     }
 }

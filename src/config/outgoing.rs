@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{InvalidConfig, Source, parse_bool, parse_each};
-use crate::channels::{Outgoing, OutgoingSettings, Policy, Trust};
+use crate::channels::{Outgoing, OutgoingSettings, Policy, TlsRoots};
 
 const ALLOW: &str = "NOTIFY_OUTGOING_ALLOW";
 const CA_FILE: &str = "NOTIFY_OUTGOING_CA_FILE";
@@ -20,18 +20,18 @@ impl Source<'_> {
     }
 
     /// The authorities of the system, and those of the file if there is one.
-    pub fn trust(&self) -> Result<Trust, InvalidConfig> {
+    pub fn tls_roots(&self) -> Result<TlsRoots, InvalidConfig> {
         let invalid = |problem: String| InvalidConfig {
             variable: CA_FILE,
             problem,
         };
         let Some(path) = self.get(CA_FILE) else {
-            return Trust::system().map_err(|error| invalid(format!("not set, and {error}")));
+            return TlsRoots::system().map_err(|error| invalid(format!("not set, and {error}")));
         };
         let path = path.trim();
         let pem = std::fs::read(path)
             .map_err(|error| invalid(format!("{path} can't be read: {error}")))?;
-        let system = Trust::system().unwrap_or_default();
+        let system = TlsRoots::system().unwrap_or_default();
         system
             .with_pem(&pem)
             .map_err(|error| invalid(format!("{path} is {error}")))
@@ -41,7 +41,7 @@ impl Source<'_> {
     pub fn outgoing(&self) -> Result<Outgoing, InvalidConfig> {
         let settings = OutgoingSettings {
             policy: self.outgoing_policy()?,
-            ..OutgoingSettings::new(self.trust()?)
+            ..OutgoingSettings::new(self.tls_roots()?)
         };
         Outgoing::new(settings).map_err(|error| InvalidConfig {
             variable: CA_FILE,
@@ -100,14 +100,14 @@ mod tests {
         insta::assert_snapshot!(error(ALLOW, "10.0.0.0/8,localhost"), @r#"NOTIFY_OUTGOING_ALLOW: "localhost" must be a network such as 10.0.0.0/8 or fd00::/8, or an address; it is "10.0.0.0/8,localhost""#);
         insta::assert_snapshot!(error(ALLOW, "10.0.0.0/33"), @r#"NOTIFY_OUTGOING_ALLOW: must be a network such as 10.0.0.0/8 or fd00::/8, or an address; it is "10.0.0.0/33""#);
         insta::assert_snapshot!(error("NOTIFY_OUTGOING_PLAIN_HTTP", "maybe"), @r#"NOTIFY_OUTGOING_PLAIN_HTTP: must be true or false; it is "maybe""#);
-        let trust = |file: &str| {
+        let tls_roots = |file: &str| {
             let get = |name: &str| (name == CA_FILE).then(|| file.to_owned());
             Source(&get)
-                .trust()
+                .tls_roots()
                 .expect_err("no authorities")
                 .to_string()
         };
-        insta::assert_snapshot!(trust("/nowhere.pem"), @"NOTIFY_OUTGOING_CA_FILE: /nowhere.pem can't be read: No such file or directory (os error 2)");
-        insta::assert_snapshot!(trust("/dev/null"), @"NOTIFY_OUTGOING_CA_FILE: /dev/null is not a list of PEM certificates");
+        insta::assert_snapshot!(tls_roots("/nowhere.pem"), @"NOTIFY_OUTGOING_CA_FILE: /nowhere.pem can't be read: No such file or directory (os error 2)");
+        insta::assert_snapshot!(tls_roots("/dev/null"), @"NOTIFY_OUTGOING_CA_FILE: /dev/null is not a list of PEM certificates");
     }
 }

@@ -137,7 +137,7 @@ impl Source<'_> {
                 SmtpSettings::ACCEPTANCE_TIMEOUT,
                 parse_acceptance,
             )?,
-            ..SmtpSettings::new(server, self.trust()?)
+            ..SmtpSettings::new(server, self.tls_roots()?)
         };
         Smtp::new(settings).map_err(|error| invalid(error.to_string()))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::channels::{Blame, Receipt, SendError, Verdict};
+use crate::channels::{AttemptOutcome, Cause, Receipt, SendError};
 use crate::domain::channel::Kind;
 use crate::domain::schedule::{LONGEST, Schedule};
 
@@ -148,8 +148,8 @@ pub(super) fn decide(
                 .status
                 .is_some_and(|status| statuses.contains(&status))
     };
-    let (next, lesson, pause) = match error.verdict {
-        Verdict::Throttled { after } => {
+    let (next, lesson, pause) = match error.outcome {
+        AttemptOutcome::Throttled { after } => {
             let after = after.unwrap_or_default().clamp(SHORTEST_WAIT, LONGEST);
             let next = if it.age < PATIENCE {
                 // Its target is paused; it is due as soon as that opens again.
@@ -162,14 +162,14 @@ pub(super) fn decide(
             };
             (next, Lesson::Throttled, Some(after))
         }
-        Verdict::Retry { after: Some(after) } => {
+        AttemptOutcome::Retry { after: Some(after) } => {
             let after = after.min(LONGEST);
             (retry_or_die(after), Lesson::Failed, Some(after))
         }
         // The credentials or the sender are wrong: that is no fault of the messages, which would all
         // come to the same.
-        Verdict::Permanent { blame }
-            if it.is_shared && matches!(blame, Blame::Settings | Blame::Gone)
+        AttemptOutcome::Permanent { cause }
+            if it.is_shared && matches!(cause, Cause::Settings | Cause::Gone)
                 || is_among(&OF_THE_ACCOUNT) =>
         {
             let pause = rules.schedule(it.kind).delay(1, jitter);
@@ -177,35 +177,40 @@ pub(super) fn decide(
         }
         // Perhaps the account's fault, for certain where nothing else comes of any message. The
         // circuit breaker tells.
-        Verdict::Permanent { blame }
+        AttemptOutcome::Permanent { cause }
             if it.is_shared
-                && (blame == Blame::Policy
-                    || blame == Blame::Message && it.failures >= FAILURES_MAX) =>
+                && (cause == Cause::Policy
+                    || cause == Cause::Message && it.failures >= FAILURES_MAX) =>
         {
             (retry_or_die(Duration::ZERO), Lesson::Failed, None)
         }
-        Verdict::Permanent { blame } => {
-            let lesson = match blame {
-                Blame::Message if it.is_shared => Lesson::Failed,
-                Blame::Recipient | Blame::Message | Blame::Policy => Lesson::Nothing,
-                Blame::Settings => Lesson::Failed,
-                Blame::Gone => Lesson::Gone,
+        AttemptOutcome::Permanent { cause } => {
+            let lesson = match cause {
+                Cause::Message if it.is_shared => Lesson::Failed,
+                Cause::Recipient | Cause::Message | Cause::Policy => Lesson::Nothing,
+                Cause::Settings => Lesson::Failed,
+                Cause::Gone => Lesson::Gone,
             };
             (Next::Dead, lesson, None)
         }
-        Verdict::Uncertain if rules.held.contains(&it.kind) => {
+        AttemptOutcome::Uncertain if rules.held.contains(&it.kind) => {
             (Next::Uncertain, Lesson::Failed, None)
         }
         // The next mail may well be taken.
-        Verdict::Retry { after: None } if is_among(&OF_ONE_MAIL) => {
+        AttemptOutcome::Retry { after: None } if is_among(&OF_ONE_MAIL) => {
             (retry_or_die(Duration::ZERO), Lesson::Nothing, None)
         }
-        Verdict::Retry { after: None } | Verdict::Uncertain => {
+        AttemptOutcome::Retry { after: None } | AttemptOutcome::Uncertain => {
             (retry_or_die(Duration::ZERO), Lesson::Failed, None)
         }
     };
-    let reason = match (next, error.verdict) {
-        (Next::Dead, Verdict::Retry { .. } | Verdict::Throttled { .. } | Verdict::Uncertain) => {
+    let reason = match (next, error.outcome) {
+        (
+            Next::Dead,
+            AttemptOutcome::Retry { .. }
+            | AttemptOutcome::Throttled { .. }
+            | AttemptOutcome::Uncertain,
+        ) => {
             format!("given up after {} attempts: {}", it.attempts, error.reason)
         }
         _ => error.reason.clone(),
@@ -224,11 +229,11 @@ fn code(error: &SendError) -> String {
     let named = error.code.clone();
     let status = error.status.map(|status| status.to_string());
     named.or(status).unwrap_or_else(|| {
-        match error.verdict {
-            Verdict::Retry { .. } => "no_answer",
-            Verdict::Throttled { .. } => "throttled",
-            Verdict::Permanent { .. } => "refused",
-            Verdict::Uncertain => "uncertain",
+        match error.outcome {
+            AttemptOutcome::Retry { .. } => "no_answer",
+            AttemptOutcome::Throttled { .. } => "throttled",
+            AttemptOutcome::Permanent { .. } => "refused",
+            AttemptOutcome::Uncertain => "uncertain",
         }
         .to_owned()
     })
@@ -238,10 +243,10 @@ fn code(error: &SendError) -> String {
 pub(super) fn outcome(result: &Result<Receipt, SendError>) -> &'static str {
     match result {
         Ok(_) => "delivered",
-        Err(error) => match error.verdict {
-            Verdict::Retry { .. } | Verdict::Throttled { .. } => "retry",
-            Verdict::Permanent { .. } => "permanent",
-            Verdict::Uncertain => "uncertain",
+        Err(error) => match error.outcome {
+            AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => "retry",
+            AttemptOutcome::Permanent { .. } => "permanent",
+            AttemptOutcome::Uncertain => "uncertain",
         },
     }
 }
@@ -271,14 +276,14 @@ mod tests {
         }
     }
 
-    fn failed(verdict: Verdict, status: Option<u16>) -> Result<Receipt, SendError> {
-        let mut error = SendError::new(verdict, "why");
+    fn failed(outcome: AttemptOutcome, status: Option<u16>) -> Result<Receipt, SendError> {
+        let mut error = SendError::new(outcome, "why");
         error.status = status;
         Err(error)
     }
 
-    fn permanent(blame: Blame) -> Result<Receipt, SendError> {
-        failed(Verdict::Permanent { blame }, Some(400))
+    fn permanent(cause: Cause) -> Result<Receipt, SendError> {
+        failed(AttemptOutcome::Permanent { cause }, Some(400))
     }
 
     fn told(kind: Kind, attempts: u32, result: &Result<Receipt, SendError>) -> String {
@@ -298,25 +303,25 @@ mod tests {
 
     #[test]
     fn what_passes_is_tried_again_until_it_is_given_up() {
-        let broken = failed(Verdict::Retry { after: None }, Some(503));
+        let broken = failed(AttemptOutcome::Retry { after: None }, Some(503));
         insta::assert_snapshot!(told(Kind::Email, 1, &broken), @"Retry { after: 300s, is_charged: true }, reason why, code 503, Failed");
         insta::assert_snapshot!(told(Kind::Email, 5, &broken), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed");
         insta::assert_snapshot!(told(Kind::Email, 6, &broken), @"Dead, reason given up after 6 attempts: why, code 503, Failed");
         insta::assert_snapshot!(told(Kind::Webhook, 1, &broken), @"Retry { after: 5s, is_charged: true }, reason why, code 503, Failed");
         // A mailbox that is full says nothing of the others.
-        insta::assert_snapshot!(told(Kind::Email, 1, &failed(Verdict::Retry { after: None }, Some(452))), @"Retry { after: 300s, is_charged: true }, reason why, code 452, Nothing");
-        insta::assert_snapshot!(told(Kind::Slack, 1, &failed(Verdict::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 1, &failed(AttemptOutcome::Retry { after: None }, Some(452))), @"Retry { after: 300s, is_charged: true }, reason why, code 452, Nothing");
+        insta::assert_snapshot!(told(Kind::Slack, 1, &failed(AttemptOutcome::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
     }
 
     #[test]
     fn what_a_target_asks_for_is_a_floor_and_pauses_it() {
         let later = |seconds, status| {
             let after = Some(Duration::from_secs(seconds));
-            let verdict = match status {
-                429 => Verdict::Throttled { after },
-                _ => Verdict::Retry { after },
+            let outcome = match status {
+                429 => AttemptOutcome::Throttled { after },
+                _ => AttemptOutcome::Retry { after },
             };
-            failed(verdict, Some(status))
+            failed(outcome, Some(status))
         };
         insta::assert_snapshot!(told(Kind::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
         insta::assert_snapshot!(told(Kind::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
@@ -334,31 +339,31 @@ mod tests {
 
     #[test]
     fn what_does_not_pass_is_not_tried_again() {
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Nothing");
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Blame::Settings)), @"Dead, reason why, code 400, Failed");
-        insta::assert_snapshot!(told(Kind::Slack, 1, &permanent(Blame::Gone)), @"Dead, reason why, code 400, Gone");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Recipient)), @"Dead, reason why, code 400, Nothing");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Message)), @"Dead, reason why, code 400, Failed");
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Nothing");
+        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Cause::Settings)), @"Dead, reason why, code 400, Failed");
+        insta::assert_snapshot!(told(Kind::Slack, 1, &permanent(Cause::Gone)), @"Dead, reason why, code 400, Gone");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Recipient)), @"Dead, reason why, code 400, Nothing");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Failed");
         // Where nothing else came of several, it is not the message.
         let after_others = Attempted {
             failures: FAILURES_MAX,
             ..attempted(Kind::Email, 1)
         };
-        let decision = decide(&rules(), after_others, &permanent(Blame::Message), 0.5);
+        let decision = decide(&rules(), after_others, &permanent(Cause::Message), 0.5);
         assert!(matches!(decision.next, Next::Retry { .. }), "{decision:?}");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Policy)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Policy)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
         // Wrong credentials of our own are not the messages' fault.
-        let unpaid = Verdict::Permanent {
-            blame: Blame::Message,
+        let unpaid = AttemptOutcome::Permanent {
+            cause: Cause::Message,
         };
         insta::assert_snapshot!(told(Kind::Sms, 1, &failed(unpaid, Some(402))), @"Retry { after: 300s, is_charged: true }, reason why, code 402, pause 300s, Failed");
         insta::assert_snapshot!(told(Kind::Webhook, 1, &failed(unpaid, Some(402))), @"Dead, reason why, code 402, Nothing");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Blame::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
+        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
     }
 
     #[test]
     fn what_may_have_arrived() {
-        let cut = failed(Verdict::Uncertain, None);
+        let cut = failed(AttemptOutcome::Uncertain, None);
         insta::assert_snapshot!(told(Kind::Email, 1, &cut), @"Retry { after: 300s, is_charged: true }, reason why, code uncertain, Failed");
         insta::assert_snapshot!(told(Kind::Sms, 1, &cut), @"Uncertain, reason why, code uncertain, Failed");
     }
@@ -367,7 +372,7 @@ mod tests {
         /// Whatever happens, a message comes to an end after as many attempts as its schedule has.
         #[test]
         fn an_end_is_reached(status in proptest::option::of(100_u16..600), after in proptest::option::of(0_u64..1_000_000), jitter in 0.0_f64..=1.0) {
-            let error = failed(Verdict::Retry { after: after.map(Duration::from_secs) }, status);
+            let error = failed(AttemptOutcome::Retry { after: after.map(Duration::from_secs) }, status);
             for kind in Kind::ALL {
                 let last = rules().schedule(kind).attempts();
                 let it = Attempted { age: PATIENCE, ..attempted(kind, last) };

@@ -13,14 +13,16 @@ use super::lease::{Leased, Reach};
 use super::load::Loaded;
 use super::{EMAIL, PACE, SMS, mail};
 use crate::channels::{
-    Blame, Channel, DeliveryKey, EmailMessage, Mailbox, Mailer, Outgoing, PhoneNumber, Receipt,
+    Cause, Channel, DeliveryKey, EmailMessage, Mailbox, Mailer, Outgoing, PhoneNumber, Receipt,
     SecretUrl, SendError, Twilio,
 };
 use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
 use crate::domain::channel::Kind;
 use crate::domain::text::is_blank;
-use crate::endpoints::{self, Destination, Mails, NotSent, Routes, Seal, Ways};
+use crate::endpoints::{
+    self, Destination, EmailTransport, Encryption, NotSent, Routes, Transports,
+};
 use crate::templates::Templates;
 use crate::unsubscribe::Unsubscribe;
 
@@ -59,7 +61,7 @@ pub struct Post {
     /// The routes of the environment.
     pub routes: Routes,
     /// Opens the settings of endpoints.
-    pub seal: Seal,
+    pub encryption: Encryption,
     /// Where the application is, if that is known.
     pub app_url: Option<BaseUrl>,
     /// What is sent there keeps the pace of the address.
@@ -209,7 +211,7 @@ impl Post {
             .channel
             .parse()
             .map_err(|_| unusable(format!("{} is no channel", row.channel)))?;
-        let opened = self.seal.open(id, row.settings.expose_secret());
+        let opened = self.encryption.decrypt(id, row.settings.expose_secret());
         // No fault of the message: it waits until a key is given that fits.
         let opened = opened.map_err(|error| Decision {
             // Where the target is shared, the others can be sent.
@@ -248,17 +250,17 @@ impl Post {
                 if let Destination::Slack(address) = &**destination {
                     self.pace.keep(address).await;
                 }
-                let parcel = endpoints::Parcel {
+                let parcel = endpoints::EndpointMessage {
                     key: key.clone(),
                     event_type,
                     occurred_at: *occurred_at,
                     told,
                 };
-                let sent = self.ways().send(destination, &parcel, now).await;
+                let sent = self.transports().send(destination, &parcel, now).await;
                 sent.map_err(|error| match error {
                     NotSent::Failed(error) => error,
-                    NotSent::NoWay(_) => SendError::retry(error.to_string()),
-                    NotSent::NoWords(_) => SendError::permanent(Blame::Message, error.to_string()),
+                    NotSent::NoTransport(_) => SendError::retry(error.to_string()),
+                    NotSent::Template(_) => SendError::permanent(Cause::Message, error.to_string()),
                 })
             }
         }
@@ -277,10 +279,10 @@ impl Post {
 
     /// What carries messages to endpoints.
     #[must_use]
-    pub fn ways(&self) -> Ways<'_> {
-        Ways {
+    pub fn transports(&self) -> Transports<'_> {
+        Transports {
             outgoing: &self.outgoing,
-            mail: self.mail.as_ref().map(|mail| Mails {
+            mail: self.mail.as_ref().map(|mail| EmailTransport {
                 mailer: &mail.mailer,
                 from: &mail.from,
                 reply_to: mail.reply_to.as_ref(),

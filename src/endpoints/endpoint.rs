@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use super::destination::{Destination, InvalidSettings};
-use super::seal::{CannotOpen, Seal};
+use super::encryption::{DecryptError, Encryption};
 use crate::channels::Kind;
 
 /// Whose events an endpoint hears of.
@@ -103,7 +103,7 @@ pub struct Stored {
 pub enum Unusable {
     /// Its settings can't be read.
     #[error(transparent)]
-    Sealed(#[from] CannotOpen),
+    Sealed(#[from] DecryptError),
     /// They can, and make no destination.
     #[error("its settings are wrong: {0}")]
     Wrong(#[from] InvalidSettings),
@@ -111,8 +111,8 @@ pub enum Unusable {
 
 impl Stored {
     /// Where it leads.
-    pub fn destination(&self, seal: &Seal) -> Result<Destination, Unusable> {
-        let opened = seal.open(self.endpoint.id, self.settings.expose_secret())?;
+    pub fn destination(&self, encryption: &Encryption) -> Result<Destination, Unusable> {
+        let opened = encryption.decrypt(self.endpoint.id, self.settings.expose_secret())?;
         Ok(Destination::parse(self.endpoint.channel, &opened.settings)?)
     }
 }

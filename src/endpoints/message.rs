@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::channels::chat::Link;
-use crate::channels::limits::{cut, length, lines};
+use crate::channels::truncate::{length, lines, truncate};
 use crate::channels::twilio::BODY_MAX;
 use crate::channels::{ChatMessage, DeliveryKey, SmsMessage, WebhookMessage};
 use crate::domain::announcement::Message;
@@ -48,8 +48,8 @@ pub fn sms(told: &Message, app_url: Option<&BaseUrl>) -> SmsMessage {
     let link = link(told, app_url).filter(|link| length(link) <= LINK_MAX);
     let text = match link {
         Some(link) if words.is_empty() => link,
-        Some(link) => format!("{}\n{link}", cut(&words, BODY_MAX - length(&link) - 1)),
-        None => cut(&words, BODY_MAX),
+        Some(link) => format!("{}\n{link}", truncate(&words, BODY_MAX - length(&link) - 1)),
+        None => truncate(&words, BODY_MAX),
     };
     SmsMessage { text }
 }

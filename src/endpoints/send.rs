@@ -16,11 +16,11 @@ use crate::templates::{Recipient, TemplateError, Templates};
 
 /// What carries messages to endpoints.
 #[derive(Debug, Clone, Copy)]
-pub struct Ways<'a> {
+pub struct Transports<'a> {
     /// For all that speaks HTTP.
     pub outgoing: &'a Outgoing,
     /// For mails, where that is configured.
-    pub mail: Option<Mails<'a>>,
+    pub mail: Option<EmailTransport<'a>>,
     /// For text messages, where that is configured.
     pub twilio: Option<&'a Twilio>,
     /// Where the application is, for links.
@@ -29,7 +29,7 @@ pub struct Ways<'a> {
 
 /// What mails to endpoints are made with.
 #[derive(Debug, Clone, Copy)]
-pub struct Mails<'a> {
+pub struct EmailTransport<'a> {
     /// What carries them.
     pub mailer: &'a Mailer,
     /// Whom they are from.
@@ -42,7 +42,7 @@ pub struct Mails<'a> {
 
 /// A message on its way.
 #[derive(Debug, Clone)]
-pub struct Parcel<'a> {
+pub struct EndpointMessage<'a> {
     /// The same in every attempt.
     pub key: DeliveryKey,
     /// The type of the event.
@@ -58,16 +58,16 @@ pub struct Parcel<'a> {
 pub enum NotSent {
     /// Nothing carries messages of the channel: nothing was tried.
     #[error("nothing that carries {0} is configured")]
-    NoWay(&'static str),
+    NoTransport(&'static str),
     /// The mail can't be put into words: nothing was tried.
     #[error("the mail can't be made: {0}")]
-    NoWords(#[from] TemplateError),
+    Template(#[from] TemplateError),
     /// It was tried.
     #[error(transparent)]
     Failed(#[from] SendError),
 }
 
-impl Ways<'_> {
+impl Transports<'_> {
     /// What would carry a message there; `None` where nothing is configured that does.
     #[must_use]
     pub fn transport(&self, destination: &Destination) -> Option<Transport> {
@@ -93,11 +93,11 @@ impl Ways<'_> {
     pub async fn send(
         &self,
         destination: &Destination,
-        parcel: &Parcel<'_>,
+        message: &EndpointMessage<'_>,
         now: DateTime<Utc>,
     ) -> Result<Receipt, NotSent> {
         let outgoing = || self.outgoing.clone();
-        let told = parcel.told;
+        let told = message.told;
         let sent = match destination {
             Destination::Slack(url) => {
                 let message = message::chat(told, self.app_url);
@@ -115,9 +115,9 @@ impl Ways<'_> {
             }
             Destination::Webhook(target) => {
                 let message = message::webhook(
-                    parcel.key.clone(),
-                    parcel.event_type,
-                    parcel.occurred_at,
+                    message.key.clone(),
+                    message.event_type,
+                    message.occurred_at,
                     told,
                     self.app_url,
                 );
@@ -127,12 +127,12 @@ impl Ways<'_> {
                 webhook.send(target, &message, now).await
             }
             Destination::Email(mailbox) => {
-                let mail = self.mail.ok_or(NotSent::NoWay("mails"))?;
-                let message = mail.message(parcel, mailbox)?;
+                let mail = self.mail.ok_or(NotSent::NoTransport("mails"))?;
+                let message = mail.message(message, mailbox)?;
                 mail.mailer.send(mailbox, &message, now).await
             }
             Destination::Sms(number) => {
-                let twilio = self.twilio.ok_or(NotSent::NoWay("text messages"))?;
+                let twilio = self.twilio.ok_or(NotSent::NoTransport("text messages"))?;
                 let message = message::sms(told, self.app_url);
                 twilio.send(number, &message, now).await
             }
@@ -141,17 +141,21 @@ impl Ways<'_> {
     }
 }
 
-impl Mails<'_> {
+impl EmailTransport<'_> {
     /// The operator chose the mailbox, so there is nothing to unsubscribe from.
-    fn message(&self, parcel: &Parcel<'_>, to: &Mailbox) -> Result<EmailMessage, TemplateError> {
-        let queued = message::mail(parcel.event_type, parcel.occurred_at, parcel.told);
+    fn message(
+        &self,
+        message: &EndpointMessage<'_>,
+        to: &Mailbox,
+    ) -> Result<EmailMessage, TemplateError> {
+        let queued = message::mail(message.event_type, message.occurred_at, message.told);
         let reader = Recipient {
             name: to.name(),
             ..Recipient::default()
         };
         let words = self.templates.mail(&queued, &reader)?;
         Ok(EmailMessage {
-            key: parcel.key.clone(),
+            key: message.key.clone(),
             from: self.from.clone(),
             reply_to: self.reply_to.cloned(),
             subject: words.subject,

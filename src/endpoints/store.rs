@@ -11,9 +11,9 @@ use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use super::destination::Destination;
+use super::encryption::{Encryption, StoredForm};
 use super::endpoint::{Disabled, Endpoint, Scope, Stored};
 use super::name::Name;
-use super::seal::{Kept, Seal};
 use crate::db::{Transaction, Unnamed};
 
 /// An endpoint that is to be added.
@@ -58,7 +58,7 @@ pub enum Change {
 
 /// What became of the settings of all endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ResealReport {
+pub struct KeyRotation {
     /// Encrypted anew: they were with another key, or not at all.
     pub resealed_count: u64,
     /// Encrypted with the first key already.
@@ -161,7 +161,7 @@ fn endpoint(row: &PgRow) -> Result<Endpoint, sqlx::Error> {
 pub async fn add(
     connection: &mut Transaction<'_>,
     new: &NewEndpoint,
-    seal: &Seal,
+    encryption: &Encryption,
     random: &mut impl CryptoRng,
 ) -> Result<Added, sqlx::Error> {
     let settings = new.destination.settings();
@@ -172,7 +172,7 @@ pub async fn add(
         .bind(new.scope.id())
         .bind(new.destination.kind().name())
         .bind(new.destination.to_string())
-        .bind(seal.close(new.id, settings.expose_secret(), random))
+        .bind(encryption.encrypt(new.id, settings.expose_secret(), random))
         .bind(&new.event_types)
         .fetch_optional(Unnamed(connection))
         .await?;
@@ -282,29 +282,33 @@ pub async fn replace(
     connection: &mut Transaction<'_>,
     id: Uuid,
     destination: &Destination,
-    seal: &Seal,
+    encryption: &Encryption,
     random: &mut impl CryptoRng,
 ) -> Result<(), sqlx::Error> {
-    let settings = seal.close(id, destination.settings().expose_secret(), random);
+    let settings = encryption.encrypt(id, destination.settings().expose_secret(), random);
     write(connection, &[id], &[settings]).await
 }
 
 /// Encrypts all settings with the first key that are not yet.
-pub async fn reseal(
+pub async fn rotate_key(
     connection: &mut Transaction<'_>,
-    seal: &Seal,
+    encryption: &Encryption,
     random: &mut impl CryptoRng,
-) -> Result<ResealReport, sqlx::Error> {
-    let mut report = ResealReport::default();
+) -> Result<KeyRotation, sqlx::Error> {
+    let mut report = KeyRotation::default();
     let (mut ids, mut sealed) = (Vec::new(), Vec::new());
     for Stored { endpoint, settings } in
         stored(connection, "$1 ORDER BY id FOR UPDATE", true).await?
     {
-        match seal.open(endpoint.id, settings.expose_secret()) {
-            Ok(opened) if opened.kept == Kept::Sealed => report.unchanged_count += 1,
+        match encryption.decrypt(endpoint.id, settings.expose_secret()) {
+            Ok(opened) if opened.form == StoredForm::Encrypted => report.unchanged_count += 1,
             Ok(opened) => {
                 ids.push(endpoint.id);
-                sealed.push(seal.close(endpoint.id, opened.settings.expose_secret(), random));
+                sealed.push(encryption.encrypt(
+                    endpoint.id,
+                    opened.settings.expose_secret(),
+                    random,
+                ));
                 report.resealed_count += 1;
             }
             Err(_) => report.unreadable.push(endpoint.name),

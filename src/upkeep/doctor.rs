@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use crate::db::migrate::pending;
 use crate::db::{Access, Database, Fault, Session, Transaction, said, sqlstate};
-use crate::endpoints::Seal;
+use crate::endpoints::Encryption;
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -96,7 +96,7 @@ pub struct Setup {
     /// What carries text messages.
     pub texts: Carrier,
     /// What opens the settings of endpoints, if that is known.
-    pub seal: Option<Seal>,
+    pub encryption: Option<Encryption>,
     /// For how long an event may be due; unknown: that is not looked at.
     pub overdue_after: Option<Duration>,
     /// From which age on `prune` deletes; none where it is off.
@@ -182,13 +182,13 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
             )
             .await?,
         );
-        if let Some(seal) = &setup.seal {
+        if let Some(encryption) = &setup.encryption {
             checks.extend(
                 within(
                     &mut session,
                     "transports",
                     async |connection: &mut Transaction<'_>| {
-                        transports::seal(connection, seal).await
+                        transports::encryption(connection, encryption).await
                     },
                 )
                 .await?,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::attempts::{Attempt, attempts};
-use crate::channels::mask;
+use crate::channels::redact;
 use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::delivery::phone_numbers;
 
@@ -160,7 +160,7 @@ pub(super) fn recipient_in_words(
     match (endpoint, endpoint_target, address) {
         (Some(name), Some(target), _) => format!("{name} ({target})"),
         (Some(name), None, _) => name.to_owned(),
-        (None, _, Some(address)) => mask::mail_addresses(address),
+        (None, _, Some(address)) => redact::mail_addresses(address),
         (None, _, None) => recipient.to_owned(),
     }
 }

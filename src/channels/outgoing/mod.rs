@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::trust::Trust;
+use super::tls_roots::TlsRoots;
 
 pub use answer::{ANSWER_READ, Answer};
 pub use policy::{Policy, Refused};
@@ -31,7 +31,7 @@ pub struct OutgoingSettings {
     /// Where they may go.
     pub policy: Policy,
     /// Whose certificates are believed.
-    pub trust: Trust,
+    pub tls_roots: TlsRoots,
     /// How long an exchange may take in all, from looking up the name to the end of the answer.
     pub timeout: Duration,
     /// How long of this the connection may take: looking up, connecting, and TLS.
@@ -43,10 +43,10 @@ pub struct OutgoingSettings {
 impl OutgoingSettings {
     /// Public addresses by HTTPS alone, in 15 s, 5 s of them for the connection.
     #[must_use]
-    pub fn new(trust: Trust) -> Self {
+    pub fn new(tls_roots: TlsRoots) -> Self {
         Self {
             policy: Policy::default(),
-            trust,
+            tls_roots,
             timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
             lookup: system_lookup(),
@@ -58,7 +58,7 @@ impl fmt::Debug for OutgoingSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutgoingSettings")
             .field("policy", &self.policy)
-            .field("trust", &self.trust)
+            .field("tls_roots", &self.tls_roots)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
             .finish_non_exhaustive()
@@ -131,7 +131,7 @@ impl Outgoing {
             ));
         }
         let policy = Arc::new(settings.policy);
-        let tls = settings.trust.client().map_err(|error| unfit(&error))?;
+        let tls = settings.tls_roots.client().map_err(|error| unfit(&error))?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!(

@@ -195,22 +195,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn verdict(policy: &Policy, url: &str) -> String {
+    fn outcome(policy: &Policy, url: &str) -> String {
         let judged = policy.check(&url.parse().expect("an address"));
         judged.map_or_else(|refused| refused.to_string(), |()| "permitted".to_owned())
     }
 
-    fn verdicts(policy: &Policy, urls: &str) -> String {
+    fn outcomes(policy: &Policy, urls: &str) -> String {
         let mut table = String::new();
         for url in urls.split_whitespace() {
-            let _ = writeln!(table, "{url}  {}", verdict(policy, url));
+            let _ = writeln!(table, "{url}  {}", outcome(policy, url));
         }
         table
     }
 
     #[test]
     fn addresses_as_written() {
-        insta::assert_snapshot!(verdicts(&Policy::default(), "
+        insta::assert_snapshot!(outcomes(&Policy::default(), "
             https://hooks.example.com/x  https://1.1.1.1/  https://[2606:4700:4700::1111]/
             http://hooks.example.com/  ftp://example.com/  file:///etc/passwd  https://u:p@example.com/
             https://0.0.0.0/ https://0.1.2.3/ https://10.0.0.1/ https://100.64.0.1/ https://100.127.255.255/
@@ -292,7 +292,7 @@ mod tests {
             ],
             plain_http: true,
         };
-        insta::assert_snapshot!(verdicts(&policy, "http://example.com/ http://10.1.2.3/ https://10.2.0.0/
+        insta::assert_snapshot!(outcomes(&policy, "http://example.com/ http://10.1.2.3/ https://10.2.0.0/
             https://[::ffff:10.1.2.3]/ https://[64:ff9b::10.1.2.3]/ https://[fd00::1]/ https://[fc00::1]/ http://127.0.0.1/"), @"
         http://example.com/  permitted
         http://10.1.2.3/  permitted

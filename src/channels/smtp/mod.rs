@@ -23,9 +23,9 @@ use tokio_rustls::TlsConnector;
 use super::Channel;
 use super::email::{EmailMessage, Mailbox};
 use super::kind::Transport;
-use super::mask::Mask;
-use super::outcome::{Receipt, SendError, Verdict};
-use super::trust::Trust;
+use super::outcome::{AttemptOutcome, Receipt, SendError};
+use super::redact::Redactor;
+use super::tls_roots::TlsRoots;
 
 pub use server::{InvalidServer, Security, SmtpServer};
 use session::{Mail, Refusal, Session, Step};
@@ -43,7 +43,7 @@ pub struct SmtpSettings {
     /// The server.
     pub server: SmtpServer,
     /// Whose certificates are believed.
-    pub trust: Trust,
+    pub tls_roots: TlsRoots,
     /// How long everything may take until the server has the whole mail.
     pub timeout: Duration,
     /// How long it may take then to accept it.
@@ -59,10 +59,10 @@ impl SmtpSettings {
 
     /// With the usual times.
     #[must_use]
-    pub fn new(server: SmtpServer, trust: Trust) -> Self {
+    pub fn new(server: SmtpServer, tls_roots: TlsRoots) -> Self {
         Self {
             server,
-            trust,
+            tls_roots,
             timeout: Duration::from_mins(2),
             acceptance_timeout: Self::ACCEPTANCE_TIMEOUT,
             connect_timeout: Duration::from_secs(10),
@@ -74,7 +74,7 @@ impl SmtpSettings {
 pub struct Smtp {
     settings: SmtpSettings,
     tls: TlsConnector,
-    mask: Mask,
+    redactor: Redactor,
     kept: Mutex<Vec<Session>>,
 }
 
@@ -86,16 +86,16 @@ pub struct NoTls(String);
 impl Smtp {
     /// A way through the server; nothing is connected yet.
     pub fn new(settings: SmtpSettings) -> Result<Self, NoTls> {
-        let client = settings.trust.client();
+        let client = settings.tls_roots.client();
         let client = client.map_err(|error| NoTls(error.to_string()))?;
-        let mut mask = Mask::default();
+        let mut redactor = Redactor::default();
         if let Some((user, password)) = &settings.server.credentials {
-            mask = mask.hiding(user).hiding(password.expose_secret());
+            redactor = redactor.hiding(user).hiding(password.expose_secret());
         }
         Ok(Self {
             tls: TlsConnector::from(Arc::new(client)),
             settings,
-            mask,
+            redactor,
             kept: Mutex::default(),
         })
     }
@@ -119,7 +119,9 @@ impl Smtp {
             }
         }
         let connecting = Session::open(&self.settings, &self.tls);
-        let mut session = connecting.await.map_err(|refusal| self.judge(&refusal))?;
+        let mut session = connecting
+            .await
+            .map_err(|refusal| self.classify(&refusal))?;
         let result = session.send(mail).await;
         self.settle(session, result).await
     }
@@ -141,10 +143,10 @@ impl Smtp {
         match result {
             Ok(taken) => Ok(Receipt {
                 status: taken.status,
-                answer: self.mask.answer(taken.text.as_bytes()),
+                answer: self.redactor.answer(taken.text.as_bytes()),
                 provider_id: None,
             }),
-            Err(refusal) => Err(self.judge(&refusal)),
+            Err(refusal) => Err(self.classify(&refusal)),
         }
     }
 
@@ -162,16 +164,18 @@ impl Smtp {
         }
     }
 
-    fn judge(&self, refusal: &Refusal) -> SendError {
-        let text = self.mask.apply(&super::limits::cut(&refusal.text, 300));
+    fn classify(&self, refusal: &Refusal) -> SendError {
+        let text = self
+            .redactor
+            .redact(&super::truncate::truncate(&refusal.text, 300));
         let reason = match refusal.status {
             Some(status) => format!("smtp answered {status} {}: {text}", refusal.step),
             None => format!("smtp failed {}: {text}", refusal.step),
         };
-        let mut error = SendError::new(refusal.verdict(), reason);
+        let mut error = SendError::new(refusal.outcome(), reason);
         error.status = refusal.status;
         if refusal.status.is_some() {
-            error.answer = Some(self.mask.answer(refusal.text.as_bytes()));
+            error.answer = Some(self.redactor.answer(refusal.text.as_bytes()));
         }
         error
     }
@@ -212,7 +216,7 @@ impl Channel for Smtp {
         let accepted = timeout(self.settings.acceptance_timeout, delivering).await;
         accepted.unwrap_or_else(|_| {
             Err(SendError::new(
-                Verdict::Uncertain,
+                AttemptOutcome::Uncertain,
                 format!("smtp failed {}: no answer in time", Step::End),
             ))
         })

@@ -18,8 +18,8 @@ use tokio_rustls::TlsConnector;
 
 use super::server::Security;
 use super::stream::{Encrypted, connect};
-use super::{SmtpSettings, Verdict, starttls};
-use crate::channels::outcome::Blame;
+use super::{AttemptOutcome, SmtpSettings, starttls};
+use crate::channels::outcome::Cause;
 
 /// How much of a mail is written at once.
 const PART: usize = 16 * 1_024;
@@ -79,7 +79,7 @@ impl fmt::Display for Step {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) step: Step,
-    /// The server's answer, unless the connection or this side is to blame.
+    /// The server's answer, unless the connection or this side is to cause.
     pub(super) status: Option<u16>,
     pub(super) text: String,
     /// This side would not go on: the server lacks something that is needed.
@@ -136,31 +136,31 @@ impl Refusal {
 
     /// Whose fault a permanent failure is: by how far the dialogue had come, and by the enhanced
     /// status code before the text (RFC 3463), if the server knows these.
-    fn blame(&self) -> Blame {
+    fn cause(&self) -> Cause {
         if self.step < Step::Recipient {
-            return Blame::Settings;
+            return Cause::Settings;
         }
         let code = self.text.split_whitespace().next().unwrap_or_default();
         let digits: Vec<&str> = code.split('.').collect();
         match digits[..] {
             // The sender's address, which some servers look at only now.
-            ["5", "1", "7" | "8"] => Blame::Settings,
+            ["5", "1", "7" | "8"] => Cause::Settings,
             // The recipient's address or mailbox.
-            ["5", "1" | "2", _] => Blame::Recipient,
+            ["5", "1" | "2", _] => Cause::Recipient,
             // A quota; relaying or sending that is not permitted.
-            ["5", "4", "5"] => Blame::Policy,
-            ["5", "7", _] if self.step == Step::Recipient => Blame::Policy,
-            _ => Blame::Message,
+            ["5", "4", "5"] => Cause::Policy,
+            ["5", "7", _] if self.step == Step::Recipient => Cause::Policy,
+            _ => Cause::Message,
         }
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
-        let blame = self.blame();
+    pub(super) fn outcome(&self) -> AttemptOutcome {
+        let cause = self.cause();
         match self.status {
-            Some(500..) => Verdict::Permanent { blame },
-            None if self.ours => Verdict::Permanent { blame },
-            None if self.step == Step::End => Verdict::Uncertain,
-            Some(_) | None => Verdict::Retry { after: None },
+            Some(500..) => AttemptOutcome::Permanent { cause },
+            None if self.ours => AttemptOutcome::Permanent { cause },
+            None if self.step == Step::End => AttemptOutcome::Uncertain,
+            Some(_) | None => AttemptOutcome::Retry { after: None },
         }
     }
 }
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts() {
+    fn outcomes() {
         use Step::{Authenticate, Connect, Content, Encrypt, End, Recipient, Sender};
         let mut table = String::new();
         for step in [
@@ -311,46 +311,46 @@ mod tests {
                 let _ = writeln!(
                     table,
                     "{step:?} {status:?} ours={ours}: {:?}{stale}",
-                    refusal.verdict()
+                    refusal.outcome()
                 );
             }
         }
         insta::assert_snapshot!(table, @"
         Connect Some(421) ours=false: Retry { after: None }
         Connect Some(450) ours=false: Retry { after: None }
-        Connect Some(550) ours=false: Permanent { blame: Settings }
+        Connect Some(550) ours=false: Permanent { cause: Settings }
         Connect None ours=false: Retry { after: None }
-        Connect None ours=true: Permanent { blame: Settings }
+        Connect None ours=true: Permanent { cause: Settings }
         Encrypt Some(421) ours=false: Retry { after: None }
         Encrypt Some(450) ours=false: Retry { after: None }
-        Encrypt Some(550) ours=false: Permanent { blame: Settings }
+        Encrypt Some(550) ours=false: Permanent { cause: Settings }
         Encrypt None ours=false: Retry { after: None }
-        Encrypt None ours=true: Permanent { blame: Settings }
+        Encrypt None ours=true: Permanent { cause: Settings }
         Authenticate Some(421) ours=false: Retry { after: None }
         Authenticate Some(450) ours=false: Retry { after: None }
-        Authenticate Some(550) ours=false: Permanent { blame: Settings }
+        Authenticate Some(550) ours=false: Permanent { cause: Settings }
         Authenticate None ours=false: Retry { after: None }
-        Authenticate None ours=true: Permanent { blame: Settings }
+        Authenticate None ours=true: Permanent { cause: Settings }
         Sender Some(421) ours=false: Retry { after: None }, stale
         Sender Some(450) ours=false: Retry { after: None }
-        Sender Some(550) ours=false: Permanent { blame: Settings }
+        Sender Some(550) ours=false: Permanent { cause: Settings }
         Sender None ours=false: Retry { after: None }, stale
-        Sender None ours=true: Permanent { blame: Settings }
+        Sender None ours=true: Permanent { cause: Settings }
         Recipient Some(421) ours=false: Retry { after: None }
         Recipient Some(450) ours=false: Retry { after: None }
-        Recipient Some(550) ours=false: Permanent { blame: Message }
+        Recipient Some(550) ours=false: Permanent { cause: Message }
         Recipient None ours=false: Retry { after: None }
-        Recipient None ours=true: Permanent { blame: Message }
+        Recipient None ours=true: Permanent { cause: Message }
         Content Some(421) ours=false: Retry { after: None }
         Content Some(450) ours=false: Retry { after: None }
-        Content Some(550) ours=false: Permanent { blame: Message }
+        Content Some(550) ours=false: Permanent { cause: Message }
         Content None ours=false: Retry { after: None }
-        Content None ours=true: Permanent { blame: Message }
+        Content None ours=true: Permanent { cause: Message }
         End Some(421) ours=false: Retry { after: None }
         End Some(450) ours=false: Retry { after: None }
-        End Some(550) ours=false: Permanent { blame: Message }
+        End Some(550) ours=false: Permanent { cause: Message }
         End None ours=false: Uncertain
-        End None ours=true: Permanent { blame: Message }
+        End None ours=true: Permanent { cause: Message }
         ");
     }
 
@@ -375,7 +375,7 @@ mod tests {
                 text: text.to_owned(),
                 ours: false,
             };
-            let _ = writeln!(table, "{step:?} {text}: {:?}", refusal.blame());
+            let _ = writeln!(table, "{step:?} {text}: {:?}", refusal.cause());
         }
         insta::assert_snapshot!(table, @"
         Recipient 5.1.1 No such user: Recipient

@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::shown::Shown;
-use super::{Desk, PERMITTING, random, value};
+use super::view::EndpointView;
+use super::{Db, PERMITTING, random, value};
 use crate::channels::signature::SigningSecret;
 use crate::channels::webhook::{ExtraHeaders, WebhookMethod};
 use crate::channels::{Kind, WebhookTarget};
@@ -29,7 +29,7 @@ Examples:
   notify-fan-out endpoint add eu --channel discord --url @/run/secrets/discord --org 5eed5eed-…
   notify-fan-out endpoint add billing --channel webhook --url https://example.com/hooks \\
       --events payment_failed,payment_succeeded --header 'Authorization: @/run/secrets/token'
-  notify-fan-out endpoint add desk --channel email --to 'Desk <desk@example.com>'
+  notify-fan-out endpoint add support --channel email --to 'Support <support@example.com>'
   notify-fan-out endpoint add duty --channel sms --to +4915112345678 --events node.terminated
 
 The address of a chat's webhook is a secret: whoever knows it may write there. Others
@@ -89,7 +89,7 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let policy = source.outgoing_policy()?;
-    let seal = source.seal()?;
+    let encryption = source.encryption()?;
     let (destination, made) = destination(&arguments)?;
     destination.check(&policy).map_err(|refused| {
         let permit = if refused.is_permittable() {
@@ -112,16 +112,16 @@ pub(super) async fn execute(
         destination,
         event_types: event_types(&arguments.events),
     };
-    let mut desk = Desk::open(source).await?;
+    let mut db = Db::open(source).await?;
     let name = new.name.as_str();
-    let (added, stored) = desk
+    let (added, stored) = db
         .transact(Access::ReadWrite, async |connection| {
-            let added = store::add(connection, &new, &seal, &mut random()).await?;
+            let added = store::add(connection, &new, &encryption, &mut random()).await?;
             Ok((added, store::find(connection, name).await?))
         })
         .await?;
     let shown = match (added, stored) {
-        (Added::Yes, Some(stored)) => Shown::from(&stored.endpoint),
+        (Added::Yes, Some(stored)) => EndpointView::from(&stored.endpoint),
         (Added::NoSuchScope, _) => {
             return Err(Failure::Refused(format!(
                 "there is no {scope}; nothing was added"
@@ -133,18 +133,18 @@ pub(super) async fn execute(
             )));
         }
     };
-    let is_sealed = seal.encrypts();
+    let is_encrypted = encryption.encrypts();
     match format {
         Format::Json => output::json(&json!({
             "endpoint": shown,
             "secret": made.as_ref().map(|secret| secret.reveal().to_string()),
-            "encrypted": is_sealed,
+            "encrypted": is_encrypted,
             "note": oddity,
         }))?,
         Format::Text => output::text(&in_words(
             &shown,
             made.as_ref(),
-            is_sealed,
+            is_encrypted,
             oddity.as_deref(),
         ))?,
     }
@@ -249,9 +249,9 @@ fn headers(given: &[String]) -> Result<ExtraHeaders, Failure> {
 }
 
 fn in_words(
-    shown: &Shown,
+    shown: &EndpointView,
     made: Option<&SigningSecret>,
-    is_sealed: bool,
+    is_encrypted: bool,
     oddity: Option<&str>,
 ) -> String {
     let name = &shown.name;
@@ -273,7 +273,7 @@ fn in_words(
     if let Some(oddity) = oddity {
         let _ = writeln!(words, "Note: {oddity}.");
     }
-    if !is_sealed {
+    if !is_encrypted {
         words.push_str("Note: its settings stand in the database as they are; with NOTIFY_SECRET_KEY they are encrypted.\n");
     }
     let _ = writeln!(words, "Try it: notify-fan-out endpoint test {name}");

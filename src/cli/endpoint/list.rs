@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::Desk;
-use super::shown::Shown;
+use super::Db;
+use super::view::EndpointView;
 use crate::cli::output::{self, Style};
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
@@ -14,11 +14,11 @@ use crate::endpoints::{Routes, store};
 
 pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitStatus, Failure> {
     let routes = source.routes()?;
-    let mut desk = Desk::open(source).await?;
-    let all = desk
+    let mut db = Db::open(source).await?;
+    let all = db
         .transact(Access::ReadOnly, async |connection| {
             let endpoints = store::list(connection).await?;
-            let mut all: Vec<_> = endpoints.iter().map(Shown::from).collect();
+            let mut all: Vec<_> = endpoints.iter().map(EndpointView::from).collect();
             all.extend(shown_routes(connection, &routes).await?);
             Ok(all)
         })
@@ -34,16 +34,16 @@ pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitS
 pub(super) async fn shown_routes(
     connection: &mut Transaction<'_>,
     routes: &Routes,
-) -> Result<Vec<Shown>, sqlx::Error> {
+) -> Result<Vec<EndpointView>, sqlx::Error> {
     let names: Vec<_> = routes.iter().map(|route| route.name.clone()).collect();
     let disabled = store::disabled_routes(connection, &names).await?;
     let shown = routes
         .iter()
-        .map(|route| Shown::route(route, disabled.get(&route.name)));
+        .map(|route| EndpointView::route(route, disabled.get(&route.name)));
     Ok(shown.collect())
 }
 
-fn in_words(all: &[Shown], style: Style) -> String {
+fn in_words(all: &[EndpointView], style: Style) -> String {
     if all.is_empty() {
         return "There is none. Add one: notify-fan-out endpoint add --help".to_owned();
     }
@@ -119,10 +119,10 @@ mod tests {
         };
         let slack = Destination::of(Kind::Slack, "https://hooks.slack.com/x").expect("an address");
         let all = [
-            Shown::from(&ops),
-            Shown::from(&team),
-            Shown::route(&Route::on(slack), None),
-            Shown::route(&Route::off(Kind::Email), None),
+            EndpointView::from(&ops),
+            EndpointView::from(&team),
+            EndpointView::route(&Route::on(slack), None),
+            EndpointView::route(&Route::off(Kind::Email), None),
         ];
         insta::assert_snapshot!(in_words(&all, Style::plain()), @"
         name        channel  target                     scope                                         events                          state

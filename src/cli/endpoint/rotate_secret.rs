@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::json;
 
-use super::{Desk, add, random};
+use super::{Db, add, random};
 use crate::channels::signature::SigningSecret;
 use crate::cli::human::counted;
 use crate::cli::output;
@@ -57,7 +57,7 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let name = arguments.name.as_str();
-    let (routes, seal) = (source.routes()?, source.seal()?);
+    let (routes, encryption) = (source.routes()?, source.encryption()?);
     if routes.get(name).is_some() {
         return Err(Failure::Refused(format!(
             "{name} is a route of the environment, whose messages are not signed; change its address there"
@@ -66,14 +66,14 @@ pub(super) async fn execute(
     let given = arguments.secret.as_deref().map(add::secret).transpose()?;
     let is_made = given.is_none() && !arguments.drop_old;
     let new = given.or_else(|| is_made.then(add::new_secret));
-    let mut desk = Desk::open(source).await?;
-    let name = &*desk.name(name).await?;
-    let rotated = desk
+    let mut db = Db::open(source).await?;
+    let name = &*db.name(name).await?;
+    let rotated = db
         .transact(Access::ReadWrite, async |connection| {
             let Some(stored) = store::find_locked(connection, name).await? else {
                 return Ok(Rotated::Unknown);
             };
-            let mut destination = match stored.destination(&seal) {
+            let mut destination = match stored.destination(&encryption) {
                 Ok(destination) => destination,
                 Err(error) => return Ok(Rotated::Unusable(error)),
             };
@@ -83,7 +83,7 @@ pub(super) async fn execute(
             let rotated = rotate(&mut target.secrets, new.as_ref());
             if let Rotated::Done { .. } = rotated {
                 let id = stored.endpoint.id;
-                store::replace(connection, id, &destination, &seal, &mut random()).await?;
+                store::replace(connection, id, &destination, &encryption, &mut random()).await?;
             }
             Ok(rotated)
         })
@@ -91,7 +91,7 @@ pub(super) async fn execute(
     let refused = |words: String| Err(Failure::Refused(words));
     let (signing, dropped) = match rotated {
         Rotated::Done { signing, dropped } => (signing, dropped),
-        Rotated::Unknown => return Err(desk.unknown(name, &routes).await?),
+        Rotated::Unknown => return Err(db.unknown(name, &routes).await?),
         Rotated::NotSigned(channel) => {
             return refused(format!(
                 "{name} is an endpoint of channel {channel}, whose messages are not signed; where its address is the \

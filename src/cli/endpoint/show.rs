@@ -6,14 +6,14 @@ use clap::Args;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::Desk;
+use super::Db;
 use super::list::shown_routes;
-use super::shown::Shown;
+use super::view::EndpointView;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::Access;
-use crate::endpoints::{Destination, Kept, Seal, Stored, store};
+use crate::endpoints::{Destination, Encryption, Stored, StoredForm, store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -47,10 +47,10 @@ pub(super) async fn execute(
     source: &Source<'_>,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let (routes, seal) = (source.routes()?, source.seal()?);
-    let mut desk = Desk::open(source).await?;
-    let name = &*desk.name(&arguments.name).await?;
-    let found = desk
+    let (routes, encryption) = (source.routes()?, source.encryption()?);
+    let mut db = Db::open(source).await?;
+    let name = &*db.name(&arguments.name).await?;
+    let found = db
         .transact(Access::ReadOnly, async |connection| {
             if let Some(route) = routes.get(name) {
                 let mut shown = shown_routes(connection, &routes).await?;
@@ -58,11 +58,16 @@ pub(super) async fn execute(
                 return Ok(shown.pop().map(|shown| (shown, Known::default())));
             }
             let stored = store::find(connection, name).await?;
-            Ok(stored.map(|stored| (Shown::from(&stored.endpoint), known(&stored, &seal))))
+            Ok(stored.map(|stored| {
+                (
+                    EndpointView::from(&stored.endpoint),
+                    known(&stored, &encryption),
+                )
+            }))
         })
         .await?;
     let Some((shown, known)) = found else {
-        return Err(desk.unknown(name, &routes).await?);
+        return Err(db.unknown(name, &routes).await?);
     };
     match format {
         Format::Json => output::json(&Document {
@@ -77,21 +82,21 @@ pub(super) async fn execute(
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
-    shown: &'a Shown,
+    shown: &'a EndpointView,
     settings: &'a Known,
 }
 
-fn known(stored: &Stored, seal: &Seal) -> Known {
-    let opened = seal.open(stored.endpoint.id, stored.settings.expose_secret());
+fn known(stored: &Stored, encryption: &Encryption) -> Known {
+    let opened = encryption.decrypt(stored.endpoint.id, stored.settings.expose_secret());
     let mut known = Known {
         encrypted: Some(
             opened
                 .as_ref()
-                .map_or(true, |opened| opened.kept != Kept::Plain),
+                .map_or(true, |opened| opened.form != StoredForm::Plain),
         ),
         ..Known::default()
     };
-    match stored.destination(seal) {
+    match stored.destination(encryption) {
         Ok(Destination::Webhook(target)) => {
             known.method = Some(target.method.name());
             known.headers = target.headers.names().map(str::to_owned).collect();
@@ -103,7 +108,7 @@ fn known(stored: &Stored, seal: &Seal) -> Known {
     known
 }
 
-fn in_words(shown: &Shown, known: &Known) -> String {
+fn in_words(shown: &EndpointView, known: &Known) -> String {
     let mut words = format!("{}\n", shown.name);
     let mut line = |label: &str, text: &str| {
         let _ = writeln!(words, "  {label:<9} {text}");
@@ -132,7 +137,7 @@ fn in_words(shown: &Shown, known: &Known) -> String {
         (None, Some(true)) => line("settings", "encrypted"),
         (None, Some(false)) => line(
             "settings",
-            "not encrypted; with NOTIFY_SECRET_KEY set: notify-fan-out endpoint reseal",
+            "not encrypted; with NOTIFY_SECRET_KEY set: notify-fan-out endpoint rotate-key",
         ),
         (None, None) => line("settings", "in the environment"),
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Desk;
+use super::Db;
 use crate::channels::Kind;
 use crate::cli::human::counted;
 use crate::cli::output;
@@ -51,15 +51,15 @@ pub(super) async fn disable(
     };
     let routes = source.routes()?;
     let route = route(name, &routes)?;
-    let mut desk = Desk::open(source).await?;
-    let name = &*desk.name(name).await?;
-    let change = desk
+    let mut db = Db::open(source).await?;
+    let name = &*db.name(name).await?;
+    let change = db
         .transact(Access::ReadWrite, async |connection| match &route {
             Some(route) => store::disable_route(connection, route, &reason).await,
             None => store::disable(connection, name, &reason).await,
         })
         .await?;
-    report(&mut desk, name, &routes, change, "disabled", format).await
+    report(&mut db, name, &routes, change, "disabled", format).await
 }
 
 pub(super) async fn enable(
@@ -70,15 +70,15 @@ pub(super) async fn enable(
     let name = arguments.name.as_str();
     let routes = source.routes()?;
     let route = route(name, &routes)?;
-    let mut desk = Desk::open(source).await?;
-    let name = &*desk.name(name).await?;
-    let change = desk
+    let mut db = Db::open(source).await?;
+    let name = &*db.name(name).await?;
+    let change = db
         .transact(Access::ReadWrite, async |connection| match &route {
             Some(route) => store::enable_route(connection, route).await,
             None => store::enable(connection, name).await,
         })
         .await?;
-    report(&mut desk, name, &routes, change, "enabled", format).await
+    report(&mut db, name, &routes, change, "enabled", format).await
 }
 
 pub(super) async fn remove(
@@ -95,14 +95,14 @@ pub(super) async fn remove(
             "{name} is a route of the environment; take out {variable} there"
         )));
     }
-    let mut desk = Desk::open(source).await?;
-    let name = &*desk.name(name).await?;
-    let change = desk
+    let mut db = Db::open(source).await?;
+    let name = &*db.name(name).await?;
+    let change = db
         .transact(Access::ReadWrite, async |connection| {
             store::remove(connection, name).await
         })
         .await?;
-    report(&mut desk, name, &routes, change, "removed", format).await
+    report(&mut db, name, &routes, change, "removed", format).await
 }
 
 /// The route of this name, by its own name, if it can be switched here.
@@ -125,7 +125,7 @@ fn of_channel(channel: Kind) -> Option<&'static RouteVariables> {
 }
 
 async fn report(
-    desk: &mut Desk,
+    db: &mut Db,
     name: &str,
     routes: &Routes,
     change: Change,
@@ -135,7 +135,7 @@ async fn report(
     let (changed, cancelled) = match change {
         Change::Done { cancelled } => (true, cancelled),
         Change::Already => (false, 0),
-        Change::Unknown => return Err(desk.unknown(name, routes).await?),
+        Change::Unknown => return Err(db.unknown(name, routes).await?),
     };
     match format {
         Format::Json => output::json(&json!({

@@ -9,15 +9,15 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Desk, PERMITTING};
-use crate::channels::{Blame, Kind, NOT_PERMITTED, Receipt, SendError, Transport, Verdict};
+use super::{Db, PERMITTING};
+use crate::channels::{AttemptOutcome, Cause, Kind, NOT_PERMITTED, Receipt, SendError, Transport};
 use crate::cli::human::time;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::{Access, Unnamed};
 use crate::domain::announcement::{Field, Message};
-use crate::endpoints::{Destination, NotSent, Parcel, store};
+use crate::endpoints::{Destination, EndpointMessage, NotSent, store};
 
 /// What a webhook is told as the type.
 const EVENT_TYPE: &str = "endpoint_test";
@@ -63,10 +63,10 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let post = source.post()?;
-    let (routes, seal) = (&post.routes, &post.seal);
-    let mut desk = Desk::open(source).await?;
-    let name = &*desk.name(&arguments.name).await?;
-    let (now, stored) = desk
+    let (routes, encryption) = (&post.routes, &post.encryption);
+    let mut db = Db::open(source).await?;
+    let name = &*db.name(&arguments.name).await?;
+    let (now, stored) = db
         .transact(Access::ReadOnly, async |connection| {
             let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()")
                 .fetch_one(Unnamed(connection))
@@ -79,27 +79,27 @@ pub(super) async fn execute(
             Failure::Refused(format!("{name} is switched off in the environment"))
         })?,
         (None, Some(stored)) => stored
-            .destination(seal)
+            .destination(encryption)
             .map_err(|error| Failure::Refused(format!("{name}: {error}")))?,
-        (None, None) => return Err(desk.unknown(name, routes).await?),
+        (None, None) => return Err(db.unknown(name, routes).await?),
     };
     // No transaction is open from here on.
-    let ways = post.ways();
+    let transports = post.transports();
     let told = told(name, &destination);
-    let parcel = Parcel {
+    let message = EndpointMessage {
         key: Uuid::new_v4().into(),
         event_type: EVENT_TYPE,
         occurred_at: now,
         told: &told,
     };
     let begun = Instant::now();
-    let sent = ways.send(&destination, &parcel, now).await;
+    let sent = transports.send(&destination, &message, now).await;
     let seconds = begun.elapsed().as_secs_f64();
     let is_sent = sent.is_ok();
     let trial = trial(
         name,
         &destination,
-        ways.transport(&destination),
+        transports.transport(&destination),
         sent,
         seconds,
     );
@@ -174,12 +174,12 @@ fn trial(
                 ..nothing
             }
         }
-        Err(error @ NotSent::NoWay(_)) => Trial {
+        Err(error @ NotSent::NoTransport(_)) => Trial {
             is_tried: false,
             error: Some(format!("{error}{}", carriers(destination.kind()))),
             ..nothing
         },
-        Err(error @ NotSent::NoWords(_)) => Trial {
+        Err(error @ NotSent::Template(_)) => Trial {
             is_tried: false,
             error: Some(error.to_string()),
             ..nothing
@@ -210,31 +210,33 @@ fn decided(kind: Kind, error: &SendError) -> (&'static str, String) {
         Kind::Sms => Some("text messages"),
         Kind::Slack | Kind::Discord | Kind::Webhook => None,
     };
-    let (outcome, advice) = match (error.verdict, others) {
+    let (outcome, advice) = match (error.outcome, others) {
         (
-            Verdict::Retry { .. }
-            | Verdict::Throttled { .. }
-            | Verdict::Permanent {
-                blame: Blame::Policy,
+            AttemptOutcome::Retry { .. }
+            | AttemptOutcome::Throttled { .. }
+            | AttemptOutcome::Permanent {
+                cause: Cause::Policy,
             },
             _,
         ) => ("retry", "a delivery would be tried again later".to_owned()),
-        (Verdict::Uncertain, _) => ("uncertain", "it may have arrived; look there".to_owned()),
-        (Verdict::Permanent { blame }, others) => {
-            let advice = match (blame, others) {
-                (Blame::Recipient | Blame::Message | Blame::Policy, _) => {
+        (AttemptOutcome::Uncertain, _) => {
+            ("uncertain", "it may have arrived; look there".to_owned())
+        }
+        (AttemptOutcome::Permanent { cause }, others) => {
+            let advice = match (cause, others) {
+                (Cause::Recipient | Cause::Message | Cause::Policy, _) => {
                     "a delivery would be given up: this message or its recipient is not taken"
                         .to_owned()
                 }
-                (Blame::Settings | Blame::Gone, Some(others)) => {
+                (Cause::Settings | Cause::Gone, Some(others)) => {
                     let mend = mend("address, credentials or sender", error);
                     format!("a delivery would wait, and so would all other {others}: {mend}")
                 }
-                (Blame::Settings, None) => {
+                (Cause::Settings, None) => {
                     let mend = mend("address, credentials or account", error);
                     format!("a delivery would be given up: {mend}")
                 }
-                (Blame::Gone, None) => {
+                (Cause::Gone, None) => {
                     "a delivery would disable the endpoint: what it leads to is no more".to_owned()
                 }
             };
@@ -309,7 +311,7 @@ mod tests {
         let gone = SendError {
             status: Some(404),
             answer: Some("no_service".to_owned()),
-            ..SendError::permanent(Blame::Gone, "slack answered 404: no_service")
+            ..SendError::permanent(Cause::Gone, "slack answered 404: no_service")
         };
         insta::assert_snapshot!(words(Err(gone.into())), @"
         Not delivered to ops (slack, https://hooks.slack.com/…) in 0.2s: slack answered 404: no_service
@@ -320,7 +322,7 @@ mod tests {
 
     #[test]
     fn says_what_has_to_be_configured() {
-        let none = |kind, to, what| words_of(kind, to, Err(NotSent::NoWay(what)));
+        let none = |kind, to, what| words_of(kind, to, Err(NotSent::NoTransport(what)));
         insta::assert_snapshot!(none(Kind::Email, "ada@example.com", "mails"), @"Not delivered to ops (email, a…@example.com): nothing that carries mails is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
         insta::assert_snapshot!(none(Kind::Sms, "+4915112345678", "text messages"), @"Not delivered to ops (sms, +49…78): nothing that carries text messages is configured (NOTIFY_TWILIO_ACCOUNT_SID)");
     }
@@ -329,7 +331,7 @@ mod tests {
     #[test]
     fn wrong_settings_are_no_fault_of_the_message() {
         let wrong = |kind, to| {
-            let error = SendError::permanent(Blame::Settings, "it answered 401");
+            let error = SendError::permanent(Cause::Settings, "it answered 401");
             words_of(kind, to, Err(error.into()))
         };
         insta::assert_snapshot!(wrong(Kind::Email, "ada@example.com"), @"
@@ -346,7 +348,7 @@ mod tests {
         ");
         let refused = SendError {
             code: Some(NOT_PERMITTED.to_owned()),
-            ..SendError::permanent(Blame::Settings, "127.0.0.1 is a loopback address")
+            ..SendError::permanent(Cause::Settings, "127.0.0.1 is a loopback address")
         };
         insta::assert_snapshot!(words(Err(refused.into())), @"
         Not delivered to ops (slack, https://hooks.slack.com/…): 127.0.0.1 is a loopback address

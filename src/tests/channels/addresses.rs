@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use notify_fan_out::channels::outgoing::Lookup;
 use notify_fan_out::channels::{
-    Blame, OutgoingSettings, Policy, Receipt, SendError, Transport, Trust, Verdict,
+    AttemptOutcome, Cause, OutgoingSettings, Policy, Receipt, SendError, TlsRoots, Transport,
 };
 
 use super::certificates::{Authority, acceptor};
@@ -65,8 +65,12 @@ async fn servers() -> (Receiver, Receiver) {
 
 fn refused(result: Result<Receipt, SendError>) -> String {
     let error = result.expect_err("a refusal");
-    let blame = Blame::Settings;
-    assert_eq!(error.verdict, Verdict::Permanent { blame }, "{error}");
+    let cause = Cause::Settings;
+    assert_eq!(
+        error.outcome,
+        AttemptOutcome::Permanent { cause },
+        "{error}"
+    );
     error.reason
 }
 
@@ -178,7 +182,7 @@ async fn https_unless_allowed() {
     let (lookup, asked) = answers(vec![vec![INSIDE]]);
     let client = outgoing(OutgoingSettings {
         lookup,
-        ..OutgoingSettings::new(Trust::default())
+        ..OutgoingSettings::new(TlsRoots::default())
     });
     let reason = refused(attempt(Transport::Webhook, &client, "http://example.com/").await);
     assert_eq!(
@@ -205,7 +209,7 @@ async fn a_name_that_is_not_there() {
     )
     .await
     .expect_err("an error");
-    assert_eq!(error.verdict, Verdict::Retry { after: None });
+    assert_eq!(error.outcome, AttemptOutcome::Retry { after: None });
     assert!(error.reason.contains("no such name"), "{error}");
     // One that answers only when it is too late is given up with the connection.
     let lookup: Lookup = Arc::new(|_| Box::pin(std::future::pending()));
@@ -217,8 +221,11 @@ async fn a_name_that_is_not_there() {
     .await
     .expect_err("an error");
     assert_eq!(
-        (error.verdict, error.reason.as_str()),
-        (Verdict::Retry { after: None }, "no connection in time")
+        (error.outcome, error.reason.as_str()),
+        (
+            AttemptOutcome::Retry { after: None },
+            "no connection in time"
+        )
     );
 }
 
@@ -228,26 +235,26 @@ async fn certificates_are_checked() {
     let tls = acceptor(&authority.issue("hooks.example"));
     let receiver = Receiver::at(PUBLIC, 0, Some(tls), |_| status(200)).await;
     let (lookup, _) = answers(vec![vec![PUBLIC]]);
-    let trusting = |trust: Trust| OutgoingSettings {
-        trust,
+    let trusting = |tls_roots: TlsRoots| OutgoingSettings {
+        tls_roots,
         ..only_public(Arc::clone(&lookup))
     };
     let port = receiver.address.port();
     let good = format!("https://hooks.example:{port}/");
 
-    let known = outgoing(trusting(authority.trust()));
+    let known = outgoing(trusting(authority.tls_roots()));
     attempt(Transport::Webhook, &known, &good)
         .await
         .expect("a receipt");
     assert_eq!(receiver.requests().len(), 1);
 
-    let stranger = outgoing(trusting(Authority::new().trust()));
+    let stranger = outgoing(trusting(Authority::new().tls_roots()));
     let other_name = format!("https://other.example:{port}/");
     for (client, base) in [(&stranger, &good), (&known, &other_name)] {
         let error = attempt(Transport::Webhook, client, base)
             .await
             .expect_err("an error");
-        assert_eq!(error.verdict, Verdict::Retry { after: None });
+        assert_eq!(error.outcome, AttemptOutcome::Retry { after: None });
         assert!(error.reason.contains("certificate"), "{error}");
     }
     assert_eq!(receiver.requests().len(), 1);

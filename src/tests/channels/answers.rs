@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use notify_fan_out::channels::{Blame, Receipt, SendError, Transport, Verdict};
+use notify_fan_out::channels::{AttemptOutcome, Cause, Receipt, SendError, Transport};
 
 use super::receiver::{Receiver, Reply, answer, status};
 use super::{SECRETS, attempt, local, now, outgoing, over_http};
@@ -21,7 +21,7 @@ fn told(result: &Result<Receipt, SendError>) -> String {
                 .as_deref()
                 .map(|code| format!(" [{code}]"))
                 .unwrap_or_default();
-            format!("{:?}{code}: {error}", error.verdict)
+            format!("{:?}{code}: {error}", error.outcome)
         }
     }
 }
@@ -47,15 +47,15 @@ async fn statuses() {
     insta::assert_snapshot!(table(replies.into()).await, @"
         webhook delivered
         webhook delivered
-        webhook Permanent { blame: Settings }: webhook answered 301 Moved Permanently; redirects are not followed
-        webhook Permanent { blame: Settings }: webhook answered 304 Not Modified; redirects are not followed
-        webhook Permanent { blame: Message }: webhook answered 400 Bad Request
-        webhook Permanent { blame: Settings }: webhook answered 401 Unauthorized
-        webhook Permanent { blame: Settings }: webhook answered 403 Forbidden
-        webhook Permanent { blame: Message }: webhook answered 404 Not Found
+        webhook Permanent { cause: Settings }: webhook answered 301 Moved Permanently; redirects are not followed
+        webhook Permanent { cause: Settings }: webhook answered 304 Not Modified; redirects are not followed
+        webhook Permanent { cause: Message }: webhook answered 400 Bad Request
+        webhook Permanent { cause: Settings }: webhook answered 401 Unauthorized
+        webhook Permanent { cause: Settings }: webhook answered 403 Forbidden
+        webhook Permanent { cause: Message }: webhook answered 404 Not Found
         webhook Retry { after: None }: webhook answered 408 Request Timeout
-        webhook Permanent { blame: Gone }: webhook answered 410 Gone
-        webhook Permanent { blame: Message }: webhook answered 413 Payload Too Large
+        webhook Permanent { cause: Gone }: webhook answered 410 Gone
+        webhook Permanent { cause: Message }: webhook answered 413 Payload Too Large
         webhook Retry { after: None }: webhook answered 425 Too Early
         webhook Throttled { after: None }: webhook answered 429 Too Many Requests
         webhook Retry { after: None }: webhook answered 500 Internal Server Error
@@ -64,18 +64,18 @@ async fn statuses() {
     let gone =
         over_http().flat_map(|transport| [(transport, status(404)), (transport, status(410))]);
     insta::assert_snapshot!(table(gone.collect()).await, @"
-        resend Permanent { blame: Message }: resend answered 404 Not Found
-        resend Permanent { blame: Message }: resend answered 410 Gone
-        sendgrid Permanent { blame: Message }: sendgrid answered 404 Not Found
-        sendgrid Permanent { blame: Message }: sendgrid answered 410 Gone
-        twilio Permanent { blame: Message }: twilio answered 404 Not Found
-        twilio Permanent { blame: Message }: twilio answered 410 Gone
-        slack Permanent { blame: Gone }: slack answered 404 Not Found
-        slack Permanent { blame: Gone }: slack answered 410 Gone
-        discord Permanent { blame: Gone }: discord answered 404 Not Found
-        discord Permanent { blame: Gone }: discord answered 410 Gone
-        webhook Permanent { blame: Message }: webhook answered 404 Not Found
-        webhook Permanent { blame: Gone }: webhook answered 410 Gone
+        resend Permanent { cause: Message }: resend answered 404 Not Found
+        resend Permanent { cause: Message }: resend answered 410 Gone
+        sendgrid Permanent { cause: Message }: sendgrid answered 404 Not Found
+        sendgrid Permanent { cause: Message }: sendgrid answered 410 Gone
+        twilio Permanent { cause: Message }: twilio answered 404 Not Found
+        twilio Permanent { cause: Message }: twilio answered 410 Gone
+        slack Permanent { cause: Gone }: slack answered 404 Not Found
+        slack Permanent { cause: Gone }: slack answered 410 Gone
+        discord Permanent { cause: Gone }: discord answered 404 Not Found
+        discord Permanent { cause: Gone }: discord answered 410 Gone
+        webhook Permanent { cause: Message }: webhook answered 404 Not Found
+        webhook Permanent { cause: Gone }: webhook answered 410 Gone
         ");
 }
 
@@ -243,34 +243,34 @@ async fn provider_words() {
     ];
     insta::assert_snapshot!(table(replies).await, @"
         slack delivered
-        slack Permanent { blame: Message } [invalid_payload]: slack answered 400 Bad Request: invalid_payload
-        slack Permanent { blame: Settings } [action_prohibited]: slack answered 403 Forbidden: action_prohibited
-        slack Permanent { blame: Gone } [channel_not_found]: slack answered 404 Not Found: channel_not_found
-        slack Permanent { blame: Gone } [channel_is_archived]: slack answered 410 Gone: channel_is_archived
+        slack Permanent { cause: Message } [invalid_payload]: slack answered 400 Bad Request: invalid_payload
+        slack Permanent { cause: Settings } [action_prohibited]: slack answered 403 Forbidden: action_prohibited
+        slack Permanent { cause: Gone } [channel_not_found]: slack answered 404 Not Found: channel_not_found
+        slack Permanent { cause: Gone } [channel_is_archived]: slack answered 410 Gone: channel_is_archived
         slack Retry { after: None } [rollup_error]: slack answered 500 Internal Server Error: rollup_error
         slack Throttled { after: Some(30s) }: slack answered 429 Too Many Requests
         discord delivered as 1234567890
-        discord Permanent { blame: Message } [50006]: discord answered 400 Bad Request: 50006: Cannot send an empty message
-        discord Permanent { blame: Gone } [10015]: discord answered 404 Not Found: 10015: Unknown Webhook
+        discord Permanent { cause: Message } [50006]: discord answered 400 Bad Request: 50006: Cannot send an empty message
+        discord Permanent { cause: Gone } [10015]: discord answered 404 Not Found: 10015: Unknown Webhook
         discord Throttled { after: Some(650ms) }: discord answered 429 Too Many Requests: You are being rate limited.
         resend delivered as 49a3999c-0ce1-4ea6-ab68-afcd6dc2e794
-        resend Permanent { blame: Message } [invalid_idempotency_key]: resend answered 400 Bad Request: invalid_idempotency_key: The key must be between 1-256 chars.
-        resend Permanent { blame: Settings } [invalid_api_key]: resend answered 403 Forbidden: invalid_api_key: API key is invalid
-        resend Permanent { blame: Message } [invalid_idempotent_request]: resend answered 409 Conflict: invalid_idempotent_request: Same key, other payload
+        resend Permanent { cause: Message } [invalid_idempotency_key]: resend answered 400 Bad Request: invalid_idempotency_key: The key must be between 1-256 chars.
+        resend Permanent { cause: Settings } [invalid_api_key]: resend answered 403 Forbidden: invalid_api_key: API key is invalid
+        resend Permanent { cause: Message } [invalid_idempotent_request]: resend answered 409 Conflict: invalid_idempotent_request: Same key, other payload
         resend Retry { after: None } [concurrent_idempotent_requests]: resend answered 409 Conflict: concurrent_idempotent_requests: Under way
-        resend Permanent { blame: Message } [validation_error]: resend answered 422 Unprocessable Entity: validation_error: Invalid `to` field: g…@example.org
+        resend Permanent { cause: Message } [validation_error]: resend answered 422 Unprocessable Entity: validation_error: Invalid `to` field: g…@example.org
         resend Throttled { after: Some(2s) } [rate_limit_exceeded]: resend answered 429 Too Many Requests: rate_limit_exceeded: Too many requests
         resend Retry { after: None } [internal_server_error]: resend answered 500 Internal Server Error: internal_server_error: Unexpected
         sendgrid delivered as 14c5d75ce93
-        sendgrid Permanent { blame: Recipient } [personalizations.0.to]: sendgrid answered 400 Bad Request: personalizations.0.to: Does not contain a valid address.
-        sendgrid Permanent { blame: Settings }: sendgrid answered 401 Unauthorized: The provided authorization grant is invalid
-        sendgrid Permanent { blame: Message }: sendgrid answered 413 Payload Too Large
+        sendgrid Permanent { cause: Recipient } [personalizations.0.to]: sendgrid answered 400 Bad Request: personalizations.0.to: Does not contain a valid address.
+        sendgrid Permanent { cause: Settings }: sendgrid answered 401 Unauthorized: The provided authorization grant is invalid
+        sendgrid Permanent { cause: Message }: sendgrid answered 413 Payload Too Large
         sendgrid Retry { after: None }: sendgrid answered 503 Service Unavailable
         twilio delivered as SM0123456789
-        twilio Permanent { blame: Recipient } [21211]: twilio answered 400 Bad Request: 21211: The 'To' number +••• is not a valid phone number.
-        twilio Permanent { blame: Recipient } [21610]: twilio answered 400 Bad Request: 21610: Attempt to send to unsubscribed recipient
-        twilio Permanent { blame: Recipient } [21614]: twilio answered 400 Bad Request: 21614: 'To' number is not a valid mobile number
-        twilio Permanent { blame: Settings } [20003]: twilio answered 401 Unauthorized: 20003: Authenticate
+        twilio Permanent { cause: Recipient } [21211]: twilio answered 400 Bad Request: 21211: The 'To' number +••• is not a valid phone number.
+        twilio Permanent { cause: Recipient } [21610]: twilio answered 400 Bad Request: 21610: Attempt to send to unsubscribed recipient
+        twilio Permanent { cause: Recipient } [21614]: twilio answered 400 Bad Request: 21614: 'To' number is not a valid mobile number
+        twilio Permanent { cause: Settings } [20003]: twilio answered 401 Unauthorized: 20003: Authenticate
         twilio Throttled { after: Some(5s) } [20429]: twilio answered 429 Too Many Requests: 20429: Too Many Requests
         twilio Throttled { after: None } [20429]: twilio answered 400 Bad Request: 20429: Too Many Requests
         twilio Retry { after: None } [20503]: twilio answered 503 Service Unavailable: 20503: Service unavailable
@@ -285,7 +285,7 @@ async fn when_to_try_again() {
         let error = attempt(Transport::Webhook, &client, &receiver.base())
             .await
             .expect_err("an error");
-        let Verdict::Retry { after } = error.verdict else {
+        let AttemptOutcome::Retry { after } = error.outcome else {
             panic!("{error:?}");
         };
         after
@@ -305,9 +305,9 @@ async fn when_to_try_again() {
     let throttled = async |transport, headers: &'static [(&'static str, &'static str)]| {
         let receiver = Receiver::start(move |_| answer(429, headers, "")).await;
         let error = attempt(transport, &client, &receiver.base()).await;
-        error.expect_err("an error").verdict
+        error.expect_err("an error").outcome
     };
-    let wait = |seconds| Verdict::Throttled {
+    let wait = |seconds| AttemptOutcome::Throttled {
         after: Some(Duration::from_secs(seconds)),
     };
     let ahead = [
@@ -320,7 +320,8 @@ async fn when_to_try_again() {
     );
     let reset = (now().timestamp() + 3_600).to_string().leak();
     let reset = vec![("x-ratelimit-reset", &*reset)].leak();
-    let Verdict::Throttled { after: Some(hour) } = throttled(Transport::SendGrid, reset).await
+    let AttemptOutcome::Throttled { after: Some(hour) } =
+        throttled(Transport::SendGrid, reset).await
     else {
         panic!("not throttled");
     };
@@ -338,7 +339,11 @@ async fn connections_that_break() {
         let error = result.expect_err("an error");
         assert!(began.elapsed() < Duration::from_secs(3));
         assert_eq!(receiver.requests().len(), 1, "tried again by itself");
-        assert_eq!(error.verdict, Verdict::Uncertain, "{transport:?} {error}");
+        assert_eq!(
+            error.outcome,
+            AttemptOutcome::Uncertain,
+            "{transport:?} {error}"
+        );
     };
     for reply in [Reply::Cut, Reply::Silence, Reply::DripBefore] {
         let each = over_http().map(|transport| broken(reply.clone(), transport));
@@ -352,8 +357,8 @@ async fn connections_that_break() {
             .await
             .expect_err("an error");
         assert_eq!(
-            error.verdict,
-            Verdict::Retry { after: None },
+            error.outcome,
+            AttemptOutcome::Retry { after: None },
             "{transport:?} {error}"
         );
         assert!(error.reason.starts_with("no connection: "), "{error}");
@@ -395,9 +400,9 @@ async fn redirects_are_not_followed() {
             .await
             .expect_err("an error");
         assert_eq!(
-            error.verdict,
-            Verdict::Permanent {
-                blame: Blame::Settings
+            error.outcome,
+            AttemptOutcome::Permanent {
+                cause: Cause::Settings
             }
         );
     }

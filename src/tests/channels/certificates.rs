@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use notify_fan_out::channels::Trust;
+use notify_fan_out::channels::TlsRoots;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -38,9 +38,9 @@ impl Authority {
     }
 
     /// Believes this authority alone.
-    pub(crate) fn trust(&self) -> Trust {
-        let trust = Trust::default().with_pem(self.pem().as_bytes());
-        trust.expect("a certificate")
+    pub(crate) fn tls_roots(&self) -> TlsRoots {
+        let tls_roots = TlsRoots::default().with_pem(self.pem().as_bytes());
+        tls_roots.expect("a certificate")
     }
 
     /// Its own certificate.

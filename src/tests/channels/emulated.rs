@@ -4,8 +4,8 @@
 use notify_fan_out::channels::outgoing::Request;
 use notify_fan_out::channels::twilio::Credentials;
 use notify_fan_out::channels::{
-    Blame, Channel, ChatMessage, EmailMessage, Field, Link, Outgoing, SecretUrl, Severity, Slack,
-    SmsMessage, Twilio, Verdict,
+    AttemptOutcome, Cause, Channel, ChatMessage, EmailMessage, Field, Link, Outgoing, SecretUrl,
+    Severity, Slack, SmsMessage, Twilio,
 };
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -93,8 +93,8 @@ async fn resend_takes_each_mail_once() {
         .send(&grace, &other, now())
         .await
         .expect_err("a conflict");
-    let blame = Blame::Message;
-    assert_eq!(conflict.verdict, Verdict::Permanent { blame });
+    let cause = Cause::Message;
+    assert_eq!(conflict.outcome, AttemptOutcome::Permanent { cause });
     assert_eq!(conflict.code.as_deref(), Some("invalid_idempotent_request"));
 
     let all = emulated.look("resend", "emails", "Bearer re_test").await;
@@ -297,9 +297,9 @@ async fn twilio_takes_the_message() {
         .send(&phone(), &message, now())
         .await
         .expect_err("a refusal");
-    let blame = Blame::Settings;
+    let cause = Cause::Settings;
     assert_eq!(
-        (error.verdict, error.status),
-        (Verdict::Permanent { blame }, Some(401))
+        (error.outcome, error.status),
+        (AttemptOutcome::Permanent { cause }, Some(401))
     );
 }

@@ -2,7 +2,7 @@
 
 use notify_fan_out::channels::smtp::SmtpSettings;
 use notify_fan_out::channels::{
-    Blame, Channel, EmailMessage, Receipt, SendError, Smtp, Trust, Verdict,
+    AttemptOutcome, Cause, Channel, EmailMessage, Receipt, SendError, Smtp, TlsRoots,
 };
 use serde_json::Value;
 
@@ -44,21 +44,21 @@ impl Servers {
 
     fn open(&self) -> Smtp {
         let address = self.address("smtp", "", "open", "?tls=none&hello=app.example");
-        through(&address, Trust::default())
+        through(&address, TlsRoots::default())
     }
 }
 
-fn through(address: &str, trust: Trust) -> Smtp {
+fn through(address: &str, tls_roots: TlsRoots) -> Smtp {
     let server = address.parse().expect("a server");
-    Smtp::new(SmtpSettings::new(server, trust)).expect("a way")
+    Smtp::new(SmtpSettings::new(server, tls_roots)).expect("a way")
 }
 
 async fn to(smtp: &Smtp, recipient: &str) -> Result<Receipt, SendError> {
     smtp.send(&mailbox(recipient), &email(), now()).await
 }
 
-fn permanent(blame: Blame) -> Verdict {
-    Verdict::Permanent { blame }
+fn permanent(cause: Cause) -> AttemptOutcome {
+    AttemptOutcome::Permanent { cause }
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn encrypted_and_authenticated() {
     let credentials = format!("{CREDENTIALS}@");
     for (scheme, server) in [("smtp", "starttls"), ("smtps", "tls")] {
         let address = servers.address(scheme, &credentials, server, "");
-        let smtp = through(&address, servers.authority.trust());
+        let smtp = through(&address, servers.authority.tls_roots());
         to(&smtp, "grace@example.org").await.expect("a receipt");
         let arrived = servers.program.next().await;
         assert_eq!(
@@ -168,23 +168,23 @@ async fn encrypted_and_authenticated() {
         );
 
         // A stranger's certificate is not believed, so neither mail nor password goes there.
-        let stranger = through(&address, Authority::new().trust());
+        let stranger = through(&address, Authority::new().tls_roots());
         let error = to(&stranger, "grace@example.org")
             .await
             .expect_err("an error");
         assert_eq!(
-            (error.verdict, error.status),
-            (Verdict::Retry { after: None }, None),
+            (error.outcome, error.status),
+            (AttemptOutcome::Retry { after: None }, None),
             "{error}"
         );
         assert!(error.reason.contains("certificate"), "{error}");
 
         let wrong = servers.address(scheme, "ada%40example.com:wrong-Passw0rd@", server, "");
-        let wrong = through(&wrong, servers.authority.trust());
+        let wrong = through(&wrong, servers.authority.tls_roots());
         let error = to(&wrong, "grace@example.org").await.expect_err("an error");
         assert_eq!(
-            (error.verdict, error.status),
-            (permanent(Blame::Settings), Some(535)),
+            (error.outcome, error.status),
+            (permanent(Cause::Settings), Some(535)),
             "{error}"
         );
         assert!(
@@ -194,30 +194,30 @@ async fn encrypted_and_authenticated() {
     }
     // Without credentials, where there have to be some.
     let address = servers.address("smtp", "", "starttls", "");
-    let smtp = through(&address, servers.authority.trust());
+    let smtp = through(&address, servers.authority.tls_roots());
     let error = to(&smtp, "grace@example.org").await.expect_err("an error");
     assert_eq!(
-        (error.verdict, error.status),
-        (permanent(Blame::Settings), Some(530)),
+        (error.outcome, error.status),
+        (permanent(Cause::Settings), Some(530)),
         "{error}"
     );
     // And without encryption, where the server insists on it or does not offer it.
     let address = servers.address("smtp", "", "starttls", "?tls=none");
-    let error = to(&through(&address, Trust::default()), "grace@example.org")
+    let error = to(&through(&address, TlsRoots::default()), "grace@example.org")
         .await
         .expect_err("an error");
     assert_eq!(
-        (error.verdict, error.status),
-        (permanent(Blame::Settings), Some(530)),
+        (error.outcome, error.status),
+        (permanent(Cause::Settings), Some(530)),
         "{error}"
     );
     let address = servers.address("smtp", "", "open", "");
-    let error = to(&through(&address, Trust::default()), "grace@example.org")
+    let error = to(&through(&address, TlsRoots::default()), "grace@example.org")
         .await
         .expect_err("an error");
     assert_eq!(
-        (error.verdict, error.status),
-        (permanent(Blame::Settings), None),
+        (error.outcome, error.status),
+        (permanent(Cause::Settings), None),
         "{error}"
     );
 }
@@ -226,23 +226,23 @@ async fn encrypted_and_authenticated() {
 async fn refusals_and_a_connection_that_is_cut() {
     let mut servers = Servers::start().await;
     let smtp = servers.open();
-    for (recipient, verdict, status) in [
+    for (recipient, outcome, status) in [
         (
             "later@example.org",
-            Verdict::Retry { after: None },
+            AttemptOutcome::Retry { after: None },
             Some(451),
         ),
-        ("never@example.org", permanent(Blame::Recipient), Some(550)),
+        ("never@example.org", permanent(Cause::Recipient), Some(550)),
         (
             "busy@example.org",
-            Verdict::Retry { after: None },
+            AttemptOutcome::Retry { after: None },
             Some(452),
         ),
-        ("full@example.org", permanent(Blame::Recipient), Some(552)),
-        ("cut@example.org", Verdict::Uncertain, None),
+        ("full@example.org", permanent(Cause::Recipient), Some(552)),
+        ("cut@example.org", AttemptOutcome::Uncertain, None),
     ] {
         let error = to(&smtp, recipient).await.expect_err("an error");
-        assert_eq!((error.verdict, error.status), (verdict, status), "{error}");
+        assert_eq!((error.outcome, error.status), (outcome, status), "{error}");
         assert!(!format!("{error:?}").contains(recipient), "{error:?}");
     }
     let error = to(&smtp, "never@example.org").await.expect_err("an error");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use notify_fan_out::channels::smtp::SmtpSettings;
 use notify_fan_out::channels::{
-    Blame, Channel, EmailMessage, Receipt, SendError, Smtp, Trust, Verdict,
+    AttemptOutcome, Cause, Channel, EmailMessage, Receipt, SendError, Smtp, TlsRoots,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,7 +76,7 @@ impl Server {
         let settings = SmtpSettings {
             timeout: Duration::from_millis(700),
             acceptance_timeout: Duration::from_millis(100),
-            ..SmtpSettings::new(server, Trust::default())
+            ..SmtpSettings::new(server, TlsRoots::default())
         };
         Smtp::new(settings).expect("a way")
     }
@@ -166,12 +166,12 @@ async fn where_it_broke_decides() {
             let began = Instant::now();
             let error = send(&server.smtp()).await.expect_err("an error");
             let expected = if at == "END" {
-                Verdict::Uncertain
+                AttemptOutcome::Uncertain
             } else {
-                Verdict::Retry { after: None }
+                AttemptOutcome::Retry { after: None }
             };
             assert_eq!(
-                (error.verdict, error.status),
+                (error.outcome, error.status),
                 (expected, None),
                 "{at} {fault:?} {error}"
             );
@@ -188,7 +188,7 @@ async fn slow_to_accept() {
         timeout: Duration::from_millis(700),
         ..SmtpSettings::new(
             server.address().parse().expect("a server"),
-            Trust::default(),
+            TlsRoots::default(),
         )
     };
     let smtp = Smtp::new(settings).expect("a way");
@@ -205,10 +205,14 @@ async fn nothing_said_in_clear_text_counts_after_starttls() {
     let server = Server::start(failing("STAR", Fault::Say(injected))).await;
     let address = format!("smtp://127.0.0.1:{}", server.port);
     let server = address.parse().expect("a server");
-    let smtp = Smtp::new(SmtpSettings::new(server, Trust::default())).expect("a way");
+    let smtp = Smtp::new(SmtpSettings::new(server, TlsRoots::default())).expect("a way");
     let error = send(&smtp).await.expect_err("an error");
-    let blame = Blame::Settings;
-    assert_eq!(error.verdict, Verdict::Permanent { blame }, "{error}");
+    let cause = Cause::Settings;
+    assert_eq!(
+        error.outcome,
+        AttemptOutcome::Permanent { cause },
+        "{error}"
+    );
     insta::assert_snapshot!(error, @"smtp failed on STARTTLS: more than the answer came before the encryption; somebody may have put it there");
 }
 
@@ -226,7 +230,7 @@ async fn cut_within_the_mail() {
             format!("smtp://127.0.0.1:{}?tls=none", server.port)
                 .parse()
                 .expect("a server"),
-            Trust::default(),
+            TlsRoots::default(),
         )
     };
     let smtp = Smtp::new(settings).expect("a way");
@@ -234,20 +238,24 @@ async fn cut_within_the_mail() {
         .send(&mailbox("grace@example.org"), &large, now())
         .await
         .expect_err("an error");
-    assert_eq!(error.verdict, Verdict::Retry { after: None }, "{error}");
+    assert_eq!(
+        error.outcome,
+        AttemptOutcome::Retry { after: None },
+        "{error}"
+    );
     assert!(error.reason.starts_with("smtp failed on DATA"), "{error}");
 }
 
 #[tokio::test]
 async fn answers_at_every_step() {
-    let settings = Verdict::Permanent {
-        blame: Blame::Settings,
+    let settings = AttemptOutcome::Permanent {
+        cause: Cause::Settings,
     };
-    let message = Verdict::Permanent {
-        blame: Blame::Message,
+    let message = AttemptOutcome::Permanent {
+        cause: Cause::Message,
     };
-    let retry = Verdict::Retry { after: None };
-    for (at, answer, verdict) in [
+    let retry = AttemptOutcome::Retry { after: None };
+    for (at, answer, outcome) in [
         ("GREETING", "554 no service here", settings),
         ("GREETING", "421 too many connections", retry),
         ("EHLO", "550 go away", settings),
@@ -258,11 +266,11 @@ async fn answers_at_every_step() {
         ("DATA", "451 not now", retry),
         ("END", "554 looks like spam", message),
         ("END", "421 shutting down", retry),
-        ("END", "what?", Verdict::Uncertain),
+        ("END", "what?", AttemptOutcome::Uncertain),
     ] {
         let server = Server::start(failing(at, Fault::Say(answer))).await;
         let error = send(&server.smtp()).await.expect_err("an error");
-        assert_eq!(error.verdict, verdict, "{at} {answer}: {error}");
+        assert_eq!(error.outcome, outcome, "{at} {answer}: {error}");
         assert_eq!(
             error.answer.as_deref(),
             answer.get(4..).filter(|_| error.status.is_some())

@@ -17,8 +17,8 @@ use notify_fan_out::channels::twilio::{Credentials, Sender};
 use notify_fan_out::channels::webhook::{ExtraHeaders, WebhookMethod};
 use notify_fan_out::channels::{
     Channel, ChatMessage, Discord, EmailMessage, Mailbox, Outgoing, OutgoingSettings, PhoneNumber,
-    Policy, Receipt, Resend, SecretUrl, SendError, SendGrid, Slack, SmsMessage, Transport, Trust,
-    Twilio, Webhook, WebhookMessage, WebhookTarget,
+    Policy, Receipt, Resend, SecretUrl, SendError, SendGrid, Slack, SmsMessage, TlsRoots,
+    Transport, Twilio, Webhook, WebhookMessage, WebhookTarget,
 };
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn local() -> OutgoingSettings {
         },
         timeout: Duration::from_millis(1_500),
         connect_timeout: Duration::from_secs(1),
-        ..OutgoingSettings::new(Trust::default())
+        ..OutgoingSettings::new(TlsRoots::default())
     }
 }
 

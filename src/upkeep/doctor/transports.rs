@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Check, Findings};
 use crate::db::{Transaction, Unnamed};
-use crate::endpoints::Seal;
+use crate::endpoints::Encryption;
 
 const NAME: &str = "transports";
 /// Endpoints that are named.
@@ -132,7 +132,10 @@ fn in_words(what: &str, lesson: &Learned) -> String {
 
 /// Whether the settings of endpoints can be read. Nothing, for a role that may not read them in any
 /// case: it sends nothing.
-pub(super) async fn seal(connection: &mut Transaction<'_>, seal: &Seal) -> Findings {
+pub(super) async fn encryption(
+    connection: &mut Transaction<'_>,
+    encryption: &Encryption,
+) -> Findings {
     let may_read: bool = sqlx::query_scalar(
         "SELECT has_column_privilege('notification_endpoints', 'settings', 'SELECT')",
     )
@@ -148,7 +151,7 @@ pub(super) async fn seal(connection: &mut Transaction<'_>, seal: &Seal) -> Findi
     .await?;
     let mut names: Vec<_> = sealed
         .into_iter()
-        .filter(|(id, _, settings)| seal.open(*id, settings).is_err())
+        .filter(|(id, _, settings)| encryption.decrypt(*id, settings).is_err())
         .map(|(_, name, _)| name)
         .collect();
     if names.is_empty() {

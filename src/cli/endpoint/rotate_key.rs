@@ -1,21 +1,21 @@
-//! `endpoint reseal`: encrypts all settings with the first key.
+//! `endpoint rotate-key`: encrypts all settings with the first key.
 
 use std::fmt::Write as _;
 
-use super::{Desk, random};
+use super::{Db, random};
 use crate::cli::human::counted;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Format, Source};
 use crate::db::Access;
-use crate::endpoints::store::{self, ResealReport};
+use crate::endpoints::store::{self, KeyRotation};
 
 pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitStatus, Failure> {
-    let seal = source.required_seal()?;
-    let mut desk = Desk::open(source).await?;
-    let report = desk
+    let encryption = source.required_encryption()?;
+    let mut db = Db::open(source).await?;
+    let report = db
         .transact(Access::ReadWrite, async |connection| {
-            store::reseal(connection, &seal, &mut random()).await
+            store::rotate_key(connection, &encryption, &mut random()).await
         })
         .await?;
     match format {
@@ -29,7 +29,7 @@ pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitS
     })
 }
 
-fn in_words(report: &ResealReport) -> String {
+fn in_words(report: &KeyRotation) -> String {
     let of = |number| counted(number, "endpoint", "endpoints");
     let mut words = match (report.resealed_count, report.unchanged_count) {
         (0, 0) => "Nothing was encrypted.\n".to_owned(),
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn says_how_many_and_which_were_not() {
-        let report = |resealed_count, unchanged_count, unreadable: &[&str]| ResealReport {
+        let report = |resealed_count, unchanged_count, unreadable: &[&str]| KeyRotation {
             resealed_count,
             unchanged_count,
             unreadable: unreadable.iter().map(|name| (*name).to_owned()).collect(),

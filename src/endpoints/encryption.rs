@@ -23,31 +23,31 @@ const NONCE_SIZE: usize = 24;
 /// Encrypts settings with the first of its keys, and decrypts with any. Without keys settings stay
 /// as they are.
 #[derive(Debug, Default)]
-pub struct Seal(Option<SecretKeys>);
+pub struct Encryption(Option<SecretKeys>);
 
 /// Settings that can be read, and how they were kept.
 #[derive(Debug)]
-pub struct Opened {
+pub struct Decrypted {
     /// The settings, as JSON.
     pub settings: SecretString,
     /// How they were kept.
-    pub kept: Kept,
+    pub form: StoredForm,
 }
 
 /// How settings were kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum StoredForm {
     /// As they are.
     Plain,
     /// Encrypted with the key that is used for new ones.
-    Sealed,
+    Encrypted,
     /// Encrypted with a key that is about to be replaced.
-    SealedBefore,
+    EncryptedWithOldKey,
 }
 
 /// Why settings can't be read. It repeats nothing of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CannotOpen {
+pub enum DecryptError {
     /// They are encrypted, and there is no key.
     #[error("its settings are encrypted, and NOTIFY_SECRET_KEY is not set")]
     NoKey,
@@ -64,7 +64,7 @@ pub enum CannotOpen {
     UnknownForm,
 }
 
-impl Seal {
+impl Encryption {
     /// With keys.
     #[must_use]
     pub fn new(keys: SecretKeys) -> Self {
@@ -78,7 +78,7 @@ impl Seal {
     }
 
     /// The settings of an endpoint as they are to be stored.
-    pub fn close(&self, endpoint: Uuid, settings: &str, random: &mut impl CryptoRng) -> String {
+    pub fn encrypt(&self, endpoint: Uuid, settings: &str, random: &mut impl CryptoRng) -> String {
         let Some(cipher) = self.ciphers().next() else {
             return settings.to_owned();
         };
@@ -98,22 +98,24 @@ impl Seal {
     }
 
     /// Reads the settings of an endpoint.
-    pub fn open(&self, endpoint: Uuid, stored: &str) -> Result<Opened, CannotOpen> {
+    pub fn decrypt(&self, endpoint: Uuid, stored: &str) -> Result<Decrypted, DecryptError> {
         if !stored.starts_with(SEALED) {
-            return Ok(Opened {
+            return Ok(Decrypted {
                 settings: stored.into(),
-                kept: Kept::Plain,
+                form: StoredForm::Plain,
             });
         }
         let encoded = stored.strip_prefix(VERSION);
-        let encoded = encoded.ok_or(CannotOpen::UnknownForm)?;
+        let encoded = encoded.ok_or(DecryptError::UnknownForm)?;
         if !self.encrypts() {
-            return Err(CannotOpen::NoKey);
+            return Err(DecryptError::NoKey);
         }
-        let sealed = STANDARD.decode(encoded).map_err(|_| CannotOpen::WrongKey)?;
+        let sealed = STANDARD
+            .decode(encoded)
+            .map_err(|_| DecryptError::WrongKey)?;
         let (nonce, sealed) = sealed
             .split_first_chunk::<NONCE_SIZE>()
-            .ok_or(CannotOpen::WrongKey)?;
+            .ok_or(DecryptError::WrongKey)?;
         let payload = || Payload {
             msg: sealed,
             aad: endpoint.as_bytes(),
@@ -122,14 +124,14 @@ impl Seal {
             let bytes = cipher.decrypt(&XNonce::from(*nonce), payload()).ok()?;
             Some((place, Zeroizing::new(bytes)))
         });
-        let (place, bytes) = opened.ok_or(CannotOpen::WrongKey)?;
-        let settings = str::from_utf8(&bytes).map_err(|_| CannotOpen::WrongKey)?;
-        Ok(Opened {
+        let (place, bytes) = opened.ok_or(DecryptError::WrongKey)?;
+        let settings = str::from_utf8(&bytes).map_err(|_| DecryptError::WrongKey)?;
+        Ok(Decrypted {
             settings: settings.into(),
-            kept: if place == 0 {
-                Kept::Sealed
+            form: if place == 0 {
+                StoredForm::Encrypted
             } else {
-                Kept::SealedBefore
+                StoredForm::EncryptedWithOldKey
             },
         })
     }
@@ -151,56 +153,66 @@ mod tests {
     const OLD: &str = "0101010101010101010101010101010101010101010101010101010101010101";
     const NEW: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 
-    fn seal(keys: &str) -> Seal {
-        Seal::new(SecretKeys::parse_exact(keys).expect("keys"))
+    fn encryption(keys: &str) -> Encryption {
+        Encryption::new(SecretKeys::parse_exact(keys).expect("keys"))
     }
 
     fn random() -> StdRng {
         StdRng::seed_from_u64(7)
     }
 
-    fn opened(seal: &Seal, id: Uuid, stored: &str) -> Result<(String, Kept), CannotOpen> {
-        let opened = seal.open(id, stored)?;
-        Ok((opened.settings.expose_secret().to_owned(), opened.kept))
+    fn opened(
+        encryption: &Encryption,
+        id: Uuid,
+        stored: &str,
+    ) -> Result<(String, StoredForm), DecryptError> {
+        let opened = encryption.decrypt(id, stored)?;
+        Ok((opened.settings.expose_secret().to_owned(), opened.form))
     }
 
     #[test]
     fn keys_are_replaced_one_by_one() {
         let (id, settings) = (Uuid::from_u128(7), r#"{"number":"+4915112345678"}"#);
-        let before = seal(OLD).close(id, settings, &mut random());
+        let before = encryption(OLD).encrypt(id, settings, &mut random());
         assert!(
             before.starts_with("enc:v1:") && !before.contains("1234"),
             "{before}"
         );
-        let read = |keys: &str| opened(&seal(keys), id, &before);
-        assert_eq!(read(OLD), Ok((settings.to_owned(), Kept::Sealed)));
+        let read = |keys: &str| opened(&encryption(keys), id, &before);
+        assert_eq!(read(OLD), Ok((settings.to_owned(), StoredForm::Encrypted)));
         let both = format!("{NEW},{OLD}");
-        assert_eq!(read(&both), Ok((settings.to_owned(), Kept::SealedBefore)));
-        assert_eq!(read(NEW), Err(CannotOpen::WrongKey));
         assert_eq!(
-            opened(&Seal::default(), id, &before),
-            Err(CannotOpen::NoKey)
+            read(&both),
+            Ok((settings.to_owned(), StoredForm::EncryptedWithOldKey))
         );
-        let again = seal(&both).close(id, settings, &mut random());
+        assert_eq!(read(NEW), Err(DecryptError::WrongKey));
         assert_eq!(
-            opened(&seal(NEW), id, &again),
-            Ok((settings.to_owned(), Kept::Sealed))
+            opened(&Encryption::default(), id, &before),
+            Err(DecryptError::NoKey)
+        );
+        let again = encryption(&both).encrypt(id, settings, &mut random());
+        assert_eq!(
+            opened(&encryption(NEW), id, &again),
+            Ok((settings.to_owned(), StoredForm::Encrypted))
         );
         // Another endpoint's row is no place for it.
         assert_eq!(
-            opened(&seal(OLD), Uuid::nil(), &before),
-            Err(CannotOpen::WrongKey)
+            opened(&encryption(OLD), Uuid::nil(), &before),
+            Err(DecryptError::WrongKey)
         );
     }
 
     #[test]
     fn without_a_key_settings_stay_plain() {
         let (id, settings) = (Uuid::from_u128(7), r#"{"url":"https://x"}"#);
-        assert_eq!(Seal::default().close(id, settings, &mut random()), settings);
-        for seal in [Seal::default(), seal(NEW)] {
+        assert_eq!(
+            Encryption::default().encrypt(id, settings, &mut random()),
+            settings
+        );
+        for encryption in [Encryption::default(), encryption(NEW)] {
             assert_eq!(
-                opened(&seal, id, settings),
-                Ok((settings.to_owned(), Kept::Plain))
+                opened(&encryption, id, settings),
+                Ok((settings.to_owned(), StoredForm::Plain))
             );
         }
     }
@@ -208,13 +220,13 @@ mod tests {
     #[test]
     fn what_is_no_sealed_text_is_refused() {
         for (stored, error) in [
-            ("enc:v1:", CannotOpen::WrongKey),
-            ("enc:v1:AAAA", CannotOpen::WrongKey),
-            ("enc:v1:{}", CannotOpen::WrongKey),
-            ("enc:v2:AAAA", CannotOpen::UnknownForm),
+            ("enc:v1:", DecryptError::WrongKey),
+            ("enc:v1:AAAA", DecryptError::WrongKey),
+            ("enc:v1:{}", DecryptError::WrongKey),
+            ("enc:v2:AAAA", DecryptError::UnknownForm),
         ] {
             assert_eq!(
-                opened(&seal(NEW), Uuid::nil(), stored),
+                opened(&encryption(NEW), Uuid::nil(), stored),
                 Err(error),
                 "{stored}"
             );
@@ -226,23 +238,23 @@ mod tests {
         fn what_is_sealed_comes_back(settings in any::<String>(), id: u128, seed: u64) {
             let id = Uuid::from_u128(id);
             let mut random = StdRng::seed_from_u64(seed);
-            let once = seal(NEW).close(id, &settings, &mut random);
-            let twice = seal(NEW).close(id, &settings, &mut random);
+            let once = encryption(NEW).encrypt(id, &settings, &mut random);
+            let twice = encryption(NEW).encrypt(id, &settings, &mut random);
             prop_assert_ne!(&once, &twice);
-            prop_assert_eq!(opened(&seal(NEW), id, &once), Ok((settings, Kept::Sealed)));
+            prop_assert_eq!(opened(&encryption(NEW), id, &once), Ok((settings, StoredForm::Encrypted)));
         }
 
         #[test]
         fn a_changed_bit_is_noticed(settings in "[a-z]{1,40}", at: prop::sample::Index, bit in 0_u32..8) {
             let id = Uuid::from_u128(7);
-            let sealed = seal(NEW).close(id, &settings, &mut random());
+            let sealed = encryption(NEW).encrypt(id, &settings, &mut random());
             let mut bytes = STANDARD.decode(&sealed[VERSION.len()..]).expect("base64");
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
             let changed = format!("{VERSION}{}", STANDARD.encode(&bytes));
-            prop_assert_eq!(opened(&seal(NEW), id, &changed), Err(CannotOpen::WrongKey));
+            prop_assert_eq!(opened(&encryption(NEW), id, &changed), Err(DecryptError::WrongKey));
             let cut = format!("{VERSION}{}", STANDARD.encode(&bytes[..at]));
-            prop_assert_eq!(opened(&seal(NEW), id, &cut), Err(CannotOpen::WrongKey));
+            prop_assert_eq!(opened(&encryption(NEW), id, &cut), Err(DecryptError::WrongKey));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::endpoints::{Disabled, Endpoint, Route, Scope};
 
 /// Of an endpoint or a route, nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Shown {
+pub(super) struct EndpointView {
     pub(super) name: String,
     pub(super) id: Option<Uuid>,
     pub(super) source: Origin,
@@ -31,7 +31,7 @@ pub(super) enum Origin {
     Environment,
 }
 
-impl From<&Endpoint> for Shown {
+impl From<&Endpoint> for EndpointView {
     fn from(endpoint: &Endpoint) -> Self {
         let disabled = endpoint.disabled.as_ref();
         Self {
@@ -51,7 +51,7 @@ impl From<&Endpoint> for Shown {
     }
 }
 
-impl Shown {
+impl EndpointView {
     /// A route, and why it is disabled if it is.
     pub(super) fn route(route: &Route, disabled: Option<&Disabled>) -> Self {
         let is_on = route.destination.is_some();

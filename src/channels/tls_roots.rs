@@ -8,11 +8,11 @@ use rustls::pki_types::pem::PemObject;
 
 /// The authorities whose certificates are believed, for HTTP and SMTP alike.
 #[derive(Clone, Default)]
-pub struct Trust(Vec<CertificateDer<'static>>);
+pub struct TlsRoots(Vec<CertificateDer<'static>>);
 
-/// Why there is no [`Trust`].
+/// Why there is no [`TlsRoots`].
 #[derive(Debug, thiserror::Error)]
-pub enum NoTrust {
+pub enum NoTlsRoots {
     /// The system has no certificates.
     #[error("no certificate authorities were found; install ca-certificates, or set SSL_CERT_FILE")]
     NoneFound,
@@ -21,27 +21,27 @@ pub enum NoTrust {
     NotPem,
 }
 
-impl Trust {
+impl TlsRoots {
     /// The authorities that the system believes; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
-    pub fn system() -> Result<Self, NoTrust> {
+    pub fn system() -> Result<Self, NoTlsRoots> {
         // A system may hold some that no longer parse; the others are as good as before.
         let mut certificates = rustls_native_certs::load_native_certs().certs;
         certificates.retain(is_readable);
         if certificates.is_empty() {
-            return Err(NoTrust::NoneFound);
+            return Err(NoTlsRoots::NoneFound);
         }
         Ok(Self(certificates))
     }
 
     /// Some more, such as an organisation's own.
-    pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, NoTrust> {
+    pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, NoTlsRoots> {
         let before = self.0.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.ok().filter(is_readable);
-            self.0.push(certificate.ok_or(NoTrust::NotPem)?);
+            self.0.push(certificate.ok_or(NoTlsRoots::NotPem)?);
         }
         if self.0.len() == before {
-            return Err(NoTrust::NotPem);
+            return Err(NoTlsRoots::NotPem);
         }
         Ok(self)
     }
@@ -64,8 +64,8 @@ fn is_readable(certificate: &CertificateDer<'static>) -> bool {
         .is_ok()
 }
 
-impl fmt::Debug for Trust {
+impl fmt::Debug for TlsRoots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Trust({} authorities)", self.0.len())
+        write!(f, "TlsRoots({} authorities)", self.0.len())
     }
 }

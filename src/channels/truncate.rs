@@ -18,13 +18,13 @@ pub fn length(text: &str) -> usize {
 /// At most `max` units, ending in `…` where something was cut. What a reader sees as one
 /// character stays whole.
 #[must_use]
-pub fn cut(text: &str, max: usize) -> String {
-    cut_escaped(text, max, |c, out| out.push(c))
+pub fn truncate(text: &str, max: usize) -> String {
+    truncate_escaped(text, max, |c, out| out.push(c))
 }
 
-/// As [`cut`], of the text that `escape` makes, no escape being cut in two.
+/// As [`truncate`], of the text that `escape` makes, no escape being cut in two.
 #[must_use]
-pub fn cut_escaped(text: &str, max: usize, escape: impl Fn(char, &mut String)) -> String {
+pub fn truncate_escaped(text: &str, max: usize, escape: impl Fn(char, &mut String)) -> String {
     let mut whole = String::with_capacity(text.len());
     let (mut units, mut kept) = (0, 0);
     for grapheme in text.graphemes(true) {
@@ -79,15 +79,15 @@ mod tests {
 
     #[test]
     fn boundaries() {
-        insta::assert_snapshot!(cut("Ünïcode is cut", 9), @"Ünïcode…");
-        insta::assert_snapshot!(cut("exactly", 7), @"exactly");
+        insta::assert_snapshot!(truncate("Ünïcode is cut", 9), @"Ünïcode…");
+        insta::assert_snapshot!(truncate("exactly", 7), @"exactly");
         // A family of four is eleven units, and one character to its reader.
-        insta::assert_snapshot!(cut("ab👨‍👩‍👧‍👦", 12), @"ab…");
-        insta::assert_snapshot!(cut("ab👨‍👩‍👧‍👦", 13), @"ab👨‍👩‍👧‍👦");
-        insta::assert_snapshot!(cut_escaped("ab**", 5, doubled), @r"ab\*…");
-        insta::assert_snapshot!(cut_escaped("ab**", 4, doubled), @"ab…");
-        assert_eq!(cut("abc", 1), "…");
-        assert_eq!(cut("abc", 0), "");
+        insta::assert_snapshot!(truncate("ab👨‍👩‍👧‍👦", 12), @"ab…");
+        insta::assert_snapshot!(truncate("ab👨‍👩‍👧‍👦", 13), @"ab👨‍👩‍👧‍👦");
+        insta::assert_snapshot!(truncate_escaped("ab**", 5, doubled), @r"ab\*…");
+        insta::assert_snapshot!(truncate_escaped("ab**", 4, doubled), @"ab…");
+        assert_eq!(truncate("abc", 1), "…");
+        assert_eq!(truncate("abc", 0), "");
         insta::assert_snapshot!(lines("\n a\u{0} \u{202e}b\n\n\n c\r\nd\n\n"), @"
         a b
 
@@ -99,7 +99,7 @@ mod tests {
     proptest! {
         #[test]
         fn fits_and_begins_alike(text in "\\PC{0,60}", max in 0_usize..40) {
-            let short = cut(&text, max);
+            let short = truncate(&text, max);
             prop_assert!(length(&short) <= max);
             if length(&text) <= max {
                 prop_assert_eq!(short, text);
@@ -111,7 +111,7 @@ mod tests {
 
         #[test]
         fn escapes_stay_whole(text in "[*ab👩 ]{0,60}", max in 0_usize..40) {
-            let short = cut_escaped(&text, max, doubled);
+            let short = truncate_escaped(&text, max, doubled);
             prop_assert!(length(&short) <= max);
             prop_assert!(!short.trim_end_matches('…').ends_with('\\'));
         }

@@ -13,11 +13,11 @@ const SHORTEST: usize = 6;
 
 /// The secrets of one attempt. Whatever the other side says is read through it.
 ///
-/// Mail addresses and phone numbers in the international form are masked wherever they stand.
+/// Mail addresses and phone numbers in the international form are redacted wherever they stand.
 #[derive(Clone, Default)]
-pub struct Mask(Vec<SecretString>);
+pub struct Redactor(Vec<SecretString>);
 
-impl Mask {
+impl Redactor {
     /// One more secret, which is hidden as it is, percent-encoded, and as JSON writes it.
     #[must_use]
     pub fn hiding(mut self, secret: &str) -> Self {
@@ -42,7 +42,7 @@ impl Mask {
 
     /// The text without what it must not tell.
     #[must_use]
-    pub fn apply(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {
             text = text.replace(secret.expose_secret(), HIDDEN);
@@ -50,7 +50,7 @@ impl Mask {
         phone_numbers(&mail_addresses(&text))
     }
 
-    /// The beginning of an answer, fit to be stored and shown: masked first, cut then, so that
+    /// The beginning of an answer, fit to be stored and shown: redacted first, cut then, so that
     /// no half of a secret is left at the end.
     #[must_use]
     pub fn answer(&self, body: &[u8]) -> String {
@@ -58,22 +58,22 @@ impl Mask {
             .chars()
             .filter(|&c| c == '\n' || c == '\t' || !c.is_control())
             .collect();
-        let mut text = self.apply(&text);
+        let mut text = self.redact(&text);
         text.truncate(text.floor_char_boundary(ANSWER_KEPT));
         text
     }
 }
 
-impl fmt::Debug for Mask {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mask({} secrets)", self.0.len())
+        write!(f, "Redactor({} secrets)", self.0.len())
     }
 }
 
 /// `ada@example.com` as `a…@example.com`: enough to tell apart, too little to write to.
 #[must_use]
 pub fn mail_addresses(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
+    let mut redacted = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((at, sign)) = next_sign(rest) {
         let before = &rest[..at];
@@ -83,16 +83,16 @@ pub fn mail_addresses(text: &str) -> String {
             .take_while(|&(_, c)| is_local(c))
             .last()
             .map_or(at, |(start, _)| start);
-        masked.push_str(&before[..local]);
+        redacted.push_str(&before[..local]);
         if let Some(first) = before[local..].chars().next() {
-            masked.push(first);
-            masked.push('…');
+            redacted.push(first);
+            redacted.push('…');
         }
-        masked.push_str(sign);
+        redacted.push_str(sign);
         rest = &rest[at + sign.len()..];
     }
-    masked.push_str(rest);
-    masked
+    redacted.push_str(rest);
+    redacted
 }
 
 fn next_sign(text: &str) -> Option<(usize, &'static str)> {
@@ -109,25 +109,25 @@ fn is_local(c: char) -> bool {
 /// `+4915112345678` as `+49…78`.
 #[must_use]
 pub fn phone_numbers(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
+    let mut redacted = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(plus) = rest.find(['+', '%']) {
         let sign = ["+", "%2B", "%2b"]
             .into_iter()
             .find(|sign| rest[plus..].starts_with(sign));
         let start = plus + sign.map_or(1, str::len);
-        masked.push_str(&rest[..start]);
+        redacted.push_str(&rest[..start]);
         rest = &rest[start..];
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         if sign.is_some() && (7..=15).contains(&digits) {
-            masked.push_str(&rest[..2]);
-            masked.push('…');
-            masked.push_str(&rest[digits - 2..digits]);
+            redacted.push_str(&rest[..2]);
+            redacted.push('…');
+            redacted.push_str(&rest[digits - 2..digits]);
             rest = &rest[digits..];
         }
     }
-    masked.push_str(rest);
-    masked
+    redacted.push_str(rest);
+    redacted
 }
 
 #[cfg(test)]
@@ -147,31 +147,31 @@ mod tests {
 
     #[test]
     fn secrets_in_every_form() {
-        let mask = Mask::default()
+        let redactor = Redactor::default()
             .hiding("p@ss/w\"ord")
             .hiding("abc")
             .hiding("p@ss/w");
         insta::assert_snapshot!(
-            mask.apply(r#"p@ss/w"ord p%40ss%2Fw%22ord {"key":"p@ss/w\"ord"} abc"#),
+            redactor.redact(r#"p@ss/w"ord p%40ss%2Fw%22ord {"key":"p@ss/w\"ord"} abc"#),
             @r#"••• ••• {"key":"•••"} abc"#);
-        assert_eq!(format!("{mask:?}"), "Mask(5 secrets)");
+        assert_eq!(format!("{redactor:?}"), "Redactor(5 secrets)");
     }
 
     #[test]
     fn answers_are_short_and_clean() {
-        let mask = Mask::default().hiding("sesame");
+        let redactor = Redactor::default().hiding("sesame");
         let body = format!("{}sesame\0{}", "é".repeat(1_022), "x".repeat(3_000));
-        let answer = mask.answer(body.as_bytes());
+        let answer = redactor.answer(body.as_bytes());
         assert!(answer.len() <= ANSWER_KEPT, "{}", answer.len());
         assert!(answer.ends_with("é•") || answer.ends_with('é'), "{answer}");
-        assert_eq!(mask.answer(b"a\xffb\x1b[31m\n"), "a\u{fffd}b[31m\n");
+        assert_eq!(redactor.answer(b"a\xffb\x1b[31m\n"), "a\u{fffd}b[31m\n");
     }
 
     proptest! {
         #[test]
         fn nothing_of_a_secret_is_left(before in "\\PC{0,20}", secret in "[a-zA-Z0-9]{6,20}", after in "\\PC{0,20}") {
-            let masked = Mask::default().hiding(&secret).apply(&format!("{before}{secret}{after}"));
-            prop_assert!(!masked.contains(&secret));
+            let redacted = Redactor::default().hiding(&secret).redact(&format!("{before}{secret}{after}"));
+            prop_assert!(!redacted.contains(&secret));
         }
 
         #[test]
