@@ -1,24 +1,36 @@
 //! Metrics for the textfile collector of Prometheus' `node_exporter`.
 //!
 //! A job that lives for seconds can't be scraped. It leaves a file instead, in which each run
-//! finds the counters of the ones before it. Names follow Prometheus' conventions: base units,
-//! `_total` for counters. The file is replaced as a whole, so that no half of one is ever read.
+//! finds the counters of the ones before it. The file is replaced as a whole, so that no half of one is ever read.
 
-mod backlog;
+/// Declares the metrics of one file, all of them with the same prefix.
+macro_rules! metrics {
+    ($($id:ident: $kind:expr, $name:literal, [$($label:literal),*], $help:literal;)+) => {
+        $(
+            static $id: Metric = Metric {
+                name: concat!("notify_fan_out_", $name),
+                kind: { use Kind::*; $kind },
+                labels: &[$($label),*],
+                help: $help,
+            };
+        )+
+
+        /// All of them, in the order of the file.
+        pub(crate) static METRICS: &[&Metric] = &[$(&$id),+];
+    };
+}
+
 mod delivery;
-mod encode;
+mod fan_out;
 mod file;
-mod histogram;
-mod queue;
-mod totals;
+mod registry;
 
 use std::path::Path;
 
-use crate::db::Database;
+use crate::db::{Access, Database, Transaction};
 use crate::delivery::DeliveryCounts;
 use crate::fan_out::FanOutReport;
-use delivery::DeliveryTotals;
-use totals::Totals;
+use registry::{Metric, Registry};
 
 /// Why the metrics could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -40,25 +52,16 @@ pub async fn record(
     seconds: f64,
     succeeded: bool,
 ) -> Result<(), MetricsFailed> {
-    let backlog = backlog::read(database).await;
-    if let Err(error) = &backlog {
-        tracing::warn!(
-            sqlstate = crate::db::sqlstate(error),
-            "the backlog could not be measured"
-        );
-    }
-    let _lock = file::lock(path)?;
-    let mut totals = Totals::from_text(&file::read(path)?);
-    totals.add_run(report, seconds, succeeded);
-    if let Ok(backlog) = backlog {
-        totals.set_backlog(&backlog, succeeded);
-    }
-    file::replace(path, totals.to_text()?.as_bytes())?;
-    Ok(())
+    let backlog = ask(database, fan_out::backlog).await;
+    update(path, fan_out::METRICS, |registry| {
+        fan_out::add_run(registry, report, seconds, succeeded);
+        if let Some(backlog) = backlog {
+            fan_out::set_backlog(registry, &backlog, succeeded);
+        }
+    })
 }
 
-/// Adds a run of `deliver` of `seconds` to the counters in its file and sets its gauges, as
-/// [`record`] does.
+/// Adds a run of `deliver`, as [`record`] does.
 pub async fn record_delivery(
     path: &Path,
     database: &Database,
@@ -66,37 +69,54 @@ pub async fn record_delivery(
     seconds: f64,
     succeeded: bool,
 ) -> Result<(), MetricsFailed> {
-    let queue = queue::read(database).await;
-    if let Err(error) = &queue {
-        tracing::warn!(
-            sqlstate = crate::db::sqlstate(error),
-            "what waits to be delivered could not be measured"
-        );
-    }
-    let _lock = file::lock(path)?;
-    let mut totals = DeliveryTotals::from_text(&file::read(path)?);
-    totals.add_run(counts, seconds, succeeded);
-    if let Ok(queue) = queue {
-        totals.set_queue(&queue, succeeded);
-    }
-    file::replace(path, totals.to_text()?.as_bytes())?;
-    Ok(())
+    let queue = ask(database, delivery::queue).await;
+    update(path, delivery::METRICS, |registry| {
+        delivery::add_run(registry, counts, seconds, succeeded);
+        if let Some(queue) = queue {
+            delivery::set_queue(registry, &queue, succeeded);
+        }
+    })
 }
 
-/// What a metric is.
-#[cfg(test)]
-pub(crate) struct Description {
-    pub(crate) name: &'static str,
-    pub(crate) kind: prometheus::proto::MetricType,
-    pub(crate) labels: &'static [&'static str],
-    pub(crate) help: &'static str,
+/// Reads the gauges from the database, if it answers.
+async fn ask<T>(
+    database: &Database,
+    read: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<T, sqlx::Error>,
+) -> Option<T> {
+    let ask = async {
+        let mut session = database.connect().await?;
+        let mut transaction = session.begin(Access::ReadOnly).await?;
+        let answer = read(&mut transaction).await?;
+        transaction.rollback().await?;
+        session.close().await?;
+        Ok(answer)
+    };
+    let answer: Result<T, sqlx::Error> = ask.await;
+    answer
+        .inspect_err(|error| {
+            tracing::warn!(
+                sqlstate = crate::db::sqlstate(error),
+                "the gauges of the metrics could not be read from the database"
+            );
+        })
+        .ok()
+}
+
+/// Changes the values in the file, which no other run changes meanwhile.
+fn update(
+    path: &Path,
+    metrics: &'static [&'static Metric],
+    change: impl FnOnce(&mut Registry),
+) -> Result<(), MetricsFailed> {
+    let _lock = file::lock(path)?;
+    let mut registry = Registry::from_text(metrics, &file::read(path)?);
+    change(&mut registry);
+    file::replace(path, registry.to_text()?.as_bytes())?;
+    Ok(())
 }
 
 /// Every metric of both files.
 #[cfg(test)]
-pub(crate) fn descriptions() -> Vec<Description> {
-    totals::descriptions()
-        .into_iter()
-        .chain(delivery::descriptions())
-        .collect()
+pub(crate) fn all() -> impl Iterator<Item = &'static Metric> {
+    fan_out::METRICS.iter().chain(delivery::METRICS).copied()
 }

@@ -1,6 +1,5 @@
--- What waits to leave the building and what was given up, by channel; each count has a partial index of
--- just those rows. Immediate mails that are not on their way yet wait too; those for a digest are
--- where they belong.
+-- Deliveries that wait and dead letters, by channel; each count has a partial index of just those rows.
+-- Immediate e-mails that are not promoted to deliveries yet wait too; those for a digest do not.
 WITH waiting (channel, due_at) AS (
     SELECT channel, next_attempt_at FROM notification_deliveries WHERE status = 'pending'
     UNION ALL

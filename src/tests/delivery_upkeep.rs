@@ -488,18 +488,18 @@ async fn metrics_of_deliveries_add_up() {
     }
     let text = std::fs::read_to_string(&path).expect("a file");
     for line in [
-        r#"notifications_delivered_total{channel="email",event_type="digest",status="delivered"} 4"#,
-        r#"notification_retries_total{channel="webhook"} 2"#,
-        r#"notification_retries_total{channel="sms"} 0"#,
-        r#"notification_delivery_runs_total{result="success"} 2"#,
-        r#"notification_delivery_duration_seconds_count{channel="email"} 2"#,
+        r#"notify_fan_out_deliveries_total{channel="email",event_type="digest",status="delivered"} 4"#,
+        r#"notify_fan_out_delivery_retries_total{channel="webhook"} 2"#,
+        r#"notify_fan_out_delivery_retries_total{channel="sms"} 0"#,
+        r#"notify_fan_out_delivery_runs_total{result="success"} 2"#,
+        r#"notify_fan_out_delivery_duration_seconds_count{channel="email"} 2"#,
         // Two pending, two being sent, and the mail that nobody has put on its way.
-        r#"notification_delivery_queue_depth{channel="email"} 5"#,
-        r#"notification_delivery_queue_depth{channel="slack"} 1"#,
-        r#"notification_delivery_queue_depth{channel="sms"} 0"#,
-        r#"notification_delivery_oldest_due_age_seconds{channel="webhook"} 0"#,
-        r#"notification_dead_letters{channel="webhook",status="dead"} 2"#,
-        r#"notification_dead_letters{channel="email",status="uncertain"} 1"#,
+        r#"notify_fan_out_delivery_queue_depth{channel="email"} 5"#,
+        r#"notify_fan_out_delivery_queue_depth{channel="slack"} 1"#,
+        r#"notify_fan_out_delivery_queue_depth{channel="sms"} 0"#,
+        r#"notify_fan_out_delivery_oldest_due_age_seconds{channel="webhook"} 0"#,
+        r#"notify_fan_out_dead_letters{channel="webhook",status="dead"} 2"#,
+        r#"notify_fan_out_dead_letters{channel="email",status="uncertain"} 1"#,
     ] {
         assert!(
             text.lines().any(|found| found == line),
@@ -513,9 +513,9 @@ async fn metrics_of_deliveries_add_up() {
         .expect("recorded");
     let text = std::fs::read_to_string(&path).expect("a file");
     for line in [
-        r#"notification_delivery_runs_total{result="failure"} 1"#,
-        r#"notification_delivery_queue_depth{channel="email"} 5"#,
-        r#"notification_retries_total{channel="webhook"} 3"#,
+        r#"notify_fan_out_delivery_runs_total{result="failure"} 1"#,
+        r#"notify_fan_out_delivery_queue_depth{channel="email"} 5"#,
+        r#"notify_fan_out_delivery_retries_total{channel="webhook"} 3"#,
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }

@@ -30,15 +30,14 @@ fn exit_codes() -> String {
 }
 
 fn metrics_table() -> String {
-    let rows = metrics::descriptions().into_iter().map(|metric| {
+    let rows = metrics::all().map(|metric| {
         let labels = match metric.labels {
             [] => String::new(),
             labels => format!("{{{}}}", labels.join(",")),
         };
-        let kind = format!("{:?}", metric.kind).to_lowercase();
         [
             format!("`{}{labels}`", metric.name),
-            kind,
+            metric.kind.name().to_owned(),
             metric.help.to_owned(),
         ]
     });
