@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Database, Fault, Session};
+use super::{Access, Database, Fault, Session, Unnamed, sqlstate};
 
 /// The server ends each statement by itself; one that says nothing for this long after is gone.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -14,6 +14,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 const LAST_WAIT: Duration = Duration::from_secs(15);
 /// A server that goes away, as for a restart, is waited for this long.
 const RECONNECT_FOR: Duration = Duration::from_secs(30);
+/// A transaction whose connection was lost is waited for this long.
+const END_OF_TRANSACTION: Duration = Duration::from_secs(10);
 
 /// Limits every wait for the server, `BEGIN` and `COMMIT` included.
 #[derive(Debug, Clone)]
@@ -102,15 +104,28 @@ impl Database {
     }
 
     /// Opens another connection in the place of one that was lost, waiting for a server that is
-    /// away. One that does not answer at all is left to a later run.
-    pub async fn reconnect(&self, stop: &CancellationToken) -> Result<Session, sqlx::Error> {
+    /// away. One that does not answer at all is left to a later run. Where a `COMMIT` was not answered,
+    /// asks whether that transaction was committed.
+    pub async fn reconnect(
+        &self,
+        stop: &CancellationToken,
+        in_doubt: Option<i64>,
+    ) -> Result<(Session, bool), sqlx::Error> {
         tracing::warn!("lost the connection; trying again");
         let since = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
-            match self.connect().await {
+            let connecting = async {
+                let mut session = self.connect().await?;
+                let is_committed = match in_doubt {
+                    Some(xid) => session.is_committed(xid).await?,
+                    None => false,
+                };
+                Ok((session, is_committed))
+            };
+            match connecting.await {
                 Err(error)
                     if Fault::of(&error) == Fault::Unreachable
                         && !is_silence(&error)
@@ -118,6 +133,31 @@ impl Database {
                         && !stop.is_cancelled() => {}
                 result => return result,
             }
+        }
+    }
+}
+
+impl Session {
+    /// Whether a transaction of a connection that was lost was committed. One that goes on is waited
+    /// for.
+    async fn is_committed(&mut self, xid: i64) -> Result<bool, sqlx::Error> {
+        let since = Instant::now();
+        loop {
+            let mut transaction = self.begin(Access::ReadOnly).await?;
+            let status = sqlx::query_scalar("SELECT pg_xact_status($1::text::xid8)")
+                .bind(xid.to_string())
+                .fetch_one(Unnamed(&mut transaction))
+                .await;
+            transaction.rollback().await?;
+            let status: Option<String> = match status {
+                // A server that took over without it does not know it.
+                Err(error) if sqlstate(&error).as_deref() == Some("22023") => None,
+                status => status?,
+            };
+            if status.as_deref() != Some("in progress") || since.elapsed() >= END_OF_TRANSACTION {
+                return Ok(status.as_deref() == Some("committed"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }

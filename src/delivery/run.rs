@@ -199,7 +199,7 @@ impl Run<'_> {
         match Fault::of(&error) {
             Fault::Unreachable => {
                 self.session = None;
-                self.session = Some(self.database.reconnect(self.stop).await?);
+                self.session = Some(self.database.reconnect(self.stop, None).await?.0);
                 Ok(())
             }
             Fault::Contended | Fault::Blocked if tries < TRIES => {

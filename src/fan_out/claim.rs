@@ -68,6 +68,7 @@ struct Row {
     verdict: String,
     attempt: i32,
     token: i64,
+    xid: i64,
 }
 
 /// A claim that is not decoded yet: that comes after its commit, or what can't be decoded would be
@@ -75,6 +76,11 @@ struct Row {
 pub(super) struct Undecoded(Vec<Row>);
 
 impl Undecoded {
+    /// The transaction that claimed.
+    pub(super) fn xid(&self) -> Option<i64> {
+        self.0.first().map(|row| row.xid)
+    }
+
     /// Decodes the payloads on a thread of their own; the others go on meanwhile.
     pub(super) async fn decode(self) -> Claim {
         tokio::task::spawn_blocking(|| self.0.into_iter().fold(Claim::default(), Claim::with))
@@ -142,31 +148,4 @@ pub(super) async fn claim(
     .fetch_all(Unnamed(connection))
     .await?;
     Ok(Undecoded(rows))
-}
-
-/// Gives back, with its attempt, a claim of this run whose commit was not answered, if there is one:
-/// it is younger than the last that is known.
-pub(super) async fn release_unanswered(
-    connection: &mut Transaction<'_>,
-    settings: &Settings,
-    last_token: i64,
-) -> Result<(), sqlx::Error> {
-    let released = sqlx::query!(
-        "UPDATE notification_processing
-            SET processing_status = 'pending', claim_token = NULL,
-                claimed_at = CASE WHEN retry_count > 0 THEN claimed_at END,
-                retry_count = greatest(retry_count - 1, 0)
-          WHERE processing_status = 'processing' AND processor_id = $1 AND claim_token > $2",
-        settings.processor_id,
-        last_token,
-    )
-    .execute(Unnamed(connection))
-    .await?;
-    if released.rows_affected() > 0 {
-        tracing::info!(
-            events = released.rows_affected(),
-            "a claim whose answer was lost is claimed again"
-        );
-    }
-    Ok(())
 }

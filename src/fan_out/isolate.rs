@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::claim::ClaimedEvent;
 use super::requeue::{Requeue, requeue};
-use super::write::{Doubt, Written, commit, prepare, write_part};
+use super::write::{Written, commit, prepare, write_part};
 use crate::db::{Access, Fault, Session, sqlstate};
 
 /// How long a part waits for a lock: the events that nobody blocks are to go through quickly.
@@ -43,6 +43,8 @@ pub(super) struct Isolation<'e> {
     losses: u32,
     last_loss: Option<sqlx::Error>,
     waits: usize,
+    /// What a pass comes to once it is committed.
+    passed: Option<(Place, Vec<(&'e ClaimedEvent, sqlx::Error)>)>,
     /// To go on would be in vain for now: everything seems locked, or the server is in trouble.
     pub(super) is_in_vain: bool,
 }
@@ -109,6 +111,7 @@ impl<'e> Isolation<'e> {
             losses: 0,
             last_loss: None,
             waits: 0,
+            passed: None,
             is_in_vain: false,
         }
     }
@@ -139,7 +142,7 @@ impl<'e> Isolation<'e> {
         &mut self,
         session: &mut Session,
         settings: &Settings,
-        doubt: &mut Doubt,
+        in_doubt: &mut Option<Written>,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Written, sqlx::Error> {
         let since = Instant::now();
@@ -158,7 +161,7 @@ impl<'e> Isolation<'e> {
         // Once for all, unless it is there that one of them is refused.
         transaction.command("SAVEPOINT part").await?;
         let (token, left) = (self.token, &self.events[place.next..]);
-        let preparing = prepare(&mut transaction, settings, token, left, self.alone, doubt);
+        let preparing = prepare(&mut transaction, settings, token, left, self.alone);
         let shared = match preparing.await {
             Err(error) if Fault::of(&error) == Fault::Unreachable => return Err(error),
             result => result.ok(),
@@ -178,8 +181,7 @@ impl<'e> Isolation<'e> {
                 let prepared = if let Some(shared) = &shared {
                     shared
                 } else {
-                    own =
-                        prepare(&mut transaction, settings, token, part, self.alone, doubt).await?;
+                    own = prepare(&mut transaction, settings, token, part, self.alone).await?;
                     &own
                 };
                 write_part(&mut transaction, settings, prepared, part, written.plans).await
@@ -225,14 +227,24 @@ impl<'e> Isolation<'e> {
                 break;
             }
         }
-        requeue(&mut transaction, &refused, &mut written.report).await?;
-        let written = commit(transaction, written, doubt).await?;
+        requeue(&mut transaction, &refused, &mut written).await?;
+        written.report.batches = 1;
+        self.passed = Some((place, blocked));
+        let written = commit(transaction, written, in_doubt).await?;
+        self.committed();
+        Ok(written)
+    }
+
+    /// Takes account of a pass that was committed.
+    pub(super) fn committed(&mut self) {
+        let Some((place, mut blocked)) = self.passed.take() else {
+            return;
+        };
         if place.next > self.place.next {
             self.losses = 0;
         }
         self.place = place;
         self.blocked.append(&mut blocked);
-        Ok(written)
     }
 
     /// Takes account of a pass that lost its connection.

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::claim::ClaimedEvent;
-use super::report::FanOutReport;
+use super::write::Written;
 use crate::db::{Fault, Transaction, Unnamed, sqlstate};
 use crate::domain::backoff;
 
@@ -90,16 +90,16 @@ pub(super) fn described(why: &str, error: &sqlx::Error) -> String {
     format!("{why}: {}: {message}", code(error))
 }
 
-/// Ends their claims, in one statement, and reports what became of them.
+/// Ends their claims, in one statement, and adds what became of them.
 pub(super) async fn requeue(
     transaction: &mut Transaction<'_>,
     events: &[Requeue],
-    report: &mut FanOutReport,
+    written: &mut Written,
 ) -> Result<(), sqlx::Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let outcomes = sqlx::query_file_scalar!(
+    let ended = sqlx::query_file!(
         "src/fan_out/requeue.sql",
         &events
             .iter()
@@ -121,9 +121,11 @@ pub(super) async fn requeue(
     )
     .fetch_all(Unnamed(transaction))
     .await?;
-    report.lost_claims += (events.len() - outcomes.len()) as u64;
-    for outcome in outcomes {
-        *match outcome.as_str() {
+    let report = &mut written.report;
+    report.lost_claims += (events.len() - ended.len()) as u64;
+    for event in ended {
+        written.xid = Some(event.xid);
+        *match event.outcome.as_str() {
             "failed" => &mut report.failed,
             "retried" => &mut report.retried,
             _ => &mut report.released,

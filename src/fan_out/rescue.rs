@@ -12,6 +12,8 @@ pub(super) struct Rescued {
     pub(super) given_up: u64,
     /// Event types that wait for a handler.
     pub(super) unhandled: Vec<String>,
+    /// The transaction, where anything was changed.
+    pub(super) xid: Option<i64>,
 }
 
 /// Resets stuck claims, and wakes events whose type has found its handler.
@@ -37,5 +39,6 @@ pub(super) async fn rescue(
         put_back: row.rescued.unsigned_abs(),
         given_up: row.given_up.unsigned_abs(),
         unhandled: row.unhandled,
+        xid: row.xid,
     })
 }

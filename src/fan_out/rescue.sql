@@ -60,4 +60,5 @@ SELECT (SELECT count(*) FROM rescued WHERE processing_status = 'pending') AS "re
                    FROM notification_processing
                   WHERE unhandled_type IS NOT NULL AND unhandled_type <> ALL ($3)
                     AND event_id NOT IN (SELECT event_id FROM handled)
-                    AND processing_status BETWEEN 'pending' AND 'pending'), '{}') AS "unhandled!"
+                    AND processing_status BETWEEN 'pending' AND 'pending'), '{}') AS "unhandled!",
+       pg_current_xact_id_if_assigned()::text::bigint AS xid

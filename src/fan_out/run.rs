@@ -1,17 +1,17 @@
 //! One run: rescue what is stuck, then batch after batch until nothing is due.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::claim::{Claim, ClaimedEvent, claim, release_unanswered};
+use super::claim::{Claim, ClaimedEvent, claim};
 use super::report::{FanOutReport, MOST_COUNTED};
 use super::requeue::Requeue;
 use super::rescue::rescue;
 use super::sweep::sweep;
+use super::write::Written;
 use crate::db::{Access, Database, Fault, Session, Transaction, Unnamed};
 
 /// Pause before another try where another transaction was in the way.
@@ -57,8 +57,7 @@ pub async fn run(
         report: FanOutReport::default(),
         set_aside: VecDeque::new(),
         is_swept: false,
-        last_token: 0,
-        claim_is_in_doubt: false,
+        in_doubt: None,
     };
     let result = run.until_empty(stop, progress).await;
     if let Some(session) = run.session.take() {
@@ -76,9 +75,8 @@ pub(super) struct Run<'a> {
     pub(super) set_aside: VecDeque<Crowd>,
     /// Whether all events were looked at for a processing row.
     is_swept: bool,
-    /// The youngest of the claims that are known.
-    last_token: i64,
-    claim_is_in_doubt: bool,
+    /// What a transaction wrote whose `COMMIT` was not answered.
+    pub(super) in_doubt: Option<Written>,
 }
 
 /// An event in hand that tells so many people that it would keep others waiting.
@@ -103,7 +101,7 @@ impl Run<'_> {
         self.end_claims(&released, stop).await;
         if let (true, Some(session)) = (self.report.stopped_early, &mut self.session) {
             // Only for people: a run that can't count has done its work all the same.
-            self.report.left = within(self.settings, count_due(session)).await.ok();
+            self.report.left = count_due(session).await.ok();
         }
         result
     }
@@ -136,13 +134,10 @@ impl Run<'_> {
                 self.settle_crowd(stop, &is_over, progress).await?;
                 continue;
             }
-            let claim = match self.claim(first, left).await {
+            let claim = match self.claim(first, left, stop).await {
                 Ok(claim) => claim,
                 Err(error) => match Fault::of(&error) {
-                    Fault::Unreachable if self.session.is_some() => {
-                        self.reconnect(stop).await?;
-                        continue;
-                    }
+                    Fault::Unreachable if self.session.is_some() => continue,
                     Fault::Contended => {
                         tokio::time::sleep(CONTENDED_PAUSE).await;
                         continue;
@@ -185,7 +180,14 @@ impl Run<'_> {
     }
 
     /// Claims the next batch. The first claim follows the rescue and the sweep, in one transaction.
-    async fn claim(&mut self, first: bool, at_most: u64) -> Result<Claim, sqlx::Error> {
+    ///
+    /// After an error there is a session, unless the database stays out of reach.
+    async fn claim(
+        &mut self,
+        first: bool,
+        at_most: u64,
+        stop: &CancellationToken,
+    ) -> Result<Claim, sqlx::Error> {
         let session = match &mut self.session {
             Some(session) => session,
             none => none.insert(self.database.connect().await?),
@@ -195,14 +197,9 @@ impl Run<'_> {
         let oldest = at_most.min(batch);
         let companions = (at_most - oldest).min(batch);
         let is_swept = self.is_swept;
-        // Until its commit is answered, nobody knows whether it is ours.
-        let is_in_doubt = std::mem::replace(&mut self.claim_is_in_doubt, true);
-        let last_token = self.last_token;
-        let (rescued, swept, claim) = within(settings, async {
+        let mut claimed = None;
+        let claiming = async {
             let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-            if is_in_doubt {
-                release_unanswered(&mut transaction, settings, last_token).await?;
-            }
             let rescued = if first {
                 Some(rescue(&mut transaction, settings).await?)
             } else {
@@ -213,20 +210,25 @@ impl Run<'_> {
             } else {
                 Some(sweep(&mut transaction).await?)
             };
-            let claim = claim(
-                &mut transaction,
-                settings,
-                oldest.cast_signed(),
-                companions.cast_signed(),
-            )
-            .await?;
-            transaction.commit().await?;
-            Ok((rescued, swept, claim))
-        })
-        .await?;
-        self.claim_is_in_doubt = false;
+            let (oldest, companions) = (oldest.cast_signed(), companions.cast_signed());
+            let claim = claim(&mut transaction, settings, oldest, companions).await?;
+            claimed = Some((rescued, swept, claim));
+            transaction.commit().await
+        };
+        let result = claiming.await;
+        if let Err(error) = result {
+            let xid = claimed.as_ref().and_then(|(rescued, _, claim)| {
+                let rescue = rescued.as_ref().and_then(|rescued| rescued.xid);
+                claim.xid().or(rescue)
+            });
+            if Fault::of(&error) != Fault::Unreachable || !self.reconnect_to(xid, stop).await? {
+                return Err(error);
+            }
+        }
+        let Some((rescued, swept, claim)) = claimed else {
+            return Err(sqlx::Error::PoolClosed);
+        };
         let claim = claim.decode().await;
-        self.last_token = self.last_token.max(claim.token);
 
         if let Some(rescued) = rescued {
             self.report.rescued += rescued.put_back;
@@ -259,11 +261,35 @@ impl Run<'_> {
         Ok(claim)
     }
 
-    /// Opens another connection, waiting for a server that is away.
-    pub(super) async fn reconnect(&mut self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
+    /// Opens another connection, waiting for a server that is away. What a transaction wrote whose
+    /// `COMMIT` was not answered, if it was committed all the same.
+    pub(super) async fn reconnect(
+        &mut self,
+        stop: &CancellationToken,
+    ) -> Result<Option<Written>, sqlx::Error> {
+        let in_doubt = self.in_doubt.take();
+        let xid = in_doubt.as_ref().and_then(|written| written.xid);
+        let is_committed = self.reconnect_to(xid, stop).await;
+        if let (Err(_), Some(written)) = (&is_committed, &in_doubt) {
+            tracing::warn!(
+                events = written.report.settled(),
+                "a COMMIT was not answered: whether these events are settled is not known, and they \
+                 are not counted"
+            );
+        }
+        is_committed.map(|is_committed| in_doubt.filter(|_| is_committed))
+    }
+
+    /// Opens another connection, and asks whether the transaction was committed, if one is given.
+    async fn reconnect_to(
+        &mut self,
+        xid: Option<i64>,
+        stop: &CancellationToken,
+    ) -> Result<bool, sqlx::Error> {
         self.session = None;
-        self.session = Some(self.database.reconnect(stop).await?);
-        Ok(())
+        let (session, is_committed) = self.database.reconnect(stop, xid).await?;
+        self.session = Some(session);
+        Ok(is_committed)
     }
 }
 
@@ -280,13 +306,4 @@ pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<u64, sqlx::
         .fetch_one(Unnamed(transaction))
         .await?;
     Ok(due.unsigned_abs())
-}
-
-/// Work of a few statements on the connection, given up where the server has fallen silent: it ends
-/// each of them by itself before this.
-pub(super) async fn within<T>(
-    settings: &Settings,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    crate::db::within(settings.stuck_after, work).await
 }

@@ -8,10 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::claim::ClaimedEvent;
 use super::isolate::{Isolation, fault_of};
-use super::report::FanOutReport;
 use super::requeue::{Requeue, described, requeue};
 use super::run::{CONTENDED_PAUSE, Crowd, Run, RunFailed};
-use super::write::{Doubt, Written, write};
+use super::write::{Written, commit, write};
 use crate::db::{Access, Fault, Session, sqlstate};
 
 /// Events are written this often where other transactions are in their way, or the connection is lost.
@@ -29,7 +28,6 @@ struct InHand<'e, 'r> {
     errors: BTreeMap<i64, sqlx::Error>,
     reason: Option<String>,
     set_aside: Vec<i64>,
-    doubt: Doubt,
     stop: &'r CancellationToken,
     is_over: &'r dyn Fn() -> bool,
 }
@@ -80,12 +78,10 @@ impl Run<'_> {
             errors: BTreeMap::new(),
             reason: None,
             set_aside: Vec::new(),
-            doubt: Doubt::default(),
             stop,
             is_over,
         };
         let result = self.work_off(&mut batch).await;
-        self.report.add(&batch.doubt.confirmed);
         let rest = batch.rest(self.settings);
         self.end_claims(&rest, stop).await;
         let mut errors = batch.errors.into_values();
@@ -154,7 +150,7 @@ impl Run<'_> {
     }
 
     /// Writes all that is left in one transaction; again where another one was in the way or the
-    /// connection was lost: the fence tells whether an earlier try was committed after all.
+    /// connection was lost, unless it was committed all the same.
     ///
     /// After an error there is a session, unless the database stays out of reach.
     async fn write_together(
@@ -170,7 +166,7 @@ impl Run<'_> {
             };
             let began = Instant::now();
             let (token, left) = (batch.token, &batch.left);
-            let writing = write(session, self.settings, token, left, &mut batch.doubt);
+            let writing = write(session, self.settings, token, left, &mut self.in_doubt);
             let error = match writing.await {
                 Ok(written) => return Ok(written),
                 Err(error) => error,
@@ -179,7 +175,9 @@ impl Run<'_> {
             let code = sqlstate(&error);
             if fault == Fault::Unreachable {
                 let reconnecting = self.reconnect(batch.stop).await;
-                reconnecting.map_err(|error| (fault, error))?;
+                if let Some(written) = reconnecting.map_err(|error| (fault, error))? {
+                    return Ok(written);
+                }
             }
             let is_again = matches!(fault, Fault::Contended | Fault::Unreachable);
             if !is_again || tries >= WRITE_TRIES || (batch.is_over)() {
@@ -204,12 +202,18 @@ impl Run<'_> {
             && !isolation.is_done()
             && !(batch.is_over)()
         {
-            let pass = isolation.pass(session, self.settings, &mut batch.doubt, batch.is_over);
+            let pass = isolation.pass(session, self.settings, &mut self.in_doubt, batch.is_over);
             match pass.await {
                 Ok(written) => self.took(written, batch),
                 Err(error) if Fault::of(&error) == Fault::Unreachable => {
-                    isolation.lost_connection(error);
-                    result = self.reconnect(batch.stop).await.map_err(RunFailed::from);
+                    match self.reconnect(batch.stop).await {
+                        Ok(Some(written)) => {
+                            isolation.committed();
+                            self.took(written, batch);
+                        }
+                        Ok(None) => isolation.lost_connection(error),
+                        Err(error) => result = Err(error.into()),
+                    }
                 }
                 // No event's fault: the other statements of the pass.
                 Err(error) => {
@@ -242,8 +246,15 @@ impl Run<'_> {
     pub(super) async fn end_claims(&mut self, events: &[Requeue], stop: &CancellationToken) {
         let mut tries = 1;
         while let (false, Some(session)) = (events.is_empty(), &mut self.session) {
-            let error = match end(session, events).await {
-                Ok(report) => {
+            let mut ending = end(session, events, &mut self.in_doubt).await;
+            if let Err(error) = &ending
+                && Fault::of(error) == Fault::Unreachable
+                && let Ok(Some(written)) = self.reconnect(stop).await
+            {
+                ending = Ok(written);
+            }
+            let error = match ending {
+                Ok(Written { report, .. }) => {
                     if report.released > 0 {
                         tracing::warn!(events = report.released, "released with their attempt");
                     }
@@ -251,9 +262,7 @@ impl Run<'_> {
                 }
                 Err(error) => error,
             };
-            if Fault::of(&error) == Fault::Unreachable && self.reconnect(stop).await.is_err()
-                || tries >= RELEASE_TRIES
-            {
+            if self.session.is_none() || tries >= RELEASE_TRIES {
                 let code = sqlstate(&error);
                 tracing::warn!(
                     events = events.len(),
@@ -304,10 +313,13 @@ fn is_too_slow(fault: Fault, error: &sqlx::Error) -> bool {
     fault == Fault::Other && sqlstate(error).as_deref() == Some("57014")
 }
 
-async fn end(session: &mut Session, events: &[Requeue]) -> Result<FanOutReport, sqlx::Error> {
-    let mut report = FanOutReport::default();
+async fn end(
+    session: &mut Session,
+    events: &[Requeue],
+    in_doubt: &mut Option<Written>,
+) -> Result<Written, sqlx::Error> {
+    let mut written = Written::default();
     let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-    requeue(&mut transaction, events, &mut report).await?;
-    transaction.commit().await?;
-    Ok(report)
+    requeue(&mut transaction, events, &mut written).await?;
+    commit(transaction, written, in_doubt).await
 }

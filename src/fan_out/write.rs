@@ -26,8 +26,8 @@ const ANNOUNCED_AT_ONCE: usize = 500;
 /// An event whose claim is still ours.
 struct Held {
     event_id: i64,
-    /// Whether it waits to be settled. If not, an earlier try of ours has done it.
-    is_open: bool,
+    /// The transaction that proved it.
+    xid: i64,
     /// Seconds since it occurred.
     latency: Option<f64>,
     /// Whether nobody was notified of it before.
@@ -70,6 +70,8 @@ pub(super) struct Written {
     pub(super) set_aside: Vec<i64>,
     /// How many plans were written: notifications of a transaction are created in their order.
     pub(super) plans: usize,
+    /// The transaction that wrote it.
+    pub(super) xid: Option<i64>,
 }
 
 impl Written {
@@ -77,15 +79,8 @@ impl Written {
         self.report.add(&part.report);
         self.set_aside.extend(part.set_aside);
         self.plans += part.plans;
+        self.xid = self.xid.or(part.xid);
     }
-}
-
-/// What transactions wrote whose `COMMIT` was not answered.
-#[derive(Debug, Default)]
-pub(super) struct Doubt {
-    last: Option<FanOutReport>,
-    /// Of those that were committed: the fence has found their events settled.
-    pub(super) confirmed: FanOutReport,
 }
 
 /// Writes and settles events (ascending) under the claim's token, in a transaction of their own. An
@@ -95,30 +90,27 @@ pub(super) async fn write(
     settings: &Settings,
     token: i64,
     events: &[&ClaimedEvent],
-    doubt: &mut Doubt,
+    in_doubt: &mut Option<Written>,
 ) -> Result<Written, sqlx::Error> {
     let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
     let alone = events.len() == 1;
-    let preparing = prepare(&mut transaction, settings, token, events, alone, doubt);
-    let prepared = preparing.await?;
+    let prepared = prepare(&mut transaction, settings, token, events, alone).await?;
     let writing = write_part(&mut transaction, settings, &prepared, events, 0);
-    let written = writing.await?;
-    commit(transaction, written, doubt).await
+    let mut written = writing.await?;
+    written.report.batches = 1;
+    commit(transaction, written, in_doubt).await
 }
 
-/// Commits, and remembers what it was where no answer comes.
+/// Commits. What was written is in doubt where no answer comes, until the server is asked.
 pub(super) async fn commit(
     transaction: Transaction<'_>,
-    mut written: Written,
-    doubt: &mut Doubt,
+    written: Written,
+    in_doubt: &mut Option<Written>,
 ) -> Result<Written, sqlx::Error> {
-    written.report.batches = 1;
     match transaction.commit().await {
         Ok(()) => Ok(written),
         Err(error) => {
-            if Fault::of(&error) == Fault::Unreachable {
-                doubt.last = Some(written.report);
-            }
+            *in_doubt = (Fault::of(&error) == Fault::Unreachable).then_some(written);
             Err(error)
         }
     }
@@ -139,10 +131,6 @@ impl Prepared {
             .binary_search_by_key(&event.event_id, |held| held.event_id);
         place.ok().map(|place| &self.held[place])
     }
-
-    fn is_open(&self, event: &ClaimedEvent) -> bool {
-        self.held(event).is_some_and(|held| held.is_open)
-    }
 }
 
 /// Proves the claim of events (ascending), and reads what their handlers ask for.
@@ -155,17 +143,11 @@ pub(super) async fn prepare(
     token: i64,
     events: &[&ClaimedEvent],
     alone: bool,
-    doubt: &mut Doubt,
 ) -> Result<Prepared, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
     let held = sqlx::query_file_as!(Held, "src/fan_out/fence.sql", &ids, token)
         .fetch_all(Unnamed(transaction))
         .await?;
-    if held.iter().any(|held| !held.is_open)
-        && let Some(committed) = doubt.last.take()
-    {
-        doubt.confirmed.add(&committed);
-    }
     let mut prepared = Prepared {
         held,
         names: Names::default(),
@@ -173,7 +155,7 @@ pub(super) async fn prepare(
         alone,
     };
     let mut mine = events.to_vec();
-    mine.retain(|event| prepared.is_open(event));
+    mine.retain(|event| prepared.held(event).is_some());
     prepared.names = look_up(transaction, &lookups(&mine), &settings.rendering).await?;
     if !alone {
         let plans = mine.iter().flat_map(|event| plans(event, &prepared.names));
@@ -194,10 +176,9 @@ pub(super) async fn write_part(
 ) -> Result<Written, sqlx::Error> {
     let names = &prepared.names;
     let mut mine = events.to_vec();
-    mine.retain(|event| prepared.is_open(event));
-    let lost = events.iter().filter(|event| prepared.held(event).is_none());
+    mine.retain(|event| prepared.held(event).is_some());
     let mut report = FanOutReport {
-        lost_claims: lost.count() as u64,
+        lost_claims: (events.len() - mine.len()) as u64,
         ..FanOutReport::default()
     };
     let mut open: Vec<i64> = mine.iter().map(|event| event.event_id).collect();
@@ -270,6 +251,7 @@ pub(super) async fn write_part(
         report,
         set_aside,
         plans: count,
+        xid: prepared.held.first().map(|held| held.xid),
     })
 }
 

@@ -25,6 +25,7 @@ mod grants;
 mod harness;
 mod isolation;
 mod lifecycle;
+mod lost_answers;
 mod migrate;
 mod operator_events;
 mod payloads;

@@ -34,8 +34,22 @@ async fn at_each_answer() {
         let (proxy, url) = twin.behind_proxy();
         proxy.cut_at(message);
         let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
-        let ended = Worker::start(&mut deliver(&url, &receiver)).end().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let metrics = folder.path().join("delivery.prom");
+        let mut command = deliver(&url, &receiver);
+        command.env("NOTIFY_DELIVERY_METRICS_FILE", &metrics);
+        let ended = Worker::start(&mut command).end().await;
         assert!(ended.status.success(), "at message {message}: {ended:?}");
+        let metrics = std::fs::read_to_string(metrics).unwrap_or_default();
+        let counted = "notification_delivery_duration_seconds_count{channel=\"slack\"} 1";
+        let ended_once = metrics.lines().any(|line| {
+            line.starts_with("notifications_delivered_total{channel=\"slack\"")
+                && line.ends_with("} 1")
+        });
+        assert!(
+            ended_once && metrics.contains(counted),
+            "at message {message}: {metrics}"
+        );
         let report = ended.report();
         assert_eq!(
             (

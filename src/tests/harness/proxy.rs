@@ -1,6 +1,7 @@
 //! Counts what client and server say to each other, and falls silent or hangs up where it is told to.
 
 use std::io::{self, Read, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ struct Counters {
     silent_from: AtomicU64,
     /// The connection is closed in the place of the answer to this one; 0: none is.
     cut_at: AtomicU64,
+    /// The answers to the COMMITs of these numbers are lost with their connections; 0: to none.
+    lost_commits: [AtomicU64; 2],
 }
 
 impl Counters {
@@ -37,6 +40,13 @@ impl Counters {
     fn is_cut(&self) -> bool {
         let at = self.cut_at.load(Ordering::Relaxed);
         at > 0 && self.asked.load(Ordering::Relaxed) == at
+    }
+
+    /// Whether the answer to this COMMIT gets through.
+    fn commit(&self) -> bool {
+        let commit = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        let [first, last] = &self.lost_commits;
+        !(first.load(Ordering::Relaxed)..=last.load(Ordering::Relaxed)).contains(&commit)
     }
 }
 
@@ -77,6 +87,13 @@ impl Proxy {
     /// Closes the connection in the place of the answer to the message of this number.
     pub(crate) fn cut_at(&self, message: u64) {
         self.counters.cut_at.store(message, Ordering::Relaxed);
+    }
+
+    /// Closes the connection in the place of the answers to these COMMITs, counted from 1.
+    pub(crate) fn lose_commits(&self, commits: &RangeInclusive<u64>) {
+        let [first, last] = &self.counters.lost_commits;
+        first.store(*commits.start(), Ordering::Relaxed);
+        last.store(*commits.end(), Ordering::Relaxed);
     }
 
     /// How many messages a client has waited after, those that open a connection included.
@@ -131,12 +148,13 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
         let _ = pass(&mut from_server, &mut to_client, |bytes| {
             down.received
                 .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            let mut is_lost = false;
             messages.read(bytes, |kind, head| {
                 if kind == b'C' && head == b"COMMIT" {
-                    down.commits.fetch_add(1, Ordering::Relaxed);
+                    is_lost |= !down.commit();
                 }
             });
-            if down.is_cut() {
+            if is_lost || down.is_cut() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             Ok(!down.is_silent())
