@@ -7,7 +7,8 @@ use crate::channels::{AttemptOutcome, Cause, Receipt, SendError};
 use crate::domain::channel::Kind;
 use crate::domain::schedule::{LONGEST, Schedule};
 
-/// For so long being told to come later costs a message no attempt: it was never processed.
+/// For so long after its first attempt, being told to come later costs a message no attempt: it was never
+/// processed.
 const PATIENCE: Duration = Duration::from_hours(24);
 /// A target that is throttled is left alone for so long at least.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -110,8 +111,8 @@ pub(super) struct Attempted {
     pub(super) kind: Kind,
     /// This one included.
     pub(super) attempts: u32,
-    /// Since it was queued.
-    pub(super) age: Duration,
+    /// Since the first attempt.
+    pub(super) tried_for: Duration,
     /// Whether its target is this installation's own way to all recipients, and not one receiver.
     pub(super) is_shared: bool,
     /// Consecutive failures of its target when it was leased.
@@ -151,7 +152,7 @@ pub(super) fn decide(
     let (next, lesson, pause) = match error.outcome {
         AttemptOutcome::Throttled { after } => {
             let after = after.unwrap_or_default().clamp(SHORTEST_WAIT, LONGEST);
-            let next = if it.age < PATIENCE {
+            let next = if it.tried_for < PATIENCE {
                 // Its target is paused; it is due as soon as that opens again.
                 Next::Retry {
                     after: Duration::ZERO,
@@ -270,7 +271,7 @@ mod tests {
         Attempted {
             kind,
             attempts,
-            age: Duration::from_mins(1),
+            tried_for: Duration::from_mins(1),
             is_shared: matches!(kind, Kind::Email | Kind::Sms),
             failures: 0,
         }
@@ -330,7 +331,7 @@ mod tests {
         insta::assert_snapshot!(told(Kind::Discord, 1, &later(0, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled");
         insta::assert_snapshot!(told(Kind::Discord, 1, &later(1_000_000, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled");
         let old = Attempted {
-            age: PATIENCE,
+            tried_for: PATIENCE,
             ..attempted(Kind::Email, 6)
         };
         let decision = decide(&rules(), old, &later(2, 429), 0.5);
@@ -375,7 +376,7 @@ mod tests {
             let error = failed(AttemptOutcome::Retry { after: after.map(Duration::from_secs) }, status);
             for kind in Kind::ALL {
                 let last = rules().schedule(kind).attempts();
-                let it = Attempted { age: PATIENCE, ..attempted(kind, last) };
+                let it = Attempted { tried_for: PATIENCE, ..attempted(kind, last) };
                 prop_assert_eq!(decide(&rules(), it, &error, jitter).next, Next::Dead);
                 let it = attempted(kind, last - 1);
                 let Next::Retry { after: delay, .. } = decide(&rules(), it, &error, jitter).next else {

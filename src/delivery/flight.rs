@@ -194,7 +194,7 @@ impl Flight {
         let attempted = Attempted {
             kind: leased.kind,
             attempts: leased.attempts,
-            age: leased.age,
+            tried_for: leased.tried_for,
             is_shared: leased.is_shared(),
             failures: leased.failures,
         };

@@ -38,6 +38,8 @@ pub(super) struct Leased {
     pub(super) attempts: u32,
     /// Since it was queued or requeued.
     pub(super) age: Duration,
+    /// Since the first attempt after that.
+    pub(super) tried_for: Duration,
     /// Consecutive failures of its target.
     pub(super) failures: u32,
 }
@@ -137,6 +139,10 @@ pub(super) async fn lease(
             occurred_at: row.occurred_at,
             attempts: row.attempts.unsigned_abs(),
             age: (row.now - row.queued_at).to_std().unwrap_or_default(),
+            tried_for: row
+                .tried_since
+                .and_then(|since| (row.now - since).to_std().ok())
+                .unwrap_or_default(),
             failures: row.failures.unsigned_abs(),
         })
     });

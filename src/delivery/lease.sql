@@ -90,4 +90,7 @@ UPDATE notification_deliveries d
 RETURNING d.id, d.key, d.channel, d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
           d.message::text AS "message!", d.occurred_at, d.attempts, d.lease_token AS "token!",
           coalesce(d.requeued_at, d.created_at) AS "queued_at!", now() AS "now!",
+          (SELECT a.started_at FROM notification_delivery_attempts a
+            WHERE a.delivery_id = d.id AND (a.started_at < d.requeued_at) IS NOT TRUE
+            ORDER BY a.id LIMIT 1) AS "tried_since?",
           coalesce((SELECT t.failures FROM notification_delivery_targets t WHERE t.target = d.target), 0) AS "failures!"

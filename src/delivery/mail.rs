@@ -91,13 +91,14 @@ pub(super) fn write(
 /// a digest that lost an item meanwhile is another mail. (Who knows the key refuses other content.)
 fn key(leased: &Leased, to: &Mailbox, message: &EmailMessage) -> DeliveryKey {
     let mut hash = Sha256::new();
-    for part in [
-        to.address(),
-        message.from.address(),
-        &message.subject,
-        &message.text,
-        &message.html,
-    ] {
+    let mailboxes = [Some(to), Some(&message.from), message.reply_to.as_ref()];
+    let mailboxes = mailboxes
+        .into_iter()
+        .flatten()
+        .flat_map(|mailbox| [mailbox.name().unwrap_or_default(), mailbox.address()]);
+    let unsubscribe = message.unsubscribe.as_ref().map_or("", |url| url.as_str());
+    let words = [&*message.subject, &message.text, &message.html, unsubscribe];
+    for part in mailboxes.chain(words) {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }

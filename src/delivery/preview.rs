@@ -193,6 +193,7 @@ async fn queued(connection: &mut Transaction<'_>, limit: i64) -> Result<Vec<Due>
                 // As if it had been leased.
                 attempts: row.attempts.unsigned_abs() + 1,
                 age: (row.now - row.queued_at).to_std().unwrap_or_default(),
+                tried_for: Duration::ZERO,
                 failures: 0,
             },
             has_delivery: true,
@@ -261,6 +262,7 @@ async fn waiting(
                 occurred_at: row.created_at,
                 attempts: 0,
                 age: Duration::ZERO,
+                tried_for: Duration::ZERO,
                 failures: 0,
             },
             has_delivery: false,

@@ -16,6 +16,8 @@ const DIGEST_MOST: i64 = 10_000;
 
 /// More consecutive refusals than this are not the rows' fault.
 const REFUSED_MOST: usize = 100;
+/// So many of the next batches are tried to find a mail that the database takes.
+const NEIGHBOURS: usize = 10;
 
 /// When mails are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,32 +171,28 @@ impl Queue {
         lock(transaction).await?;
         // What a trigger would say at the end only is to be known of each row.
         transaction.command("SET CONSTRAINTS ALL IMMEDIATE").await?;
-        let ids = sqlx::query_file_scalar!(
-            "src/delivery/suspects.sql",
-            self.timing == Timing::Aggregated,
-            settings.digest_every.as_secs_f64(),
-            DIGEST_MOST,
-            &self.left_alone,
-        )
-        .fetch_all(Unnamed(transaction))
-        .await?;
+        let ids = self
+            .smallest_batch(transaction, settings, &self.left_alone)
+            .await?;
         self.refused += 1;
         if ids.is_empty() || self.refused > REFUSED_MOST {
             return Ok(None);
         }
         let mut refused = Vec::new();
-        if ids.len() > 1 {
+        let mut is_of_a_row = is_of_a_row(refusal);
+        if ids.len() > 1 || !is_of_a_row {
             transaction.command("SAVEPOINT probes").await?;
             for &id in &ids {
-                let tried = in_savepoint(transaction, async |transaction| {
-                    sqlx::query_file!("src/delivery/probe.sql", id)
-                        .execute(Unnamed(transaction))
-                        .await
-                });
-                let error = tried.await?.err();
+                let error = probe(transaction, id).await?.err();
                 refused.extend(error.map(|error| (id, problem_of(&error))));
             }
+            is_of_a_row |= !refused.is_empty()
+                && (refused.len() < ids.len()
+                    || self.takes_another(transaction, settings, &ids).await?);
             transaction.command("ROLLBACK TO SAVEPOINT probes").await?;
+        }
+        if !is_of_a_row {
+            return Ok(None);
         }
         if refused.is_empty() {
             refused = ids.iter().map(|id| (*id, problem_of(refusal))).collect();
@@ -228,10 +226,62 @@ impl Queue {
         }
         Ok(Some(report))
     }
+
+    /// The mails of the smallest batch that can be promoted, but for these.
+    async fn smallest_batch(
+        &self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+        without: &[i64],
+    ) -> Result<Vec<i64>, sqlx::Error> {
+        sqlx::query_file_scalar!(
+            "src/delivery/suspects.sql",
+            self.timing == Timing::Aggregated,
+            settings.digest_every.as_secs_f64(),
+            DIGEST_MOST,
+            without,
+        )
+        .fetch_all(Unnamed(transaction))
+        .await
+    }
+
+    /// Whether the database takes one of the next mails: what it refuses of all is no mail's fault.
+    async fn takes_another(
+        &self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+        refused: &[i64],
+    ) -> Result<bool, sqlx::Error> {
+        let mut known = [&self.left_alone, refused].concat();
+        for _ in 0..NEIGHBOURS {
+            let others = self.smallest_batch(transaction, settings, &known).await?;
+            for &id in &others {
+                if probe(transaction, id).await?.is_ok() {
+                    return Ok(true);
+                }
+            }
+            known.extend(others);
+        }
+        Ok(false)
+    }
 }
 
-/// Whether the database may have refused one row, and take others.
-pub(super) fn is_of_a_row(error: &sqlx::Error) -> bool {
+/// Does to a mail what a promotion does.
+async fn probe(
+    transaction: &mut Transaction<'_>,
+    id: i64,
+) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
+    in_savepoint(transaction, async |transaction| {
+        sqlx::query_file!("src/delivery/probe.sql", id)
+            .execute(Unnamed(transaction))
+            .await
+            .map(drop)
+    })
+    .await
+}
+
+/// Whether an error is always that of a row: others may be taken.
+fn is_of_a_row(error: &sqlx::Error) -> bool {
     match Fault::of(error) {
         Fault::Refused | Fault::Contended => true,
         // A function of the application raised it, or the row is too large for an index.

@@ -2,7 +2,7 @@
 
 use super::{Run, TRIES};
 use crate::db::{Access, Fault, Unnamed, sqlstate};
-use crate::delivery::promote::{Promoted, is_of_a_row};
+use crate::delivery::promote::Promoted;
 
 /// So many deliveries of mails are due before the next are made.
 const AHEAD: u64 = 200;
@@ -39,7 +39,7 @@ impl Run<'_> {
                 let tries = queue.tries;
                 self.recover(error, tries).await
             }
-            _ if is_of_a_row(&error) => {
+            Fault::Refused | Fault::Contended | Fault::Other => {
                 if queue.halve() {
                     return Ok(());
                 }

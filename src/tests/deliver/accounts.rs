@@ -99,6 +99,11 @@ async fn whoever_is_throttled_waits_longer_each_time() {
         let stage = Stage::with(move |_| answer(429, headers, r#"{"retry_after":0}"#)).await;
         let room = stage.endpoint("room", "discord").await;
         stage.tell(room, "one").await;
+        // The first day is that of its attempts, however long it waited before.
+        stage
+            .db
+            .execute("UPDATE notification_deliveries SET created_at = now() - interval '30 hours'")
+            .await;
         let told = report(
             stage
                 .bare()

@@ -91,6 +91,38 @@ async fn a_row_that_the_application_refuses_fails_alone() {
     );
 }
 
+/// Whatever SQLSTATE the application gives it: what stands beside a mail that is taken is at fault itself.
+#[tokio::test]
+async fn a_sqlstate_of_the_application_fails_no_other_mail() {
+    let stage = Stage::new().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    for subject in ["a", "odd", "odd", "b"] {
+        stage.queue(immediate(bo, subject)).await;
+        stage.queue(aggregated(bo, subject)).await;
+    }
+    let refuse = |condition: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE 'not this one' USING ERRCODE = 'MY001'; END $$;
+             CREATE OR REPLACE TRIGGER refuse BEFORE UPDATE ON pending_emails FOR EACH ROW
+                WHEN (NEW.status = 'processing' AND {condition}) EXECUTE FUNCTION refuse()"
+        )
+    };
+    // What refuses all of them fails none.
+    stage.db.execute(refuse("true")).await;
+    let ended = Worker::start(&mut stage.command()).end().await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("not this one"), "{}", ended.stderr);
+    let waiting = "pending_emails WHERE status = 'pending'";
+    assert_eq!(stage.db.count(waiting).await, 8);
+
+    stage.db.execute(refuse("NEW.subject = 'odd'")).await;
+    assert_eq!(
+        counts(&stage.deliver().await),
+        "dead=4 delivered=3 digests=1 mails=8"
+    );
+}
+
 /// What the database refuses of all of them is not theirs.
 #[tokio::test]
 async fn a_refusal_that_is_not_about_a_row_fails_none() {
