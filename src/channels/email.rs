@@ -392,7 +392,7 @@ pub(super) mod tests {
     #[test]
     fn long_names_are_truncated() {
         let now = "2026-11-21T10:00:00Z".parse().expect("a time");
-        for letter in ["x", "Ü", "x "] {
+        for letter in ["x", "Ü", "x ", "x,"] {
             let name = letter.repeat(2_000);
             let to = Mailbox::new(Some(&name), "a@example.org").expect("a mailbox");
             let raw = sample().to_mime(&to, now).expect("a mail");

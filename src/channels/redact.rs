@@ -18,15 +18,22 @@ const SHORTEST: usize = 6;
 pub struct Redactor(Vec<SecretString>);
 
 impl Redactor {
-    /// One more secret, which is hidden as it is, percent-encoded, and as JSON writes it.
+    /// One more secret, which is hidden as it is, percent-encoded, and as JSON writes it, each as
+    /// different programs do.
     #[must_use]
     pub fn hiding(mut self, secret: &str) -> Self {
-        let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let path = form.replace('+', "%20");
         let json = serde_json::Value::from(secret).to_string();
+        let json = json.trim_matches('"');
         let forms = [
             secret.to_owned(),
-            encoded,
-            json.trim_matches('"').to_owned(),
+            lower_escapes(&form),
+            form,
+            lower_escapes(&path),
+            path,
+            json.replace('/', "\\/"),
+            json.to_owned(),
         ];
         for form in forms {
             let known = |other: &SecretString| other.expose_secret() == form;
@@ -68,6 +75,16 @@ impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Redactor({} secrets)", self.0.len())
     }
+}
+
+/// `%2F` as `%2f`.
+fn lower_escapes(encoded: &str) -> String {
+    let mut parts = encoded.split('%');
+    let start = parts.next().unwrap_or_default().to_owned();
+    parts.fold(start, |text, part| {
+        let (escape, rest) = part.split_at(part.len().min(2));
+        text + "%" + &escape.to_lowercase() + rest
+    })
 }
 
 /// `ada@example.com` as `a…@example.com`: enough to tell apart, too little to write to.
@@ -152,9 +169,9 @@ mod tests {
             .hiding("abc")
             .hiding("p@ss/w");
         insta::assert_snapshot!(
-            redactor.redact(r#"p@ss/w"ord p%40ss%2Fw%22ord {"key":"p@ss/w\"ord"} abc"#),
-            @r#"••• ••• {"key":"•••"} abc"#);
-        assert_eq!(format!("{redactor:?}"), "Redactor(5 secrets)");
+            redactor.redact(r#"p@ss/w"ord p%40ss%2Fw%22ord p%40ss%2fw%22ord {"key":"p@ss/w\"ord","php":"p@ss\/w\"ord"} abc"#),
+            @r#"••• ••• ••• {"key":"•••","php":"•••"} abc"#);
+        assert_eq!(format!("{redactor:?}"), "Redactor(9 secrets)");
     }
 
     #[test]

@@ -25,7 +25,9 @@ impl SecretUrl {
     pub(super) fn redactor(&self) -> Redactor {
         let Self(url) = self;
         let query = url.query().unwrap_or_default();
-        let values = query.split('&').filter_map(|pair| pair.split('=').nth(1));
+        let values = query
+            .split('&')
+            .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
         let written: Vec<&str> = [url.path().trim_matches('/'), query, url.username()]
             .into_iter()
             .chain(url.password())
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn hides_each_part_however_it_is_read() {
         let url: SecretUrl =
-            "https://Ada-user:Pass%2Fword@hooks.example.com/Team%20room/x/Se3cret?a=short&token=To+ken%2B1&bare-key"
+            "https://Ada-user:Pass%2Fword@hooks.example.com/Team%20room/x/Se3cret?a=short&token=To+ken%2B1&bare-key&pair=a=b=c=d"
                 .parse()
                 .expect("an address");
         let redactor = url.redactor();
@@ -113,6 +115,10 @@ mod tests {
             "Se3cret",
             "To+ken%2B1",
             "To ken+1",
+            "To%20ken%2b1",
+            "Pass\\/word",
+            "bare-key",
+            "a=b=c=d",
         ] {
             assert_eq!(redactor.redact(&format!("<{part}>")), "<•••>", "{part}");
         }
