@@ -491,6 +491,8 @@ mod tests {
             @r#"NOTIFY_FANOUT_BATCH_SIZE: the batch size must be a whole number from 1 to 10000; it is "0""#);
         insta::assert_snapshot!(problem("NOTIFY_FANOUT_STUCK_AFTER", "10", settings),
             @r#"NOTIFY_FANOUT_STUCK_AFTER: must be a time with its unit, such as 55s, 10m or 30d; it is "10""#);
+        insta::assert_snapshot!(problem("NOTIFY_FANOUT_STUCK_AFTER", "10ms", settings),
+            @r#"NOTIFY_FANOUT_STUCK_AFTER: must be 1s at least: no statement may take longer; it is "10ms""#);
         insta::assert_snapshot!(problem("NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS", "-1", settings),
             @r#"NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS: the age in hours must be a whole number from 1 to 87600; it is "-1""#);
         insta::assert_snapshot!(problem("NOTIFY_FANOUT_MAX_ATTEMPTS", "many", settings),

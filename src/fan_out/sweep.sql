@@ -5,8 +5,11 @@ WITH mark AS MATERIALIZED (
            anew.low IS NOT NULL AS is_anew
       FROM notification_sweep
      CROSS JOIN LATERAL (
-           -- The newest events were deleted, or identifiers began anew.
+           -- The newest events were deleted, or identifiers began anew: then those up to the mark may be
+           -- younger than it.
            SELECT CASE WHEN swept_to > (SELECT max(id) FROM domain_events)
+                         OR (SELECT occurred_at FROM domain_events WHERE id <= swept_to
+                              ORDER BY id DESC LIMIT 1) > seen_at
                   THEN coalesce((SELECT id FROM domain_events ORDER BY id DESC OFFSET $1 / 2 LIMIT 1),
                                 -9223372036854775808) END AS low
            OFFSET 0) AS anew

@@ -179,7 +179,7 @@ async fn stage(server: &Server, analyzed_before: bool) -> TestDatabase<'_> {
     db.execute(backlog()).await;
     // As far as runs have come that look at each event for some minutes.
     db.execute(
-        "UPDATE notification_sweep SET swept_to = (SELECT max(id) - 500 FROM domain_events)",
+        "UPDATE notification_sweep SET swept_to = (SELECT max(id) - 500 FROM domain_events), seen_at = now()",
     )
     .await;
     db

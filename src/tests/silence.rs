@@ -99,7 +99,16 @@ async fn cut_at_each_message_of_a_run() {
 #[tokio::test]
 async fn at_each_message_of_a_delivery() {
     let db = TestDatabase::new().await;
-    let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
+    let receiver = Receiver::start(|_| answer(200, &[], r#"{"id":"4ef9a417"}"#)).await;
+    let bo = db.world().await.user("Bo").await;
+    for timing in ["immediate", "aggregated"] {
+        db.execute(format!(
+            "WITH event AS (INSERT INTO domain_events (event_type) VALUES ('invite_accepted') RETURNING id)
+             INSERT INTO pending_emails (user_id, event_id, event_type, delivery_type, subject, created_at)
+             SELECT '{bo}', id, 'invite_accepted', '{timing}', 'New', now() - interval '5 h' FROM event"
+        ))
+        .await;
+    }
     db.delivery(Delivery::route("slack").with("message", r#"'{"title": "Payment failed"}'"#))
         .await;
     let deliver = |url: &str| {
@@ -108,17 +117,21 @@ async fn at_each_message_of_a_delivery() {
             .arg("deliver")
             .env("NOTIFY_FANOUT_STUCK_AFTER", "1s")
             .env("NOTIFICATIONS_SLACK_WEBHOOK_URL", receiver.base() + "hook")
+            .env("APP_BASE_URL", "https://app.example.com")
+            .env("NOTIFICATIONS_RESEND_API_KEY", "re_S3cret")
+            .env("NOTIFY_RESEND_BASE_URL", receiver.base())
+            .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>")
             .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
             .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
         command
     };
     at_each_message(&db, deliver, async |db| {
         // Neither lost, nor sent again unseen.
-        let status = db.text("SELECT status FROM notification_deliveries").await;
-        assert!(
-            ["pending", "sending", "delivered"].contains(&&*status),
-            "{status}"
-        );
+        let ended =
+            "notification_deliveries WHERE status NOT IN ('pending', 'sending', 'delivered')";
+        assert_eq!(db.count(ended).await, 0);
+        let lost = "pending_emails WHERE status NOT IN ('pending', 'processing', 'sent')";
+        assert_eq!(db.count(lost).await, 0);
     })
     .await;
 }

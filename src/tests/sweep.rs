@@ -128,13 +128,27 @@ async fn with_identifiers_that_began_anew() {
     let db = TestDatabase::new().await;
     insert_unseen(&db, &events(1_000, 3)).await;
     assert_eq!(db.run().await.enqueued, 3);
-    db.execute("UPDATE notification_sweep SET swept_to = seen_to")
+    db.execute("UPDATE notification_sweep SET swept_to = 1002, seen_to = 1002")
         .await;
     db.execute("TRUNCATE domain_events RESTART IDENTITY CASCADE")
         .await;
     assert!(db.run().await.is_idle());
     insert_unseen(&db, &events(1, 3)).await;
     assert_eq!(db.run().await.enqueued, 3);
+}
+
+/// … and have come beyond it before anybody looks.
+#[tokio::test]
+async fn with_identifiers_that_have_overtaken_the_mark() {
+    let db = TestDatabase::new().await;
+    insert_unseen(&db, &events(1, 3)).await;
+    assert_eq!(db.run().await.enqueued, 3);
+    db.execute("UPDATE notification_sweep SET swept_to = 3, seen_to = 3")
+        .await;
+    db.execute("TRUNCATE domain_events RESTART IDENTITY CASCADE")
+        .await;
+    insert_unseen(&db, &events(1, 9)).await;
+    assert_eq!(db.run().await.enqueued, 9);
 }
 
 /// What was processed and pruned has no row either.
