@@ -73,6 +73,7 @@ impl Failure {
             Self::Database { error, .. } | Self::Migration(MigrationFailed::Database(error)) => {
                 of_database(error)
             }
+            Self::Migration(failed) if failed.is_unreachable() => ExitStatus::DatabaseUnreachable,
             Self::Migration(_) | Self::Refused(_) | Self::Output(_) => ExitStatus::Failure,
         }
     }

@@ -35,10 +35,10 @@ impl Deadline {
     }
 
     /// Gives up on a server that is silent for longer than any statement may take.
-    pub(super) async fn within<T>(
+    pub(super) async fn within<T, E: From<sqlx::Error>>(
         &self,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, sqlx::Error> {
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let limit = self.statement_timeout.saturating_add(SILENCE);
         let waited = tokio::select! {
             biased;
@@ -46,7 +46,7 @@ impl Deadline {
             () = tokio::time::sleep(limit) => limit,
             () = self.last_wait() => LAST_WAIT,
         };
-        Err(no_answer("the server", waited))
+        Err(no_answer("the server", waited).into())
     }
 
     async fn last_wait(&self) {

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _};
 
 pub use self::revert::{Revert, plan_revert, revert};
 pub use super::objects::{Due, foreign};
@@ -22,7 +22,8 @@ pub use super::online::index_names;
 use super::contract::{Violation, listed, violations, ways_out};
 use super::objects;
 use super::online::{self, OnlineReport};
-use super::{Access, Session, Transaction, Unnamed, said, sqlstate};
+use super::watch::Work;
+use super::{Access, Fault, Session, Transaction, Unnamed, said, sqlstate};
 
 /// A name of its own, so as not to meet the application's migrations.
 const TABLE: &str = "notify_fan_out_migrations";
@@ -190,11 +191,12 @@ pub async fn pending(session: &mut Session) -> Result<Pending, MigrationFailed> 
 
 async fn missing(transaction: &mut Transaction<'_>) -> Result<Vec<String>, MigrationFailed> {
     let applied = if is_there(transaction, TABLE).await? {
-        transaction.inner.list_applied_migrations(TABLE).await?
+        let listing = transaction.inner.list_applied_migrations(TABLE);
+        transaction.deadline.within(listing).await?
     } else {
         Vec::new()
     };
-    forget_statements(&mut transaction.inner).await?;
+    forget_statements(transaction).await?;
     Ok(MIGRATOR
         .iter()
         .filter(|known| applied.iter().all(|done| done.version != known.version))
@@ -296,14 +298,15 @@ fn settings() -> String {
 }
 
 async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), MigrationFailed> {
+    let database = session.database.clone();
     let mut transaction = exclusively(session).await?;
     let due = missing(&mut transaction).await?;
     history::accept_earlier(&mut transaction).await?;
     transaction.command(AssertSqlSafe(made::before())).await?;
-    MIGRATOR
-        .run_direct(None, &mut *transaction.inner, false)
-        .await?;
-    forget_statements(&mut transaction.inner).await?;
+    let work = Work::Transaction(backend(&mut transaction).await?);
+    let migrating = MIGRATOR.run_direct(None, &mut *transaction.inner, false);
+    database.watched(work, migrating).await?;
+    forget_statements(&mut transaction).await?;
     if !due.is_empty() {
         transaction.command(COMMENTS).await?;
         transaction.command(AssertSqlSafe(made::after())).await?;
@@ -314,8 +317,15 @@ async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), Migr
 }
 
 /// The migrator prepares named statements, which must not stay behind on a pooler's server.
-async fn forget_statements(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    connection.clear_cached_statements().await
+async fn forget_statements(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
+    let forgetting = transaction.inner.clear_cached_statements();
+    transaction.deadline.within(forgetting).await
+}
+
+async fn backend(transaction: &mut Transaction<'_>) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(Unnamed(transaction))
+        .await
 }
 
 fn label(migration: &sqlx::migrate::Migration) -> String {
@@ -328,12 +338,23 @@ fn lost_a_lock(error: &MigrationFailed) -> bool {
 
 impl MigrationFailed {
     fn sqlstate(&self) -> Option<String> {
+        self.database_error().and_then(sqlstate)
+    }
+
+    /// Whether the connection to the database is lost.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let error = self.database_error();
+        error.is_some_and(|error| Fault::of(error) == Fault::Unreachable)
+    }
+
+    fn database_error(&self) -> Option<&sqlx::Error> {
         match self {
             Self::Migration(
                 MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
             )
             | Self::Database(error)
-            | Self::Index { source: error, .. } => sqlstate(error),
+            | Self::Index { source: error, .. } => Some(error),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ mod online;
 mod transaction;
 mod unnamed;
 mod url;
+mod watch;
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use deadline::{Deadline, no_answer};
 use url::Place;
 
 /// How long a transaction waits for another's lock. Ours are held for milliseconds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same where others wait.
 const BRIEF_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Settings of a transaction whose statements go by indexes.
@@ -77,7 +78,7 @@ impl Database {
             .map_err(|_| no_answer(&self.address(), self.connect_timeout))??;
         Ok(Session {
             connection,
-            deadline: self.deadline.clone(),
+            database: self.clone(),
         })
     }
 
@@ -123,7 +124,7 @@ fn statement_timeout_ms(timeout: Duration) -> u128 {
 #[derive(Debug)]
 pub struct Session {
     connection: PgConnection,
-    deadline: Deadline,
+    database: Database,
 }
 
 impl Session {
@@ -170,7 +171,7 @@ impl Session {
              SET LOCAL statement_timeout = {}; \
              SET LOCAL idle_in_transaction_session_timeout = '60s'{settings}",
             LOCK_TIMEOUT.as_millis(),
-            statement_timeout_ms(self.deadline.statement_timeout),
+            statement_timeout_ms(self.database.deadline.statement_timeout),
         );
         Transaction::begin(self, AssertSqlSafe(begin)).await
     }

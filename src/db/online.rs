@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 
 use super::migrate::{MigrationFailed, made};
+use super::watch::Work;
 use super::{Access, Session, Unnamed, sqlstate};
 
 /// An index is asked for this often while another migration is in the way.
@@ -245,20 +246,27 @@ async fn try_build(
         source,
     };
     if valid == Some(false) {
-        sqlx::raw_sql(AssertSqlSafe(format!("DROP INDEX CONCURRENTLY {name}")))
-            .execute(&mut session.connection)
-            .await
-            .map_err(failed)?;
+        let drop = format!("DROP INDEX CONCURRENTLY {name}");
+        concurrently(session, drop).await.map_err(failed)?;
     }
     let mut transaction = session.begin(Access::ReadWrite).await?;
     let record = made::record(name, table_of(definition));
     transaction.command(AssertSqlSafe(record)).await?;
     transaction.commit().await?;
-    sqlx::raw_sql(AssertSqlSafe(create(name, definition)))
-        .execute(&mut session.connection)
-        .await
-        .map_err(failed)?;
+    let create = create(name, definition);
+    concurrently(session, create).await.map_err(failed)?;
     Ok(true)
+}
+
+/// Executes what takes as long as the table is large, outside of a transaction.
+async fn concurrently(session: &mut Session, statement: String) -> Result<(), sqlx::Error> {
+    let Session {
+        connection,
+        database,
+    } = session;
+    let executing = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(connection);
+    let watching = database.watched(Work::Statement(&statement), executing);
+    watching.await.map(|_| ())
 }
 
 /// The statements of the steps that are still due, for a person to read: those of the back-fill, which

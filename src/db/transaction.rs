@@ -18,7 +18,7 @@ impl<'s> Transaction<'s> {
         session: &'s mut Session,
         statement: impl SqlSafeStr + Send,
     ) -> Result<Self, sqlx::Error> {
-        let deadline = &session.deadline;
+        let deadline = &session.database.deadline;
         let beginning = session.connection.begin_with(statement);
         let inner = deadline.within(beginning).await?;
         Ok(Self { inner, deadline })

@@ -10,6 +10,7 @@ mod crowd;
 mod decode;
 mod explain;
 mod gather;
+mod holders;
 mod isolate;
 mod names;
 mod outcome;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::claim::ClaimedEvent;
+use super::holders::Holders;
 use super::isolate::{Isolation, fault_of};
 use super::requeue::{Requeue, described, requeue};
 use super::run::{CONTENDED_PAUSE, Crowd, Run, RunFailed};
@@ -28,6 +29,7 @@ struct InHand<'e, 'r> {
     errors: BTreeMap<i64, sqlx::Error>,
     reason: Option<String>,
     set_aside: Vec<i64>,
+    holders: Holders<'r>,
     stop: &'r CancellationToken,
     is_over: &'r dyn Fn() -> bool,
 }
@@ -42,7 +44,7 @@ impl InHand<'_, '_> {
                 Some(error) if Fault::of(error) == Fault::Contended && !is_over => {
                     return Requeue::refused(event, token, error, settings);
                 }
-                Some(error) => Some(reason(error)),
+                Some(error) => Some(reason(error, &self.holders)),
                 None => self.reason.clone(),
             };
             Requeue::released(event.event_id, token, reason)
@@ -52,12 +54,12 @@ impl InHand<'_, '_> {
 }
 
 /// Why an event was released, for its row.
-fn reason(error: &sqlx::Error) -> String {
-    let why = match Fault::of(error) {
-        Fault::Server => "server fault",
-        _ => "lock timeout",
-    };
-    described(why, error)
+fn reason(error: &sqlx::Error, holders: &Holders<'_>) -> String {
+    match (Fault::of(error), &holders.seen) {
+        (Fault::Server, _) => described("server fault", error),
+        (_, Some(seen)) => format!("{}; held by {seen}", described("lock timeout", error)),
+        _ => described("lock timeout", error),
+    }
 }
 
 impl Run<'_> {
@@ -78,6 +80,7 @@ impl Run<'_> {
             errors: BTreeMap::new(),
             reason: None,
             set_aside: Vec::new(),
+            holders: Holders::new(self.database),
             stop,
             is_over,
         };
@@ -132,7 +135,8 @@ impl Run<'_> {
                 self.end_claims(&[refused], batch.stop).await;
                 return Ok(());
             }
-            batch.reason = matches!(fault, Fault::Blocked | Fault::Server).then(|| reason(&error));
+            batch.reason = matches!(fault, Fault::Blocked | Fault::Server)
+                .then(|| reason(&error, &batch.holders));
             if (batch.is_over)() {
                 return match fault {
                     Fault::Server => Err(error.into()),
@@ -166,12 +170,22 @@ impl Run<'_> {
             };
             let began = Instant::now();
             let (token, left) = (batch.token, &batch.left);
-            let writing = write(session, self.settings, token, left, &mut self.in_doubt);
+            let writing = write(
+                session,
+                self.settings,
+                token,
+                left,
+                &mut self.in_doubt,
+                &mut batch.holders,
+            );
             let error = match writing.await {
                 Ok(written) => return Ok(written),
                 Err(error) => error,
             };
             let fault = fault_of(&error, began, self.settings);
+            if let (Fault::Blocked, Some(holders)) = (fault, &batch.holders.seen) {
+                tracing::warn!("waited in vain for a lock held by {holders}");
+            }
             let code = sqlstate(&error);
             if fault == Fault::Unreachable {
                 let reconnecting = self.reconnect(batch.stop).await;
@@ -217,7 +231,7 @@ impl Run<'_> {
                 }
                 // No event's fault: the other statements of the pass.
                 Err(error) => {
-                    batch.reason = Some(reason(&error));
+                    batch.reason = Some(reason(&error, &batch.holders));
                     result = Err(error.into());
                 }
             }

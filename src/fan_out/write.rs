@@ -7,6 +7,7 @@ use super::Settings;
 use super::claim::ClaimedEvent;
 use super::crowd::{self, Crowds};
 use super::gather::gather;
+use super::holders::Holders;
 use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
@@ -91,12 +92,13 @@ pub(super) async fn write(
     token: i64,
     events: &[&ClaimedEvent],
     in_doubt: &mut Option<Written>,
+    holders: &mut Holders<'_>,
 ) -> Result<Written, sqlx::Error> {
     let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
     let alone = events.len() == 1;
     let prepared = prepare(&mut transaction, settings, token, events, alone).await?;
     let writing = write_part(&mut transaction, settings, &prepared, events, 0);
-    let mut written = writing.await?;
+    let mut written = holders.during(prepared.xid(), writing).await?;
     written.report.batches = 1;
     commit(transaction, written, in_doubt).await
 }
@@ -130,6 +132,10 @@ impl Prepared {
             .held
             .binary_search_by_key(&event.event_id, |held| held.event_id);
         place.ok().map(|place| &self.held[place])
+    }
+
+    fn xid(&self) -> Option<i64> {
+        self.held.first().map(|held| held.xid)
     }
 }
 
@@ -251,7 +257,7 @@ pub(super) async fn write_part(
         report,
         set_aside,
         plans: count,
-        xid: prepared.held.first().map(|held| held.xid),
+        xid: prepared.xid(),
     })
 }
 

@@ -81,7 +81,12 @@ async fn a_row_that_stays_locked() {
             "UPDATE counters SET n = n + 1",
         )
         .await;
-    let hold = stage.db.hold("SELECT FROM counters FOR UPDATE").await;
+    let mut hold = stage.db.hold("SET LOCAL application_name = 'ledger'").await;
+    hold.execute("SELECT FROM counters FOR UPDATE").await;
+    let holder = stage
+        .db
+        .text("SELECT pid FROM pg_stat_activity WHERE application_name = 'ledger' AND datname = current_database()")
+        .await;
     let hasty = Settings {
         max_runtime: Duration::from_secs(4),
         ..stage.db.settings()
@@ -92,15 +97,17 @@ async fn a_row_that_stays_locked() {
     assert_untouched(&stage).await;
     stage.time_passes().await;
 
-    let report = stage.db.run().await;
-    assert_eq!((report.events, report.released, report.retried), (54, 6, 0));
+    let ended = Worker::start(stage.db.binary().args(["--format", "json"]));
+    let ended = ended.end().await;
+    let report = ended.report();
+    let counts = ["events", "released", "retried"].map(|name| report[name].clone());
+    assert_eq!(counts, [54, 6, 0], "{ended:?}");
     let found = stage.db.state(locked[3]).await;
-    assert!(
-        found.starts_with(
-            "pending 0 lock timeout: SQLSTATE 55P03: canceling statement due to lock timeout"
-        ),
-        "{found}"
-    );
+    let held = format!("held by pid {holder}, ledger, user postgres");
+    let why = "pending 0 lock timeout: SQLSTATE 55P03: canceling statement due to lock timeout; ";
+    assert!(found.starts_with(&format!("{why}{held}")), "{found}");
+    let warning = format!("waited in vain for a lock {held}");
+    assert!(ended.stderr.contains(&warning), "{ended:?}");
     hold.release().await;
     stage.time_passes().await;
     let report = stage.db.run().await;

@@ -135,3 +135,71 @@ async fn at_each_message_of_a_delivery() {
     })
     .await;
 }
+
+/// The job's URL, for whoever may migrate.
+fn as_owner(db: &TestDatabase<'_>, url: &str) -> String {
+    let user = |url: &str| url[..url.find('@').expect("a user")].to_owned();
+    url.replacen(&user(url), &user(&db.superuser_url()), 1)
+}
+
+fn migrate(url: &str) -> Command {
+    let mut command = binary_at(url);
+    command
+        .arg("migrate")
+        .env("NOTIFY_FANOUT_STUCK_AFTER", "2s");
+    command
+}
+
+#[tokio::test]
+async fn at_messages_of_a_migration() {
+    let db = TestDatabase::empty().await;
+    let (proxy, url) = db.behind_proxy();
+    let ended = Worker::start(&mut migrate(&as_owner(&db, &url)))
+        .end()
+        .await;
+    assert!(ended.status.success(), "{ended:?}");
+    let messages = proxy.asked();
+    let mut silenced = Vec::new();
+    for part in 1..=8 {
+        let db = TestDatabase::empty().await;
+        let (proxy, url) = db.behind_proxy();
+        proxy.fall_silent_from(messages * part / 8);
+        let worker = Worker::start(&mut migrate(&as_owner(&db, &url)));
+        silenced.push((part, db, proxy, worker));
+    }
+    for (part, _db, _proxy, worker) in silenced {
+        let ended = worker.end().await;
+        assert_eq!(ended.status.code(), Some(4), "{part}: {ended:?}");
+        assert!(
+            ended.stderr.contains("no answer from "),
+            "{part}: {ended:?}"
+        );
+    }
+}
+
+/// It may take as long as it needs while the server is at it, and ends once it is not.
+#[tokio::test]
+async fn at_the_end_of_a_long_index_build() {
+    let db = TestDatabase::new().await;
+    db.execute("DROP INDEX notifications_coalesce_key").await;
+    let (proxy, url) = db.behind_proxy();
+    let hold = db
+        .hold("LOCK TABLE notifications IN SHARE UPDATE EXCLUSIVE MODE")
+        .await;
+    let mut worker = Worker::start(&mut migrate(&as_owner(&db, &url)));
+    db.until(
+        "EXISTS (SELECT FROM pg_stat_activity
+          WHERE datname = current_database() AND query LIKE 'CREATE UNIQUE INDEX CONCURRENTLY notifications_coalesce_key%'
+            AND state = 'active' AND state_change < now() - interval '5 s')",
+    )
+    .await;
+    assert!(!worker.has_ended());
+    proxy.silence_creates();
+    hold.release().await;
+    db.until("(SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('notifications_coalesce_key'))")
+        .await;
+    let ended = worker.end().await;
+    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    let why = "no answer from the server, which is not at work any more,";
+    assert!(ended.stderr.contains(why), "{ended:?}");
+}

@@ -2,7 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{MigrationFailed, TABLE, exclusively, is_there, made, with_retries};
+use super::{MigrationFailed, TABLE, backend, exclusively, is_there, made, with_retries};
+use crate::db::watch::Work;
 use crate::db::{Access, Session, Transaction, Unnamed, objects};
 
 /// Tables that hold what the application wrote. Where migrate made one, it goes only while it is empty.
@@ -48,13 +49,14 @@ pub async fn plan_revert(session: &mut Session) -> Result<Revert, MigrationFaile
 /// Takes it out, in one transaction.
 pub async fn revert(session: &mut Session) -> Result<Revert, MigrationFailed> {
     with_retries(session, async |session| {
+        let database = session.database.clone();
         let mut transaction = exclusively(session).await?;
         let plan = plan(&mut transaction).await?;
+        let work = Work::Transaction(backend(&mut transaction).await?);
         for statement in &plan.statements {
-            // As long as it takes: no deadline.
-            sqlx::raw_sql(AssertSqlSafe(statement.clone()))
-                .execute(&mut *transaction.inner)
-                .await?;
+            let statement = sqlx::raw_sql(AssertSqlSafe(statement.clone()));
+            let executing = statement.execute(&mut *transaction.inner);
+            database.watched(work, executing).await?;
         }
         transaction.commit().await?;
         Ok(plan)

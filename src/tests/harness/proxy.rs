@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 /// A socket like the server's, with a counter behind it.
@@ -29,6 +29,8 @@ struct Counters {
     cut_at: AtomicU64,
     /// The answers to the COMMITs of these numbers are lost with their connections; 0: to none.
     lost_commits: [AtomicU64; 2],
+    /// A connection on which a CREATE is answered falls silent with that.
+    creates_are_silent: AtomicBool,
 }
 
 impl Counters {
@@ -96,6 +98,13 @@ impl Proxy {
         last.store(*commits.end(), Ordering::Relaxed);
     }
 
+    /// Passes no answer to a CREATE, nor what follows on its connection; others are answered.
+    pub(crate) fn silence_creates(&self) {
+        self.counters
+            .creates_are_silent
+            .store(true, Ordering::Relaxed);
+    }
+
     /// How many messages a client has waited after, those that open a connection included.
     pub(crate) fn asked(&self) -> u64 {
         self.counters.asked.load(Ordering::Relaxed)
@@ -145,6 +154,7 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
     });
     thread::spawn(move || {
         let mut messages = Messages::default();
+        let mut is_silent = false;
         let _ = pass(&mut from_server, &mut to_client, |bytes| {
             down.received
                 .fetch_add(bytes.len() as u64, Ordering::Relaxed);
@@ -153,11 +163,14 @@ fn serve(client: UnixStream, server: &Path, counters: &Arc<Counters>) -> io::Res
                 if kind == b'C' && head == b"COMMIT" {
                     is_lost |= !down.commit();
                 }
+                is_silent |= kind == b'C'
+                    && head == b"CREATE"
+                    && down.creates_are_silent.load(Ordering::Relaxed);
             });
             if is_lost || down.is_cut() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            Ok(!down.is_silent())
+            Ok(!is_silent && !down.is_silent())
         });
         let _ = to_client.shutdown(std::net::Shutdown::Write);
     });
