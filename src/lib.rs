@@ -10,6 +10,8 @@
 //! message to the world outside. [`upkeep`] looks after what has gathered. [`cli`] puts it all on a
 //! command line. [`domain`] knows nothing of SQL.
 
+pub use cli::run_command_line;
+
 pub mod channels;
 pub mod cli;
 pub mod config;

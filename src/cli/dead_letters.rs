@@ -8,7 +8,7 @@ mod show;
 use clap::{Args, Subcommand};
 
 use super::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::upkeep::dead_letters::Action;
 
 #[derive(Debug, Args)]
@@ -63,15 +63,15 @@ One that is uncertain counts as told.")]
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     match arguments.command {
-        Command::List(arguments) => list::execute(arguments, source, format).await,
-        Command::Show(arguments) => show::execute(&arguments, source, format).await,
-        Command::Retry(arguments) => act::execute(Action::Retry, arguments, source, format).await,
+        Command::List(arguments) => list::execute(arguments, config, format).await,
+        Command::Show(arguments) => show::execute(&arguments, config, format).await,
+        Command::Retry(arguments) => act::execute(Action::Retry, arguments, config, format).await,
         Command::Discard(arguments) => {
-            act::execute(Action::Discard, arguments, source, format).await
+            act::execute(Action::Discard, arguments, config, format).await
         }
     }
 }

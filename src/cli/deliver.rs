@@ -9,12 +9,12 @@ use clap::Args;
 
 use super::run::{already_running, processor_id, progress_bar};
 use super::singleton::{Job, SingletonLock};
-use super::{ExitStatus, Failure, database_failure, signals};
-use crate::config::{DeliverFlags, Format, Source};
+use super::{ExitStatus, Failure, database_failure, signals, wiring};
+use crate::config::{Config, Format};
 use crate::delivery::run;
 use crate::metrics;
 
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   notify-fan-out deliver                  send everything that is due
@@ -25,27 +25,24 @@ Examples:
 Runs that overlap, on one machine or several, share the work. What is not taken is tried again by
 later runs; what is given up is shown by: notify-fan-out dead-letters list")]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    flags: DeliverFlags,
+    /// Stop after this many messages [default: none]
+    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
 }
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let flags = &arguments.flags;
-    let settings = source.delivery_settings(flags, processor_id())?;
-    let dry_run = source.delivery_dry_run(flags)?;
-    let exclusive = source.delivery_exclusive(flags)?;
-    let metrics_file = source.delivery_metrics_file()?;
-    let post = source.post()?;
-    let database = source.database()?;
-    if dry_run {
+    let settings = config.delivery(arguments.limit, processor_id());
+    let post = wiring::post(config)?;
+    let database = config.database()?;
+    if config.delivery_dry_run {
         return dry::execute(&database, &post, &settings, format).await;
     }
     let started = Instant::now();
-    let lock = if exclusive {
+    let lock = if config.delivery_exclusive {
         let acquired = SingletonLock::acquire(&database, Job::Delivery).await;
         let Some(lock) = acquired.map_err(|error| database_failure(&database, error))? else {
             return already_running(format);
@@ -64,16 +61,15 @@ pub(super) async fn execute(
     bar.finish_and_clear();
     drop(lock);
     let seconds = started.elapsed().as_secs_f64();
-    if let Some(path) = metrics_file {
+    if let Some(path) = &config.delivery_metrics_file {
         let counts = &report.counts;
         let is_ok = result.is_ok();
-        let recorded = metrics::record_delivery(&path, &database, counts, seconds, is_ok).await;
+        let recorded = metrics::record_delivery(path, &database, counts, seconds, is_ok).await;
         if let Err(error) = recorded {
             tracing::warn!(path = %path.display(), "NOTIFY_DELIVERY_METRICS_FILE could not be written: {error}");
         }
     }
-    let log = source.log_format()?;
-    let printed = summary::print(&report, seconds, result.is_err(), format, log);
+    let printed = summary::print(&report, seconds, result.is_err(), format, config.log_format);
     // How the run went counts for more than whether anyone heard of it.
     result.map_err(|error| database_failure(&database, error))?;
     printed?;

@@ -6,9 +6,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Style;
-use super::{ExitStatus, Failure, database_failure, output};
+use super::{ExitStatus, Failure, database_failure, output, wiring};
 use crate::channels::Channel as _;
-use crate::config::{DeliverFlags, Format, InvalidConfig, RunFlags, Source};
+use crate::config::{Config, Format, InvalidConfig};
 use crate::upkeep::doctor::{Carrier, Check, MetricsFile, Setup, Verdict, examine};
 
 #[derive(Debug, Args)]
@@ -23,11 +23,12 @@ pub(super) struct Arguments {}
 
 pub(super) async fn execute(
     _arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
+    wrong: &[InvalidConfig],
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let database = source.database()?;
-    let checks = examine(&database, &setup(source))
+    let database = config.database()?;
+    let checks = examine(&database, &setup(config, wrong))
         .await
         .map_err(|error| database_failure(&database, error))?;
     let verdict = checks
@@ -47,37 +48,31 @@ pub(super) async fn execute(
 }
 
 /// What the jobs are given. What is wrong of it is a finding, and no reason to look at nothing else.
-fn setup(source: &Source<'_>) -> Setup {
+fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
     let mut setup = Setup::default();
     let invalid = &mut setup.invalid;
-    if let Some(outgoing) = valid(source.outgoing(), invalid) {
+    if let Some(outgoing) = valid(wiring::outgoing(config), invalid) {
         let carrier = |name: Option<&'static str>| name.map_or(Carrier::Missing, Carrier::Named);
-        if let Some(mail) = valid(source.mail(&outgoing), invalid) {
+        if let Some(mail) = valid(wiring::mail(config, &outgoing), invalid) {
             setup.mails = carrier(mail.map(|mail| mail.mailer.transport().name()));
         }
-        if let Some(twilio) = valid(source.twilio(&outgoing), invalid) {
+        if let Some(twilio) = valid(wiring::twilio(config, &outgoing), invalid) {
             setup.texts = carrier(twilio.map(|twilio| twilio.transport().name()));
         }
     }
-    setup.encryption = valid(source.encryption(), invalid);
-    setup.overdue_after = valid(source.overdue_after(), invalid);
-    setup.prune_older_than = valid(source.prune_older_than(None), invalid).flatten();
-    valid(source.app_url(), invalid);
-    let settings = source.settings(&RunFlags::default(), String::new());
-    setup.mute_covers_email =
-        valid(settings, invalid).is_some_and(|settings| settings.mute_covers_email);
-    valid(
-        source.delivery_settings(&DeliverFlags::default(), String::new()),
-        invalid,
-    );
+    invalid.extend(wrong.iter().map(ToString::to_string));
+    setup.encryption = valid(config.encryption(), invalid);
+    setup.overdue_after = Some(config.overdue_after);
+    setup.prune_older_than = config.prune_older_than;
+    setup.mute_covers_email = config.mute_covers_email;
     for (variable, path) in [
-        ("NOTIFY_FANOUT_METRICS_FILE", source.metrics_file()),
+        ("NOTIFY_FANOUT_METRICS_FILE", &config.metrics_file),
         (
             "NOTIFY_DELIVERY_METRICS_FILE",
-            source.delivery_metrics_file(),
+            &config.delivery_metrics_file,
         ),
     ] {
-        let path = valid(path, invalid).flatten();
+        let path = path.clone();
         let file = path.map(|path| MetricsFile { variable, path });
         setup.metrics_files.extend(file);
     }

@@ -15,7 +15,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::{ExitStatus, Failure, connect, grant_failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::{Access, Database, Session, Transaction};
 use crate::endpoints::{Routes, store};
 
@@ -88,19 +88,19 @@ Examples:
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     match arguments.command {
-        Command::Add(arguments) => add::execute(arguments, source, format).await,
-        Command::List => list::execute(source, format).await,
-        Command::Show(arguments) => show::execute(&arguments, source, format).await,
-        Command::Test(arguments) => test::execute(&arguments, source, format).await,
-        Command::Disable(arguments) => switch::disable(&arguments, source, format).await,
-        Command::Enable(arguments) => switch::enable(&arguments, source, format).await,
-        Command::RotateSecret(arguments) => rotate_secret::execute(arguments, source, format).await,
-        Command::RotateKey => rotate_key::execute(source, format).await,
-        Command::Remove(arguments) => switch::remove(&arguments, source, format).await,
+        Command::Add(arguments) => add::execute(arguments, config, format).await,
+        Command::List => list::execute(config, format).await,
+        Command::Show(arguments) => show::execute(&arguments, config, format).await,
+        Command::Test(arguments) => test::execute(&arguments, config, format).await,
+        Command::Disable(arguments) => switch::disable(&arguments, config, format).await,
+        Command::Enable(arguments) => switch::enable(&arguments, config, format).await,
+        Command::RotateSecret(arguments) => rotate_secret::execute(arguments, config, format).await,
+        Command::RotateKey => rotate_key::execute(config, format).await,
+        Command::Remove(arguments) => switch::remove(&arguments, config, format).await,
     }
 }
 
@@ -111,8 +111,8 @@ struct Db {
 }
 
 impl Db {
-    async fn open(source: &Source<'_>) -> Result<Self, Failure> {
-        let database = source.database()?;
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        let database = config.database()?;
         let session = connect(&database).await?;
         Ok(Self { database, session })
     }

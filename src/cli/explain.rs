@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::output::Style;
 use super::run::run_failure;
 use super::{ExitStatus, Failure, database_failure, history, output};
-use crate::config::{Format, RunFlags, Source};
+use crate::config::{Config, Format};
 use crate::fan_out::{Candidate, ChannelDecision, Explanation, Hearer, explain};
 use crate::upkeep::trace::{Fate, trace};
 
@@ -34,12 +34,12 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let Arguments { event_id, user } = arguments;
-    let settings = source.settings(&RunFlags::default(), String::new())?;
-    let database = source.database()?;
+    let settings = config.fan_out(None, String::new())?;
+    let database = config.database()?;
     let explanation = explain(&database, event_id, user, &settings)
         .await
         .map_err(|failed| run_failure(&database, failed))?

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ExitStatus, Failure, connect, database_failure, doctor, output};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::migrate::{MigrateReport, Revert, migrate, pending, plan_revert, revert, script};
 use crate::db::{Database, Session};
 use crate::upkeep::doctor::adoption;
@@ -44,11 +44,11 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let database = source.database()?;
-    let max_event_age = source.max_event_age(None)?;
+    let database = config.database()?;
+    let max_event_age = config.max_event_age;
     let mut session = connect(&database).await?;
     if arguments.check {
         return check(&database, &mut session, max_event_age, format).await;

@@ -1,17 +1,20 @@
 //! The commands: one file each. Only here is anything printed.
 
 mod attempts;
+mod config;
 mod dead_letters;
 mod deliver;
 mod doctor;
 mod endpoint;
 mod exit;
 mod explain;
+mod flags;
 mod history;
 mod human;
 mod migrate;
 mod output;
 mod preview;
+mod program;
 mod prune;
 mod retry;
 mod run;
@@ -20,12 +23,14 @@ mod signals;
 mod singleton;
 mod status;
 mod unsubscribe;
+mod wiring;
 
 pub use exit::ExitStatus;
+pub use program::run_command_line;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Format, InvalidConfig, Source};
+use crate::config::{Config, Format, Given, InvalidConfig};
 use crate::db::{Access, Database, Fault, Session, Unnamed, said, sqlstate, tls_error};
 
 /// Turns committed domain events into notifications, exactly once, and delivers e-mails, chat messages,
@@ -82,6 +87,15 @@ enum Command {
     Seed(seed::Arguments),
     /// Check connection, rights, schema, trigger, pooler and clock
     Doctor(doctor::Arguments),
+    /// Show the values in force and where each comes from, without secrets
+    Config(config::Arguments),
+}
+
+/// What was given, read.
+struct Loaded {
+    given: Given,
+    config: Config,
+    wrong: Vec<InvalidConfig>,
 }
 
 fn after_help() -> String {
@@ -90,7 +104,7 @@ fn after_help() -> String {
         "\
 Without a command: run.
 
-Configuration comes from the environment or .env, above all DATABASE_URL; see .env.example.
+Configuration comes from the environment or .env, above all DATABASE_URL; see: notify-fan-out config.
 
 Exit codes:{}",
         codes.concat()
@@ -98,39 +112,45 @@ Exit codes:{}",
 }
 
 /// Carries out a command.
-pub async fn dispatch(cli: Cli, source: &Source<'_>) -> Result<ExitStatus, Failure> {
+async fn dispatch(cli: Cli, loaded: Loaded) -> Result<ExitStatus, Failure> {
     let format = cli.format;
-    // Not lost in silence: a run that was meant to be dry would write.
-    if cli.command.is_some() && cli.run != run::Arguments::default() {
-        return Err(Failure::Usage(
-            "flags of run don't go before a command; put them behind: notify-fan-out run --dry-run"
-                .to_owned(),
-        ));
+    let Loaded {
+        given,
+        config,
+        wrong,
+    } = loaded;
+    let config = &config;
+    let command = cli.command.unwrap_or(Command::Run(cli.run));
+    // These show what is wrong among the rest.
+    let shows_wrong = matches!(command, Command::Config(_) | Command::Doctor(_));
+    if !wrong.is_empty() && !shows_wrong {
+        return Err(Failure::Config(wrong));
     }
-    match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(arguments) => run::execute(arguments, source, format).await,
-        Command::Deliver(arguments) => deliver::execute(arguments, source, format).await,
-        Command::Explain(arguments) => explain::execute(arguments, source, format).await,
-        Command::Status(arguments) => status::execute(arguments, source, format).await,
-        Command::Retry(arguments) => retry::retry(arguments, source, format).await,
-        Command::Discard(arguments) => retry::discard(arguments, source, format).await,
-        Command::DeadLetters(arguments) => dead_letters::execute(arguments, source, format).await,
-        Command::Prune(arguments) => prune::execute(arguments, source, format).await,
-        Command::Migrate(arguments) => migrate::execute(arguments, source, format).await,
-        Command::Preview(arguments) => preview::execute(&arguments, source, format),
-        Command::Unsubscribe(arguments) => unsubscribe::execute(arguments, source, format).await,
-        Command::Endpoint(arguments) => endpoint::execute(arguments, source, format).await,
-        Command::Seed(arguments) => seed::execute(arguments, source, format).await,
-        Command::Doctor(arguments) => doctor::execute(arguments, source, format).await,
+    match command {
+        Command::Run(arguments) => run::execute(arguments, config, format).await,
+        Command::Deliver(arguments) => deliver::execute(arguments, config, format).await,
+        Command::Explain(arguments) => explain::execute(arguments, config, format).await,
+        Command::Status(arguments) => status::execute(arguments, config, format).await,
+        Command::Retry(arguments) => retry::retry(arguments, config, format).await,
+        Command::Discard(arguments) => retry::discard(arguments, config, format).await,
+        Command::DeadLetters(arguments) => dead_letters::execute(arguments, config, format).await,
+        Command::Prune(arguments) => prune::execute(arguments, config, format).await,
+        Command::Migrate(arguments) => migrate::execute(arguments, config, format).await,
+        Command::Preview(arguments) => preview::execute(&arguments, config, format),
+        Command::Unsubscribe(arguments) => unsubscribe::execute(arguments, config, format).await,
+        Command::Endpoint(arguments) => endpoint::execute(arguments, config, format).await,
+        Command::Seed(arguments) => seed::execute(arguments, config, format).await,
+        Command::Doctor(arguments) => doctor::execute(arguments, config, &wrong, format).await,
+        Command::Config(arguments) => config::execute(&arguments, &given, wrong, format),
     }
 }
 
 /// Why a command could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A variable or flag is wrong.
-    #[error(transparent)]
-    Config(#[from] InvalidConfig),
+    /// Variables that are wrong, or missing and needed.
+    #[error("{}", lines(.0))]
+    Config(Vec<InvalidConfig>),
     /// Flags that don't go together, or a value that is wrong.
     #[error("{0}")]
     Usage(String),
@@ -153,6 +173,17 @@ pub enum Failure {
     /// Writing the result.
     #[error("the result could not be written: {0}")]
     Output(#[from] std::io::Error),
+}
+
+impl From<InvalidConfig> for Failure {
+    fn from(error: InvalidConfig) -> Self {
+        Self::Config(vec![error])
+    }
+}
+
+fn lines(errors: &[InvalidConfig]) -> String {
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    errors.join("\n")
 }
 
 /// Opens a connection.

@@ -1,5 +1,6 @@
 //! Printing: aligned text for people, JSON for machines, colour on a terminal only.
 
+use std::fmt::{Display, Formatter};
 use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
 use std::time::SystemTime;
 
@@ -8,6 +9,15 @@ use serde::Serialize;
 
 use crate::config::Format;
 use crate::telemetry;
+
+/// Prints a report: what its `Display` says, or one JSON document.
+pub(super) fn emit(report: &(impl Serialize + Display), format: Format) -> io::Result<()> {
+    match format {
+        Format::Json => json(report),
+        Format::Text if Style::stdout().coloured => text(&format!("{report:#}")),
+        Format::Text => text(&report.to_string()),
+    }
+}
 
 /// Prints a value as one JSON document on one line.
 pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
@@ -97,6 +107,13 @@ impl Style {
     pub(super) fn stdout() -> Self {
         Self {
             coloured: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        }
+    }
+
+    /// For a `Display`: coloured where it is formatted with `{:#}`.
+    pub(super) fn of(f: &Formatter<'_>) -> Self {
+        Self {
+            coloured: f.alternate(),
         }
     }
 

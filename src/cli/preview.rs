@@ -7,8 +7,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{ExitStatus, Failure, output};
-use crate::config::{Format, Source};
+use super::{ExitStatus, Failure, output, wiring};
+use crate::config::{Config, Format};
 use crate::domain::base_url::BaseUrl;
 use crate::handlers::EventType;
 use crate::templates::{DIGEST, GENERIC, Part, RenderedMail, Templates, samples};
@@ -45,16 +45,16 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(
     arguments: &Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let templates = source.templates(BaseUrl::parse(SAMPLE_APP).ok())?;
+    let templates = wiring::templates(config, BaseUrl::parse(SAMPLE_APP).ok())?;
     let Some(given) = &arguments.name else {
         list(&templates, format)?;
         return Ok(ExitStatus::Success);
     };
     let name = known(given, &templates);
-    let unsubscribe_url = source.unsubscribe()?.map(|unsubscribe| {
+    let unsubscribe_url = wiring::unsubscribe(config)?.map(|unsubscribe| {
         unsubscribe.url(&Request {
             user_id: samples::reader_id(),
             scope: if name == DIGEST {
@@ -68,7 +68,7 @@ pub(super) fn execute(
         .preview(
             name,
             &samples::reader(unsubscribe_url.as_deref()),
-            &source.rendering()?,
+            &config.rendering(),
         )
         .map_err(|error| Failure::Refused(error.to_string()))?
         .ok_or_else(|| {

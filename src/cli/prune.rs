@@ -1,7 +1,6 @@
 //! `prune`: deletes what is done and old.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use super::human::counted;
 use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
-use crate::config::{Format, Source, parse_time};
+use crate::config::{Config, Format};
 use crate::db::Session;
 use crate::upkeep::prune::{Prune, PruneReport, Scope};
 
@@ -32,9 +31,6 @@ notification_pruned remembers it.
 Every batch commits by itself. SIGTERM or Ctrl-C stops after the batch in hand; run
 it again to go on.")]
 pub(super) struct Arguments {
-    /// Delete what was done longer ago than this, such as 30d or 12h
-    #[arg(help = "Delete what was done longer ago than this, such as 30d or 12h [env: NOTIFY_PRUNE_OLDER_THAN] [default: 90d]", long, value_name = "TIME", value_parser = parse_time)]
-    older_than: Option<Duration>,
     /// Delete completed domain events as well
     #[arg(long)]
     events: bool,
@@ -45,10 +41,10 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let Some(older_than) = source.prune_older_than(arguments.older_than)? else {
+    let Some(older_than) = config.prune_older_than else {
         match format {
             Format::Json => output::json(&json!({ "off": true }))?,
             Format::Text => output::text("NOTIFY_PRUNE_OLDER_THAN is off; nothing was deleted.")?,
@@ -59,7 +55,7 @@ pub(super) async fn execute(
         older_than,
         events: arguments.events,
     };
-    let database = source.database()?;
+    let database = config.database()?;
     let mut session = connect(&database).await?;
     match carry_out(&mut session, scope, arguments.dry_run, format).await? {
         Ok(()) => Ok(ExitStatus::Success),
@@ -174,6 +170,8 @@ fn totals(report: &PruneReport, scope: Scope) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn report() -> (PruneReport, Scope) {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::human::{count, counted};
 use super::{ExitStatus, Failure, connect, database_failure, output, signals};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::handlers::EventType;
 use crate::upkeep::dead_letters::Action;
 use crate::upkeep::excerpt;
@@ -95,29 +95,29 @@ impl Filters {
 
 pub(super) async fn retry(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    execute(Action::Retry, arguments.filters, source, format).await
+    execute(Action::Retry, arguments.filters, config, format).await
 }
 
 pub(super) async fn discard(
     arguments: DiscardArguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    execute(Action::Discard, arguments.filters, source, format).await
+    execute(Action::Discard, arguments.filters, config, format).await
 }
 
 async fn execute(
     action: Action,
     filters: Filters,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let dry_run = filters.dry_run;
     let filter = filters.filter()?;
-    let database = source.database()?;
+    let database = config.database()?;
     let refused = |error| database_failure(&database, error);
     let mut session = connect(&database).await?;
     let (report, result) = if dry_run {

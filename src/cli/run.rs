@@ -11,13 +11,13 @@ use indicatif::ProgressBar;
 use super::human::counted;
 use super::singleton::{Job, SingletonLock};
 use super::{ExitStatus, Failure, database_failure, output, signals};
-use crate::config::{Format, RunFlags, Source};
+use crate::config::{Config, Format};
 use crate::db::Database;
 use crate::fan_out::{FanOutReport, MOST_COUNTED, RunFailed, Settings, run};
 use crate::metrics;
 use crate::telemetry;
 
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   notify-fan-out                          notify of everything that is due
@@ -29,26 +29,23 @@ Examples:
 Events of the types in NOTIFY_FANOUT_IGNORE_TYPES complete without effect.
 Runs that overlap, on one machine or several, share the work.")]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    flags: RunFlags,
+    /// Stop after this many events [default: none]
+    #[arg(long, value_name = "EVENTS")]
+    limit: Option<u64>,
 }
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let flags = &arguments.flags;
-    let settings = source.settings(flags, processor_id())?;
-    let dry_run = source.dry_run(flags)?;
-    let exclusive = source.exclusive(flags)?;
-    let metrics_file = source.metrics_file()?;
-    let database = source.database()?;
-    if dry_run {
+    let settings = config.fan_out(arguments.limit, processor_id())?;
+    let database = config.database()?;
+    if config.dry_run {
         return dry::execute(&database, &settings, format).await;
     }
     let started = Instant::now();
-    let lock = if exclusive {
+    let lock = if config.exclusive {
         let acquired = SingletonLock::acquire(&database, Job::FanOut).await;
         let Some(lock) = acquired.map_err(|error| database_failure(&database, error))? else {
             return already_running(format);
@@ -66,8 +63,8 @@ pub(super) async fn execute(
     bar.finish_and_clear();
     drop(lock);
     let seconds = started.elapsed().as_secs_f64();
-    if let Some(path) = metrics_file {
-        let recorded = metrics::record(&path, &database, &report, seconds, result.is_ok()).await;
+    if let Some(path) = &config.metrics_file {
+        let recorded = metrics::record(path, &database, &report, seconds, result.is_ok()).await;
         if let Err(error) = recorded {
             tracing::warn!(path = %path.display(), "NOTIFY_FANOUT_METRICS_FILE could not be written: {error}");
         }
@@ -92,8 +89,7 @@ pub(super) async fn execute(
              of go into NOTIFY_FANOUT_IGNORE_TYPES"
         );
     }
-    let log = source.log_format()?;
-    let printed = summary::print(&report, seconds, result.is_err(), format, log);
+    let printed = summary::print(&report, seconds, result.is_err(), format, config.log_format);
     // How the run went counts for more than whether anyone heard of it.
     result.map_err(|failed| run_failure(&database, failed))?;
     printed?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::human::count;
 use super::{ExitStatus, Failure, database_failure, output};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::Database;
 use crate::seed::{Count, SeedFailed, Seeded, Size, clear, rows_of_others, seed};
 
@@ -45,10 +45,10 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let database = source.database()?;
+    let database = config.database()?;
     let failure = |failed| seed_failure(&database, failed);
     if arguments.clear {
         let removed = clear(&database).await.map_err(failure)?;

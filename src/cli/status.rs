@@ -13,7 +13,7 @@ use clap::Args;
 use super::human::count;
 use super::output::Style;
 use super::{ExitStatus, Failure, connect, database_failure, output};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::upkeep::status::{Status, status};
 use page::Page;
 
@@ -30,12 +30,12 @@ pub(super) struct Arguments {}
 
 pub(super) async fn execute(
     _arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let stuck_after = source.stuck_after()?;
-    let ignored_types = source.ignored_types()?;
-    let database = source.database()?;
+    let stuck_after = config.stuck_after;
+    let ignored_types = config.ignored_types.clone().unwrap_or_default();
+    let database = config.database()?;
     let mut session = connect(&database).await?;
     let status = status(&mut session, stuck_after, ignored_types)
         .await

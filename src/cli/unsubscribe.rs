@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{ExitStatus, Failure, connect, grant_failure, output};
-use crate::config::{Format, Source};
+use super::{ExitStatus, Failure, connect, grant_failure, output, wiring};
+use crate::config::{Config, Format};
 use crate::unsubscribe::{Outcome, Request, Scope, apply};
 
 #[derive(Debug, Args)]
@@ -25,14 +25,13 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let request = source
-        .required_unsubscribe()?
+    let request = wiring::required_unsubscribe(config)?
         .read(&arguments.token)
         .map_err(|error| Failure::Usage(error.to_string()))?;
-    let database = source.database()?;
+    let database = config.database()?;
     let mut session = connect(&database).await?;
     let outcome = match apply(&mut session, &request).await {
         Ok(outcome) => outcome,

@@ -244,3 +244,62 @@ async fn exclusive_run_refuses_a_second_instance() {
     hold.release().await;
     db.cli(&["run", "--alone"]).success();
 }
+
+#[tokio::test]
+async fn config_shows_each_value_and_its_source_without_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = "NOTIFY_DIGEST_EVERY=12h\nNOTIFY_FANOUT_BATCH_SIZE=9\n";
+    std::fs::write(folder.path().join(".env"), file).expect("a file");
+    let mut command = binary_at("postgres://me:hunter2@db.example/app?password=hunter2");
+    command
+        .current_dir(folder.path())
+        .env("NOTIFY_SMTP_URL", "smtp://me:hunter2@mail.example")
+        .env("NOTIFY_SECRET_KEY", "hunter2")
+        .env("NOTIFY_FANOUT_BATCH_SIZE", "8")
+        .args(["config", "run", "--max-runtime", "5m"]);
+    let shown = assert_cmd::Command::from_std(command).assert().code(2);
+    let output = shown.get_output();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !(stdout.clone() + &stderr).contains("hunter2"),
+        "{stdout}{stderr}"
+    );
+    assert!(stderr.contains("NOTIFY_SECRET_KEY: key 1"), "{stderr}");
+    let lines: Vec<Vec<_>> = stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    for expected in [
+        [
+            "DATABASE_URL",
+            "environment",
+            "postgres://me@db.example/app",
+        ],
+        ["NOTIFY_SMTP_URL", "environment", "smtp://me@mail.example"],
+        ["NOTIFY_FANOUT_BATCH_SIZE", "environment", "8"],
+        ["NOTIFY_DIGEST_EVERY", ".env", "12h"],
+        ["NOTIFY_FANOUT_MAX_RUNTIME", "flag", "5m"],
+        ["NOTIFY_SECRET_KEY", "environment", "(hidden)"],
+        ["NOTIFY_DELIVERY_CONCURRENCY", "default", "20"],
+    ] {
+        assert!(lines.contains(&expected.to_vec()), "{expected:?}: {stdout}");
+    }
+}
+
+/// A wrong value of another command's variable, and no database.
+#[tokio::test]
+async fn every_command_refuses_every_wrong_value() {
+    for arguments in [&["run"][..], &["preview"], &["status"]] {
+        let mut command = binary_at("");
+        command
+            .env("NOTIFY_DELIVERY_MAX_AGE", "x")
+            .env("NOTIFY_PRUNE_OLDER_THAN", "y")
+            .args(arguments);
+        let refused = assert_cmd::Command::from_std(command).assert().code(2);
+        let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        for variable in ["NOTIFY_DELIVERY_MAX_AGE", "NOTIFY_PRUNE_OLDER_THAN"] {
+            assert!(stderr.contains(variable), "{arguments:?}: {stderr}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::filters::{Filters, what_there_is};
 use crate::cli::human::{count, counted, it_or_them};
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output, signals};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::upkeep::dead_letters::{Action, ActionReport, Filter, State, act, preview};
 
 /// Deliveries that are named one by one in text, for each state; JSON has them all.
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 pub(super) async fn execute(
     action: Action,
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let dry_run = arguments.dry_run;
@@ -39,7 +39,7 @@ pub(super) async fn execute(
                 .to_owned(),
         ));
     }
-    let database = source.database()?;
+    let database = config.database()?;
     let refused = |error| database_failure(&database, error);
     let mut session = connect(&database).await?;
     let (report, result) = if dry_run {

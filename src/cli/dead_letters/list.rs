@@ -8,7 +8,7 @@ use super::filters::{Filters, what_there_is};
 use crate::cli::human::{count, counted, time};
 use crate::cli::output::Style;
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::upkeep::dead_letters::{DeadLetter, List, Order, list};
 
 /// Characters of a reason that fit; `show` has all of it.
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let order = if arguments.oldest_first {
@@ -36,7 +36,7 @@ pub(super) async fn execute(
     } else {
         Order::NewestFirst
     };
-    let database = source.database()?;
+    let database = config.database()?;
     let mut session = connect(&database).await?;
     let refused = |error| database_failure(&database, error);
     let filter = arguments.filters.into();

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::output::Style;
 use crate::cli::{ExitStatus, Failure, attempts, connect, database_failure, output};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::upkeep::dead_letters::{Details, show};
 
 #[derive(Debug, Args)]
@@ -19,10 +19,10 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(
     arguments: &Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let database = source.database()?;
+    let database = config.database()?;
     let mut session = connect(&database).await?;
     let details = show(&mut session, arguments.id)
         .await

@@ -16,7 +16,7 @@ use crate::channels::webhook::{ExtraHeaders, WebhookMethod};
 use crate::channels::{Kind, WebhookTarget};
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::store::{self, Added, NewEndpoint};
 use crate::endpoints::{Destination, Name, Scope};
@@ -85,11 +85,11 @@ fn event_type(name: &str) -> Result<&'static str, String> {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let policy = source.outgoing_policy()?;
-    let encryption = source.encryption()?;
+    let policy = config.outgoing_policy();
+    let encryption = config.encryption()?;
     let (destination, made) = destination(&arguments)?;
     destination.check(&policy).map_err(|refused| {
         let permit = if refused.is_permittable() {
@@ -112,7 +112,7 @@ pub(super) async fn execute(
         destination,
         event_types: event_types(&arguments.events),
     };
-    let mut db = Db::open(source).await?;
+    let mut db = Db::open(config).await?;
     let name = new.name.as_str();
     let (added, stored) = db
         .transact(Access::ReadWrite, async |connection| {

@@ -8,13 +8,13 @@ use super::Db;
 use super::view::EndpointView;
 use crate::cli::output::{self, Style};
 use crate::cli::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::{Access, Transaction};
 use crate::endpoints::{Routes, store};
 
-pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitStatus, Failure> {
-    let routes = source.routes()?;
-    let mut db = Db::open(source).await?;
+pub(super) async fn execute(config: &Config, format: Format) -> Result<ExitStatus, Failure> {
+    let routes = config.routes()?;
+    let mut db = Db::open(config).await?;
     let all = db
         .transact(Access::ReadOnly, async |connection| {
             let endpoints = store::list(connection).await?;

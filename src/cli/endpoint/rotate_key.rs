@@ -6,13 +6,13 @@ use super::{Db, random};
 use crate::cli::human::counted;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::store::{self, KeyRotation};
 
-pub(super) async fn execute(source: &Source<'_>, format: Format) -> Result<ExitStatus, Failure> {
-    let encryption = source.required_encryption()?;
-    let mut db = Db::open(source).await?;
+pub(super) async fn execute(config: &Config, format: Format) -> Result<ExitStatus, Failure> {
+    let encryption = crate::cli::wiring::required_encryption(config)?;
+    let mut db = Db::open(config).await?;
     let report = db
         .transact(Access::ReadWrite, async |connection| {
             store::rotate_key(connection, &encryption, &mut random()).await

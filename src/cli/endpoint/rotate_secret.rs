@@ -10,7 +10,7 @@ use crate::channels::signature::SigningSecret;
 use crate::cli::human::counted;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::{Destination, Unusable, store};
 
@@ -53,11 +53,11 @@ enum Rotated {
 
 pub(super) async fn execute(
     arguments: Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let name = arguments.name.as_str();
-    let (routes, encryption) = (source.routes()?, source.encryption()?);
+    let (routes, encryption) = (config.routes()?, config.encryption()?);
     if routes.get(name).is_some() {
         return Err(Failure::Refused(format!(
             "{name} is a route of the environment, whose messages are not signed; change its address there"
@@ -66,7 +66,7 @@ pub(super) async fn execute(
     let given = arguments.secret.as_deref().map(add::secret).transpose()?;
     let is_made = given.is_none() && !arguments.drop_old;
     let new = given.or_else(|| is_made.then(add::new_secret));
-    let mut db = Db::open(source).await?;
+    let mut db = Db::open(config).await?;
     let name = &*db.name(name).await?;
     let rotated = db
         .transact(Access::ReadWrite, async |connection| {

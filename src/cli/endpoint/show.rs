@@ -11,7 +11,7 @@ use super::list::shown_routes;
 use super::view::EndpointView;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::{Destination, Encryption, Stored, StoredForm, store};
 
@@ -44,11 +44,11 @@ struct Known {
 
 pub(super) async fn execute(
     arguments: &Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let (routes, encryption) = (source.routes()?, source.encryption()?);
-    let mut db = Db::open(source).await?;
+    let (routes, encryption) = (config.routes()?, config.encryption()?);
+    let mut db = Db::open(config).await?;
     let name = &*db.name(&arguments.name).await?;
     let found = db
         .transact(Access::ReadOnly, async |connection| {

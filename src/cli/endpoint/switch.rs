@@ -8,7 +8,7 @@ use crate::channels::Kind;
 use crate::cli::human::counted;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::domain::text::plain;
 use crate::endpoints::store::{self, Change};
@@ -40,7 +40,7 @@ pub(super) struct DisableArguments {
 
 pub(super) async fn disable(
     arguments: &DisableArguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let name = arguments.name.as_str();
@@ -49,9 +49,9 @@ pub(super) async fn disable(
         "" => "by hand".to_owned(),
         reason => format!("by hand: {reason}"),
     };
-    let routes = source.routes()?;
+    let routes = config.routes()?;
     let route = route(name, &routes)?;
-    let mut db = Db::open(source).await?;
+    let mut db = Db::open(config).await?;
     let name = &*db.name(name).await?;
     let change = db
         .transact(Access::ReadWrite, async |connection| match &route {
@@ -64,13 +64,13 @@ pub(super) async fn disable(
 
 pub(super) async fn enable(
     arguments: &Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let name = arguments.name.as_str();
-    let routes = source.routes()?;
+    let routes = config.routes()?;
     let route = route(name, &routes)?;
-    let mut db = Db::open(source).await?;
+    let mut db = Db::open(config).await?;
     let name = &*db.name(name).await?;
     let change = db
         .transact(Access::ReadWrite, async |connection| match &route {
@@ -83,11 +83,11 @@ pub(super) async fn enable(
 
 pub(super) async fn remove(
     arguments: &Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let name = arguments.name.as_str();
-    let routes = source.routes()?;
+    let routes = config.routes()?;
     if let Some(route) = routes.get(name) {
         let variables = of_channel(route.channel);
         let variable = variables.map_or("its variable", |variables| variables.address);
@@ -95,7 +95,7 @@ pub(super) async fn remove(
             "{name} is a route of the environment; take out {variable} there"
         )));
     }
-    let mut db = Db::open(source).await?;
+    let mut db = Db::open(config).await?;
     let name = &*db.name(name).await?;
     let change = db
         .transact(Access::ReadWrite, async |connection| {

@@ -14,7 +14,7 @@ use crate::channels::{AttemptOutcome, Cause, Kind, NOT_PERMITTED, Receipt, SendE
 use crate::cli::human::time;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
-use crate::config::{Format, Source};
+use crate::config::{Config, Format};
 use crate::db::{Access, Unnamed};
 use crate::domain::announcement::{Field, Message};
 use crate::endpoints::{Destination, EndpointMessage, NotSent, store};
@@ -59,12 +59,12 @@ struct Trial {
 
 pub(super) async fn execute(
     arguments: &Arguments,
-    source: &Source<'_>,
+    config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let post = source.post()?;
+    let post = crate::cli::wiring::post(config)?;
     let (routes, encryption) = (&post.routes, &post.encryption);
-    let mut db = Db::open(source).await?;
+    let mut db = Db::open(config).await?;
     let name = &*db.name(&arguments.name).await?;
     let (now, stored) = db
         .transact(Access::ReadOnly, async |connection| {

@@ -1,0 +1,114 @@
+//! `config`: the values in force, and where each comes from.
+
+use std::fmt;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::output::{self, Style};
+use super::{ExitStatus, Failure};
+use crate::config::{Format, Given, InvalidConfig, Origin, VARIABLES, markdown};
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  notify-fan-out config
+  notify-fan-out config run --batch-size 50     as run takes them with this flag
+  notify-fan-out config --format json | jq -r '.variables[] | select(.source != \"default\")'
+
+It needs no database. Secrets are not shown. Exit code 2 if a value is wrong."
+)]
+pub(super) struct Arguments {
+    /// Print docs/configuration.md: every variable, its default and what it does
+    #[arg(long)]
+    markdown: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Whose flags are given.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// With the flags of run
+    Run,
+    /// With the flags of deliver
+    Deliver,
+    /// With the flags of prune
+    Prune,
+}
+
+#[derive(Debug, Serialize)]
+struct Values {
+    variables: Vec<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Value {
+    variable: &'static str,
+    value: Option<String>,
+    source: Origin,
+    #[serde(skip)]
+    section: &'static str,
+}
+
+pub(super) fn execute(
+    arguments: &Arguments,
+    given: &Given,
+    wrong: Vec<InvalidConfig>,
+    format: Format,
+) -> Result<ExitStatus, Failure> {
+    if arguments.markdown {
+        output::text(&markdown())?;
+    } else {
+        output::emit(&values(given), format)?;
+    }
+    if wrong.is_empty() {
+        return Ok(ExitStatus::Success);
+    }
+    Err(Failure::Config(wrong))
+}
+
+fn values(given: &Given) -> Values {
+    let values = VARIABLES.iter().map(|variable| {
+        let given_text = given.text(variable.name);
+        Value {
+            variable: variable.name,
+            value: given_text
+                .map(|text| variable.shown(text))
+                .or_else(|| variable.default.map(str::to_owned)),
+            source: given.origin(variable.name),
+            section: variable.section,
+        }
+    });
+    Values {
+        variables: values.collect(),
+    }
+}
+
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = Style::of(f);
+        for values in self.variables.chunk_by(|a, b| a.section == b.section) {
+            writeln!(f, "{}", style.bold(values[0].section))?;
+            for Value {
+                variable,
+                value,
+                source,
+                ..
+            } in values
+            {
+                let source = match source {
+                    Origin::Flag => "flag",
+                    Origin::Environment => "environment",
+                    Origin::DotEnv => ".env",
+                    Origin::Default => "default",
+                };
+                let value = value.as_deref().unwrap_or("-");
+                writeln!(f, "  {variable:<38}  {source:<11}  {value}")?;
+            }
+        }
+        Ok(())
+    }
+}

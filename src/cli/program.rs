@@ -1,0 +1,103 @@
+//! The program from its environment and arguments to its exit code.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{ErrorKind, IsTerminal as _};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use super::{Cli, ExitStatus, Failure, Loaded, dispatch, flags};
+use crate::config::{Config, Given};
+use crate::telemetry;
+
+/// Does what the command line asks for. `before` are the variables of the environment without those of
+/// `.env`, and `dotenv` says whether that could be read.
+#[must_use]
+pub fn run_command_line(
+    before: &BTreeSet<OsString>,
+    dotenv: Result<(), dotenvy::Error>,
+) -> ExitCode {
+    let mut given = Given::collect(std::env::vars_os(), before);
+    // The log comes first, so that what is wrong goes into it.
+    let (config, _) = Config::read(&given);
+    telemetry::init(config.log_level, config.log_format);
+    if let Err(error) = dotenv {
+        return fail(
+            &format!(".env can't be read{}", place(&error)),
+            ExitStatus::Config,
+        );
+    }
+    let cli = match parse(&mut given) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && !std::io::stderr().is_terminal() => {
+            let text = error.to_string();
+            let text = text.trim_start_matches("error: ").trim_end();
+            return fail(&text, ExitStatus::Config);
+        }
+        // Also help and version, which are no errors.
+        Err(error) => error.exit(),
+    };
+    for name in &given.unknown {
+        tracing::warn!(
+            variable = name,
+            "nothing reads this variable; is it misspelt?"
+        );
+    }
+    let (config, wrong) = Config::read(&given);
+    let loaded = Loaded {
+        given,
+        config,
+        wrong,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let text = format!("the runtime can't be started: {error}");
+            return fail(&text, ExitStatus::Failure);
+        }
+    };
+    let result = runtime.block_on(dispatch(cli, loaded));
+    // A look-up of a name that nobody answers is not waited for.
+    runtime.shutdown_background();
+    match result {
+        Ok(status) => status.into(),
+        // Whoever reads the output, such as `head`, has seen enough.
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            ExitStatus::Success.into()
+        }
+        Err(Failure::Config(wrong)) => {
+            wrong.iter().for_each(|error| telemetry::report(error));
+            ExitStatus::Config.into()
+        }
+        Err(failure) => fail(&failure, failure.status()),
+    }
+}
+
+fn parse(given: &mut Given) -> Result<Cli, clap::Error> {
+    let matches = flags::add(Cli::command()).try_get_matches()?;
+    if flags::stand_before_command(&matches) {
+        // Not ignored: a run that was meant to be dry would write.
+        let text =
+            "flags of run don't go before a command; put them behind: notify-fan-out run --dry-run";
+        return Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text));
+    }
+    flags::collect(&matches, given);
+    Cli::from_arg_matches(&matches)
+}
+
+/// Where `.env` is wrong. The line itself may hold a secret.
+fn place(error: &dotenvy::Error) -> String {
+    match error {
+        dotenvy::Error::LineParse(_, at) => format!(" (at character {at} of the line)"),
+        other => format!(": {other}"),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, status: ExitStatus) -> ExitCode {
+    telemetry::report(error);
+    status.into()
+}

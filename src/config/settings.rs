@@ -1,0 +1,141 @@
+//! What the jobs take of the configuration.
+
+use secrecy::ExposeSecret as _;
+
+use super::{Config, InvalidConfig};
+use crate::channels::Policy;
+use crate::db::Database;
+use crate::delivery::{self, Rules};
+use crate::domain::secret_keys::SecretKeys;
+use crate::endpoints::Encryption;
+use crate::fan_out;
+use crate::handlers::{Links, Rendering};
+
+impl Config {
+    /// The database.
+    pub fn database(&self) -> Result<Database, InvalidConfig> {
+        let Some(url) = &self.database_url else {
+            return Err(self.no_database());
+        };
+        // A statement that outlives its claim's lease would only be in the way of the rescue.
+        Database::new(url, self.stuck_after)
+            .map_err(|error| InvalidConfig::new("DATABASE_URL", error.to_string()))
+    }
+
+    fn no_database(&self) -> InvalidConfig {
+        let what_to_do = if self.supabase_url.is_some() {
+            ". SUPABASE_URL is the address of the HTTP interface; this job needs the connection string \
+             of the database: in the Supabase dashboard, press Connect at the top of the project, take \
+             the one of the session or transaction pooler (or the direct one), and put it into .env as \
+             DATABASE_URL=postgresql://…"
+        } else {
+            ". Put DATABASE_URL=postgres://user:password@host:5432/database into the environment or \
+             .env; or call ./run.sh, which starts a local database without it"
+        };
+        InvalidConfig::missing("DATABASE_URL", what_to_do)
+    }
+
+    /// The settings of `run`.
+    pub fn fan_out(
+        &self,
+        limit: Option<u64>,
+        processor_id: String,
+    ) -> Result<fan_out::Settings, InvalidConfig> {
+        Ok(fan_out::Settings {
+            batch_size: self.batch_size,
+            max_event_age: self.max_event_age,
+            stuck_after: self.stuck_after,
+            max_attempts: self.max_attempts,
+            max_runtime: self.max_runtime,
+            limit,
+            ignored_types: self.ignored_types.clone().unwrap_or_default(),
+            processor_id,
+            routes: self.routes()?.names(),
+            mute_covers_email: self.mute_covers_email,
+            rendering: self.rendering(),
+        })
+    }
+
+    /// The settings of `deliver`.
+    #[must_use]
+    pub fn delivery(&self, limit: Option<u64>, sender_id: String) -> delivery::Settings {
+        delivery::Settings {
+            concurrency: self.concurrency,
+            per_target: self.per_target.min(self.concurrency),
+            max_runtime: self.delivery_max_runtime,
+            limit,
+            digest_every: self.digest_every,
+            max_age: self.max_delivery_age,
+            mute_covers_email: self.mute_covers_email,
+            rules: Rules {
+                patient: self.retry_schedule.clone(),
+                eager: self.chat_retry_schedule.clone(),
+                held: self.hold_uncertain.clone(),
+            },
+            sender_id,
+        }
+    }
+
+    /// How notifications are written for the application.
+    pub(crate) fn rendering(&self) -> Rendering {
+        let links = [
+            ("NOTIFY_LINK_PROJECT", &self.link_project),
+            ("NOTIFY_LINK_DOCUMENT", &self.link_document),
+            (
+                "NOTIFY_LINK_DOCUMENT_WITHOUT_PROJECT",
+                &self.link_document_without_project,
+            ),
+            ("NOTIFY_LINK_THREAD", &self.link_thread),
+            (
+                "NOTIFY_LINK_THREAD_WITHOUT_PROJECT",
+                &self.link_thread_without_project,
+            ),
+            ("NOTIFY_LINK_MEETINGS", &self.link_meetings),
+            (
+                "NOTIFY_LINK_MEETINGS_WITHOUT_PROJECT",
+                &self.link_meetings_without_project,
+            ),
+            ("NOTIFY_LINK_DASHBOARD", &self.link_dashboard),
+            ("NOTIFY_LINK_TEAM", &self.link_team),
+        ];
+        let path = |variable: &str| {
+            let link = links.iter().find(|(name, _)| *name == variable);
+            link.map(|(_, path)| (*path).clone())
+        };
+        Rendering {
+            body_format: self.body_format,
+            // Each was read by itself before.
+            links: Links::read(path).unwrap_or_default(),
+        }
+    }
+
+    /// Which addresses a request may go to.
+    pub(crate) fn outgoing_policy(&self) -> Policy {
+        Policy {
+            allowed: self.outgoing_allow.clone().unwrap_or_default(),
+            plain_http: self.outgoing_plain_http,
+        }
+    }
+
+    /// What encrypts the settings of endpoints, if anything does.
+    pub(crate) fn encryption(&self) -> Result<Encryption, InvalidConfig> {
+        let Some(keys) = &self.secret_key else {
+            return Ok(Encryption::default());
+        };
+        SecretKeys::parse_exact(keys.expose_secret())
+            .map(Encryption::new)
+            .map_err(|error| InvalidConfig::new("NOTIFY_SECRET_KEY", error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::read;
+
+    #[test]
+    fn an_http_address_is_told_from_a_connection_string() {
+        let (config, _) = read(&[("SUPABASE_URL", "https://abc.supabase.co")]);
+        let error = config.database().expect_err("no database").to_string();
+        assert!(error.contains("connection string"), "{error}");
+    }
+}
