@@ -26,8 +26,13 @@ Runs that overlap, on one machine or several, share the work. What is not taken 
 later runs; what is given up is shown by: notify-fan-out dead-letters list")]
 pub(super) struct Arguments {
     /// Stop after this many messages [default: none]
-    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MESSAGES", value_parser = limit)]
     limit: Option<u64>,
+}
+
+fn limit(text: &str) -> Result<u64, String> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| "must be a whole number from 1".to_owned())
 }
 
 pub(super) async fn execute(

@@ -352,9 +352,9 @@ async fn what_nothing_carries_is_no_good_news() {
     insta::assert_snapshot!(text, @r#"
     warn: e-mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
     warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
-    problem: NOTIFICATIONS_EMAIL_FROM: not set. Mails need a sender, such as Acme <notify@example.com> → whatever needs it ends with exit code 2 until it is mended; see .env.example
-    problem: NOTIFY_SECRET_KEY: key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32 → whatever needs it ends with exit code 2 until it is mended; see .env.example
+    problem: NOTIFICATIONS_EMAIL_FROM: not set. E-mails need a sender, such as Acme <notify@example.com> → whatever needs it ends with exit code 2 until it is mended; see .env.example
     problem: NOTIFY_DIGEST_EVERY: must be a part of a day such as 15m, 3h or 12h, or whole days; it is "7h" → whatever needs it ends with exit code 2 until it is mended; see .env.example
+    problem: NOTIFY_SECRET_KEY: key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32 → whatever needs it ends with exit code 2 until it is mended; see .env.example
     "#);
 }
 
