@@ -212,6 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn times_have_their_limits() {
+        let (_, wrong) = read(&[
+            ("NOTIFY_FANOUT_STUCK_AFTER", "10ms"),
+            ("NOTIFY_FANOUT_MAX_RUNTIME", "0s"),
+            ("NOTIFY_DELIVERY_MAX_AGE", "11y"),
+        ]);
+        insta::assert_snapshot!(wrong, @r#"
+        NOTIFY_FANOUT_STUCK_AFTER: must be 1s at least: no statement may take longer; it is "10ms"
+        NOTIFY_FANOUT_MAX_RUNTIME: must be longer than nothing; it is "0s"
+        NOTIFY_DELIVERY_MAX_AGE: must be ten years at most; it is "11y"
+        "#);
+    }
+
+    #[test]
     fn flags_win_and_empty_is_unset() {
         let mut given = Given::default();
         given.set(
