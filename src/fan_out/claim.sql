@@ -8,7 +8,8 @@ WITH head AS MATERIALIZED (
     SELECT event_id, thread_id, coalesce(retried_at, occurred_at, created_at, now()) AS since,
            coalesce(occurred_at, created_at) AS occurred_at, next_attempt_at,
            -- Claims that ended with their worker.
-           CASE WHEN error_message LIKE 'stuck: %' THEN least(coalesce(retry_count, 0), 15) + 1 ELSE 0 END AS deaths
+           CASE WHEN error_message LIKE 'stuck: %' THEN least(coalesce(retry_count, 0), 15) + 1 ELSE 0 END AS deaths,
+           (error_message LIKE '%database refused: %') IS TRUE AS is_refused
       FROM notification_processing
      WHERE processing_status = 'pending' AND next_attempt_at <= now()
      ORDER BY next_attempt_at, event_id
@@ -17,13 +18,15 @@ WITH head AS MATERIALIZED (
 ),
 oldest AS MATERIALIZED (
     -- An event whose worker died is claimed with an eighth of as many each time, and alone soon: one
-    -- of them is what kills, and the others are not to die of it.
+    -- of them is what kills, and the others are not to die of it. Those that the database refused
+    -- are claimed apart: no other is written again because of them.
     SELECT *
       FROM (SELECT *, row_number() OVER claim_order AS place,
-                   min(greatest($1::bigint >> (3 * deaths), 1)) OVER claim_order AS most
+                   min(greatest($1::bigint >> (3 * deaths), 1)) OVER claim_order AS most,
+                   first_value(is_refused) OVER claim_order AS is_first_refused
               FROM head
             WINDOW claim_order AS (ORDER BY next_attempt_at, event_id ROWS UNBOUNDED PRECEDING)) AS placed
-     WHERE place <= most
+     WHERE place <= most AND is_refused = is_first_refused
 ),
 companion AS MATERIALIZED (
     SELECT waiting.event_id, waiting.since, waiting.occurred_at
@@ -36,11 +39,11 @@ companion AS MATERIALIZED (
               -- In the words of the index over threads, and of no other.
               AND processing_status BETWEEN 'pending' AND 'pending' AND next_attempt_at <= now()
               AND event_id NOT IN (SELECT event_id FROM oldest)
-              AND (error_message LIKE 'stuck: %') IS NOT TRUE
+              AND (error_message LIKE ANY ('{stuck: %,"%database refused: %"}')) IS NOT TRUE
             ORDER BY next_attempt_at, event_id
             LIMIT $5
               FOR UPDATE SKIP LOCKED) AS waiting
-     WHERE NOT EXISTS (SELECT FROM oldest WHERE deaths > 0)
+     WHERE NOT EXISTS (SELECT FROM oldest WHERE deaths > 0 OR is_refused)
      LIMIT $5
 ),
 due AS MATERIALIZED (

@@ -28,11 +28,16 @@ impl Stage {
             atlas,
             events: Vec::new(),
         };
-        for _ in 0..events {
-            let event = stage.granted_to(bo).await;
-            stage.events.push(event);
-        }
+        stage.grant(events).await;
         stage
+    }
+
+    /// So many more of these events.
+    pub(crate) async fn grant(&mut self, events: usize) {
+        for _ in 0..events {
+            let event = self.granted_to(self.bo).await;
+            self.events.push(event);
+        }
     }
 
     async fn granted_to(&mut self, user: Uuid) -> i64 {

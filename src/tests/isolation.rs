@@ -169,6 +169,28 @@ async fn a_constraint_that_is_deferred() {
     insta::assert_snapshot!(stage.db.state(offender).await, @"failed 0 database refused: SQLSTATE 23514: too late");
 }
 
+/// An event that was refused is claimed apart from then on: no other is written again because of it.
+#[tokio::test]
+async fn refused_events_are_claimed_apart() {
+    let mut stage = Stage::new(10).await;
+    let offenders = [stage.events[2], stage.events[6]];
+    let condition = format!("NEW.event_id IN ({}, {})", offenders[0], offenders[1]);
+    stage
+        .answers_where(&condition, "RAISE EXCEPTION 'not now'")
+        .await;
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.retried, report.batches), (8, 2, 1));
+    stage.grant(10).await;
+    stage.time_passes().await;
+    let report = stage.db.run().await;
+    assert_eq!((report.events, report.retried, report.batches), (10, 2, 2));
+    let claims = stage
+        .db
+        .texts("SELECT count(*) || ' ' || processing_status FROM notification_processing GROUP BY claim_token, processing_status ORDER BY claim_token")
+        .await;
+    assert_eq!(claims, ["8 completed", "2 pending", "10 completed"]);
+}
+
 /// Notifications are created in the order of their events, in parts as well.
 #[tokio::test]
 async fn the_order_of_what_is_written_in_parts() {
