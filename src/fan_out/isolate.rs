@@ -1,21 +1,22 @@
-//! Finding the events that the database refuses among those that could not be written together.
+//! Writing what can be written of events that could not be written together.
 //!
-//! Parts of the batch are written behind savepoints of one transaction. A part that is refused is
-//! halved until the event that is refused stands alone; the size of the next part follows the share
-//! of refused events so far. What is written stays written, and one commit settles all of it.
+//! The database is asked which of them it refuses; the others are written behind a savepoint. Where
+//! that fails all the same, half of them are tried, until the event that is at fault stands alone. What
+//! is written stays written, and one commit settles all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Settings;
 use super::claim::ClaimedEvent;
+use super::probe::{Refused, probe};
 use super::requeue::{Requeue, requeue};
 use super::write::{Written, commit, prepare, write_part};
-use crate::db::{Access, Fault, Session, sqlstate};
+use crate::db::{Access, Fault, Session, Transaction, sqlstate};
 
 /// How long a part waits for a lock: the events that nobody blocks are to go through quickly.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '100ms'";
-/// What is checked at a commit only is to be found with its part.
+/// What is checked at a commit only is found with its part.
 const RELEASE: &str = "SET CONSTRAINTS ALL IMMEDIATE; RELEASE part; SET CONSTRAINTS ALL DEFERRED";
 const ROLLBACK: &str = "ROLLBACK TO part; RELEASE part";
 /// After so many of these waits, all that is left waits for another try.
@@ -33,9 +34,9 @@ const MOST_LOSSES: u32 = 4;
 pub(super) struct Isolation<'e> {
     token: i64,
     events: Vec<&'e ClaimedEvent>,
-    /// The batch is a single event: it is written even if its audience is large.
-    alone: bool,
-    place: Place,
+    /// All before this are done with, and so many are tried next.
+    next: usize,
+    size: usize,
     /// Those that can't be written now, through no fault of theirs.
     blocked: Vec<(&'e ClaimedEvent, sqlx::Error)>,
     /// A connection was lost: each part is committed, so that the part that loses it stands alone.
@@ -44,74 +45,75 @@ pub(super) struct Isolation<'e> {
     last_loss: Option<sqlx::Error>,
     waits: usize,
     /// What a pass comes to once it is committed.
-    passed: Option<(Place, Vec<(&'e ClaimedEvent, sqlx::Error)>)>,
+    passed: Option<Pass<'e>>,
+    /// Whether the database refused one of them.
+    pub(super) has_refused: bool,
     /// To go on would be in vain for now: everything seems locked, or the server is in trouble.
     pub(super) is_in_vain: bool,
 }
 
-/// Where the search stands.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    /// All before this are done with.
+/// What one transaction does with them.
+#[derive(Default)]
+struct Pass<'e> {
     next: usize,
     size: usize,
-    /// So many from `next` on are known not to go through together.
-    suspects: usize,
-    refused: usize,
+    written: Written,
+    parts: usize,
+    refused: Vec<Requeue>,
+    blocked: Vec<(&'e ClaimedEvent, sqlx::Error)>,
+    waits: usize,
+    trouble: usize,
 }
 
-impl Place {
-    fn is_single(self) -> bool {
-        self.size == 1
+impl<'e> Pass<'e> {
+    fn advance(&mut self, events: usize) {
+        self.next += events;
+        self.size *= 2;
     }
 
-    fn written(&mut self) {
-        self.next += self.size;
-        self.suspects = self.suspects.saturating_sub(self.size);
-    }
-
-    fn halved(&mut self) {
-        self.suspects = self.size;
-    }
-
-    fn refused(&mut self) {
-        self.next += 1;
-        self.suspects = 0;
-        self.refused += 1;
-    }
-
-    /// Half of a part that is known to be refused; else of a size that is as likely to be refused as not.
-    fn resize(&mut self, all: usize) {
-        self.size = match self.suspects {
-            0 if self.refused == 0 => all,
-            0 => self.next * 7 / 10 / self.refused,
-            suspects => suspects / 2,
+    fn leave_out(
+        &mut self,
+        event: &'e ClaimedEvent,
+        token: i64,
+        fault: Fault,
+        error: sqlx::Error,
+        settings: &Settings,
+    ) {
+        if matches!(fault, Fault::Refused | Fault::Other) {
+            let refused = Requeue::refused(event, token, &error, settings);
+            return self.refused.push(refused);
         }
-        .clamp(1, (all - self.next).max(1));
+        self.waits += usize::from(fault == Fault::Blocked);
+        self.trouble += usize::from(fault == Fault::Server);
+        self.blocked.push((event, error));
     }
 }
 
 impl<'e> Isolation<'e> {
-    /// Starts with events that failed together with `error`.
-    pub(super) fn new(token: i64, events: Vec<&'e ClaimedEvent>, error: &sqlx::Error) -> Self {
-        let mut place = Place {
-            next: 0,
-            size: 1,
-            suspects: events.len(),
-            refused: 0,
+    /// Starts with events that failed together, or are likely to.
+    pub(super) fn new(
+        token: i64,
+        events: Vec<&'e ClaimedEvent>,
+        error: Option<&sqlx::Error>,
+    ) -> Self {
+        let fault = error.map(Fault::of);
+        let size = match fault {
+            // The database can't tell which of them it was.
+            Some(Fault::Unreachable | Fault::Server) => events.len().div_ceil(2),
+            _ => events.len(),
         };
-        place.resize(events.len());
         Self {
             token,
-            alone: events.len() == 1,
             events,
-            place,
+            next: 0,
+            size,
             blocked: Vec::new(),
-            is_cautious: Fault::of(error) == Fault::Unreachable,
+            is_cautious: fault == Some(Fault::Unreachable),
             losses: 0,
             last_loss: None,
             waits: 0,
             passed: None,
+            has_refused: false,
             is_in_vain: false,
         }
     }
@@ -119,21 +121,17 @@ impl<'e> Isolation<'e> {
     /// Whether to go on is of no use: nothing is left, everything seems locked, or the server is in
     /// trouble.
     pub(super) fn is_done(&self) -> bool {
-        self.is_in_vain || self.place.next == self.events.len()
+        self.is_in_vain || self.next == self.events.len()
     }
 
     /// What was not written, ascending, and the errors of those that were tried alone.
     pub(super) fn rest(self) -> (Vec<&'e ClaimedEvent>, BTreeMap<i64, sqlx::Error>) {
-        let mut left = self.events[self.place.next..].to_vec();
+        let mut left = self.events[self.next..].to_vec();
         left.extend(self.blocked.iter().map(|(event, _)| event));
         left.sort_unstable_by_key(|event| event.event_id);
         let errors = self.blocked.into_iter();
-        (
-            left,
-            errors
-                .map(|(event, error)| (event.event_id, error))
-                .collect(),
-        )
+        let errors = errors.map(|(event, error)| (event.event_id, error));
+        (left, errors.collect())
     }
 
     /// Writes what it can in one transaction, and commits it with what becomes of the others. An
@@ -146,90 +144,38 @@ impl<'e> Isolation<'e> {
         is_over: &dyn Fn() -> bool,
     ) -> Result<Written, sqlx::Error> {
         let since = Instant::now();
-        let (mut place, all) = (self.place, self.events.len());
-        let (mut written, mut parts, mut trouble) = (Written::default(), 0, 0);
-        let (mut refused, mut blocked) = (Vec::new(), Vec::new());
+        let mut pass = Pass {
+            next: self.next,
+            size: self.size,
+            ..Pass::default()
+        };
         if self.losses >= MOST_LOSSES
             && let Some(error) = self.last_loss.take()
         {
-            let event = self.events[place.next];
-            refused.push(Requeue::refused(event, self.token, &error, settings));
-            place.refused();
+            let event = self.events[pass.next];
+            let refused = Requeue::refused(event, self.token, &error, settings);
+            pass.refused.push(refused);
+            pass.advance(1);
         }
         let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
         transaction.command(LOCK_TIMEOUT).await?;
-        // Once for all, unless it is there that one of them is refused.
-        transaction.command("SAVEPOINT part").await?;
-        let (token, left) = (self.token, &self.events[place.next..]);
-        let preparing = prepare(&mut transaction, settings, token, left, self.alone);
-        let shared = match preparing.await {
-            Err(error) if Fault::of(&error) == Fault::Unreachable => return Err(error),
-            result => result.ok(),
-        };
-        let end = if shared.is_some() {
-            "RELEASE part"
-        } else {
-            ROLLBACK
-        };
-        transaction.command(end).await?;
-        while place.next < all {
-            let part = &self.events[place.next..place.next + place.size];
-            let began = Instant::now();
-            transaction.command("SAVEPOINT part").await?;
-            let writing = async {
-                let own;
-                let prepared = if let Some(shared) = &shared {
-                    shared
-                } else {
-                    own = prepare(&mut transaction, settings, token, part, self.alone).await?;
-                    &own
-                };
-                write_part(&mut transaction, settings, prepared, part, written.plans).await
-            };
-            let result = match writing.await {
-                Ok(more) => transaction.command(RELEASE).await.map(|()| more),
-                Err(error) => Err(error),
-            };
-            match result {
-                Ok(more) => {
-                    written.add(more);
-                    place.written();
-                    parts += 1;
-                }
-                Err(error) => {
-                    let fault = fault_of(&error, began, settings);
-                    if fault == Fault::Unreachable {
-                        return Err(error);
-                    }
-                    transaction.command(ROLLBACK).await?;
-                    self.waits += usize::from(fault == Fault::Blocked);
-                    if !place.is_single() {
-                        place.halved();
-                    } else if matches!(fault, Fault::Refused | Fault::Other) {
-                        refused.push(Requeue::refused(part[0], self.token, &error, settings));
-                        place.refused();
-                    } else {
-                        trouble += usize::from(fault == Fault::Server);
-                        blocked.push((part[0], error));
-                        place.refused();
-                    }
-                }
-            }
-            place.resize(all);
-            let in_trouble = parts == 0 && trouble >= MOST_TROUBLE;
-            self.is_in_vain = in_trouble || self.waits >= MOST_BLOCKED;
+        while pass.next < self.events.len() {
+            self.part(&mut transaction, settings, &mut pass).await?;
+            let in_trouble = pass.parts == 0 && pass.trouble >= MOST_TROUBLE;
+            self.is_in_vain = in_trouble || self.waits + pass.waits >= MOST_BLOCKED;
             if self.is_in_vain
                 || self.is_cautious
-                || parts >= MOST_PARTS
+                || pass.parts >= MOST_PARTS
                 || since.elapsed() >= LONGEST
                 || is_over()
             {
                 break;
             }
         }
-        requeue(&mut transaction, &refused, &mut written).await?;
+        let mut written = std::mem::take(&mut pass.written);
+        requeue(&mut transaction, &pass.refused, &mut written).await?;
         written.report.batches = 1;
-        self.passed = Some((place, blocked));
+        self.passed = Some(pass);
         let written = commit(transaction, written, in_doubt).await?;
         self.committed();
         Ok(written)
@@ -237,25 +183,93 @@ impl<'e> Isolation<'e> {
 
     /// Takes account of a pass that was committed.
     pub(super) fn committed(&mut self) {
-        let Some((place, mut blocked)) = self.passed.take() else {
+        let Some(mut pass) = self.passed.take() else {
             return;
         };
-        if place.next > self.place.next {
+        if pass.next > self.next {
             self.losses = 0;
         }
-        self.place = place;
-        self.blocked.append(&mut blocked);
+        (self.next, self.size) = (pass.next, pass.size);
+        self.has_refused |= !pass.refused.is_empty();
+        self.waits += pass.waits;
+        self.blocked.append(&mut pass.blocked);
+    }
+
+    /// Writes the next part behind a savepoint. It is an error to lose the connection.
+    async fn part(
+        &self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+        pass: &mut Pass<'e>,
+    ) -> Result<(), sqlx::Error> {
+        let until = self.events.len().min(pass.next + pass.size);
+        let (token, part) = (self.token, &self.events[pass.next..until]);
+        let began = Instant::now();
+        transaction.command("SAVEPOINT part").await?;
+        let writing = self.write(transaction, settings, part, &mut pass.written);
+        let error = match writing.await {
+            Ok((tried, refused)) => {
+                pass.parts += usize::from(tried > refused.len());
+                pass.advance(tried);
+                for (event, error) in refused {
+                    pass.leave_out(event, token, Fault::of(&error), error, settings);
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let fault = fault_of(&error, began, settings);
+        if fault == Fault::Unreachable {
+            return Err(error);
+        }
+        transaction.command(ROLLBACK).await?;
+        if let &[event] = part {
+            pass.leave_out(event, token, fault, error, settings);
+            pass.advance(1);
+        } else {
+            pass.waits += usize::from(fault == Fault::Blocked);
+            pass.size = part.len() / 2;
+        }
+        Ok(())
+    }
+
+    /// Writes events but for those that the database refuses, which it returns, with the number of
+    /// those that there was time for.
+    async fn write(
+        &self,
+        transaction: &mut Transaction<'_>,
+        settings: &Settings,
+        events: &[&'e ClaimedEvent],
+        written: &mut Written,
+    ) -> Result<(usize, Refused<'e>), sqlx::Error> {
+        let alone = self.events.len() == 1;
+        let prepared = prepare(transaction, settings, self.token, events, alone).await?;
+        let (tried, refused) = match events {
+            [_] => (1, Vec::new()),
+            _ => probe(transaction, settings, &prepared, events).await?,
+        };
+        let mut good = events[..tried].to_vec();
+        let refused_ids: BTreeSet<_> = refused.iter().map(|(event, _)| event.event_id).collect();
+        good.retain(|event| !refused_ids.contains(&event.event_id));
+        let more = if good.is_empty() {
+            Written::default()
+        } else {
+            write_part(transaction, settings, &prepared, &good, written.plans).await?
+        };
+        transaction.command(RELEASE).await?;
+        written.add(more);
+        Ok((tried, refused))
     }
 
     /// Takes account of a pass that lost its connection.
     pub(super) fn lost_connection(&mut self, error: sqlx::Error) {
+        let size = self.size.min(self.events.len() - self.next);
         if !self.is_cautious {
             self.is_cautious = true;
-        } else if self.place.is_single() {
+        } else if size == 1 {
             self.losses += 1;
         } else {
-            self.place.halved();
-            self.place.resize(self.events.len());
+            self.size = size / 2;
         }
         self.last_loss = Some(error);
     }

@@ -15,6 +15,7 @@ mod isolate;
 mod names;
 mod outcome;
 mod preview;
+mod probe;
 mod report;
 mod requeue;
 mod rescue;

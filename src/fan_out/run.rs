@@ -58,6 +58,7 @@ pub async fn run(
         set_aside: VecDeque::new(),
         is_swept: false,
         in_doubt: None,
+        is_refusing: false,
     };
     let result = run.until_empty(stop, progress).await;
     if let Some(session) = run.session.take() {
@@ -77,6 +78,8 @@ pub(super) struct Run<'a> {
     is_swept: bool,
     /// What a transaction wrote whose `COMMIT` was not answered.
     pub(super) in_doubt: Option<Written>,
+    /// Whether the database refused events of the last batch: it is asked first which of the next.
+    pub(super) is_refusing: bool,
 }
 
 /// An event in hand that tells so many people that it would keep others waiting.

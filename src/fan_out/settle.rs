@@ -35,6 +35,13 @@ struct InHand<'e, 'r> {
 }
 
 impl InHand<'_, '_> {
+    /// Whether to go on is of no use.
+    fn is_done(&self) -> bool {
+        let mut errors = self.errors.values();
+        let in_trouble = errors.any(|error| Fault::of(error) == Fault::Server);
+        self.left.is_empty() || in_trouble || (self.is_over)()
+    }
+
     /// What becomes of those that are left.
     fn rest(&mut self, settings: &Settings) -> Vec<Requeue> {
         let is_over = (self.is_over)();
@@ -107,6 +114,12 @@ impl Run<'_> {
 
     /// Writes what it can. Time and stop are asked before each try but the first.
     async fn work_off(&mut self, batch: &mut InHand<'_, '_>) -> Result<(), RunFailed> {
+        if self.is_refusing && batch.left.len() > 1 {
+            self.isolate(batch, None).await?;
+            if batch.is_done() {
+                return Ok(());
+            }
+        }
         for _ in 0..WRITE_TRIES {
             let (fault, error) = match self.write_together(batch).await {
                 Ok(written) => {
@@ -143,10 +156,8 @@ impl Run<'_> {
                     _ => Ok(()),
                 };
             }
-            self.isolate(batch, &error).await?;
-            let mut errors = batch.errors.values();
-            let in_trouble = errors.any(|error| Fault::of(error) == Fault::Server);
-            if batch.left.is_empty() || in_trouble || (batch.is_over)() {
+            self.isolate(batch, Some(&error)).await?;
+            if batch.is_done() {
                 return Ok(());
             }
         }
@@ -207,7 +218,7 @@ impl Run<'_> {
     async fn isolate(
         &mut self,
         batch: &mut InHand<'_, '_>,
-        error: &sqlx::Error,
+        error: Option<&sqlx::Error>,
     ) -> Result<(), RunFailed> {
         let left = std::mem::take(&mut batch.left);
         let mut isolation = Isolation::new(batch.token, left, error);
@@ -239,6 +250,7 @@ impl Run<'_> {
         if result.is_ok() && !isolation.is_in_vain {
             batch.reason = None;
         }
+        self.is_refusing = isolation.has_refused;
         (batch.left, batch.errors) = isolation.rest();
         result
     }

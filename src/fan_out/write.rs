@@ -137,6 +137,13 @@ impl Prepared {
     fn xid(&self) -> Option<i64> {
         self.held.first().map(|held| held.xid)
     }
+
+    /// What an event's handler plans, but for large audiences; nothing if it is not ours to settle.
+    pub(super) fn plans<'a>(&self, event: &'a ClaimedEvent) -> Vec<(&'a ClaimedEvent, Plan)> {
+        let mut plans = plans(event, &self.names);
+        plans.retain(|(_, plan)| self.held(event).is_some() && !self.crowds.hear(plan));
+        plans
+    }
 }
 
 /// Proves the claim of events (ascending), and reads what their handlers ask for.

@@ -41,6 +41,23 @@ const STATEMENTS: &[(&str, &str)] = &[
         include_str!("../fan_out/write_coalesced.sql"),
     ),
     ("write_routed", include_str!("../fan_out/write_routed.sql")),
+    ("probe", include_str!("../fan_out/probe.sql")),
+    ("probe_each, events", "AS e (event_id bigint, plans jsonb)"),
+    ("probe_each, plans", "jsonb_to_recordset(event.plans)"),
+    (
+        "probe_each, each",
+        "unnest(plan.shown), event.event_id, plan.title",
+    ),
+    (
+        "probe_each, coalesced",
+        "unnest(plan.shown), event.event_id, 1 || plan.title",
+    ),
+    ("probe_each, mails", "unnest(plan.immediate)"),
+    (
+        "probe_each, found",
+        "set_config('notify_fan_out.probe', found::text",
+    ),
+    ("probe, found", "current_setting('notify_fan_out.probe')"),
     ("requeue", include_str!("../fan_out/requeue.sql")),
     (
         "preview_routed",
