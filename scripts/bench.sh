@@ -6,6 +6,7 @@
 #        scripts/bench.sh                     everything
 #        scripts/bench.sh --quick             small and fast: shows that it works
 #        scripts/bench.sh load statements     where the time of the default load goes
+#        scripts/bench.sh refused             … and what it costs where the database refuses events
 #        scripts/bench.sh claim idle          … and what a history adds to a claim and to an idle run
 #        scripts/bench.sh deliver             10,000 messages to fast receivers
 #

@@ -169,10 +169,11 @@ impl Lab {
         Ok((proxy, url))
     }
 
-    /// Transactions that the server has counted in the database.
-    pub(crate) async fn commits(&mut self) -> anyhow::Result<i64> {
-        let count =
-            sqlx::query_scalar("SELECT xact_commit FROM pg_stat_database WHERE datname = $1");
+    /// Transactions that the server has counted in the database, those rolled back among them.
+    pub(crate) async fn transactions(&mut self) -> anyhow::Result<i64> {
+        let count = sqlx::query_scalar(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = $1",
+        );
         Ok(count.bind(&self.name).fetch_one(&mut self.outside).await?)
     }
 

@@ -13,6 +13,7 @@ mod options;
 #[expect(dead_code, reason = "only the tests cut connections")]
 #[path = "../tests/harness/proxy.rs"]
 mod proxy;
+mod refused;
 mod sample;
 mod section;
 mod statements;
@@ -43,6 +44,9 @@ async fn main() -> anyhow::Result<()> {
     if options.measures(Measurement::Statements) {
         add(statements::round_trips(&mut lab).await?);
         add(statements::measure(&mut lab).await?);
+    }
+    if options.measures(Measurement::Refused) {
+        add(refused::measure(&mut lab).await?);
     }
     let claim = options.measures(Measurement::Claim);
     let idle = options.measures(Measurement::Idle);

@@ -88,6 +88,8 @@ pub(crate) enum Measurement {
     Load,
     /// Time, round trips and commits per statement of the load
     Statements,
+    /// The load where the database refuses none, a tenth and half of the events
+    Refused,
     /// One claim with and without a history behind it
     Claim,
     /// A run with nothing due

@@ -126,9 +126,9 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
 pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     lab.restore().await?;
     let (proxy, url) = lab.proxy()?;
-    let before = lab.commits().await?;
+    let before = lab.transactions().await?;
     job::run(&url, 1, &[])?;
-    let server_commits = lab.commits().await? - before;
+    let server_commits = lab.transactions().await? - before;
     let load = proxy.take();
     lab.expect_all_completed().await?;
     job::run(&url, 1, &[])?;
