@@ -221,7 +221,8 @@ print_next_steps() {
 demonstrate() {
   local before status=0
   if [[ $(ask_local_database 'SELECT EXISTS (SELECT FROM domain_events)') == f ]]; then
-    "$BINARY" seed --if-empty
+    step "seeding a small world and its events"
+    "$BINARY" seed --if-empty >/dev/null
   fi
   before=$(newest_notification)
   "$BINARY" run || status=$?

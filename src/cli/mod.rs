@@ -98,6 +98,12 @@ struct Loaded {
     wrong: Vec<InvalidConfig>,
 }
 
+/// The command line, for the docs.
+#[cfg(test)]
+pub(crate) fn command_line() -> clap::Command {
+    flags::add(<Cli as clap::CommandFactory>::command())
+}
+
 fn after_help() -> String {
     let codes = ExitStatus::ALL.map(|code| format!("\n  {}  {}", code as u8, code.meaning()));
     format!(

@@ -14,14 +14,17 @@ pub(crate) fn sections() -> impl Iterator<Item = (&'static str, &'static [Variab
 pub(crate) fn markdown() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
-         <!-- generated: notify-fan-out config --markdown -->\n\n\
-         Flags win over the environment, the environment wins over `.env`. An empty variable counts as not\n\
-         set. A wrong value is refused by name, by every command, and all wrong values are reported at once.\n\
-         A variable that starts with `NOTIFY_` or `NOTIFICATIONS_` and is none of these causes a warning.\n\n\
+         <!-- Made by: notify-fan-out config --markdown -->\n\n\
+         Every environment variable, its default and what it does. [.env.example](../.env.example) is a file to start\n\
+         from. More about the [parameters of `DATABASE_URL`](connection.md), [e-mail and SMS](delivery.md#e-mail-transports),\n\
+         [templates](email-templates.md#templates-of-your-own), [links](application.md#links) and\n\
+         [secrets of endpoints](endpoints.md#secrets).\n\n\
+         Flags win over the environment, the environment wins over `.env`, which is read from the working directory. An\n\
+         empty variable counts as not set. A wrong value is refused by name, by every command, and all wrong values are\n\
+         reported at once. A variable that starts with `NOTIFY_` or `NOTIFICATIONS_` and is none of these causes a warning.\n\n\
          `notify-fan-out config` shows the values in force and where each comes from, without secrets;\n\
          `notify-fan-out config run --batch-size 50` those of a run with this flag. Times have a unit:\n\
-         `55s`, `10m`, `1h 30m`, `30d`. Switches are `true` or `false` (also `1`, `yes`, `on`; `0`, `no`, `off`).\n\n\
-         [.env.example](../.env.example) is a file to start from.\n",
+         `55s`, `10m`, `1h 30m`, `30d`. Switches are `true` or `false` (also `1`, `yes`, `on`; `0`, `no`, `off`).\n",
     );
     for (section, variables) in sections() {
         let _ = write!(

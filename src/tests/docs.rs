@@ -1,5 +1,8 @@
-//! The SQL that the docs give to applications does what they say. Roles belong to a whole server, so
-//! this test has one of its own.
+//! The docs say what holds: their SQL runs, their samples are what the program prints, their links lead
+//! somewhere.
+
+mod links;
+mod samples;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
-use crate::cli::{Cli, ExitStatus};
+use crate::cli::{ExitStatus, command_line};
 use crate::metrics;
 
-const BEGIN: &str = "<!-- generated: ";
+/// At the start of a line, so that a page may also speak of it.
+const BEGIN: &str = "\n<!-- generated: ";
 const END: &str = "<!-- end -->";
 
 /// Every generated table by its name. A module adds a line with its own.
@@ -20,7 +21,7 @@ fn tables() -> BTreeMap<String, String> {
         ("exit codes".to_owned(), exit_codes()),
         ("metrics".to_owned(), metrics_table()),
     ]);
-    add_commands(&Cli::command(), "", &mut tables);
+    add_commands(&command_line(), "", &mut tables);
     tables
 }
 
@@ -57,7 +58,8 @@ fn add_commands(command: &Command, path: &str, tables: &mut BTreeMap<String, Str
         let full_name = format!("{path}{name}");
         let about = command.get_about().map(ToString::to_string);
         rows.push([format!("`{full_name}`"), about.unwrap_or_default()]);
-        if command.get_subcommands().next().is_some() {
+        // The flags of the commands that `config` takes are theirs.
+        if name != "config" && command.has_subcommands() {
             add_commands(command, &format!("{full_name} "), tables);
         } else if let Some(table) = arguments(command) {
             flags.entry(table).or_default().push(name);
@@ -144,7 +146,7 @@ fn renewed(page: &str, tables: &BTreeMap<String, String>, used: &mut BTreeSet<St
         let (name, after) = after.split_once(" -->\n").expect("NAME -->");
         let (_, after) = after
             .split_once(END)
-            .unwrap_or_else(|| panic!("{END} is missing after {BEGIN}{name} -->"));
+            .unwrap_or_else(|| panic!("{END} is missing after{BEGIN}{name} -->"));
         let table = tables
             .get(name)
             .unwrap_or_else(|| panic!("nothing generates {name:?}; known: {:?}", tables.keys()));
