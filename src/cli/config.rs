@@ -1,8 +1,9 @@
 //! `config`: the values in force, and where each comes from.
 
+use std::ffi::OsString;
 use std::fmt;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde::Serialize;
 
 use super::output::{self, Style};
@@ -10,33 +11,24 @@ use super::{ExitStatus, Failure};
 use crate::config::{Format, Given, InvalidConfig, Origin, VARIABLES, markdown};
 
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
+#[command(after_help = "\
 Examples:
   notify-fan-out config
   notify-fan-out config run --batch-size 50     as run takes them with this flag
   notify-fan-out config --format json | jq -r '.variables[] | select(.source != \"default\")'
 
-It needs no database. Secrets are not shown. Exit code 2 if a value is wrong."
-)]
+It needs no database. Secrets are not shown. Exit code 2 if a value is wrong.")]
 pub(super) struct Arguments {
     /// Print docs/configuration.md: every variable, its default and what it does
     #[arg(long)]
     markdown: bool,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-/// Whose flags are given.
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// With the flags of run
-    Run,
-    /// With the flags of deliver
-    Deliver,
-    /// With the flags of prune
-    Prune,
+    /// A command with its flags, which win over variables
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(super) command: Vec<OsString>,
 }
 
 #[derive(Debug, Serialize)]

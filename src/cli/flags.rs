@@ -1,23 +1,47 @@
 //! The flags that win over variables, made from the list of variables.
 
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
 
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+
+use super::Cli;
 use crate::config::{Flag, Given, Origin, VARIABLES, Variable};
 
-/// Adds to a command line the flags of each command that has some. Those of `run`, the default, also
-/// stand without a command.
-pub(super) fn add(command: Command) -> Command {
-    let config = |command: Command| add_to_commands(command);
-    add_to_commands(with_flags(command, "run")).mut_subcommand("config", config)
-}
-
-fn add_to_commands(command: Command) -> Command {
+/// The command line. The flags of `run`, the default, also stand without a command.
+pub(crate) fn command_line() -> Command {
     ["run", "deliver", "prune"]
         .into_iter()
-        .fold(command, |command, name| {
+        .fold(with_flags(Cli::command(), "run"), |command, name| {
             command.mut_subcommand(name, |command| with_flags(command, name))
         })
+}
+
+/// Parses a command line, and adds its flags to what was given.
+pub(super) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    given: &mut Given,
+) -> Result<Cli, clap::Error> {
+    let matches = command_line().try_get_matches_from(arguments)?;
+    if stand_before_command(&matches) {
+        // Not ignored: a run that was meant to be dry would write.
+        let text =
+            "flags of run don't go before a command; put them behind: notify-fan-out run --dry-run";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+    }
+    collect(&matches, given);
+    let cli = Cli::from_arg_matches(&matches)?;
+    if let Some(super::Command::Config(config)) = &cli.command
+        && !config.command.is_empty()
+    {
+        let program = OsString::from("notify-fan-out");
+        parse(
+            std::iter::once(program).chain(config.command.clone()),
+            given,
+        )?;
+    }
+    Ok(cli)
 }
 
 fn with_flags(command: Command, name: &str) -> Command {
@@ -48,7 +72,7 @@ fn argument(variable: &'static Variable, flag: &'static Flag) -> Arg {
 }
 
 /// The flags that were given, of whatever command.
-pub(super) fn collect(matches: &ArgMatches, given: &mut Given) {
+fn collect(matches: &ArgMatches, given: &mut Given) {
     for variable in VARIABLES {
         let name = variable.name;
         let is_known = matches.try_contains_id(name).unwrap_or(false);
@@ -64,7 +88,7 @@ pub(super) fn collect(matches: &ArgMatches, given: &mut Given) {
 }
 
 /// Whether flags of `run` stand before another command.
-pub(super) fn stand_before_command(matches: &ArgMatches) -> bool {
+fn stand_before_command(matches: &ArgMatches) -> bool {
     matches.subcommand().is_some()
         && matches.ids().any(|id| {
             id != "format" && matches.value_source(id.as_str()) == Some(ValueSource::CommandLine)

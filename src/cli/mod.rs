@@ -26,6 +26,8 @@ mod unsubscribe;
 mod wiring;
 
 pub use exit::ExitStatus;
+#[cfg(test)]
+pub(crate) use flags::command_line;
 pub use program::run_command_line;
 
 use clap::{Parser, Subcommand};
@@ -96,12 +98,6 @@ struct Loaded {
     given: Given,
     config: Config,
     wrong: Vec<InvalidConfig>,
-}
-
-/// The command line, for the docs.
-#[cfg(test)]
-pub(crate) fn command_line() -> clap::Command {
-    flags::add(<Cli as clap::CommandFactory>::command())
 }
 
 fn after_help() -> String {

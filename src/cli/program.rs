@@ -5,9 +5,7 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
-
-use super::{Cli, ExitStatus, Failure, Loaded, dispatch, flags};
+use super::{ExitStatus, Failure, Loaded, dispatch, flags};
 use crate::config::{Config, Given};
 use crate::telemetry;
 
@@ -28,7 +26,7 @@ pub fn run_command_line(
             ExitStatus::Config,
         );
     }
-    let cli = match parse(&mut given) {
+    let cli = match flags::parse(std::env::args_os(), &mut given) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && !std::io::stderr().is_terminal() => {
             let text = error.to_string();
@@ -75,18 +73,6 @@ pub fn run_command_line(
         }
         Err(failure) => fail(&failure, failure.status()),
     }
-}
-
-fn parse(given: &mut Given) -> Result<Cli, clap::Error> {
-    let matches = flags::add(Cli::command()).try_get_matches()?;
-    if flags::stand_before_command(&matches) {
-        // Not ignored: a run that was meant to be dry would write.
-        let text =
-            "flags of run don't go before a command; put them behind: notify-fan-out run --dry-run";
-        return Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text));
-    }
-    flags::collect(&matches, given);
-    Cli::from_arg_matches(&matches)
 }
 
 /// Where `.env` is wrong. The line itself may hold a secret.
