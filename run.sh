@@ -58,7 +58,7 @@ build_if_stale() {
     needed=("$@")
   fi
   if ((${#needed[@]} > 0)) && ! require "${needed[@]}"; then
-    if [[ " ${needed[*]} " == *' server '* ]]; then
+    if [[ " ${MISSING[*]} " == *' server '* ]]; then
       printf 'Or set DATABASE_URL, in .env or the environment: then no PostgreSQL is needed here.\n' >&2
     fi
     exit 1

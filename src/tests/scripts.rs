@@ -174,6 +174,17 @@ fn all_that_is_missing_is_named_before_anything_is_built() {
     ");
     assert_eq!(words[0], words[words.len() - 2]);
     assert!(words[0].starts_with(&words[words.len() - 1]), "{words:?}");
+    // Where the server is there, no way around it is offered.
+    let mut command = clone.script("run.sh");
+    command.env(
+        "FANOUT_PG_BIN",
+        std::env::var_os("TEST_PG_BIN").expect("a server"),
+    );
+    let words_with_server = missing(&mut command);
+    assert!(
+        words_with_server.contains("Rust") && !words_with_server.contains("DATABASE_URL"),
+        "{words_with_server}"
+    );
     // With a database of one's own there is no need of a server.
     let mut command = clone.script("run.sh");
     command.env("DATABASE_URL", "postgres://nowhere");
