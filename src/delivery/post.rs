@@ -238,7 +238,9 @@ impl Post {
         match parcel {
             Parcel::Mail { to, message } => match &self.mail {
                 Some(mail) => mail.mailer.send(to, message, now).await,
-                None => Err(SendError::retry("nothing that carries mails is configured")),
+                None => Err(SendError::retry(
+                    "nothing that carries e-mails is configured",
+                )),
             },
             Parcel::Told {
                 destination,

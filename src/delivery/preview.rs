@@ -141,7 +141,7 @@ fn not_sent(decision: Decision) -> Verdict {
 
 fn no_way(target: &str) -> Verdict {
     let what = if target == EMAIL {
-        "mails"
+        "e-mails"
     } else {
         "text messages"
     };

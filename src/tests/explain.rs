@@ -235,6 +235,25 @@ async fn an_event_that_is_not_there_is_said_so() {
     insta::assert_snapshot!(complaint(&message), @"there is no event 4711 in domain_events");
 }
 
+/// A default on `processor_id` is the application's: nobody has claimed the event.
+#[tokio::test]
+async fn a_worker_is_named_once_it_claimed() {
+    let db = TestDatabase::new().await;
+    db.execute(
+        "ALTER TABLE notification_processing ALTER processor_id SET DEFAULT 'theirs';
+         INSERT INTO domain_events (event_type) VALUES ('meeting_reminder')",
+    )
+    .await;
+    let worker = || {
+        let printed = db.cli(&["explain", "1"]).success();
+        let printed = String::from_utf8_lossy(&printed.get_output().stdout).into_owned();
+        printed.lines().any(|line| line.starts_with("  worker"))
+    };
+    assert!(!worker());
+    db.run().await;
+    assert!(worker());
+}
+
 #[tokio::test]
 async fn of_a_pruned_one_what_it_did_is_told() {
     let db = TestDatabase::new().await;
