@@ -134,6 +134,9 @@ async fn with_identifiers_that_began_anew() {
         .await;
     assert!(db.run().await.is_idle());
     insert_unseen(&db, &events(1, 3)).await;
+    // Whenever they occurred.
+    db.execute("UPDATE domain_events SET occurred_at = '2026-01-01'")
+        .await;
     assert_eq!(db.run().await.enqueued, 3);
 }
 
