@@ -7,7 +7,7 @@
 --   psql -d DATABASE -v role=NAME -f scripts/grants.sql      another name
 --   psql -d DATABASE -v prune=1 -f scripts/grants.sql        and prune: delete what is done
 --   psql -d DATABASE -v prune=events -f scripts/grants.sql   and prune --events: delete events too
---   psql -d DATABASE -v unsubscribe=1 -f scripts/grants.sql  and unsubscribe: mute mails for people
+--   psql -d DATABASE -v unsubscribe=1 -f scripts/grants.sql  and unsubscribe: mute e-mails for people
 --   psql -d DATABASE -v endpoints=1 -f scripts/grants.sql    and endpoint: add, change and remove them
 --   psql -d DATABASE -v readonly=1 -f scripts/grants.sql     notify_fan_out_readonly, for dry runs,
 --                                                            explain, status, dead-letters list and
@@ -154,7 +154,7 @@ BEGIN
             ('notification_delivery_guards', 'SELECT', 'reads'),
             ('notification_delivery_guards', 'INSERT', 'runs'),
             ('notification_delivery_guards', 'UPDATE', 'runs'),
-            -- To delete a mail or a delivery it is locked first, which takes the right to update it;
+            -- To delete an e-mail or a delivery it is locked first, which takes the right to update it;
             -- the attempts go with their delivery by themselves.
             ('pending_emails', 'UPDATE (processed_at)', 'prunes'),
             ('pending_emails', 'DELETE', 'prunes'),

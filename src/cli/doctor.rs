@@ -109,6 +109,8 @@ pub(super) fn findings(checks: &[Check], style: Style) -> String {
         };
         let _ = writeln!(words, "{verdict}  {:<width$}  {}", check.name, check.found);
         if let Some(advice) = &check.advice {
+            let indent = format!("\n{:13}{:<width$}", "", "");
+            let advice = advice.replace('\n', &indent);
             let _ = writeln!(words, "{:9}{:<width$}  → {advice}", "", "");
         }
     }

@@ -1,4 +1,4 @@
-//! `preview`: mails to look at, made from sample data.
+//! `preview`: e-mails to look at, made from sample data.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,16 +20,16 @@ const SAMPLE_APP: &str = "https://app.example.com";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  notify-fan-out preview                                   which mails there are
+  notify-fan-out preview                                   which e-mails there are
   notify-fan-out preview document_uploaded                 its subject and plain text
   notify-fan-out preview digest --html --output mail.html  then open it in a browser
 
-It needs no database. It takes the templates that mails are sent with, those of
+It needs no database. It takes the templates that e-mails are sent with, those of
 NOTIFY_TEMPLATES_DIR included, and links to APP_BASE_URL, or to
 https://app.example.com where that is not set. Where unsubscribing is configured,
-the mail has an unsubscribe address, of a person that does not exist.")]
+the e-mail has an unsubscribe address, of a person that does not exist.")]
 pub(super) struct Arguments {
-    /// The mail: an event type, digest or generic [default: list them]
+    /// The e-mail: an event type, digest or generic [default: list them]
     #[arg(value_name = "TYPE")]
     name: Option<String>,
     /// Only the HTML part
@@ -73,7 +73,7 @@ pub(super) fn execute(
         .map_err(|error| Failure::Refused(error.to_string()))?
         .ok_or_else(|| {
             Failure::Usage(format!(
-                "there is no mail {name:?}; there are {}",
+                "there is no e-mail {name:?}; there are {}",
                 templates.names().join(", ")
             ))
         })?;
@@ -87,7 +87,7 @@ pub(super) fn execute(
     Ok(ExitStatus::Success)
 }
 
-/// The name of a mail, whose event type may be written with dots.
+/// The name of an e-mail, whose event type may be written with dots.
 fn known<'a>(given: &'a str, templates: &Templates) -> &'a str {
     if templates.names().iter().any(|name| name == given) {
         return given;

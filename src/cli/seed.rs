@@ -26,7 +26,7 @@ once more and leaves its people, projects and preferences as they are now. It as
 database that holds rows of others: a production database, perhaps.")]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Arguments {
-    /// Remove what the seed made, and the notifications and mails that came of it
+    /// Remove what the seed made, and the notifications and e-mails that came of it
     #[arg(long, conflicts_with_all = ["events", "operator", "if_empty", "yes"])]
     clear: bool,
     /// Insert so many events of a mixed load instead of the sixteen [1 to 10000000]

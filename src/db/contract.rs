@@ -85,6 +85,7 @@ pub const COLUMNS: &[Column] = contract! {
     meetings {
         id "uuid" set needed "names in messages";
         title "text" null needed "names in messages";
+        start_time "time" null needed "times in messages";
     }
     meeting_participants {
         meeting_id "uuid" set needed "recipients";
@@ -164,6 +165,8 @@ pub struct Violation {
     pub kind: String,
     /// The type that it has, if it is there.
     pub found: Option<String>,
+    /// The schemas of the search path.
+    pub path: String,
 }
 
 impl std::fmt::Display for Violation {
@@ -176,11 +179,87 @@ impl std::fmt::Display for Violation {
     }
 }
 
+/// Violations in one line.
+#[must_use]
+pub fn listed(violations: &[Violation]) -> String {
+    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+/// The tables that the job writes: none of them can be done without.
+const WRITTEN: &[&str] = &[
+    "domain_events",
+    "notification_processing",
+    "notifications",
+    "pending_emails",
+];
+
+/// The tables and views that the job only reads.
+pub fn read_only() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    let relations = COLUMNS.iter().map(|column| column.relation);
+    relations.filter(move |&relation| {
+        let is_new = relation != last && !WRITTEN.contains(&relation);
+        last = relation;
+        is_new
+    })
+}
+
+/// The statement that declares that there is none of a table, in the schema that `prefix` names.
+#[must_use]
+pub fn declared_empty(prefix: &str, relation: &str) -> String {
+    let columns = COLUMNS.iter().filter(|column| column.relation == relation);
+    let columns: Vec<_> = columns
+        .map(|Column { name, kind, .. }| {
+            let kind = match *kind {
+                "any" => "uuid",
+                "word" => "text",
+                "integer" => "bigint",
+                "time" => "timestamptz",
+                kind => kind,
+            };
+            format!("NULL::{kind} AS {name}")
+        })
+        .collect();
+    format!(
+        "CREATE VIEW {prefix}{relation} AS SELECT {} WHERE false;",
+        columns.join(", ")
+    )
+}
+
 /// What to do about violations.
-pub const WAYS_OUT: &str = "if these are tables of another purpose, put the service into a schema of its \
-    own (CREATE SCHEMA notify; DATABASE_URL with ?options=-csearch_path=notify): a view of the name \
-    and columns expected for each table that you have, and nothing for what you have not: migrate makes an \
-    empty table there; docs/adoption.md shows it";
+#[must_use]
+pub fn ways_out(violations: &[Violation]) -> String {
+    let mut relations: Vec<_> = violations.iter().map(|one| one.relation.as_str()).collect();
+    relations.dedup();
+    let path = violations.first().map_or("", |one| one.path.as_str());
+    if relations
+        .iter()
+        .any(|relation| !read_only().any(|known| known == *relation))
+    {
+        return "if these are tables of another purpose, put the service into a schema of its own (CREATE \
+                SCHEMA notify; DATABASE_URL with ?options=-csearch_path%3Dnotify): a view of the name and \
+                columns expected for each table that you have, and nothing for what you have not: migrate \
+                makes an empty table there; docs/adoption.md shows it"
+            .to_owned();
+    }
+    let views: Vec<_> = relations
+        .iter()
+        .map(|relation| declared_empty("notify.", relation))
+        .collect();
+    let path = if path.split(',').any(|schema| schema == "notify") {
+        path.to_owned()
+    } else {
+        format!("notify,{path}")
+    };
+    format!(
+        "if these are tables of another purpose, declare that the service has none:\n\
+         CREATE SCHEMA IF NOT EXISTS notify;\n{}\n\
+         then add to DATABASE_URL, for all commands: options=-csearch_path%3D{path}\n\
+         If one serves the purpose under other column names, let its view SELECT those: docs/adoption.md",
+        views.join("\n")
+    )
+}
 
 /// What of the application's tables and views the job could not read. Those that are not there are
 /// made, and `permissions` is read by our own `can_view` alone.

@@ -19,7 +19,7 @@ pub use self::revert::{Revert, plan_revert, revert};
 pub use super::objects::{Due, foreign};
 pub use super::online::index_names;
 
-use super::contract::{Violation, WAYS_OUT, violations};
+use super::contract::{Violation, listed, violations, ways_out};
 use super::objects;
 use super::online::{self, OnlineReport};
 use super::watch::Work;
@@ -36,8 +36,13 @@ const LOCK_KEY: i64 = 0x006e_6f74_6966_7901;
 
 /// Everything of the service lives beside `domain_events`, wherever on the search path that is.
 /// Without this, what is created would go into the first schema of the path, and shadow tables of
-/// the application that stand in another.
+/// the application that stand in another. The path before is noted: functions read by it, as the jobs do.
 const BESIDE_THE_EVENTS: &str = "SELECT set_config(
+    'notify_fan_out.path',
+    (SELECT string_agg(quote_ident(name), ', ' ORDER BY no)
+       FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, no)),
+    true);
+SELECT set_config(
     'search_path',
     concat_ws(', ',
         (SELECT quote_ident(n.nspname)
@@ -79,7 +84,7 @@ pub enum MigrationFailed {
     #[error("{}", said(.0))]
     Database(#[from] sqlx::Error),
     /// The application's tables are not what the job reads. Nothing was changed.
-    #[error("nothing was changed: {}; {WAYS_OUT}", listed(.0))]
+    #[error("nothing was changed: {}; {}", listed(.0), ways_out(.0))]
     Contract(Vec<Violation>),
     /// The role may not do it.
     #[error(
@@ -133,6 +138,7 @@ async fn try_migrate(
     session: &mut Session,
     max_event_age: Duration,
 ) -> Result<MigrateReport, MigrationFailed> {
+    refuse_violations(session).await?;
     let (applied, objects) = with_retries(session, async |session| apply(session).await).await?;
     let online = online::complete(session, max_event_age).await?;
     Ok(MigrateReport {
@@ -140,6 +146,21 @@ async fn try_migrate(
         objects,
         online,
     })
+}
+
+/// Looks at the application's tables by the path that the jobs see them by.
+async fn refuse_violations(session: &mut Session) -> Result<(), MigrationFailed> {
+    let mut transaction = session.begin(Access::ReadOnly).await?;
+    if missing(&mut transaction).await?.is_empty() {
+        return Ok(transaction.rollback().await?);
+    }
+    let violations = violations(&mut transaction).await?;
+    transaction.rollback().await?;
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(MigrationFailed::Contract(violations))
+    }
 }
 
 /// What this binary would change, in the transaction of the migrations.
@@ -280,12 +301,6 @@ async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), Migr
     let database = session.database.clone();
     let mut transaction = exclusively(session).await?;
     let due = missing(&mut transaction).await?;
-    if !due.is_empty() {
-        let violations = violations(&mut transaction).await?;
-        if !violations.is_empty() {
-            return Err(MigrationFailed::Contract(violations));
-        }
-    }
     history::accept_earlier(&mut transaction).await?;
     transaction.command(AssertSqlSafe(made::before())).await?;
     let work = Work::Transaction(backend(&mut transaction).await?);
@@ -357,11 +372,6 @@ fn in_words(error: &MigrateError) -> String {
         ),
         other => other.to_string(),
     }
-}
-
-fn listed(violations: &[Violation]) -> String {
-    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
-    lines.join("; ")
 }
 
 /// What the role lacks to migrate, and who has it.

@@ -39,42 +39,76 @@ const KNOWN: &[&str] = &[
     CONNECT_TIMEOUT_KEY,
 ];
 
-/// Those that only libpq obeys.
-const OF_LIBPQ: &[&str] = &[
-    "channel_binding",
-    "client_encoding",
-    "fallback_application_name",
-    "gssdelegation",
-    "gssencmode",
-    "gsslib",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "krbsrvname",
-    "load_balance_hosts",
-    "max_protocol_version",
-    "min_protocol_version",
-    "passfile",
-    "replication",
-    "require_auth",
-    "requirepeer",
-    "scram_client_key",
-    "scram_server_key",
-    "service",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcertmode",
-    "sslcompression",
-    "sslcrl",
-    "sslcrldir",
-    "sslkeylogfile",
-    "sslnegotiation",
-    "sslpassword",
-    "sslsni",
-    "target_session_attrs",
-    "tcp_user_timeout",
+/// Parameters that libpq or a provider's other clients obey: the values that hold here anyway, and what to
+/// do where another is asked for. The empty advice is to leave it out.
+const ELSEWHERE: &[(&str, &[&str], &str)] = &[
+    (
+        "channel_binding",
+        &["disable", "prefer"],
+        "logins use SCRAM-SHA-256 without channel binding; leave it out, and let sslmode=verify-full \
+         prove who the server is",
+    ),
+    (
+        "pgbouncer",
+        &["true", "false"],
+        "no statement stays prepared on the server",
+    ),
+    ("connection_limit", &[], NO_POOL),
+    ("pool_timeout", &[], NO_POOL),
+    ("schema", &[], "write options=-csearch_path%3DNAME"),
+    (
+        "ssl",
+        &[],
+        "write sslmode=require, or better sslmode=verify-full",
+    ),
+    ("sslaccept", &[], "write sslmode=verify-full"),
+    (
+        "target_session_attrs",
+        &["any"],
+        "one host is connected to, whatever its role; leave it out",
+    ),
+    ("load_balance_hosts", &["disable"], ""),
+    ("keepalives", &["0"], DEADLINES),
+    ("keepalives_count", &[], DEADLINES),
+    ("keepalives_idle", &[], DEADLINES),
+    ("keepalives_interval", &[], DEADLINES),
+    ("tcp_user_timeout", &[], DEADLINES),
+    ("client_encoding", &["UTF8", "utf8", "auto"], ""),
+    ("fallback_application_name", &[], "write application_name"),
+    ("gssencmode", &["disable", "prefer"], ""),
+    ("sslnegotiation", &["postgres"], ""),
+    ("sslsni", &["1"], ""),
+    ("sslcompression", &["0"], ""),
+    (
+        "ssl_min_protocol_version",
+        &["TLSv1", "TLSv1.1", "TLSv1.2"],
+        "",
+    ),
+    ("ssl_max_protocol_version", &["TLSv1.3"], ""),
+    ("passfile", &[], "set PGPASSFILE"),
+    ("service", &[], "write host, user and database into the URL"),
+    (
+        "sslpassword",
+        &[],
+        "give sslkey a file that is not encrypted",
+    ),
+    ("gssdelegation", &["0"], ""),
+    ("gsslib", &[], ""),
+    ("krbsrvname", &[], ""),
+    ("max_protocol_version", &[], ""),
+    ("min_protocol_version", &[], ""),
+    ("replication", &["false"], ""),
+    ("require_auth", &[], ""),
+    ("requirepeer", &[], ""),
+    ("scram_client_key", &[], ""),
+    ("scram_server_key", &[], ""),
+    ("sslcertmode", &["allow"], ""),
+    ("sslcrl", &[], ""),
+    ("sslcrldir", &[], ""),
+    ("sslkeylogfile", &[], ""),
 ];
+const NO_POOL: &str = "a command opens one or two connections and keeps no pool; leave it out";
+const DEADLINES: &str = "each wait for the server has a deadline instead; leave it out";
 
 /// Why `DATABASE_URL` is refused. The text repeats nothing that may be a secret: names of parameters
 /// and of files.
@@ -97,9 +131,16 @@ pub enum InvalidUrl {
         /// The one that was perhaps meant.
         nearest: Option<String>,
     },
-    /// A parameter that only libpq obeys.
-    #[error("parameter {0} is one of libpq that this service does not support; leave it out")]
-    Unsupported(String),
+    /// A parameter that other clients obey.
+    #[error("{name} {}: {advice}", limits(.holds))]
+    Unsupported {
+        /// The parameter.
+        name: &'static str,
+        /// The values that may stay.
+        holds: &'static [&'static str],
+        /// What to do about others.
+        advice: &'static str,
+    },
     /// A value that its parameter does not take.
     #[error("{name} must be {kind}{}", hint(.nearest.as_deref()))]
     Value {
@@ -120,6 +161,13 @@ pub enum InvalidUrl {
         /// Why.
         problem: String,
     },
+}
+
+fn limits(holds: &[&str]) -> String {
+    match holds {
+        [] => "is not supported".to_owned(),
+        holds => format!("can only be {}", holds.join(" or ")),
+    }
 }
 
 fn advice(nearest: Option<&str>) -> String {
@@ -158,6 +206,8 @@ impl Place {
             match &*name {
                 CONNECT_TIMEOUT_KEY => connect_timeout = seconds(&value)?,
                 APPLICATION_NAME => application_name = Some(value.into_owned()),
+                // What holds anyway is nothing to tell.
+                other if elsewhere(other).is_some() => {}
                 _ => read_by_sqlx.push((name.into_owned(), value.into_owned())),
             }
         }
@@ -181,8 +231,21 @@ impl Place {
 
 fn check(name: &str, value: &str) -> Result<(), InvalidUrl> {
     let is_known = KNOWN.contains(&name) || name.starts_with("options[") && name.ends_with(']');
-    if OF_LIBPQ.contains(&name) {
-        return Err(InvalidUrl::Unsupported(name.to_owned()));
+    if let Some(&(name, holds, advice)) = elsewhere(name) {
+        let advice = if advice.is_empty() {
+            "leave it out"
+        } else {
+            advice
+        };
+        return if holds.contains(&value) {
+            Ok(())
+        } else {
+            Err(InvalidUrl::Unsupported {
+                name,
+                holds,
+                advice,
+            })
+        };
     }
     if !is_known {
         return Err(InvalidUrl::Unknown {
@@ -209,6 +272,10 @@ fn check(name: &str, value: &str) -> Result<(), InvalidUrl> {
         "sslrootcert" | "sslcert" | "sslkey" => readable(name, value),
         _ => Ok(()),
     }
+}
+
+fn elsewhere(name: &str) -> Option<&'static (&'static str, &'static [&'static str], &'static str)> {
+    ELSEWHERE.iter().find(|(other, ..)| *other == name)
 }
 
 fn readable(name: &str, path: &str) -> Result<(), InvalidUrl> {
@@ -276,116 +343,4 @@ fn is_cut_short(url: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(url: &str) -> String {
-        match Place::parse(url) {
-            Ok(place) => format!(
-                "{:?} {:?} {:?} within {:?} as {}",
-                place.options.get_host(),
-                place.options.get_port(),
-                place.options.get_ssl_mode(),
-                place.connect_timeout,
-                place.options.get_application_name().unwrap_or_default(),
-            ),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    fn with(parameters: &str) -> String {
-        said(&format!(
-            "postgres://me:hunter2@db.example.com/app?{parameters}"
-        ))
-    }
-
-    #[test]
-    fn every_parameter_is_obeyed_or_refused_by_name() {
-        insta::assert_snapshot!(
-            [
-                "",
-                "sslmode=require&connect_timeout=3&application_name=nightly",
-                "options=-csearch_path=notify&options[statement_timeout]=5",
-                "sslmod=require",
-                "ssl-mode=require",
-                "connectTimeout=3",
-                "pgbouncer=true",
-                "channel_binding=require",
-                "sslmode=requre",
-                "sslmode=on",
-                "sslmode=",
-                "sslrootcert=/nowhere/ca.pem",
-                "sslcert=/dev/null",
-                "port=five",
-                "hostaddr=db",
-                "host=a,b",
-                "host=a%2Cb",
-                "connect_timeout=0",
-                "connect_timeout=soon",
-            ]
-            .map(|parameters| format!("{parameters}: {}", with(parameters)))
-            .join("\n"),
-            @r#"
-            : "db.example.com" 5432 Prefer within 10s as notify-fan-out
-            sslmode=require&connect_timeout=3&application_name=nightly: "db.example.com" 5432 Require within 3s as nightly
-            options=-csearch_path=notify&options[statement_timeout]=5: "db.example.com" 5432 Prefer within 10s as notify-fan-out
-            sslmod=require: unknown parameter sslmod; did you mean sslmode?
-            ssl-mode=require: unknown parameter ssl-mode; did you mean sslmode?
-            connectTimeout=3: unknown parameter connectTimeout; did you mean connect_timeout?
-            pgbouncer=true: unknown parameter pgbouncer; leave it out
-            channel_binding=require: parameter channel_binding is one of libpq that this service does not support; leave it out
-            sslmode=requre: sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full; did you mean require?
-            sslmode=on: sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full
-            sslmode=: sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full
-            sslrootcert=/nowhere/ca.pem: sslrootcert: /nowhere/ca.pem can't be read: No such file or directory (os error 2)
-            sslcert=/dev/null: sslcert must be given together with sslkey
-            port=five: port must be a number up to 65535
-            hostaddr=db: hostaddr must be an IP address
-            host=a,b: names several hosts; give one: the primary, or a proxy or address that leads to it
-            host=a%2Cb: names several hosts; give one: the primary, or a proxy or address that leads to it
-            connect_timeout=0: connect_timeout must be a whole number of seconds from 1 to 600
-            connect_timeout=soon: connect_timeout must be a whole number of seconds from 1 to 600
-            "#
-        );
-        insta::assert_snapshot!(
-            [
-                "postgres://me:hunter2@a:5432,b:5433/app",
-                "postgres://a,b/app",
-                "postgres://me:a,b@db/app",
-                "mysql://me:hunter2@db/app",
-                "postgres://me:hunter2@db:port/app",
-            ]
-            .map(|url| format!("{url}: {}", said(url)))
-            .join("\n"),
-            @r#"
-            postgres://me:hunter2@a:5432,b:5433/app: names several hosts; give one: the primary, or a proxy or address that leads to it
-            postgres://a,b/app: names several hosts; give one: the primary, or a proxy or address that leads to it
-            postgres://me:a,b@db/app: "db" 5432 Prefer within 10s as notify-fan-out
-            mysql://me:hunter2@db/app: not a PostgreSQL URL of the form postgres://user:password@host:5432/database; percent-encode special characters of user and password
-            postgres://me:hunter2@db:port/app: not a PostgreSQL URL of the form postgres://user:password@host:5432/database; percent-encode special characters of user and password
-            "#
-        );
-    }
-
-    #[test]
-    fn nothing_of_a_password_is_printed() {
-        for url in [
-            "postgres://me:12/hunter2@host:5432/db",
-            "postgres://me:hunter/2@host:5432/db",
-            "postgres://me:12?hunter2@host:5432/db",
-            "postgres://me:12?host=hunter2@host:5432/db",
-            "postgres://me:12?user=x&hunter2@host:5432/db",
-            "postgres://me:12#hunter2@host:5432/db",
-            "postgres://me:p@12/hunter2@host/db",
-            "postgres://me:12/hunter?2#x@host/db",
-            "postgres://host/db#hunter2",
-        ] {
-            let printed = said(url);
-            assert!(
-                printed.ends_with("; percent-encode special characters of user and password"),
-                "{url}: {printed}"
-            );
-            assert!(!printed.contains("hunter"), "{url}: {printed}");
-        }
-    }
-}
+mod tests;

@@ -127,7 +127,7 @@ impl Transports<'_> {
                 webhook.send(target, &message, now).await
             }
             Destination::Email(mailbox) => {
-                let mail = self.mail.ok_or(NotSent::NoTransport("mails"))?;
+                let mail = self.mail.ok_or(NotSent::NoTransport("e-mails"))?;
                 let message = mail.message(message, mailbox)?;
                 mail.mailer.send(mailbox, &message, now).await
             }

@@ -145,6 +145,41 @@ async fn results_and_errors_carry_their_time() {
     }
 }
 
+/// A person at a terminal sees that something goes on; a log at level INFO says so by itself.
+#[tokio::test]
+async fn progress_is_shown_on_a_terminal() {
+    let db = TestDatabase::new().await;
+    let program = env!("CARGO_BIN_EXE_notify-fan-out");
+    let shown = |log: &str, arguments: &str| {
+        let output = Command::new("script")
+            .args([
+                "-qec",
+                &format!("stty cols 120; exec {program} {arguments}"),
+                "/dev/null",
+            ])
+            .current_dir(std::env::temp_dir())
+            .envs([
+                ("DATABASE_URL", db.superuser_url().as_str()),
+                ("LOG_LEVEL", log),
+                ("TERM", "xterm"),
+            ])
+            .stdin(Stdio::null())
+            .output()
+            .expect("script");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let seeded = shown("INFO", "seed --events 500");
+    assert!(seeded.contains("inserting 500 events"), "{seeded:?}");
+    let run = shown("WARN", "run");
+    assert!(run.contains(" events, "), "{run:?}");
+    let json = shown("WARN", "seed --format json --yes");
+    assert!(
+        serde_json::from_str::<serde_json::Value>(json.trim()).is_ok(),
+        "{json:?}"
+    );
+}
+
 /// Longer than the server takes as a `statement_timeout`.
 #[tokio::test]
 async fn stuck_after_a_month() {

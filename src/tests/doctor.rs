@@ -311,8 +311,8 @@ async fn what_nothing_carries_is_no_good_news() {
         ("APP_BASE_URL", "https://app.example.com"),
     ];
     let told = |variables: &[(&str, &str)]| told(&db, &["settings", "transports"], variables);
-    insta::assert_snapshot!(told(&[]).0, @"ok: nothing carries mails, and none wait; nothing carries text messages, and none wait");
-    insta::assert_snapshot!(told(&mails).0, @"ok: mails by smtp; nothing carries text messages, and none wait");
+    insta::assert_snapshot!(told(&[]).0, @"ok: nothing carries e-mails, and none wait; nothing carries text messages, and none wait");
+    insta::assert_snapshot!(told(&mails).0, @"ok: e-mails by smtp; nothing carries text messages, and none wait");
     let mut world = db.world().await;
     let bo = world.user("Bo").await;
     let event = world.event("invite_accepted").await;
@@ -327,7 +327,7 @@ async fn what_nothing_carries_is_no_good_news() {
     db.execute("UPDATE notification_deliveries SET target = 'sms' WHERE channel = 'sms'")
         .await;
     insta::assert_snapshot!(told(&[]).0, @"
-    warn: nothing that carries mails is configured; 2 wait → set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY; and NOTIFY_EMAIL_TRANSPORT must not be none
+    warn: nothing that carries e-mails is configured; 2 wait → set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY; and NOTIFY_EMAIL_TRANSPORT must not be none
     warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
     ");
     assert_eq!(told(&[]).1, 0);
@@ -338,7 +338,7 @@ async fn what_nothing_carries_is_no_good_news() {
     )
     .await;
     insta::assert_snapshot!(told(&mails).0, @"
-    warn: mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
+    warn: e-mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
     warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
     ");
     // What is wrong is told by its name; the rest is looked at all the same.
@@ -350,7 +350,7 @@ async fn what_nothing_carries_is_no_good_news() {
     assert_eq!(code, 6);
     assert!(!text.contains("hunter2"), "{text}");
     insta::assert_snapshot!(text, @r#"
-    warn: mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
+    warn: e-mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
     warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
     problem: NOTIFICATIONS_EMAIL_FROM: not set. E-mails need a sender, such as Acme <notify@example.com> → whatever needs it ends with exit code 2 until it is mended; see .env.example
     problem: NOTIFY_DIGEST_EVERY: must be a part of a day such as 15m, 3h or 12h, or whole days; it is "7h" → whatever needs it ends with exit code 2 until it is mended; see .env.example

@@ -14,7 +14,7 @@ fn grants(db: &TestDatabase<'_>, variables: &[&str]) -> Result<(), String> {
     grants_as(&db.superuser_url(), variables)
 }
 
-fn grants_as(url: &str, variables: &[&str]) -> Result<(), String> {
+pub(crate) fn grants_as(url: &str, variables: &[&str]) -> Result<(), String> {
     let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
     let mut command = Command::new(std::path::Path::new(&programs).join("psql"));
     command
@@ -33,7 +33,7 @@ fn grants_as(url: &str, variables: &[&str]) -> Result<(), String> {
 }
 
 /// A role of a test's own: roles belong to the server.
-fn role(db: &TestDatabase<'_>, kind: &str) -> (String, String, String) {
+pub(crate) fn role(db: &TestDatabase<'_>, kind: &str) -> (String, String, String) {
     let name = format!("{kind}_{}", db.name());
     let own =
         db.superuser_url()

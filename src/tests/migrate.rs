@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use notify_fan_out::db::migrate::MigrateReport;
+use notify_fan_out::seed::{Size, seed};
 
 use crate::adoption::{APPLICATION, OLDER_JOB, adopt, works};
 use crate::harness::{Server, TestDatabase, id};
@@ -256,7 +257,8 @@ async fn tables_of_another_purpose() {
         "projects has no column owner_org_id (uuid)",
         "permissions has no column user_id (uuid)",
         "permissions.resource_id is integer, expected uuid",
-        "search_path=notify",
+        "CREATE VIEW notify.projects AS SELECT NULL::uuid AS id, NULL::text AS name, NULL::uuid AS owner_org_id WHERE false;",
+        "options=-csearch_path%3Dnotify,public",
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
@@ -281,6 +283,101 @@ async fn tables_of_another_purpose() {
     )
     .await;
     assert!(as_owner(&db, &[]).status.success());
+    // What the job writes can't be declared away.
+    let db = TestDatabase::empty().await;
+    db.execute("CREATE TABLE domain_events (id uuid)").await;
+    let said = text(&as_owner(&db, &[]).stderr);
+    assert!(
+        said.contains("schema of its own") && !said.contains("CREATE VIEW"),
+        "{said}"
+    );
+}
+
+/// The statements that a command printed, to be run as they are.
+fn statements(printed: &str) -> String {
+    let lines = printed
+        .lines()
+        .filter_map(|line| line.find("CREATE ").map(|start| &line[start..]));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A help desk's `permissions` in the application's schema, and no meetings at all: what migrate prints is
+/// done to the letter, and the job works as everywhere, also for the role of grants.sql.
+#[tokio::test]
+async fn what_is_not_needed_is_declared_as_printed() {
+    let db = TestDatabase::empty().await;
+    db.execute(format!(
+        "{APPLICATION}{OLDER_JOB} DROP FUNCTION can_view; DROP TABLE permissions, meeting_participants, meetings;
+         CREATE TABLE permissions (id serial, role text, resource_id int);
+         INSERT INTO permissions (role, resource_id) VALUES ('agent', 1)"
+    ))
+    .await;
+    let check = as_owner(&db, &["--check"]);
+    let without_meetings = text(&check.stdout);
+    let refused = as_owner(&db, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let without_permissions = text(&refused.stderr);
+    for said in [without_meetings.as_str(), without_permissions.as_str()] {
+        assert!(
+            said.contains("permissions has no column user_id (uuid)"),
+            "{said}"
+        );
+    }
+    let advised = statements(&without_permissions);
+    insta::assert_snapshot!(advised, @"
+    CREATE SCHEMA IF NOT EXISTS notify;
+    CREATE VIEW notify.permissions AS SELECT NULL::uuid AS resource_id, NULL::uuid AS user_id, NULL::text AS permission WHERE false;
+    ");
+    let (_, tables) = without_meetings.split_once("  tables ").expect("a finding");
+    let (tables, _) = tables.split_once("\nok ").expect("findings");
+    insta::assert_snapshot!(statements(tables), @"
+    CREATE VIEW meetings AS SELECT NULL::uuid AS id, NULL::text AS title, NULL::timestamptz AS start_time WHERE false;
+    CREATE VIEW meeting_participants AS SELECT NULL::uuid AS meeting_id, NULL::uuid AS user_id WHERE false;
+    ");
+    psql(&db, &format!("{advised}\n{}", statements(tables)));
+
+    let (_, options) = without_permissions
+        .split_once("options=")
+        .expect("a parameter");
+    let options = options.lines().next().expect("a line");
+    let url = format!("{}&options={options}", db.superuser_url());
+    let done = |url: &str, arguments: &[&str]| {
+        let done = crate::harness::binary_at(url)
+            .args(arguments)
+            .output()
+            .expect("the binary");
+        assert!(done.status.success(), "{done:?}");
+    };
+    done(&url, &["migrate"]);
+    done(&url, &["migrate", "--check"]);
+    assert_eq!(db.count("pg_views WHERE viewname LIKE 'meeting%'").await, 2);
+    assert_eq!(db.count("pg_tables WHERE schemaname = 'notify'").await, 0);
+    let (name, variable, as_job) = crate::grants::role(&db, "job");
+    crate::grants::grants_as(&url, &[&variable]).expect("granted");
+
+    let mut world = db.world().await;
+    let [ada, bo] = world.users(["Ada", "Bo"]).await;
+    let acme = world.org("Acme", [ada]).await;
+    let atlas = world.project("Atlas", acme).await;
+    let report = world.document("Report", acme, atlas).await;
+    for url in [&url, &as_job] {
+        world
+            .event("document_uploaded")
+            .actor(bo)
+            .project(atlas)
+            .document(report)
+            .await;
+        done(url, &["run"]);
+        done(url, &["doctor"]);
+    }
+    assert_eq!(
+        db.texts(&format!(
+            "SELECT title FROM notifications WHERE user_id = '{ada}'"
+        ))
+        .await,
+        ["Bo uploaded Report to Atlas"; 2],
+        "{name}"
+    );
 }
 
 /// What `migrate --check` says before an adoption; it changes nothing.
@@ -356,6 +453,53 @@ async fn who_may_not_migrate_is_told_who_may() {
         text(&check.stdout).contains("notifications belongs to app_owner"),
         "{check:?}"
     );
+}
+
+/// Of the application's tables, the jobs read what the contract names and nothing else.
+#[tokio::test]
+async fn the_column_contract_is_complete() {
+    use notify_fan_out::db::contract::{COLUMNS, read_only};
+    let db = TestDatabase::new().await;
+    let by_owner = crate::harness::database_at(&db.superuser_url());
+    seed(&by_owner, Size::Small, false).await.expect("seeded");
+    let views = read_only().map(|relation| {
+        let columns = COLUMNS.iter().filter(|column| column.relation == relation);
+        let columns: Vec<_> = columns.map(|column| column.name).collect();
+        format!(
+            "CREATE VIEW narrow.{relation} AS SELECT {} FROM public.{relation};",
+            columns.join(", ")
+        )
+    });
+    db.execute(format!(
+        "CREATE SCHEMA narrow; {}
+         ALTER FUNCTION can_view SET search_path = narrow, public, pg_temp;
+         ALTER FUNCTION can_view_many SET search_path = narrow, public, pg_temp",
+        views.collect::<String>()
+    ))
+    .await;
+    let url = format!(
+        "{}&options=-csearch_path%3Dnarrow,public",
+        db.superuser_url()
+    );
+    let report = |arguments: &[&str]| {
+        let done = crate::harness::binary_at(&url)
+            .args(arguments)
+            .output()
+            .expect("the binary");
+        assert!(done.status.success(), "{done:?}");
+        text(&done.stdout)
+    };
+    report(&["run", "--dry-run"]);
+    let run = report(&["run"]);
+    assert!(
+        run.contains("events=16 notifications=24 merged=1 emails=12"),
+        "{run}"
+    );
+    for event in db.texts("SELECT id::text FROM domain_events").await {
+        report(&["explain", &event]);
+    }
+    report(&["deliver", "--dry-run"]);
+    report(&["deliver"]);
 }
 
 /// The page for adopters lists what the code reads.

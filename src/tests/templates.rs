@@ -54,7 +54,7 @@ fn which_mails_there_are() {
         serde_json::from_str(&shown(&["--format", "json"])).expect("JSON");
     assert_eq!(json["mails"].as_array().map(Vec::len), Some(18));
     let refused = run(binary(&["document_upload"])).code(2);
-    insta::assert_snapshot!(complaint(&stderr(&refused)), @r#"there is no mail "document_upload"; there are document_uploaded, thread_unread_stale, resume_incomplete_nudge, invite_accepted, project_access_granted, project_access_changed, tenant_created, payment_succeeded, payment_failed, node_launched, node_terminated, node_health_degraded, cost_anomaly_detected, ratelimit_threshold_reached, margin_alert, alert_triggered, digest, generic"#);
+    insta::assert_snapshot!(complaint(&stderr(&refused)), @r#"there is no e-mail "document_upload"; there are document_uploaded, thread_unread_stale, resume_incomplete_nudge, invite_accepted, project_access_granted, project_access_changed, tenant_created, payment_succeeded, payment_failed, node_launched, node_terminated, node_health_degraded, cost_anomaly_detected, ratelimit_threshold_reached, margin_alert, alert_triggered, digest, generic"#);
 }
 
 #[test]

@@ -91,7 +91,7 @@ type Findings = Result<Vec<Check>, sqlx::Error>;
 pub struct Setup {
     /// The files that metrics are asked for in.
     pub metrics_files: Vec<MetricsFile>,
-    /// What carries mails.
+    /// What carries e-mails.
     pub mails: Carrier,
     /// What carries text messages.
     pub texts: Carrier,

@@ -113,8 +113,8 @@ fn left(left: Left) -> Option<String> {
     let mails = (left.mails > 0).then(|| {
         counted(
             left.mails,
-            "mail without a delivery",
-            "mails without a delivery",
+            "e-mail without a delivery",
+            "e-mails without a delivery",
         )
     });
     let deliveries =
@@ -182,7 +182,7 @@ mod tests {
         12 messages wait: email is paused for another 4m 19s (smtp answered 535 on AUTH)
         Disabled ops: slack answered 404 Not Found: no_service; 1 message that waited for it was cancelled
         See why, then retry or discard: notify-fan-out dead-letters list
-        Ended early. Still due: 900 mails without a delivery, 1 delivery; the next run goes on
+        Ended early. Still due: 900 e-mails without a delivery, 1 delivery; the next run goes on
         ");
         insta::assert_snapshot!(notes(&DeliveryReport::default(), false).join("\n"), @"Nothing is due.");
     }

@@ -46,7 +46,7 @@ pub(super) struct Arguments {
     /// Its address, for slack, discord and webhook
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Its mail address or phone number, for email and sms
+    /// Its e-mail address or phone number, for email and sms
     #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
     to: Option<String>,
     /// Hears of this organisation's events alone

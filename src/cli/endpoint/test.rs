@@ -206,7 +206,7 @@ fn is_permittable(error: &SendError) -> bool {
 fn decided(kind: Kind, error: &SendError) -> (&'static str, String) {
     // All messages of these channels go one way: what is wrong with it is no message's fault.
     let others = match kind {
-        Kind::Email => Some("mails"),
+        Kind::Email => Some("e-mails"),
         Kind::Sms => Some("text messages"),
         Kind::Slack | Kind::Discord | Kind::Webhook => None,
     };
@@ -323,11 +323,11 @@ mod tests {
     #[test]
     fn says_what_has_to_be_configured() {
         let none = |kind, to, what| words_of(kind, to, Err(NotSent::NoTransport(what)));
-        insta::assert_snapshot!(none(Kind::Email, "ada@example.com", "mails"), @"Not delivered to ops (email, a…@example.com): nothing that carries mails is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
+        insta::assert_snapshot!(none(Kind::Email, "ada@example.com", "e-mails"), @"Not delivered to ops (email, a…@example.com): nothing that carries e-mails is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
         insta::assert_snapshot!(none(Kind::Sms, "+4915112345678", "text messages"), @"Not delivered to ops (sms, +49…78): nothing that carries text messages is configured (NOTIFY_TWILIO_ACCOUNT_SID)");
     }
 
-    /// As `deliver` decides it: what all mails and text messages go through is not one receiver.
+    /// As `deliver` decides it: what all e-mails and text messages go through is not one receiver.
     #[test]
     fn wrong_settings_are_no_fault_of_the_message() {
         let wrong = |kind, to| {
@@ -336,7 +336,7 @@ mod tests {
         };
         insta::assert_snapshot!(wrong(Kind::Email, "ada@example.com"), @"
         Not delivered to ops (email, a…@example.com) in 0.2s: it answered 401
-        → a delivery would wait, and so would all other mails: mend address, credentials or sender
+        → a delivery would wait, and so would all other e-mails: mend address, credentials or sender
         ");
         insta::assert_snapshot!(wrong(Kind::Sms, "+4915112345678"), @"
         Not delivered to ops (sms, +49…78) in 0.2s: it answered 401

@@ -5,8 +5,10 @@ WITH place AS (
       LEFT JOIN pg_class c ON c.oid = to_regclass(t.name)
 )
 SELECT (SELECT home FROM place WHERE name = 'domain_events') AS home,
-       (SELECT string_agg(quote_ident(name), ', ' ORDER BY no) || ', pg_temp'
-          FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, no)) AS path,
+       -- As the jobs see it, not as the migration does.
+       coalesce(nullif(current_setting('notify_fan_out.path', true), ''),
+           (SELECT string_agg(quote_ident(name), ', ' ORDER BY no)
+              FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, no))) || ', pg_temp' AS path,
        (SELECT home || '.' || name FROM place WHERE name = 'domain_events') AS events,
        (SELECT home || '.' || name FROM place WHERE name = 'notification_processing') AS processing,
        (SELECT home || '.' || name FROM place WHERE name = 'notifications') AS notifications,

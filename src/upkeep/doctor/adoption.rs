@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 
 use super::{Check, Findings, columns, within};
-use crate::db::contract::{WAYS_OUT, violations};
+use crate::db::contract::{declared_empty, listed, read_only, violations, ways_out};
 use crate::db::migrate::{foreign, owners};
 use crate::db::{Session, Transaction, Unnamed};
 
@@ -28,15 +28,37 @@ pub async fn adoption(session: &mut Session, max_event_age: Duration) -> Finding
 
 async fn contract(transaction: &mut Transaction<'_>) -> Findings {
     let violations = violations(transaction).await?;
-    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
-    Ok(vec![if lines.is_empty() {
+    let mut checks = vec![if violations.is_empty() {
         Check::ok(
             "columns",
             "tables that are there have the columns that are read",
         )
     } else {
-        Check::problem("columns", lines.join("; "), WAYS_OUT)
-    }])
+        let found = listed(&violations);
+        Check::problem("columns", found, ways_out(&violations))
+    }];
+    let all: Vec<_> = read_only().collect();
+    let missing: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, no)
+          WHERE to_regclass(name) IS NULL ORDER BY no",
+    )
+    .bind(&all)
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    if !missing.is_empty() && missing.len() < all.len() {
+        let found = format!(
+            "not there, and migrate makes them, empty: {}",
+            missing.join(", ")
+        );
+        let views = missing.iter().map(|name| declared_empty("", name));
+        let views: Vec<_> = views.collect();
+        let advice = format!(
+            "to do without such a table, declare it before migrate:\n{}",
+            views.join("\n")
+        );
+        checks.push(Check::warn("tables", found, advice));
+    }
+    Ok(checks)
 }
 
 async fn privileges(transaction: &mut Transaction<'_>) -> Findings {

@@ -1,7 +1,7 @@
 //! Whether the application's tables take and give what the job writes and reads.
 
 use super::{Check, Findings, needs};
-use crate::db::contract::{WAYS_OUT, violations};
+use crate::db::contract::{listed, violations, ways_out};
 use crate::db::{Transaction, Unnamed};
 
 /// Columns of another type than the job reads. Those that are missing are named with the tables.
@@ -10,12 +10,11 @@ pub(super) async fn types(transaction: &mut Transaction<'_>) -> Findings {
         .await?
         .into_iter()
         .filter(|violation| violation.found.is_some())
-        .map(|violation| violation.to_string())
         .collect();
     Ok(if other.is_empty() {
         Vec::new()
     } else {
-        vec![Check::problem("columns", other.join("; "), WAYS_OUT)]
+        vec![Check::problem("columns", listed(&other), ways_out(&other))]
     })
 }
 

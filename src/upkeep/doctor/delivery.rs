@@ -5,7 +5,7 @@ use crate::db::{Transaction, Unnamed};
 
 /// What waits for longer, in seconds, is not on its way at all.
 const LONG: f64 = 7_200.0;
-/// Nobody gathers mails for longer, in seconds, before a digest.
+/// Nobody collects e-mails for longer, in seconds, before a digest.
 const LONGEST_WINDOW: f64 = 86_400.0;
 /// What fails for longer, in seconds, does not mend itself.
 const LONG_FAILURE: f64 = 86_400.0;

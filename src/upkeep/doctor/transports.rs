@@ -35,7 +35,7 @@ struct Channel {
 
 const MAILS: Channel = Channel {
     target: "email",
-    what: "mails",
+    what: "e-mails",
     variables: "NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY; and \
                 NOTIFY_EMAIL_TRANSPORT must not be none",
 };
@@ -55,7 +55,7 @@ struct Learned {
     last_error: Option<String>,
 }
 
-/// Whether mails and text messages that wait have a way out, and whether it is open.
+/// Whether e-mails and text messages that wait have a way out, and whether it is open.
 pub(super) async fn carriers(
     connection: &mut Transaction<'_>,
     mails: Carrier,
