@@ -16,13 +16,14 @@ WITH due AS MATERIALIZED (
      WHERE processing_status = 'processing'
        AND coalesce(claimed_at, created_at, '-infinity') < now() - make_interval(secs => $4)
     UNION ALL
-    -- BETWEEN keeps the index of what is due out of it: there is more of that.
+    -- A thousand of those that wait for a handler, as the run looks at no more.
     SELECT event_id, now(), false
-      FROM notification_processing
-     WHERE processing_status BETWEEN 'pending' AND 'pending' AND unhandled_type IS NOT NULL
-       AND next_attempt_at > now()
+      FROM (SELECT * FROM notification_processing
+             WHERE coalesce(unhandled_type, '') <> ''
+             ORDER BY md5(event_id::text) LIMIT 1000) AS waiting
+     WHERE processing_status = 'pending' AND next_attempt_at > now()
        AND (SELECT e.event_type::text FROM domain_events e
-             WHERE e.id = notification_processing.event_id) = ANY ($3 || $8::text[])
+             WHERE e.id = waiting.event_id) = ANY ($3 || $8::text[])
 ),
 page AS MATERIALIZED (
     SELECT * FROM due

@@ -1,7 +1,7 @@
 -- Before the first claim: puts back claims whose worker is gone, and wakes events whose type has
 -- a handler or is ignored by now, or was corrected. $1 stuck after (seconds), $2 attempts allowed, $3
 -- these types.
-WITH stuck AS MATERIALIZED (
+WITH RECURSIVE stuck AS MATERIALIZED (
     -- A worker that is writing holds the row's lock: it is alive and is left alone.
     SELECT event_id, claim_token, coalesce(retry_count, 0) >= $2::integer - 1 AS is_last
       FROM notification_processing
@@ -29,20 +29,40 @@ rescued AS (
      WHERE np.event_id = judged.event_id
     RETURNING np.processing_status
 ),
-waiting AS MATERIALIZED (
+-- Of the events that wait for a handler, a thousand from a random place on, in an order without
+-- meaning: however many wait, a run looks at no more, and in time at all.
+place AS MATERIALIZED (SELECT md5(random()::text) AS start),
+page AS MATERIALIZED (
     SELECT event_id
-      FROM notification_processing
-     -- BETWEEN keeps the index of what is due out of it: there is more of that.
-     WHERE unhandled_type IS NOT NULL AND processing_status BETWEEN 'pending' AND 'pending'
+      FROM (SELECT event_id FROM notification_processing
+             WHERE coalesce(unhandled_type, '') <> '' AND md5(event_id::text) >= (SELECT start FROM place)
+             ORDER BY md5(event_id::text) LIMIT 1000) AS behind
+     UNION ALL
+    (SELECT event_id FROM notification_processing
+      WHERE coalesce(unhandled_type, '') <> '' AND md5(event_id::text) < (SELECT start FROM place)
+      ORDER BY md5(event_id::text) LIMIT 1000)
+     LIMIT 1000
+),
+-- From one type to the next by their index.
+unhandled AS (
+    SELECT min(unhandled_type) AS event_type FROM notification_processing WHERE unhandled_type IS NOT NULL
+     UNION ALL
+    SELECT (SELECT min(unhandled_type) FROM notification_processing WHERE unhandled_type > event_type)
+      FROM unhandled
+     WHERE event_type IS NOT NULL
 ),
 handled AS MATERIALIZED (
-    -- By the event's present type: the application may have corrected it.
+    -- Those whose type has a handler now, and those whose type the application has corrected.
     SELECT event_id
       FROM notification_processing
      WHERE event_id = ANY (ARRAY(
-               SELECT w.event_id FROM waiting w
-                WHERE (SELECT e.event_type::text FROM domain_events e WHERE e.id = w.event_id) = ANY ($3)))
-       AND unhandled_type IS NOT NULL AND processing_status BETWEEN 'pending' AND 'pending'
+               SELECT event_id FROM notification_processing
+                WHERE unhandled_type = ANY (ARRAY(SELECT event_type FROM unhandled WHERE event_type = ANY ($3)))
+                UNION
+               SELECT p.event_id FROM page p
+                WHERE (SELECT e.event_type::text FROM domain_events e WHERE e.id = p.event_id) = ANY ($3)))
+       -- In words of no index: of what is due, and of what waits, there may be more.
+       AND num_nonnulls(unhandled_type) = 1 AND processing_status BETWEEN 'pending' AND 'pending'
      ORDER BY event_id
        FOR UPDATE SKIP LOCKED
 ),
@@ -56,9 +76,12 @@ woken AS (
 SELECT (SELECT count(*) FROM rescued WHERE processing_status = 'pending') AS "rescued!",
        (SELECT count(*) FROM rescued WHERE processing_status = 'failed') AS "given_up!",
        (SELECT count(*) FROM woken) AS "woken!",
-       coalesce((SELECT array_agg(DISTINCT unhandled_type)
-                   FROM notification_processing
-                  WHERE unhandled_type IS NOT NULL AND unhandled_type <> ALL ($3)
-                    AND event_id NOT IN (SELECT event_id FROM handled)
-                    AND processing_status BETWEEN 'pending' AND 'pending'), '{}') AS "unhandled!",
+       ARRAY(SELECT event_type FROM unhandled
+              WHERE event_type <> ALL ($3)
+                AND EXISTS (SELECT FROM notification_processing
+                             WHERE unhandled_type = event_type
+                               AND event_id NOT IN (SELECT event_id FROM handled)
+                               AND processing_status BETWEEN 'pending' AND 'pending'
+                            -- For each type by its index, not all of them at once.
+                            OFFSET 0)) AS "unhandled!",
        pg_current_xact_id_if_assigned()::text::bigint AS xid

@@ -178,6 +178,33 @@ async fn a_type_that_was_corrected() {
     assert_eq!(stage.db.state(event).await, "completed 0");
 }
 
+/// However many wait for a handler, a run looks at no more than a thousand, and at others the next time.
+#[tokio::test]
+async fn many_types_that_were_corrected() {
+    let mut stage = Stage::new().await;
+    let budget = stage.budget;
+    stage
+        .world
+        .execute(format!(
+            "INSERT INTO domain_events (event_type, thread_id)
+             SELECT 'chat_mesage_sent', '{budget}' FROM generate_series(1, 2500)"
+        ))
+        .await;
+    stage.db.run().await;
+    stage
+        .db
+        .execute("UPDATE domain_events SET event_type = 'chat_message_sent'")
+        .await;
+    let mut events = Vec::new();
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let report = stage.db.run().await;
+        events.push(report.events);
+        waiting.push(report.unhandled_types.len());
+    }
+    assert_eq!((events, waiting), (vec![1_000, 1_000, 500], vec![1, 1, 0]));
+}
+
 /// Nobody knows which of the events of a claim kills its worker. They are claimed in smaller and smaller
 /// groups until it is found; the others complete.
 #[tokio::test]

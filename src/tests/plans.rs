@@ -119,10 +119,12 @@ fn past() -> String {
            FROM generate_series(1, {PAST}) AS n JOIN thread ON no = 1 + n % (SELECT count(*) FROM thread);
          ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue;
          SELECT setval(pg_get_serial_sequence('domain_events', 'id'), 1000 + {PAST});
+         UPDATE domain_events SET event_type = 'sun_set' WHERE id > 1000 AND id % 3 = 0;
          INSERT INTO notification_processing
-            (event_id, occurred_at, thread_id, processing_status, next_attempt_at, claimed_at, claim_token, completed_at)
+            (event_id, occurred_at, thread_id, processing_status, next_attempt_at, claimed_at, claim_token, completed_at, unhandled_type)
          SELECT id, occurred_at, thread_id, status, CASE status WHEN 'pending' THEN now() + interval '1 day' ELSE occurred_at END,
-                occurred_at, 0, CASE WHEN status <> 'pending' THEN now() END
+                occurred_at, 0, CASE WHEN status <> 'pending' THEN now() END,
+                CASE WHEN status = 'pending' AND id % 3 = 0 THEN 'sun_set' END
            FROM domain_events
           CROSS JOIN LATERAL (SELECT (ARRAY['pending', 'failed', 'completed', 'completed', 'completed', 'completed'])[1 + id % 6]) AS s (status)
           WHERE id > 1000;
