@@ -12,12 +12,14 @@
 
 pub use cli::run_command_line;
 
+#[doc(hidden)]
 pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod db;
 pub mod delivery;
 pub mod domain;
+#[doc(hidden)]
 pub mod endpoints;
 pub mod fan_out;
 pub mod handlers;

@@ -2,21 +2,13 @@
 //!
 //! Limits: <https://docs.discord.com/developers/resources/message#embed-object-embed-limits>.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::Channel;
-use super::chat::{ChatMessage, Field, Look};
-use super::exchange::{Exchange, gone_at};
-use super::kind::Transport;
-use super::outcome::{AttemptOutcome, Receipt, SendError};
-use super::outgoing::{Answer, Outgoing, Request};
-use super::retry_after;
-use super::secret_url::SecretUrl;
+use super::chat::{Chat, ChatMessage, Look};
+use super::http::{Answer, Details, retry_after};
 use super::truncate::{length, lines, truncate, truncate_escaped};
+use super::{Field, RouteVariables};
 use crate::domain::text::plain;
 
 const TITLE_MAX: usize = 256;
@@ -31,43 +23,39 @@ const TOTAL_MAX: usize = 6_000;
 /// What is kept free for a last field that says how many there is no room for.
 const REST: usize = 32;
 
-/// The way to Discord.
-#[derive(Debug, Clone)]
-pub struct Discord {
-    /// The shared client.
-    pub outgoing: Outgoing,
-}
+#[derive(Debug)]
+pub struct Discord;
 
-impl Channel for Discord {
-    type Target = SecretUrl;
-    type Message = ChatMessage;
+impl Chat for Discord {
+    const NAME: &'static str = "discord";
+    const MESSAGES: &'static str = "Discord messages";
+    const ROUTE: Option<RouteVariables> = Some(RouteVariables {
+        address: "NOTIFICATIONS_DISCORD_WEBHOOK_URL",
+        switch: "NOTIFICATIONS_DISCORD_ENABLED",
+        is_list: false,
+    });
+    const DOMAINS: &'static [&'static str] = &["discord.com", "discordapp.com"];
 
-    fn transport(&self) -> Transport {
-        Transport::Discord
+    fn body(message: &ChatMessage) -> Value {
+        body(message)
     }
 
-    fn time_limit(&self) -> Duration {
-        self.outgoing.timeout()
-    }
-
-    async fn send(
-        &self,
-        target: &SecretUrl,
-        message: &ChatMessage,
-        now: DateTime<Utc>,
-    ) -> Result<Receipt, SendError> {
-        let redactor = target.redactor();
-        let exchange = Exchange {
-            transport: self.transport(),
-            redactor: &redactor,
-            now,
-        };
-        let url = waiting(target.expose());
-        let request = Request::json(&url, &body(message));
-        match self.outgoing.exchange(request).await {
-            Ok(answer) => classify(&exchange, &answer),
-            Err(failure) => Err(exchange.lost(failure)),
+    /// `{"code", "message"}`; of a rate limit `{"retry_after"}`, finer than the header's seconds.
+    fn details(answer: &Answer) -> Details {
+        let body = answer.json();
+        let code = body["code"].as_u64().filter(|&code| code > 0);
+        let after = body["retry_after"].as_f64();
+        Details {
+            id: body["id"].as_str().map(str::to_owned),
+            code: code.map(|code| code.to_string()).unwrap_or_default(),
+            message: body["message"].as_str().unwrap_or_default().to_owned(),
+            outcome: None,
+            after: after.and_then(retry_after::from_seconds),
         }
+    }
+
+    fn address(webhook: &Url) -> Url {
+        waiting(webhook)
     }
 }
 
@@ -81,32 +69,6 @@ fn waiting(url: &Url) -> Url {
         .extend_pairs(others)
         .append_pair("wait", "true");
     waiting
-}
-
-/// Faults are told as `{"code", "message"}`, a limit of the rate as `{"retry_after"}`, whose
-/// fraction is finer than the header's. A webhook that was removed is answered with 404.
-fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let told = answer.json();
-    let mut error = match exchange.classify(answer) {
-        Ok(receipt) => {
-            return Ok(exchange.named(receipt, told["id"].as_str()));
-        }
-        Err(error) => gone_at(&[404, 410], error),
-    };
-    if let AttemptOutcome::Retry { after } | AttemptOutcome::Throttled { after } =
-        &mut error.outcome
-    {
-        let finer = told["retry_after"]
-            .as_f64()
-            .and_then(retry_after::from_seconds);
-        *after = finer.or(*after);
-    }
-    let code = told["code"].as_u64().filter(|&code| code > 0);
-    let code = code.map(|code| code.to_string()).unwrap_or_default();
-    match told["message"].as_str() {
-        Some(message) => Err(exchange.explain(error, &code, message)),
-        None => Err(error),
-    }
 }
 
 fn body(message: &ChatMessage) -> Value {
@@ -209,7 +171,7 @@ fn escape(c: char, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::chat::{Link, Severity};
+    use crate::channels::{Link, Severity};
     use proptest::prelude::*;
 
     fn field_of(name: &str, value: &str) -> Field {

@@ -1,126 +1,69 @@
-//! Mails: what they are made of, and what carries them.
+//! E-mails.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use email_encoding::headers::rfc2047;
-use email_encoding::headers::writer::EmailWriter;
-use lettre::Address;
+use email_encoding::headers::writer::EmailWriter as HeaderWriter;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Message, MultiPart};
+use serde_json::{Map, Value};
 use url::Url;
 
-use super::kind::Transport;
-use super::outcome::{Cause, Receipt, SendError};
-use super::redact::mail_addresses;
-use super::resend::Resend;
-use super::sendgrid::SendGrid;
-use super::smtp::Smtp;
+use super::mailbox::not_encoded;
 use super::truncate::truncate;
-use super::{Channel, DeliveryKey};
+use super::{
+    Cause, Channel, ChannelSpec, DeliveryKey, EndpointMessage, Mailbox, NotSent, Receipt, Resend,
+    Retry, RouteVariables, SendError, SendGrid, SentBy, Smtp, Transport, Transports, Uncertain,
+};
 use crate::domain::text::plain;
 
 /// Longest subject, in UTF-16 units; `SendGrid` and mail readers have no use for more.
 const SUBJECT_MAX: usize = 255;
-/// Longest name of a mailbox, in UTF-16 units. A line of a mail has 998 bytes.
-const NAME_MAX: usize = 128;
-/// Has no width, and is no part of an encoded word.
-const JOINER: &str = "\u{2060}";
 
-/// Whom a mail is from or to: an address, and perhaps a name.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Mailbox(lettre::message::Mailbox);
+#[derive(Debug)]
+pub struct Email;
 
-impl Mailbox {
-    /// A mailbox of its parts. The name is shown as one line of plain text, truncated.
-    pub fn new(name: Option<&str>, address: &str) -> Result<Self, InvalidMailbox> {
-        let mut address: Address = address.trim().parse().map_err(|_| InvalidMailbox)?;
-        if !address.domain().is_ascii() {
-            // Any server takes the domain in this form; SMTPUTF8 is for what stands before it.
-            let domain = url::Host::parse(address.domain()).map_err(|_| InvalidMailbox)?;
-            address =
-                Address::new(address.user(), domain.to_string()).map_err(|_| InvalidMailbox)?;
-        }
-        let name = name.map(|name| not_encoded(&truncate(&plain(name), NAME_MAX)));
-        let name = name.filter(|name| !name.is_empty());
-        Ok(Self(lettre::message::Mailbox::new(name, address)))
-    }
+impl ChannelSpec for Email {
+    type Target = Mailbox;
 
-    /// The address alone.
-    #[must_use]
-    pub fn address(&self) -> &str {
-        self.0.email.as_ref()
-    }
+    const NAME: &'static str = "email";
+    const MESSAGES: &'static str = "e-mails";
+    const SENT_BY: SentBy = SentBy::Account {
+        variables: "NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY",
+        transports: &["smtp", "resend", "sendgrid"],
+    };
+    const RETRY: Retry = Retry::Patient;
+    // The same Message-ID, so that many readers show it once.
+    const UNCERTAIN: Uncertain = Uncertain::Resend;
+    const ROUTE: Option<RouteVariables> = Some(RouteVariables {
+        address: "NOTIFICATIONS_EMAIL_TO",
+        switch: "NOTIFICATIONS_EMAIL_ENABLED",
+        is_list: true,
+    });
 
-    /// The name alone.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
-    }
-
-    /// Both, as a header of a mail has them but for the encoding.
-    pub(super) fn written(&self) -> String {
-        self.0.to_string()
-    }
-
-    pub(super) fn envelope_address(&self) -> &Address {
-        &self.0.email
-    }
-
-    fn domain(&self) -> &str {
-        self.0.email.domain()
+    async fn send(
+        target: &Mailbox,
+        transports: &Transports<'_>,
+        message: &EndpointMessage<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, NotSent> {
+        let none = NotSent::NoTransport(Channel::Email);
+        let (mailer, writer) = transports.email.ok_or(none)?;
+        let email = writer.write(message, target).map_err(NotSent::Template)?;
+        Ok(mailer.send(target, &email, now).await?)
     }
 }
 
-/// A text that is no mail address. It is not repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a mail address, such as ada@example.com or Ada <ada@example.com>")]
-pub struct InvalidMailbox;
-
-impl FromStr for Mailbox {
-    type Err = InvalidMailbox;
-
-    /// `ada@example.com`, or `Ada Lovelace <ada@example.com>`. Unlike in a mail's header, the name
-    /// need not stand in quotation marks, whatever is in it.
-    fn from_str(text: &str) -> Result<Self, InvalidMailbox> {
-        let text = text.trim();
-        let Some((name, address)) = text
-            .strip_suffix('>')
-            .and_then(|text| text.rsplit_once('<'))
-        else {
-            return Self::new(None, text);
-        };
-        let name = name.trim();
-        let quoted = name
-            .strip_prefix('"')
-            .and_then(|name| name.strip_suffix('"'));
-        let name = quoted.map_or_else(|| name.to_owned(), |name| name.replace('\\', ""));
-        Self::new(Some(&name), address)
-    }
-}
-
-impl fmt::Debug for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&mail_addresses(self.address()))
-    }
-}
-
-/// A mail, rendered, but for its recipient.
+/// A rendered e-mail, but for its recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailMessage {
     /// The same in every attempt; the Message-ID is made of it.
     pub key: DeliveryKey,
-    /// Whom it is from.
     pub from: Mailbox,
-    /// Where answers go, if not there.
     pub reply_to: Option<Mailbox>,
-    /// One line.
     pub subject: String,
-    /// The whole of it for readers that show no HTML.
     pub text: String,
-    /// The whole of it for those that do.
     pub html: String,
     /// Where a POST without further questions unsubscribes the recipient (RFC 8058).
     pub unsubscribe: Option<Url>,
@@ -142,8 +85,8 @@ impl EmailMessage {
         truncate(&plain(&self.subject), SUBJECT_MAX)
     }
 
-    /// The headers that say what kind of mail it is, in their order.
-    pub(super) fn kind_headers(&self) -> Vec<(&'static str, String)> {
+    /// The headers that say what it is and how to unsubscribe, in their order.
+    pub(super) fn type_headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
         if let Some(url) = &self.unsubscribe {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
@@ -156,7 +99,18 @@ impl EmailMessage {
         headers
     }
 
-    /// The mail as SMTP carries it.
+    /// The headers that an API is given.
+    pub(super) fn api_headers(&self) -> Map<String, Value> {
+        let mut headers: Map<String, Value> = self
+            .type_headers()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        headers.insert("Message-ID".to_owned(), self.message_id().into());
+        headers
+    }
+
+    /// The e-mail as SMTP sends it.
     pub(super) fn to_mime(&self, to: &Mailbox, now: DateTime<Utc>) -> Result<Vec<u8>, SendError> {
         let mut builder = Message::builder()
             .date(now.into())
@@ -167,7 +121,7 @@ impl EmailMessage {
         if let Some(reply_to) = &self.reply_to {
             builder = builder.reply_to(reply_to.0.clone());
         }
-        for (name, value) in self.kind_headers() {
+        for (name, value) in self.type_headers() {
             // Each is one word of ASCII, which must be neither folded nor encoded.
             let name = HeaderName::new_from_ascii_str(name);
             let header = HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value);
@@ -177,7 +131,7 @@ impl EmailMessage {
         let mail = builder.multipart(parts).map_err(|error| {
             SendError::permanent(
                 Cause::Message,
-                format!("the mail can't be written: {error}"),
+                format!("the e-mail can't be written: {error}"),
             )
         })?;
         Ok(mail.formatted())
@@ -195,51 +149,64 @@ fn subject_header(subject: String) -> HeaderValue {
     // Writing to a string does not fail.
     let _ = rfc2047::encode(
         &subject,
-        &mut EmailWriter::new(&mut encoded, "Subject: ".len(), 0, false),
+        &mut HeaderWriter::new(&mut encoded, "Subject: ".len(), 0, false),
     );
     HeaderValue::dangerous_new_pre_encoded(name, subject, encoded)
 }
 
-/// The same to see, and no encoded word to whoever reads it as a header.
-fn not_encoded(text: &str) -> String {
-    text.replace("=?", &format!("={JOINER}?"))
-}
-
-/// The ends of lines as mails have them. The builder would see to it too, at a cost that grows
-/// with the square of their number.
+/// Line ends as e-mails have them. The builder does this too, at a cost that grows with the square
+/// of the number of lines.
 fn crlf(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\n', "\r\n")
 }
 
-/// What carries the mails of this installation.
+/// Which transport sends the e-mails of this installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailTransport {
+    Smtp,
+    Resend,
+    SendGrid,
+}
+
+impl EmailTransport {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Resend => "resend",
+            Self::SendGrid => "sendgrid",
+        }
+    }
+}
+
+/// What sends the e-mails of this installation.
 #[derive(Debug)]
 pub enum Mailer {
-    /// A mail server.
     Smtp(Smtp),
-    /// The Resend API.
     Resend(Resend),
-    /// The `SendGrid` API.
     SendGrid(SendGrid),
 }
 
-impl Channel for Mailer {
+macro_rules! by {
+    ($mailer:expr, $transport:ident => $call:expr) => {
+        match $mailer {
+            Mailer::Smtp($transport) => $call,
+            Mailer::Resend($transport) => $call,
+            Mailer::SendGrid($transport) => $call,
+        }
+    };
+}
+
+impl Transport for Mailer {
     type Target = Mailbox;
     type Message = EmailMessage;
 
-    fn transport(&self) -> Transport {
-        match self {
-            Self::Smtp(one) => one.transport(),
-            Self::Resend(one) => one.transport(),
-            Self::SendGrid(one) => one.transport(),
-        }
+    fn name(&self) -> &'static str {
+        by!(self, transport => transport.name())
     }
 
     fn time_limit(&self) -> Duration {
-        match self {
-            Self::Smtp(one) => one.time_limit(),
-            Self::Resend(one) => one.time_limit(),
-            Self::SendGrid(one) => one.time_limit(),
-        }
+        by!(self, transport => transport.time_limit())
     }
 
     async fn send(
@@ -248,22 +215,15 @@ impl Channel for Mailer {
         message: &EmailMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        match self {
-            Self::Smtp(one) => one.send(target, message, now).await,
-            Self::Resend(one) => one.send(target, message, now).await,
-            Self::SendGrid(one) => one.send(target, message, now).await,
-        }
+        by!(self, transport => transport.send(target, message, now).await)
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::channels::mailbox::tests::mailbox;
     use mail_parser::MessageParser;
-
-    pub(in crate::channels) fn mailbox(text: &str) -> Mailbox {
-        text.parse().expect("a mailbox")
-    }
 
     pub(in crate::channels) fn sample() -> EmailMessage {
         EmailMessage {
@@ -278,29 +238,6 @@ pub(super) mod tests {
                     .parse()
                     .expect("an address"),
             ),
-        }
-    }
-
-    #[test]
-    fn mailboxes() {
-        let grace = mailbox(" \"Hopper, Grace\" <grace@example.com> ");
-        assert_eq!(
-            (grace.name(), grace.address()),
-            (Some("Hopper, Grace"), "grace@example.com")
-        );
-        assert_eq!(format!("{grace:?}"), "g…@example.com");
-        let plain = Mailbox::new(Some("A\r\nBcc: b"), "a@example.com").expect("a mailbox");
-        assert_eq!(plain.name(), Some("A Bcc: b"));
-        for bad in [
-            "",
-            "ada",
-            "a@b@c",
-            "a@example.com\r\nBcc: b@example.com",
-            "a b@example.com",
-            "<>",
-        ] {
-            assert_eq!(Mailbox::new(None, bad), Err(InvalidMailbox), "{bad}");
-            assert_eq!(bad.parse::<Mailbox>(), Err(InvalidMailbox), "{bad}");
         }
     }
 
@@ -383,7 +320,7 @@ pub(super) mod tests {
         let mail = MessageParser::default().parse(&raw).expect("a mail");
         assert_eq!(mail.subject(), Some(hostile));
         let to = mail.to().and_then(|to| to.first()?.name()).expect("a name");
-        assert_eq!(to.replace(JOINER, ""), "=?utf-8?q?=E2=80=AE?=");
+        assert_eq!(to.replace('\u{2060}', ""), "=?utf-8?q?=E2=80=AE?=");
         assert!(!message.subject().contains("=?"));
         let longest = raw.split(|b| *b == b'\n').map(<[u8]>::len).max();
         assert!(longest < Some(100), "{longest:?}");
@@ -404,14 +341,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn domains_are_ascii() {
-        let address = |text: &str| mailbox(text).address().to_owned();
-        assert_eq!(address("ada@Bücher.example"), "ada@xn--bcher-kva.example");
-        assert_eq!(address("ädä@example.com"), "ädä@example.com");
-        assert_eq!("ada@a..ü".parse::<Mailbox>(), Err(InvalidMailbox));
-    }
-
-    #[test]
     fn one_click_needs_https() {
         let names = |url: Option<&str>| {
             let unsubscribe = url.map(|url| url.parse().expect("an address"));
@@ -420,7 +349,7 @@ pub(super) mod tests {
                 ..sample()
             };
             message
-                .kind_headers()
+                .type_headers()
                 .into_iter()
                 .map(|(name, _)| name)
                 .collect::<Vec<_>>()

@@ -1,77 +1,62 @@
-//! The outside channels: each takes a rendered message and a target, sends it, and says what
-//! became of it.
+//! Channels: each sends one message to one target once, and says what came of the attempt.
 //!
-//! Nothing here knows of the database, of leases or of templates. A [`Channel`] neither waits nor
-//! tries again: its [`SendError`] states what its sender is to do. It reads no clock either, and
-//! logs nothing; secrets, mail addresses and phone numbers stand in no error, answer or `Debug`.
+//! A channel is one file and one line in [`channels!`]. Its [`ChannelSpec`] is all that the rest of
+//! the program knows of it: options, metrics, status and docs follow. How messages are sent is a
+//! [`Transport`]'s: a channel's own, or one that is configured for all messages of a channel.
 //!
-//! Whatever speaks HTTP goes through one [`Outgoing`], which decides where a request may go. The
-//! server of [`Smtp`] is the operator's own choice and may stand on a private address.
+//! Nothing here knows of the database, of leases or of templates. Nothing waits, retries, reads the
+//! clock or logs: a [`SendError`] states what its caller is to do. Secrets, e-mail addresses and
+//! phone numbers appear in no error, answer or `Debug`.
+//!
+//! Everything that speaks HTTP goes through one [`Outgoing`], which decides where a request may go.
+//! The server of [`Smtp`] is the operator's own choice and may have a private address.
 
 pub mod chat;
-pub mod discord;
-pub mod email;
-mod exchange;
-pub mod key;
-pub mod kind;
-pub mod outcome;
-pub mod outgoing;
+mod destination;
+pub mod http;
+mod key;
+pub mod mailbox;
+mod outcome;
 pub mod phone;
 pub mod redact;
-pub mod resend;
-mod retry_after;
-pub mod secret_url;
-pub mod sendgrid;
+#[macro_use]
+mod registry;
+mod resend;
+mod secret_url;
+mod sendgrid;
 pub mod signature;
-pub mod slack;
 pub mod smtp;
-pub mod tls_roots;
+mod tls_roots;
+mod transport;
 pub mod truncate;
 pub mod twilio;
-pub mod webhook;
 
-use std::time::Duration;
+// The order is that of tables and help texts.
+channels! {
+    email::Email,
+    sms::Sms,
+    slack::Slack,
+    discord::Discord,
+    webhook::Webhook,
+}
 
-use chrono::{DateTime, Utc};
-
-pub use chat::{ChatMessage, Field, Link, Severity};
-pub use discord::Discord;
-pub use email::{EmailMessage, Mailbox, Mailer};
+pub use chat::{Chat, ChatMessage, ChatTransport, Field, Link, Severity};
+pub use destination::InvalidSettings;
+pub use email::{EmailMessage, EmailTransport, Mailer};
+pub use http::{Outgoing, OutgoingSettings, Policy};
 pub use key::DeliveryKey;
-pub use kind::{Kind, Transport};
+pub use mailbox::Mailbox;
 pub use outcome::{AttemptOutcome, Cause, NOT_PERMITTED, Receipt, SendError};
-pub use outgoing::{Outgoing, OutgoingSettings, Policy};
 pub use phone::PhoneNumber;
+pub use registry::{ChannelSpec, Retry, RouteVariables, SentBy, Spec, Uncertain, UnknownChannel};
 pub use resend::Resend;
 pub use secret_url::SecretUrl;
 pub use sendgrid::SendGrid;
-pub use slack::Slack;
+pub use sms::SmsMessage;
 pub use smtp::Smtp;
 pub use tls_roots::TlsRoots;
-pub use twilio::{SmsMessage, Twilio};
-pub use webhook::{Webhook, WebhookMessage, WebhookTarget};
-
-/// A way to the outside.
-///
-/// A message is sent again exactly as it was: [`DeliveryKey`] and content must not change from one
-/// attempt to the next, or a provider that knows the key refuses it.
-pub trait Channel {
-    /// Where a message can go.
-    type Target: ?Sized;
-    /// What can be sent.
-    type Message: ?Sized;
-
-    /// What carries the messages.
-    fn transport(&self) -> Transport;
-
-    /// No attempt takes longer; a lease has to outlive it.
-    fn time_limit(&self) -> Duration;
-
-    /// One attempt, begun at `now`.
-    fn send(
-        &self,
-        target: &Self::Target,
-        message: &Self::Message,
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<Receipt, SendError>> + Send;
-}
+pub use transport::{
+    EmailWriter, EndpointMessage, HttpTransport, NotSent, Transport, Transports, no_transport,
+};
+pub use twilio::Twilio;
+pub use webhook::{WebhookMessage, WebhookTarget};

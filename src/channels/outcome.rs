@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest part of an answer that is kept, in bytes.
-pub const ANSWER_KEPT: usize = 2_048;
+pub(super) const ANSWER_KEPT: usize = 2_048;
 
 /// Proof that the other side took a message.
 #[derive(Debug, Clone, PartialEq, Eq)]

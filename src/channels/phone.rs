@@ -44,9 +44,16 @@ impl FromStr for PhoneNumber {
     }
 }
 
-impl fmt::Debug for PhoneNumber {
+/// Redacted.
+impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&phone_numbers(&self.0))
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

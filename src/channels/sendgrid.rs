@@ -1,134 +1,104 @@
-//! Mails by the `SendGrid` API.
+//! E-mails by the `SendGrid` API.
 //!
-//! Faults: <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors>.
-
-use std::time::Duration;
+//! Errors: <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors>.
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
-use super::Channel;
-use super::email::{EmailMessage, Mailbox};
-use super::exchange::{Exchange, below, secret_header};
-use super::kind::Transport;
-use super::outcome::{AttemptOutcome, Cause, Receipt, SendError};
-use super::outgoing::{Answer, Outgoing, Request};
+use super::http::{Answer, Details, Outgoing, Request, below, retry_after, secret_header};
 use super::redact::Redactor;
-use super::retry_after;
+use super::transport::HttpTransport;
+use super::{AttemptOutcome, Cause, EmailMessage, Mailbox, SendError};
 
-/// The way through `SendGrid`. It knows no idempotency key, so an attempt without an answer is
-/// uncertain.
+/// It knows no idempotency key, so an attempt without an answer is uncertain.
 #[derive(Debug, Clone)]
 pub struct SendGrid {
-    /// The shared client.
     pub outgoing: Outgoing,
-    /// The key of the account.
     pub api_key: SecretString,
-    /// Where the API is.
     pub base: Url,
 }
 
 impl SendGrid {
-    /// Where the API is, unless it is told otherwise; the European one is another.
+    /// Where the API is by default; Europe has another.
     pub const BASE: &str = "https://api.sendgrid.com";
 }
 
-impl Channel for SendGrid {
+impl HttpTransport for SendGrid {
     type Target = Mailbox;
     type Message = EmailMessage;
 
-    fn transport(&self) -> Transport {
-        Transport::SendGrid
+    const NAME: &'static str = "sendgrid";
+
+    fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
-    fn time_limit(&self) -> Duration {
-        self.outgoing.timeout()
+    fn redactor(&self, _: &Mailbox) -> Redactor {
+        Redactor::default().hiding(self.api_key.expose_secret())
     }
 
-    async fn send(
+    fn request(
         &self,
         target: &Mailbox,
         message: &EmailMessage,
-        now: DateTime<Utc>,
-    ) -> Result<Receipt, SendError> {
-        let redactor = Redactor::default().hiding(self.api_key.expose_secret());
-        let exchange = Exchange {
-            transport: self.transport(),
-            redactor: &redactor,
-            now,
-        };
+        _: DateTime<Utc>,
+    ) -> Result<Request, SendError> {
         let url = below(&self.base, "v3/mail/send");
-        let mut request = Request::json(&url, &body(target, message));
+        let mut request = Request::json(url, &body(target, message));
         let bearer = format!("Bearer {}", self.api_key.expose_secret());
-        request
-            .headers
-            .insert(AUTHORIZATION, secret_header(&bearer)?);
-        match self.outgoing.exchange(request).await {
-            Ok(answer) => classify(&exchange, &answer),
-            Err(failure) => Err(exchange.lost(failure)),
-        }
+        let bearer = secret_header(&bearer)?;
+        request.headers.insert(AUTHORIZATION, bearer);
+        Ok(request)
     }
-}
 
-/// Faults are told as `{"errors": [{"message", "field"}]}`; the name of a message is a header.
-fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let mut error = match exchange.classify(answer) {
-        Ok(receipt) => {
-            let id = answer.header(&HeaderName::from_static("x-message-id"));
-            return Ok(exchange.named(receipt, id));
-        }
-        Err(error) => error,
-    };
-    if let AttemptOutcome::Throttled { after } = &mut error.outcome {
-        let reset = answer.header(&HeaderName::from_static("x-ratelimit-reset"));
+    /// `{"errors": [{"message", "field"}]}`; the identifier of a message is a header.
+    fn details(answer: &Answer, now: DateTime<Utc>) -> Details {
+        let header = |name| answer.header(&HeaderName::from_static(name));
+        let body = answer.json();
+        let error = &body["errors"][0];
+        let text = |key: &str| error[key].as_str().unwrap_or_default();
+        let cause = match text("field").split('.').next() {
+            Some("from") => Some(Cause::Settings),
+            Some("personalizations") => Some(Cause::Recipient),
+            _ => None,
+        };
+        let reset = header("x-ratelimit-reset").filter(|_| answer.status == 429);
         let reset = reset.and_then(|seconds| DateTime::from_timestamp(seconds.parse().ok()?, 0));
-        *after = after.or(reset.map(|at| retry_after::until(at, exchange.now)));
-    }
-    let told = answer.json();
-    let first = &told["errors"][0];
-    let field = first["field"].as_str().unwrap_or_default();
-    if let AttemptOutcome::Permanent { cause } = &mut error.outcome {
-        match field.split('.').next() {
-            Some("from") => *cause = Cause::Settings,
-            Some("personalizations") => *cause = Cause::Recipient,
-            _ => {}
+        Details {
+            id: header("x-message-id").map(str::to_owned),
+            code: text("field").to_owned(),
+            message: text("message").to_owned(),
+            outcome: cause
+                .filter(|_| answer.status < 500)
+                .map(|cause| AttemptOutcome::Permanent { cause }),
+            after: reset.map(|at| retry_after::until(at, now)),
         }
-    }
-    match first["message"].as_str() {
-        Some(message) => Err(exchange.explain(error, field, message)),
-        None => Err(error),
     }
 }
 
-fn body(to: &Mailbox, mail: &EmailMessage) -> Value {
-    let mut headers: Map<String, Value> = mail
-        .kind_headers()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
-    headers.insert("Message-ID".to_owned(), mail.message_id().into());
+fn body(to: &Mailbox, email: &EmailMessage) -> Value {
     let mut body = json!({
         "personalizations": [{ "to": [party(to)] }],
-        "from": party(&mail.from),
-        "subject": mail.subject(),
+        "from": party(&email.from),
+        "subject": email.subject(),
         // The plain text has to come first.
         "content": [
-            { "type": "text/plain", "value": mail.text },
-            { "type": "text/html", "value": mail.html },
+            { "type": "text/plain", "value": email.text },
+            { "type": "text/html", "value": email.html },
         ],
-        "headers": headers,
+        "headers": email.api_headers(),
         // Comes back in the account's event feed.
-        "custom_args": { "delivery": mail.key.as_str() },
+        "custom_args": { "delivery": email.key.as_str() },
         // Links are the recipient's own, and lead where they say.
         "tracking_settings": {
             "click_tracking": { "enable": false, "enable_text": false },
             "subscription_tracking": { "enable": false },
         },
     });
-    if let Some(reply_to) = &mail.reply_to {
+    if let Some(reply_to) = &email.reply_to {
         body["reply_to"] = party(reply_to);
     }
     body
@@ -144,7 +114,8 @@ fn party(mailbox: &Mailbox) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::email::tests::{mailbox, sample};
+    use crate::channels::email::tests::sample;
+    use crate::channels::mailbox::tests::mailbox;
 
     #[test]
     fn request() {

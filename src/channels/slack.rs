@@ -5,21 +5,13 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::Channel;
-use super::chat::{ChatMessage, Field, Link, Look};
-use super::exchange::{Exchange, gone_at};
-use super::kind::Transport;
-use super::outcome::{Receipt, SendError};
-use super::outgoing::{Answer, Outgoing, Request};
-use super::secret_url::SecretUrl;
+use super::chat::{Chat, ChatMessage, Look};
+use super::http::{Answer, Details};
 use super::truncate::{length, lines, truncate, truncate_escaped};
+use super::{Field, Link, RouteVariables};
 use crate::domain::text::plain;
-
-/// Slack takes about one message in this time for a channel.
-pub const PACE: Duration = Duration::from_secs(1);
 
 const HEADER_MAX: usize = 150;
 const TEXT_MAX: usize = 3_000;
@@ -34,60 +26,33 @@ const FOOTER_MAX: usize = 300;
 const NAME_MAX: usize = 200;
 const LABEL_MAX: usize = 100;
 
-/// The way to Slack.
-#[derive(Debug, Clone)]
-pub struct Slack {
-    /// The shared client.
-    pub outgoing: Outgoing,
-}
+#[derive(Debug)]
+pub struct Slack;
 
-impl Channel for Slack {
-    type Target = SecretUrl;
-    type Message = ChatMessage;
+impl Chat for Slack {
+    const NAME: &'static str = "slack";
+    const MESSAGES: &'static str = "Slack messages";
+    const PACE: Option<Duration> = Some(Duration::from_secs(1));
+    const ROUTE: Option<RouteVariables> = Some(RouteVariables {
+        address: "NOTIFICATIONS_SLACK_WEBHOOK_URL",
+        switch: "NOTIFICATIONS_SLACK_ENABLED",
+        is_list: false,
+    });
+    const DOMAINS: &'static [&'static str] = &["slack.com", "slack-gov.com"];
 
-    fn transport(&self) -> Transport {
-        Transport::Slack
+    fn body(message: &ChatMessage) -> Value {
+        body(message)
     }
 
-    fn time_limit(&self) -> Duration {
-        self.outgoing.timeout()
-    }
-
-    async fn send(
-        &self,
-        target: &SecretUrl,
-        message: &ChatMessage,
-        now: DateTime<Utc>,
-    ) -> Result<Receipt, SendError> {
-        let redactor = target.redactor();
-        let exchange = Exchange {
-            transport: self.transport(),
-            redactor: &redactor,
-            now,
-        };
-        let request = Request::json(target.expose(), &body(message));
-        match self.outgoing.exchange(request).await {
-            Ok(answer) => classify(&exchange, &answer),
-            Err(failure) => Err(exchange.lost(failure)),
+    /// The body is the code: `no_service`, `channel_is_archived`.
+    fn details(answer: &Answer) -> Details {
+        let code = String::from_utf8_lossy(&answer.body);
+        let is_code = code.len() <= 60 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        Details {
+            code: if is_code { code.into() } else { String::new() },
+            ..Details::default()
         }
     }
-}
-
-/// A webhook that was removed is answered with 404 (`no_service`, `channel_not_found`), one whose
-/// channel was archived with 410. The answer's text is the code.
-fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let error = match exchange.classify(answer) {
-        Ok(receipt) => return Ok(receipt),
-        Err(error) => gone_at(&[404, 410], error),
-    };
-    let text = String::from_utf8_lossy(&answer.body);
-    let is_code =
-        (1..=60).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    Err(if is_code {
-        exchange.explain(error, &text, &text)
-    } else {
-        error
-    })
 }
 
 fn body(message: &ChatMessage) -> Value {
@@ -186,7 +151,7 @@ fn escape(c: char, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::chat::Severity;
+    use crate::channels::Severity;
     use proptest::prelude::*;
 
     fn field_of(name: &str, value: &str) -> Field {

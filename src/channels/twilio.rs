@@ -1,8 +1,6 @@
 //! Text messages by the Twilio API.
 //!
-//! Faults: <https://www.twilio.com/docs/api/errors>.
-
-use std::time::Duration;
+//! Errors: <https://www.twilio.com/docs/api/errors>.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,46 +11,30 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::Channel;
-use super::exchange::{Exchange, below, secret_header};
-use super::kind::Transport;
-use super::outcome::{AttemptOutcome, Cause, Receipt, SendError};
-use super::outgoing::{Answer, Outgoing, Request};
-use super::phone::PhoneNumber;
+use super::http::{Answer, Details, Outgoing, Request, below, secret_header};
 use super::redact::Redactor;
+use super::sms::{BODY_MAX, SmsMessage};
+use super::transport::HttpTransport;
 use super::truncate::{lines, truncate};
+use super::{AttemptOutcome, Cause, PhoneNumber, SendError};
 
-/// Longest body, in UTF-16 units.
-pub const BODY_MAX: usize = 1_600;
-
-/// The way through Twilio. It knows no idempotency key, so an attempt without an answer is
-/// uncertain.
+/// It knows no idempotency key, so an attempt without an answer is uncertain.
 #[derive(Debug, Clone)]
 pub struct Twilio {
-    /// The shared client.
     pub outgoing: Outgoing,
     /// The account, `AC…`.
     pub account: String,
-    /// What the account is opened with.
     pub credentials: Credentials,
-    /// Whom the messages are from.
     pub sender: Sender,
-    /// Where the API is.
     pub base: Url,
 }
 
-/// What an account is opened with.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// The account's own token.
     AuthToken(SecretString),
-    /// A key that can be withdrawn by itself.
-    ApiKey {
-        /// Its name, `SK…`.
-        sid: String,
-        /// Its secret.
-        secret: SecretString,
-    },
+    /// A key, `SK…`, that can be withdrawn by itself.
+    ApiKey { sid: String, secret: SecretString },
 }
 
 /// Whom messages are from.
@@ -64,15 +46,8 @@ pub enum Sender {
     Service(String),
 }
 
-/// A text message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SmsMessage {
-    /// All of it.
-    pub text: String,
-}
-
 impl Twilio {
-    /// Where the API is, unless it is told otherwise; other regions have others.
+    /// Where the API is by default; other regions have others.
     pub const BASE: &str = "https://api.twilio.com";
 
     fn basic_auth(&self) -> String {
@@ -82,6 +57,17 @@ impl Twilio {
         };
         STANDARD.encode(format!("{user}:{}", secret.expose_secret()))
     }
+}
+
+impl HttpTransport for Twilio {
+    type Target = PhoneNumber;
+    type Message = SmsMessage;
+
+    const NAME: &'static str = "twilio";
+
+    fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
 
     fn redactor(&self, to: &PhoneNumber) -> Redactor {
         let (Credentials::AuthToken(secret) | Credentials::ApiKey { secret, .. }) =
@@ -89,80 +75,45 @@ impl Twilio {
         Redactor::default()
             .hiding(secret.expose_secret())
             .hiding(&self.basic_auth())
-            // Masked by itself only where a plus sign tells it for a number.
+            // Redacted by itself only where a plus sign marks it as a number.
             .hiding(&to.as_str()[1..])
     }
-}
 
-impl Channel for Twilio {
-    type Target = PhoneNumber;
-    type Message = SmsMessage;
-
-    fn transport(&self) -> Transport {
-        Transport::Twilio
-    }
-
-    fn time_limit(&self) -> Duration {
-        self.outgoing.timeout()
-    }
-
-    async fn send(
+    fn request(
         &self,
         target: &PhoneNumber,
         message: &SmsMessage,
-        now: DateTime<Utc>,
-    ) -> Result<Receipt, SendError> {
-        let redactor = self.redactor(target);
-        let exchange = Exchange {
-            transport: self.transport(),
-            redactor: &redactor,
-            now,
-        };
+        _: DateTime<Utc>,
+    ) -> Result<Request, SendError> {
         let mut headers = HeaderMap::new();
         let basic = format!("Basic {}", self.basic_auth());
         headers.insert(AUTHORIZATION, secret_header(&basic)?);
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form);
         let path = format!("2010-04-01/Accounts/{}/Messages.json", self.account);
-        let request = Request {
+        Ok(Request {
             method: Method::POST,
-            url: &below(&self.base, &path),
+            url: below(&self.base, &path),
             headers,
             body: body(target, &self.sender, message).into_bytes(),
-        };
-        match self.outgoing.exchange(request).await {
-            Ok(answer) => classify(&exchange, &answer),
-            Err(failure) => Err(exchange.lost(failure)),
+        })
+    }
+
+    /// `{"code", "message", "status"}`.
+    fn details(answer: &Answer, _: DateTime<Utc>) -> Details {
+        let body = answer.json();
+        let code = body["code"].as_u64();
+        Details {
+            id: body["sid"].as_str().map(str::to_owned),
+            outcome: code.and_then(outcome_of),
+            code: code.map(|code| code.to_string()).unwrap_or_default(),
+            message: body["message"].as_str().unwrap_or_default().to_owned(),
+            after: None,
         }
     }
 }
 
-/// Faults are told as `{"code", "message", "status"}`. Some codes outrank the status.
-fn classify(exchange: &Exchange<'_>, answer: &Answer) -> Result<Receipt, SendError> {
-    let told = answer.json();
-    let mut error = match exchange.classify(answer) {
-        Ok(receipt) => {
-            return Ok(exchange.named(receipt, told["sid"].as_str()));
-        }
-        Err(error) => error,
-    };
-    if let Some(outcome) = told["code"].as_u64().and_then(outcome_of)
-        // Only the status comes with a time to wait for.
-        && !matches!(error.outcome, AttemptOutcome::Throttled { .. })
-    {
-        error.outcome = outcome;
-    }
-    let code = told["code"].as_u64().map(|code| code.to_string());
-    match (code, told["message"].as_str()) {
-        (None, None) => Err(error),
-        (code, message) => {
-            let code = code.unwrap_or_default();
-            Err(exchange.explain(error, &code, message.unwrap_or_default()))
-        }
-    }
-}
-
-/// What a code means, whatever the status.
+/// What a code means, whatever the status. 429 alone comes with a time to wait for.
 fn outcome_of(code: u64) -> Option<AttemptOutcome> {
     let cause = match code {
         // Too many requests; too many messages queued for the sender's number.

@@ -2,27 +2,27 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use url::Url;
 
-use super::exchange::{Exchange, gone_at, secret_header};
-use super::kind::Transport;
-use super::outcome::{Receipt, SendError};
-use super::outgoing::{Outgoing, Request};
+use super::destination::{Settings, Target};
+use super::http::{Outgoing, Request, secret_header};
 use super::redact::Redactor;
-use super::secret_url::SecretUrl;
 use super::signature::{SigningSecret, signatures};
-use super::{Channel, DeliveryKey};
+use super::transport::{HttpTransport, link};
+use super::{
+    ChannelSpec, DeliveryKey, EndpointMessage, InvalidSettings, NotSent, Receipt, SecretUrl,
+    SendError, Transport, Transports, Uncertain,
+};
+use crate::domain::base_url::BaseUrl;
 
-/// The way to any program that takes webhooks.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// The shared client.
     pub outgoing: Outgoing,
 }
 
@@ -179,6 +179,28 @@ pub struct WebhookMessage {
 }
 
 impl WebhookMessage {
+    /// The particulars as the event has them, and under `summary` what people are shown.
+    #[must_use]
+    pub fn new(message: &EndpointMessage<'_>, app_url: Option<&BaseUrl>) -> Self {
+        let content = message.message;
+        let mut data = content.data.clone();
+        // An event's own key of that name wins.
+        data.entry("summary").or_insert_with(|| {
+            json!({
+                "title": content.title,
+                "text": content.text,
+                "severity": content.severity,
+                "link": link(content, app_url),
+            })
+        });
+        Self {
+            key: message.key.clone(),
+            event_type: message.event_type.to_owned(),
+            occurred_at: message.occurred_at,
+            data: Value::Object(data),
+        }
+    }
+
     /// The body: `type`, `timestamp` and `data`, as the standard recommends.
     fn body(&self) -> Vec<u8> {
         let at = self
@@ -189,46 +211,107 @@ impl WebhookMessage {
     }
 }
 
-impl Channel for Webhook {
+impl ChannelSpec for Webhook {
+    type Target = WebhookTarget;
+
+    const NAME: &'static str = "webhook";
+    const MESSAGES: &'static str = "webhooks";
+    // Receivers recognise the same `webhook-id`.
+    const UNCERTAIN: Uncertain = Uncertain::Resend;
+
+    async fn send(
+        target: &WebhookTarget,
+        transports: &Transports<'_>,
+        message: &EndpointMessage<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, NotSent> {
+        let outgoing = transports.outgoing.clone();
+        let message = WebhookMessage::new(message, transports.app_url);
+        Ok(Self { outgoing }.send(target, &message, now).await?)
+    }
+}
+
+impl HttpTransport for Webhook {
     type Target = WebhookTarget;
     type Message = WebhookMessage;
 
-    fn transport(&self) -> Transport {
-        Transport::Webhook
+    const NAME: &'static str = <Self as ChannelSpec>::NAME;
+    const GONE: &'static [u16] = &[410];
+
+    fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
-    fn time_limit(&self) -> Duration {
-        self.outgoing.timeout()
+    fn redactor(&self, target: &WebhookTarget) -> Redactor {
+        target.redactor()
     }
 
-    async fn send(
+    fn request(
         &self,
         target: &WebhookTarget,
         message: &WebhookMessage,
         now: DateTime<Utc>,
-    ) -> Result<Receipt, SendError> {
-        let redactor = target.redactor();
-        let exchange = Exchange {
-            transport: self.transport(),
-            redactor: &redactor,
-            now,
-        };
+    ) -> Result<Request, SendError> {
         let body = message.body();
-        let request = Request {
+        Ok(Request {
             method: match target.method {
                 WebhookMethod::Post => Method::POST,
                 WebhookMethod::Put => Method::PUT,
             },
-            url: target.url.expose(),
+            url: target.url.expose().clone(),
             headers: headers(target, message, now, &body)?,
             body,
-        };
-        match self.outgoing.exchange(request).await {
-            Ok(answer) => exchange
-                .classify(&answer)
-                .map_err(|error| gone_at(&[410], error)),
-            Err(failure) => Err(exchange.lost(failure)),
+        })
+    }
+}
+
+impl fmt::Display for WebhookTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+impl Target for WebhookTarget {
+    const OPTION: &'static str = SecretUrl::OPTION;
+    const WHAT: &'static str = "URL, with signing secrets, headers and method";
+
+    fn from_text(text: &str) -> Result<Self, InvalidSettings> {
+        Ok(Self {
+            url: SecretUrl::from_text(text)?,
+            secrets: Vec::new(),
+            headers: ExtraHeaders::default(),
+            method: WebhookMethod::default(),
+        })
+    }
+
+    fn from_settings(settings: Settings) -> Result<Self, InvalidSettings> {
+        let secrets = settings.secrets.iter().map(|secret| secret.parse());
+        let headers = settings.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_str().into()));
+        let method = settings.method.as_deref().map(str::parse).transpose()?;
+        Ok(Self {
+            secrets: secrets.collect::<Result<_, _>>()?,
+            headers: ExtraHeaders::new(headers)?,
+            method: method.unwrap_or_default(),
+            url: SecretUrl::from_settings(settings)?,
+        })
+    }
+
+    fn settings(&self) -> Settings {
+        let secrets = self.secrets.iter();
+        let headers = self.headers.expose();
+        Settings {
+            secrets: secrets.map(|secret| secret.reveal().to_string()).collect(),
+            headers: headers
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            method: Some(self.method.name().to_owned()),
+            ..self.url.settings()
         }
+    }
+
+    fn url(&self) -> Option<&Url> {
+        Some(self.url.expose())
     }
 }
 
@@ -318,6 +401,36 @@ mod tests {
         webhook-timestamp: 1795255207
         x-tenant: acme-1
         ");
+    }
+
+    #[test]
+    fn the_body_has_the_data_of_the_event_and_a_summary() {
+        let mut content = crate::channels::transport::tests::message();
+        let rendered = |content: &crate::domain::announcement::Message| {
+            let message = EndpointMessage {
+                key: "k".parse().expect("a key"),
+                event_type: "payment_failed",
+                occurred_at: DateTime::UNIX_EPOCH,
+                message: content,
+            };
+            WebhookMessage::new(&message, Some(&crate::channels::transport::tests::app())).data
+        };
+        insta::assert_json_snapshot!(rendered(&content), @r#"
+        {
+          "amount": 12,
+          "summary": {
+            "link": "https://app.example.com/billing?tenant=7",
+            "severity": "critical",
+            "text": "Card declined.\n\nSecond try tomorrow.",
+            "title": "Payment failed"
+          },
+          "tenant_id": "7"
+        }
+        "#);
+        content
+            .data
+            .insert("summary".to_owned(), "the event's own".into());
+        assert_eq!(rendered(&content)["summary"], "the event's own");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::Style;
 use super::{ExitStatus, Failure, database_failure, output, wiring};
-use crate::channels::Channel as _;
+use crate::channels::Transport as _;
 use crate::config::{Config, Format, InvalidConfig};
 use crate::upkeep::doctor::{Carrier, Check, MetricsFile, Setup, Verdict, examine};
 
@@ -54,10 +54,10 @@ fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
     if let Some(outgoing) = valid(wiring::outgoing(config), invalid) {
         let carrier = |name: Option<&'static str>| name.map_or(Carrier::Missing, Carrier::Named);
         if let Some(mail) = valid(wiring::mail(config, &outgoing), invalid) {
-            setup.mails = carrier(mail.map(|mail| mail.mailer.transport().name()));
+            setup.mails = carrier(mail.map(|mail| mail.mailer.name()));
         }
         if let Some(twilio) = valid(wiring::twilio(config, &outgoing), invalid) {
-            setup.texts = carrier(twilio.map(|twilio| twilio.transport().name()));
+            setup.texts = carrier(twilio.map(|twilio| twilio.name()));
         }
     }
     invalid.extend(wrong.iter().map(ToString::to_string));

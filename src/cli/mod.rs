@@ -1,6 +1,7 @@
 //! The commands: one file each. Only here is anything printed.
 
 mod attempts;
+mod channel;
 mod config;
 mod dead_letters;
 mod deliver;

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use crate::channels::smtp::SmtpSettings;
 use crate::channels::twilio::Credentials;
 use crate::channels::{
-    Mailer, Outgoing, OutgoingSettings, Resend, SendGrid, Smtp, TlsRoots, Transport, Twilio,
+    EmailTransport, Mailer, Outgoing, OutgoingSettings, Resend, SendGrid, Smtp, TlsRoots, Twilio,
 };
 use crate::config::{Config, InvalidConfig};
 use crate::delivery::{Mail, Pace, Post};
@@ -72,12 +72,12 @@ pub(super) fn mail(config: &Config, outgoing: &Outgoing) -> Result<Option<Mail>,
     let outgoing = || outgoing.clone();
     let mailer = match email_transport(config)? {
         None => return Ok(None),
-        Some(Transport::Resend) => Mailer::Resend(Resend {
+        Some(EmailTransport::Resend) => Mailer::Resend(Resend {
             outgoing: outgoing(),
             api_key: config.resend_api_key.clone().unwrap_or_default(),
             base: config.resend_url.clone(),
         }),
-        Some(Transport::SendGrid) => Mailer::SendGrid(SendGrid {
+        Some(EmailTransport::SendGrid) => Mailer::SendGrid(SendGrid {
             outgoing: outgoing(),
             api_key: config.sendgrid_api_key.clone().unwrap_or_default(),
             base: config.sendgrid_url.clone(),
@@ -98,20 +98,20 @@ pub(super) fn mail(config: &Config, outgoing: &Outgoing) -> Result<Option<Mail>,
 }
 
 /// The transport that is named, else the only one that is configured.
-fn email_transport(config: &Config) -> Result<Option<Transport>, InvalidConfig> {
+fn email_transport(config: &Config) -> Result<Option<EmailTransport>, InvalidConfig> {
     let configured: Vec<_> = [
         (
-            Transport::Smtp,
+            EmailTransport::Smtp,
             "NOTIFY_SMTP_URL",
             config.smtp_server.is_some(),
         ),
         (
-            Transport::Resend,
+            EmailTransport::Resend,
             "NOTIFICATIONS_RESEND_API_KEY",
             config.resend_api_key.is_some(),
         ),
         (
-            Transport::SendGrid,
+            EmailTransport::SendGrid,
             "NOTIFY_SENDGRID_API_KEY",
             config.sendgrid_api_key.is_some(),
         ),
@@ -271,7 +271,7 @@ pub(super) fn required_encryption(config: &Config) -> Result<Encryption, Invalid
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::Channel as _;
+    use crate::channels::Transport as _;
     use crate::config::{Given, Origin};
 
     fn config(variables: &[(&'static str, &str)]) -> Config {
@@ -292,8 +292,8 @@ mod tests {
             let twilio = twilio(&config, &outgoing)?;
             Ok(format!(
                 "e-mails by {:?}, text messages by {:?}",
-                mail.map(|mail| mail.mailer.transport()),
-                twilio.map(|twilio| twilio.transport())
+                mail.map(|mail| mail.mailer.name()),
+                twilio.map(|twilio| twilio.name())
             ))
         };
         built().unwrap_or_else(|error| error.to_string())

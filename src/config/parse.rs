@@ -13,11 +13,10 @@ use tracing::Level;
 use url::Url;
 
 use super::LogFormat;
-use crate::channels::Transport;
 use crate::channels::twilio::Sender;
+use crate::channels::{Channel, EmailTransport};
 use crate::db::Database;
 use crate::domain::base_url::{BaseUrl, web};
-use crate::domain::channel::Kind;
 use crate::domain::secret_keys::SecretKeys;
 use crate::handlers::{EventType, Links};
 use crate::unsubscribe::Keys;
@@ -166,12 +165,12 @@ pub(super) fn networks(text: &str) -> Parsed<Vec<IpNet>> {
     })
 }
 
-pub(super) fn held_channels(text: &str) -> Parsed<BTreeSet<Kind>> {
+pub(super) fn held_channels(text: &str) -> Parsed<BTreeSet<Channel>> {
     if text == "none" {
         return Ok(BTreeSet::new());
     }
-    let expected = "one of email, sms, slack, discord, webhook, or none";
-    each(text, expected, |name| name.parse().ok())
+    let expected = format!("one of {}, or none", Channel::names());
+    each(text, &expected, |name| name.parse().ok())
 }
 
 pub(super) fn metrics_file(text: &str) -> Parsed<PathBuf> {
@@ -234,11 +233,11 @@ pub(super) fn encryption_keys(text: &str) -> Parsed<SecretString> {
 }
 
 /// `None`: e-mails are held.
-pub(super) fn email_transport(text: &str) -> Parsed<Option<Transport>> {
+pub(super) fn email_transport(text: &str) -> Parsed<Option<EmailTransport>> {
     let choices = [
-        ("smtp", Some(Transport::Smtp)),
-        ("resend", Some(Transport::Resend)),
-        ("sendgrid", Some(Transport::SendGrid)),
+        ("smtp", Some(EmailTransport::Smtp)),
+        ("resend", Some(EmailTransport::Resend)),
+        ("sendgrid", Some(EmailTransport::SendGrid)),
         ("none", None),
     ];
     one_of(text, &choices)

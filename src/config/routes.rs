@@ -5,20 +5,27 @@ use std::collections::HashSet;
 use secrecy::ExposeSecret as _;
 
 use super::{Config, InvalidConfig};
-use crate::channels::{Kind, Policy};
-use crate::endpoints::{Destination, ROUTES, Route, Routes};
+use crate::channels::{Channel, Destination, Policy};
+use crate::endpoints::{Route, Routes};
 
 impl Config {
     /// The routes of the environment.
     pub(crate) fn routes(&self) -> Result<Routes, InvalidConfig> {
         let policy = self.outgoing_policy();
         let given = [
-            (&self.slack_webhook_url, self.slack_enabled),
-            (&self.discord_webhook_url, self.discord_enabled),
-            (&self.email_to, self.email_enabled),
+            (Channel::Slack, &self.slack_webhook_url, self.slack_enabled),
+            (
+                Channel::Discord,
+                &self.discord_webhook_url,
+                self.discord_enabled,
+            ),
+            (Channel::Email, &self.email_to, self.email_enabled),
         ];
         let mut routes = Vec::new();
-        for (variables, (address, is_on)) in ROUTES.iter().zip(given) {
+        for (channel, address, is_on) in given {
+            let Some(variables) = channel.spec().route else {
+                continue;
+            };
             match (is_on, address) {
                 (None | Some(false), None) => {}
                 (Some(true), None) => {
@@ -26,10 +33,10 @@ impl Config {
                     return Err(InvalidConfig::missing(variables.address, why));
                 }
                 // What is switched off need not be right.
-                (Some(false), Some(_)) => routes.push(Route::off(variables.channel)),
+                (Some(false), Some(_)) => routes.push(Route::off(channel)),
                 (None | Some(true), Some(text)) => {
                     let text = text.expose_secret();
-                    let to = destinations(variables.channel, text, &policy);
+                    let to = destinations(channel, text, &policy);
                     let invalid = |problem| InvalidConfig::new(variables.address, problem);
                     routes.extend(to.map_err(invalid)?);
                 }
@@ -40,8 +47,8 @@ impl Config {
 }
 
 /// The addresses of one channel. An error repeats none of them: they are secrets, or people's.
-fn destinations(channel: Kind, text: &str, policy: &Policy) -> Result<Vec<Route>, String> {
-    let is_list = channel == Kind::Email;
+fn destinations(channel: Channel, text: &str, policy: &Policy) -> Result<Vec<Route>, String> {
+    let is_list = channel.spec().route.is_some_and(|route| route.is_list);
     let parts: Vec<_> = if is_list {
         text.split(',').collect()
     } else {

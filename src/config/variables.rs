@@ -23,10 +23,9 @@ use super::parse::{
 use super::variable::{Flag, Reader, Variable, hidden, plain, variables, without_password};
 use crate::channels::smtp::SmtpServer;
 use crate::channels::twilio::Sender;
-use crate::channels::{Mailbox, Transport};
+use crate::channels::{Channel, EmailTransport, Mailbox};
 use crate::domain::base_url::BaseUrl;
 use crate::domain::body::BodyFormat;
-use crate::domain::channel::Kind;
 use crate::domain::schedule::Schedule;
 
 variables! {
@@ -113,7 +112,7 @@ variables! {
         /// API key of SendGrid.
         sendgrid_api_key: SecretString = NOTIFY_SENDGRID_API_KEY(), secret, secret(hidden);
         /// E-mail transport, where several are configured: smtp, resend, sendgrid, or none to hold all e-mails.
-        email_transport: Option<Transport> = NOTIFY_EMAIL_TRANSPORT(), email_transport;
+        email_transport: Option<EmailTransport> = NOTIFY_EMAIL_TRANSPORT(), email_transport;
         /// Sender of e-mails, which need one.
         email_from: Mailbox = NOTIFICATIONS_EMAIL_FROM(), parsed::<Mailbox>, secret(plain), example("Acme <notify@example.com>");
         /// Address for answers, where it is not the sender.
@@ -202,7 +201,7 @@ variables! {
         chat_retry_schedule: Schedule = NOTIFY_DELIVERY_CHAT_RETRY_SCHEDULE("5s, 10s, 20s, 40s, 80s, 5m, 30m, 2h, 12h, 24h"), parsed::<Schedule>;
         /// Channels whose uncertain messages wait for a person: of email, sms, slack, discord, webhook; or none.
         /// A message is uncertain if it may have arrived. Those of the other channels are sent again.
-        hold_uncertain: BTreeSet<Kind> = NOTIFY_DELIVERY_HOLD_UNCERTAIN("sms, slack, discord"), held_channels;
+        hold_uncertain: BTreeSet<Channel> = NOTIFY_DELIVERY_HOLD_UNCERTAIN("sms, slack, discord"), held_channels;
         /// Age at which a message that was never attempted becomes a dead letter.
         /// The age of a requeued one counts from its requeue.
         max_delivery_age: Duration = NOTIFY_DELIVERY_MAX_AGE("3d"), time;

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::channels::{AttemptOutcome, Cause, Receipt, SendError};
-use crate::domain::channel::Kind;
+use crate::channels::{AttemptOutcome, Cause, Channel, Receipt, Retry, SendError};
 use crate::domain::schedule::{LONGEST, Schedule};
 
 /// For so long after its first attempt, being told to come later costs a message no attempt: it was never
@@ -28,16 +27,16 @@ pub struct Rules {
     pub eager: Schedule,
     /// Channels whose messages wait for a person where it is uncertain whether they arrived. Those of
     /// the others are sent again.
-    pub held: BTreeSet<Kind>,
+    pub held: BTreeSet<Channel>,
 }
 
 impl Rules {
     /// The schedule of a channel.
     #[must_use]
-    pub fn schedule(&self, kind: Kind) -> &Schedule {
-        match kind {
-            Kind::Email | Kind::Sms => &self.patient,
-            Kind::Slack | Kind::Discord | Kind::Webhook => &self.eager,
+    pub fn schedule(&self, channel: Channel) -> &Schedule {
+        match channel.spec().retry {
+            Retry::Patient => &self.patient,
+            Retry::Eager => &self.eager,
         }
     }
 }
@@ -108,7 +107,7 @@ impl Decision {
 /// What has to be known of a delivery.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempted {
-    pub(super) kind: Kind,
+    pub(super) kind: Channel,
     /// This one included.
     pub(super) attempts: u32,
     /// Since the first attempt.
@@ -263,16 +262,16 @@ mod tests {
         Rules {
             patient: Schedule::patient(),
             eager: Schedule::eager(),
-            held: BTreeSet::from([Kind::Sms, Kind::Slack, Kind::Discord]),
+            held: BTreeSet::from([Channel::Sms, Channel::Slack, Channel::Discord]),
         }
     }
 
-    fn attempted(kind: Kind, attempts: u32) -> Attempted {
+    fn attempted(kind: Channel, attempts: u32) -> Attempted {
         Attempted {
             kind,
             attempts,
             tried_for: Duration::from_mins(1),
-            is_shared: matches!(kind, Kind::Email | Kind::Sms),
+            is_shared: kind.is_shared(),
             failures: 0,
         }
     }
@@ -287,7 +286,7 @@ mod tests {
         failed(AttemptOutcome::Permanent { cause }, Some(400))
     }
 
-    fn told(kind: Kind, attempts: u32, result: &Result<Receipt, SendError>) -> String {
+    fn told(kind: Channel, attempts: u32, result: &Result<Receipt, SendError>) -> String {
         let decision = decide(&rules(), attempted(kind, attempts), result, 0.5);
         let mut line = format!("{:?}", decision.next);
         for (name, value) in [
@@ -305,13 +304,13 @@ mod tests {
     #[test]
     fn what_passes_is_tried_again_until_it_is_given_up() {
         let broken = failed(AttemptOutcome::Retry { after: None }, Some(503));
-        insta::assert_snapshot!(told(Kind::Email, 1, &broken), @"Retry { after: 300s, is_charged: true }, reason why, code 503, Failed");
-        insta::assert_snapshot!(told(Kind::Email, 5, &broken), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed");
-        insta::assert_snapshot!(told(Kind::Email, 6, &broken), @"Dead, reason given up after 6 attempts: why, code 503, Failed");
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &broken), @"Retry { after: 5s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 1, &broken), @"Retry { after: 300s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 5, &broken), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 6, &broken), @"Dead, reason given up after 6 attempts: why, code 503, Failed");
+        insta::assert_snapshot!(told(Channel::Webhook, 1, &broken), @"Retry { after: 5s, is_charged: true }, reason why, code 503, Failed");
         // A mailbox that is full says nothing of the others.
-        insta::assert_snapshot!(told(Kind::Email, 1, &failed(AttemptOutcome::Retry { after: None }, Some(452))), @"Retry { after: 300s, is_charged: true }, reason why, code 452, Nothing");
-        insta::assert_snapshot!(told(Kind::Slack, 1, &failed(AttemptOutcome::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 1, &failed(AttemptOutcome::Retry { after: None }, Some(452))), @"Retry { after: 300s, is_charged: true }, reason why, code 452, Nothing");
+        insta::assert_snapshot!(told(Channel::Slack, 1, &failed(AttemptOutcome::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
     }
 
     #[test]
@@ -324,15 +323,15 @@ mod tests {
             };
             failed(outcome, Some(status))
         };
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
-        insta::assert_snapshot!(told(Kind::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &later(1_000_000, 503)), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed");
-        insta::assert_snapshot!(told(Kind::Email, 6, &later(2, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled");
-        insta::assert_snapshot!(told(Kind::Discord, 1, &later(0, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled");
-        insta::assert_snapshot!(told(Kind::Discord, 1, &later(1_000_000, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled");
+        insta::assert_snapshot!(told(Channel::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
+        insta::assert_snapshot!(told(Channel::Webhook, 1, &later(1_000_000, 503)), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 6, &later(2, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled");
+        insta::assert_snapshot!(told(Channel::Discord, 1, &later(0, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled");
+        insta::assert_snapshot!(told(Channel::Discord, 1, &later(1_000_000, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled");
         let old = Attempted {
             tried_for: PATIENCE,
-            ..attempted(Kind::Email, 6)
+            ..attempted(Channel::Email, 6)
         };
         let decision = decide(&rules(), old, &later(2, 429), 0.5);
         assert_eq!(decision.next, Next::Dead);
@@ -340,33 +339,33 @@ mod tests {
 
     #[test]
     fn what_does_not_pass_is_not_tried_again() {
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Nothing");
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &permanent(Cause::Settings)), @"Dead, reason why, code 400, Failed");
-        insta::assert_snapshot!(told(Kind::Slack, 1, &permanent(Cause::Gone)), @"Dead, reason why, code 400, Gone");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Recipient)), @"Dead, reason why, code 400, Nothing");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Failed");
+        insta::assert_snapshot!(told(Channel::Webhook, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Nothing");
+        insta::assert_snapshot!(told(Channel::Webhook, 1, &permanent(Cause::Settings)), @"Dead, reason why, code 400, Failed");
+        insta::assert_snapshot!(told(Channel::Slack, 1, &permanent(Cause::Gone)), @"Dead, reason why, code 400, Gone");
+        insta::assert_snapshot!(told(Channel::Email, 1, &permanent(Cause::Recipient)), @"Dead, reason why, code 400, Nothing");
+        insta::assert_snapshot!(told(Channel::Email, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Failed");
         // Where nothing else came of several, it is not the message.
         let after_others = Attempted {
             failures: FAILURES_MAX,
-            ..attempted(Kind::Email, 1)
+            ..attempted(Channel::Email, 1)
         };
         let decision = decide(&rules(), after_others, &permanent(Cause::Message), 0.5);
         assert!(matches!(decision.next, Next::Retry { .. }), "{decision:?}");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Policy)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 1, &permanent(Cause::Policy)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
         // Wrong credentials of our own are not the messages' fault.
         let unpaid = AttemptOutcome::Permanent {
             cause: Cause::Message,
         };
-        insta::assert_snapshot!(told(Kind::Sms, 1, &failed(unpaid, Some(402))), @"Retry { after: 300s, is_charged: true }, reason why, code 402, pause 300s, Failed");
-        insta::assert_snapshot!(told(Kind::Webhook, 1, &failed(unpaid, Some(402))), @"Dead, reason why, code 402, Nothing");
-        insta::assert_snapshot!(told(Kind::Email, 1, &permanent(Cause::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
+        insta::assert_snapshot!(told(Channel::Sms, 1, &failed(unpaid, Some(402))), @"Retry { after: 300s, is_charged: true }, reason why, code 402, pause 300s, Failed");
+        insta::assert_snapshot!(told(Channel::Webhook, 1, &failed(unpaid, Some(402))), @"Dead, reason why, code 402, Nothing");
+        insta::assert_snapshot!(told(Channel::Email, 1, &permanent(Cause::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
     }
 
     #[test]
     fn what_may_have_arrived() {
         let cut = failed(AttemptOutcome::Uncertain, None);
-        insta::assert_snapshot!(told(Kind::Email, 1, &cut), @"Retry { after: 300s, is_charged: true }, reason why, code uncertain, Failed");
-        insta::assert_snapshot!(told(Kind::Sms, 1, &cut), @"Uncertain, reason why, code uncertain, Failed");
+        insta::assert_snapshot!(told(Channel::Email, 1, &cut), @"Retry { after: 300s, is_charged: true }, reason why, code uncertain, Failed");
+        insta::assert_snapshot!(told(Channel::Sms, 1, &cut), @"Uncertain, reason why, code uncertain, Failed");
     }
 
     proptest! {
@@ -374,7 +373,7 @@ mod tests {
         #[test]
         fn an_end_is_reached(status in proptest::option::of(100_u16..600), after in proptest::option::of(0_u64..1_000_000), jitter in 0.0_f64..=1.0) {
             let error = failed(AttemptOutcome::Retry { after: after.map(Duration::from_secs) }, status);
-            for kind in Kind::ALL {
+            for kind in Channel::ALL {
                 let last = rules().schedule(kind).attempts();
                 let it = Attempted { tried_for: PATIENCE, ..attempted(kind, last) };
                 prop_assert_eq!(decide(&rules(), it, &error, jitter).next, Next::Dead);

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::decide::{Decision, Next};
 use super::report::DeliveryReport;
-use super::{DIGEST, EMAIL, PACE, PACED, Rules, SMS, Settings};
+use super::{DIGEST, Rules, Settings};
+use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
-use crate::domain::channel::Kind;
 
 /// The reason of what grew too old.
 pub(super) const EXPIRED: &str = "expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE";
@@ -25,7 +25,7 @@ pub(super) struct Leased {
     /// What the outside knows it by.
     pub(super) key: Uuid,
     pub(super) token: i64,
-    pub(super) kind: Kind,
+    pub(super) kind: Channel,
     pub(super) target: String,
     pub(super) recipient: String,
     pub(super) user_id: Option<Uuid>,
@@ -57,7 +57,7 @@ impl Leased {
 
     /// Whether its target is this installation's way to all recipients, and not one receiver.
     pub(super) fn is_shared(&self) -> bool {
-        self.target == EMAIL || self.target == SMS
+        self.kind.is_shared() && self.target == self.kind.name()
     }
 }
 
@@ -85,9 +85,9 @@ pub(super) struct Reach {
 
 impl Reach {
     /// How long a lease of this channel lasts.
-    pub(super) fn lease_of(&self, kind: Kind) -> Duration {
+    pub(super) fn lease_of(&self, kind: Channel) -> Duration {
         match kind {
-            Kind::Email => self.mail_lease,
+            Channel::Email => self.mail_lease,
             _ => self.lease,
         }
     }
@@ -104,7 +104,8 @@ pub(super) async fn lease(
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let targets: Vec<String> = busy.keys().cloned().collect();
     let on_their_way: Vec<i32> = busy.values().copied().map(count).collect();
-    let paced = PACED.map(|kind| kind.name().to_owned());
+    let channels = Channel::ALL.map(|channel| channel.name().to_owned());
+    let paces = Channel::ALL.map(|channel| channel.spec().pace.unwrap_or_default().as_secs_f64());
     let rows = sqlx::query_file!(
         "src/delivery/lease.sql",
         room,
@@ -112,8 +113,8 @@ pub(super) async fn lease(
         &on_their_way,
         count(settings.per_target),
         &reach.closed,
-        &paced,
-        PACE.as_secs_f64(),
+        &channels,
+        &paces,
         reach.lease.as_secs_f64(),
         settings.sender_id,
         reach.mails_by,
@@ -125,7 +126,7 @@ pub(super) async fn lease(
     let now = rows.first().map(|row| row.now);
     let messages = rows.into_iter().filter_map(|row| {
         Some(Leased {
-            // The table's own check has no others.
+            // No others are taken.
             kind: row.channel.parse().ok()?,
             id: row.id,
             key: row.key,
@@ -159,10 +160,10 @@ pub(super) async fn rescue(
     rules: &Rules,
     report: &mut DeliveryReport,
 ) -> Result<(), sqlx::Error> {
-    let channels = Kind::ALL.map(|kind| kind.name().to_owned());
+    let channels = Channel::ALL.map(|kind| kind.name().to_owned());
     let attempts =
-        Kind::ALL.map(|kind| i32::try_from(rules.schedule(kind).attempts()).unwrap_or(i32::MAX));
-    let held = Kind::ALL.map(|kind| rules.held.contains(&kind));
+        Channel::ALL.map(|kind| i32::try_from(rules.schedule(kind).attempts()).unwrap_or(i32::MAX));
+    let held = Channel::ALL.map(|kind| rules.held.contains(&kind));
     loop {
         let taken = sqlx::query_file!(
             "src/delivery/rescue.sql",
@@ -179,7 +180,7 @@ pub(super) async fn rescue(
                 "dead" => Next::Dead,
                 _ => continue,
             };
-            // The table's own check has no other channels.
+            // No others are taken.
             if let Ok(kind) = row.channel.parse() {
                 report.count(kind, &row.event_type, next, row.messages.unsigned_abs());
             }

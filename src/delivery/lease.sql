@@ -1,8 +1,9 @@
 -- Takes what is due, a few of each target: first for those that the fewest messages are on their way
 -- to, then for those that have waited longest. One that is slow or paused is in nobody's way. $1 at most
 -- this many in all; $2 the targets that messages are on their way to, each with $3 how many; $4 at most
--- this many to a target at once; $5 targets that nothing can be sent to from here; $6 channels of which
--- a target takes one message in $7 seconds; $8 seconds until the lease ends; $9 who takes them; $10
+-- this many to a target at once; $5 targets that nothing can be sent to from here; $6 the channels, of
+-- each of which a target takes one message in $7 seconds, if these are not 0; $8 seconds until the lease
+-- ends; $9 who takes them; $10
 -- what carries mails; $11 seconds until the lease of a mail ends; $12 the routes of the environment that
 -- this one has.
 WITH RECURSIVE waiting (target) AS (
@@ -16,14 +17,15 @@ WITH RECURSIVE waiting (target) AS (
      WHERE w.target IS NOT NULL
 ),
 open AS MATERIALIZED (
-    SELECT w.target, first.next_attempt_at, first.channel = ANY ($6) AS is_paced, way.messages AS busy,
-           CASE WHEN first.channel = ANY ($6) THEN 1 ELSE $4 END - way.messages AS room
+    SELECT w.target, first.next_attempt_at, rule.pace, rule.pace > 0 AS is_paced, way.messages AS busy,
+           CASE WHEN rule.pace > 0 THEN 1 ELSE $4 END - way.messages AS room
       FROM waiting w
      CROSS JOIN LATERAL (
            SELECT d.next_attempt_at, d.channel FROM notification_deliveries d
             WHERE d.status = 'pending' AND d.target = w.target AND d.next_attempt_at <= now()
             ORDER BY d.next_attempt_at, d.id
             LIMIT 1) AS first
+      JOIN unnest($6::text[], $7::float8[]) AS rule (channel, pace) ON rule.channel = first.channel
       LEFT JOIN unnest($2::text[], $3::int[]) AS busy (target, messages) ON busy.target = w.target
      CROSS JOIN LATERAL (SELECT coalesce(busy.messages, 0)) AS way (messages)
      WHERE w.target <> ALL ($5)
@@ -34,9 +36,9 @@ open AS MATERIALIZED (
 ),
 -- How much each of the first may take, so that they get equally far.
 share AS MATERIALIZED (
-    SELECT turn.target, turn.is_paced, count(*) AS room
+    SELECT turn.target, turn.pace, count(*) AS room
       FROM (
-           SELECT o.target, o.is_paced
+           SELECT o.target, o.pace
              FROM (SELECT * FROM open WHERE room > 0
                     ORDER BY busy, next_attempt_at, target
                     LIMIT $1) AS o
@@ -47,14 +49,14 @@ share AS MATERIALIZED (
                           LIMIT o.room) AS first) AS due
             ORDER BY o.busy + due.place, o.next_attempt_at, o.target
             LIMIT $1) AS turn
-     GROUP BY turn.target, turn.is_paced
+     GROUP BY turn.target, turn.pace
 ),
 -- Whoever moves a paced target's pause may send to it; of two at once only one does.
 paced AS (
     INSERT INTO notification_delivery_targets AS t (target, paused_until)
-    SELECT target, now() + make_interval(secs => $7)
+    SELECT target, now() + make_interval(secs => pace)
       FROM share
-     WHERE is_paced
+     WHERE pace > 0
      ORDER BY target
     ON CONFLICT (target) DO UPDATE SET paused_until = excluded.paused_until
      WHERE t.paused_until IS NULL OR t.paused_until <= now()

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::Settings;
 use super::lease::Leased;
 use super::people::{People, Person};
+use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
-use crate::domain::channel::Kind;
 
 /// A row of `pending_emails`.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub(super) async fn load(
     let for_people = leased.iter().filter(|one| one.user_id.is_some());
     let deliveries: Vec<i64> = for_people
         .clone()
-        .filter(|one| one.kind == Kind::Email)
+        .filter(|one| one.kind == Channel::Email)
         .map(|one| one.id)
         .collect();
     if !deliveries.is_empty() {
@@ -79,7 +79,7 @@ pub(super) async fn load(
     }
     let texts: Vec<&Leased> = for_people
         .clone()
-        .filter(|one| one.kind == Kind::Sms)
+        .filter(|one| one.kind == Channel::Sms)
         .collect();
     if !texts.is_empty() {
         let ids: Vec<i64> = texts.iter().map(|one| one.id).collect();

@@ -30,8 +30,6 @@ pub use run::run;
 
 use std::time::Duration;
 
-use crate::domain::channel::Kind;
-
 /// How a run of `deliver` goes about its work.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -56,10 +54,6 @@ pub struct Settings {
     pub sender_id: String,
 }
 
-/// Channels of which a target takes one message in [`PACE`].
-const PACED: [Kind; 1] = [Kind::Slack];
-/// See [`PACED`].
-const PACE: Duration = crate::channels::slack::PACE;
 /// What is paced and paused as one, where nothing else is said: mails.
 const EMAIL: &str = "email";
 /// Text messages.

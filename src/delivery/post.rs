@@ -11,18 +11,16 @@ use tokio::time::Instant;
 use super::decide::{Decision, Next};
 use super::lease::{Leased, Reach};
 use super::load::Loaded;
-use super::{EMAIL, PACE, SMS, mail};
+use super::{EMAIL, SMS, mail};
 use crate::channels::{
-    Cause, Channel, DeliveryKey, EmailMessage, Mailbox, Mailer, Outgoing, PhoneNumber, Receipt,
-    SecretUrl, SendError, Twilio,
+    Cause, Channel, DeliveryKey, Destination, EmailMessage, EmailWriter, EndpointMessage, Mailbox,
+    Mailer, NotSent, Outgoing, PhoneNumber, Receipt, SecretUrl, SendError, Transport, Transports,
+    Twilio, no_transport,
 };
 use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
-use crate::domain::channel::Kind;
 use crate::domain::text::is_blank;
-use crate::endpoints::{
-    self, Destination, EmailTransport, Encryption, NotSent, Routes, Transports,
-};
+use crate::endpoints::{Encryption, Routes, operator_email};
 use crate::templates::Templates;
 use crate::unsubscribe::Unsubscribe;
 
@@ -68,20 +66,20 @@ pub struct Post {
     pub pace: Pace,
 }
 
-/// When the last message to each address of Slack began. A lease paces an endpoint; several endpoints
-/// and a route of the environment may have the same address.
+/// When the last message to each paced address began. A lease paces an endpoint; several endpoints and
+/// a route of the environment may have the same address.
 #[derive(Debug, Default)]
 pub struct Pace(Mutex<HashMap<SecretUrl, Instant>>);
 
 impl Pace {
     /// Waits for the next time that a message may begin. Where many wait already, it goes at once: it
-    /// would be in the way of other targets, and Slack says when it is too much.
-    async fn keep(&self, address: &SecretUrl) {
+    /// would be in the way of other targets, and the chat says when it is too much.
+    async fn keep(&self, address: &SecretUrl, pace: Duration) {
         let slot = {
             let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            let next = begun.get(address).map_or(now, |last| now.max(*last + PACE));
-            if next > now + 2 * PACE {
+            let next = begun.get(address).map_or(now, |last| now.max(*last + pace));
+            if next > now + 2 * pace {
                 return;
             }
             begun.insert(address.clone(), next);
@@ -122,10 +120,7 @@ impl Post {
         Reach {
             closed,
             routes: self.routes.targets(),
-            mails_by: self
-                .mail
-                .as_ref()
-                .map(|mail| mail.mailer.transport().name()),
+            mails_by: self.mail.as_ref().map(|mail| mail.mailer.name()),
             lease: self.outgoing.timeout() + MARGIN,
             mail_lease: longest.unwrap_or_default().max(self.outgoing.timeout()) + MARGIN,
         }
@@ -135,7 +130,7 @@ impl Post {
     pub(super) fn pack(&self, leased: &Leased, loaded: &Loaded) -> Result<Parcel, Decision> {
         let person = leased.user_id.and_then(|id| loaded.people.get(&id));
         match (leased.user_id, leased.kind, &self.mail) {
-            (Some(_), Kind::Email, Some(post)) => {
+            (Some(_), Channel::Email, Some(post)) => {
                 let mails = loaded.mails.get(&leased.id).map_or(&[][..], Vec::as_slice);
                 let (to, message) = mail::write(post, leased, person, mails)?;
                 Ok(Parcel::Mail {
@@ -207,10 +202,10 @@ impl Post {
             ));
         }
         let unusable = |reason: String| Decision::without_attempt(Next::Dead, "endpoint", reason);
-        let kind: Kind = row
+        let kind: Channel = row
             .channel
             .parse()
-            .map_err(|_| unusable(format!("{} is no channel", row.channel)))?;
+            .map_err(|_| unusable(format!("{} is not a channel", row.channel)))?;
         let opened = self.encryption.decrypt(id, row.settings.expose_secret());
         // No fault of the message: it waits until a key is given that fits.
         let opened = opened.map_err(|error| Decision {
@@ -238,9 +233,7 @@ impl Post {
         match parcel {
             Parcel::Mail { to, message } => match &self.mail {
                 Some(mail) => mail.mailer.send(to, message, now).await,
-                None => Err(SendError::retry(
-                    "nothing that carries e-mails is configured",
-                )),
+                None => Err(SendError::retry(no_transport(Channel::Email))),
             },
             Parcel::Told {
                 destination,
@@ -249,16 +242,18 @@ impl Post {
                 event_type,
                 occurred_at,
             } => {
-                if let Destination::Slack(address) = &**destination {
-                    self.pace.keep(address).await;
+                let pace = destination.channel().spec().pace;
+                if let (Some(pace), Some(url)) = (pace, destination.url()) {
+                    self.pace.keep(&url.clone().into(), pace).await;
                 }
-                let parcel = endpoints::EndpointMessage {
+                let parcel = EndpointMessage {
                     key: key.clone(),
                     event_type,
                     occurred_at: *occurred_at,
-                    told,
+                    message: told,
                 };
-                let sent = self.transports().send(destination, &parcel, now).await;
+                let transports = self.transports();
+                let sent = destination.send(&transports, &parcel, now).await;
                 sent.map_err(|error| match error {
                     NotSent::Failed(error) => error,
                     NotSent::NoTransport(_) => SendError::retry(error.to_string()),
@@ -284,15 +279,18 @@ impl Post {
     pub fn transports(&self) -> Transports<'_> {
         Transports {
             outgoing: &self.outgoing,
-            mail: self.mail.as_ref().map(|mail| EmailTransport {
-                mailer: &mail.mailer,
-                from: &mail.from,
-                reply_to: mail.reply_to.as_ref(),
-                templates: &mail.templates,
-            }),
+            email: self.mail.as_ref().map(|mail| (&mail.mailer, mail as _)),
             twilio: self.twilio.as_ref(),
             app_url: self.app_url.as_ref(),
         }
+    }
+}
+
+impl EmailWriter for Mail {
+    fn write(&self, message: &EndpointMessage<'_>, to: &Mailbox) -> Result<EmailMessage, String> {
+        let reply_to = self.reply_to.as_ref();
+        operator_email(message, to, &self.from, reply_to, &self.templates)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -12,8 +12,8 @@ use super::load::{load, mails};
 use super::people::People;
 use super::post::{Parcel, Post};
 use super::{DIGEST, EMAIL, Settings};
+use crate::channels::{Channel, no_transport};
 use crate::db::{Access, Database, Transaction, Unnamed};
-use crate::domain::channel::Kind;
 
 /// Messages looked at, unless there is a limit.
 const MOST: u64 = 10_000;
@@ -44,7 +44,7 @@ pub struct Previewed {
     /// Its delivery, if it has one already.
     pub delivery_id: Option<i64>,
     /// Its channel.
-    pub channel: Kind,
+    pub channel: Channel,
     /// Its type; `digest` for a digest.
     pub event_type: String,
     /// Whom it is for: `user:ID`, `endpoint:ID` or a route of the environment.
@@ -86,7 +86,7 @@ pub async fn preview(
         if let Some(expired) = expired(&one.leased, settings.max_age) {
             one.known = Some(not_sent(expired));
         } else if reach.closed.contains(&one.leased.target) {
-            one.known = Some(no_way(&one.leased.target));
+            one.known = Some(no_way(one.leased.kind));
         }
     }
     due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
@@ -139,13 +139,8 @@ fn not_sent(decision: Decision) -> Verdict {
     }
 }
 
-fn no_way(target: &str) -> Verdict {
-    let what = if target == EMAIL {
-        "e-mails"
-    } else {
-        "text messages"
-    };
-    Verdict::Wait(format!("nothing that carries {what} is configured"))
+fn no_way(channel: Channel) -> Verdict {
+    Verdict::Wait(no_transport(channel))
 }
 
 fn send(parcel: &Parcel) -> Verdict {
@@ -248,7 +243,7 @@ async fn waiting(
                 id: -1 - i64::try_from(due.len()).unwrap_or(i64::MAX - 1),
                 key: Uuid::nil(),
                 token: 0,
-                kind: Kind::Email,
+                kind: Channel::Email,
                 target: EMAIL.to_owned(),
                 recipient: format!("user:{}", row.user_id),
                 user_id: Some(row.user_id),

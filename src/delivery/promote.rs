@@ -4,8 +4,8 @@ use super::decide::Next;
 use super::report::DeliveryReport;
 use super::savepoint::in_savepoint;
 use super::{DIGEST, Settings};
+use crate::channels::Channel;
 use crate::db::{Fault, Transaction, Unnamed, sqlstate};
-use crate::domain::channel::Kind;
 
 /// Key of the advisory lock; any constant does.
 const LOCK_KEY: i64 = 0x006e_6f74_6966_7903;
@@ -123,7 +123,7 @@ impl Queue {
                 }
             };
             let report = &mut promoted.report;
-            report.count(Kind::Email, &row.event_type, next, mails);
+            report.count(Channel::Email, &row.event_type, next, mails);
         }
         Ok(promoted)
     }
@@ -150,7 +150,7 @@ impl Queue {
         };
         if row.expired > 0 {
             let expired = row.expired.unsigned_abs();
-            report.count(Kind::Email, DIGEST, Next::Dead, expired);
+            report.count(Channel::Email, DIGEST, Next::Dead, expired);
         }
         Ok(Promoted {
             deliveries: report.digests,
@@ -212,7 +212,7 @@ impl Queue {
                         "failed: the database refuses it: {problem}"
                     );
                     let event_type = event_type.unwrap_or_default();
-                    report.count(Kind::Email, &event_type, Next::Dead, 1);
+                    report.count(Channel::Email, &event_type, Next::Dead, 1);
                     report.mails += 1;
                 }
                 Err(error) => {

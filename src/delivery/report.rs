@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::decide::Next;
-use crate::domain::channel::Kind;
+use crate::channels::Channel;
 
 /// Counts of one run, or of the part of it that is done.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -48,11 +48,11 @@ pub struct DeliveryReport {
 pub struct DeliveryCounts {
     /// Messages that came to an end: channel, event type, and `delivered`, `dead`, `uncertain` or
     /// `cancelled`.
-    pub outcomes: BTreeMap<(Kind, String, &'static str), u64>,
+    pub outcomes: BTreeMap<(Channel, String, &'static str), u64>,
     /// Messages put back for another attempt.
-    pub retries: BTreeMap<Kind, u64>,
+    pub retries: BTreeMap<Channel, u64>,
     /// How long each attempt took, in seconds.
-    pub durations: Vec<(Kind, f64)>,
+    pub durations: Vec<(Channel, f64)>,
 }
 
 /// An endpoint that was disabled.
@@ -126,7 +126,7 @@ impl DeliveryReport {
     }
 
     /// Counts messages of one type that came to the same: an end, or another attempt.
-    pub(super) fn count(&mut self, kind: Kind, event_type: &str, next: Next, messages: u64) {
+    pub(super) fn count(&mut self, kind: Channel, event_type: &str, next: Next, messages: u64) {
         let counter = match next {
             Next::Delivered => &mut self.delivered,
             Next::Retry { .. } => &mut self.retried,

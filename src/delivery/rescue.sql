@@ -7,7 +7,7 @@ WITH rule AS MATERIALIZED (
 gone AS MATERIALIZED (
     SELECT id, channel, attempts
       FROM notification_deliveries
-     WHERE status = 'sending' AND lease_until < now()
+     WHERE status = 'sending' AND lease_until < now() AND channel = ANY ($2)
      ORDER BY lease_until
      LIMIT $1
        FOR UPDATE SKIP LOCKED

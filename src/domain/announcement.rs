@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::channel::Kind;
-
 /// A message to the outside and which endpoints hear it. Those are rows of `notification_endpoints`
 /// and the routes of the environment; the database picks them.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,8 +12,8 @@ pub struct Announcement {
     pub org_id: Option<Uuid>,
     /// Endpoints of this project hear it.
     pub project_id: Option<Uuid>,
-    /// Only endpoints of these channels; `None`: of any.
-    pub channels: Option<Vec<Kind>>,
+    /// Only endpoints of these channels, by name; `None`: of any.
+    pub channels: Option<Vec<&'static str>>,
     /// Whose phone it goes to as a text message.
     pub sms_to: Option<Uuid>,
     /// What is told.

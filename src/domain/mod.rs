@@ -4,7 +4,6 @@ pub mod announcement;
 pub mod backoff;
 pub mod base_url;
 pub mod body;
-pub mod channel;
 pub mod event;
 pub mod latency;
 pub mod payload;

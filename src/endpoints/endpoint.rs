@@ -6,9 +6,8 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::destination::{Destination, InvalidSettings};
 use super::encryption::{DecryptError, Encryption};
-use crate::channels::Kind;
+use crate::channels::{Channel, Destination, InvalidSettings};
 
 /// Whose events an endpoint hears of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +68,7 @@ pub struct Endpoint {
     /// Whose events it hears of.
     pub scope: Scope,
     /// Its channel.
-    pub channel: Kind,
+    pub channel: Channel,
     /// Where it leads, masked.
     pub target: String,
     /// What it hears of; `*` is all operator events.

@@ -1,22 +1,18 @@
-//! Where operator events go besides people: the rows of `notification_endpoints`, added by hand, and
-//! the routes that the environment names.
+//! Endpoints: where operator events go besides people. They are rows of `notification_endpoints`,
+//! added by an operator, and routes, which the environment names.
 //!
-//! What an endpoint has besides its name is a [`Destination`], stored through a [`Encryption`]. Messages
-//! leave by [`Transports`], whether they were queued or are sent to try an endpoint out.
+//! The settings of a row are a [`Destination`](crate::channels::Destination), stored through an
+//! [`Encryption`].
 
-mod destination;
+mod email;
 mod encryption;
 mod endpoint;
-pub mod message;
 mod name;
 mod routes;
-mod send;
 pub mod store;
 
-pub use destination::{Destination, InvalidSettings};
+pub use email::operator_email;
 pub use encryption::{DecryptError, Decrypted, Encryption, StoredForm};
 pub use endpoint::{Disabled, Endpoint, Scope, Stored, Unusable};
-pub use message::{chat, mail, sms, webhook};
 pub use name::{InvalidName, Name};
-pub use routes::{ROUTES, Route, RouteVariables, Routes};
-pub use send::{EmailTransport, EndpointMessage, NotSent, Transports};
+pub use routes::{Route, Routes};

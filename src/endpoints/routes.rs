@@ -2,8 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::destination::Destination;
-use crate::channels::Kind;
+use crate::channels::{Channel, Destination};
 
 /// What the names of routes begin with, and no endpoint's name does.
 const PREFIX: &str = "env:";
@@ -15,7 +14,7 @@ pub struct Route {
     /// address `env:email:` and a part of its hash, wherever in the list it stands.
     pub name: String,
     /// Its channel.
-    pub channel: Kind,
+    pub channel: Channel,
     /// Where it leads; `None` where the environment switches it off.
     pub destination: Option<Destination>,
 }
@@ -24,41 +23,11 @@ pub struct Route {
 #[derive(Debug, Clone, Default)]
 pub struct Routes(Vec<Route>);
 
-/// The variables that make the routes of a channel.
-#[derive(Debug)]
-pub struct RouteVariables {
-    /// The channel.
-    pub channel: Kind,
-    /// Says where to.
-    pub address: &'static str,
-    /// Switches it on and off.
-    pub switch: &'static str,
-}
-
-/// Of each channel that has routes.
-pub const ROUTES: [RouteVariables; 3] = [
-    RouteVariables {
-        channel: Kind::Slack,
-        address: "NOTIFICATIONS_SLACK_WEBHOOK_URL",
-        switch: "NOTIFICATIONS_SLACK_ENABLED",
-    },
-    RouteVariables {
-        channel: Kind::Discord,
-        address: "NOTIFICATIONS_DISCORD_WEBHOOK_URL",
-        switch: "NOTIFICATIONS_DISCORD_ENABLED",
-    },
-    RouteVariables {
-        channel: Kind::Email,
-        address: "NOTIFICATIONS_EMAIL_TO",
-        switch: "NOTIFICATIONS_EMAIL_ENABLED",
-    },
-];
-
 impl Route {
     /// That leads there.
     #[must_use]
     pub fn on(destination: Destination) -> Self {
-        let channel = destination.kind();
+        let channel = destination.channel();
         let name = match &destination {
             Destination::Email(mailbox) => {
                 let address = mailbox.address().to_lowercase();
@@ -76,7 +45,7 @@ impl Route {
 
     /// That is switched off.
     #[must_use]
-    pub fn off(channel: Kind) -> Self {
+    pub fn off(channel: Channel) -> Self {
         Self {
             name: name(channel),
             channel,
@@ -94,7 +63,7 @@ impl Routes {
 
     /// Channel and name of those that are on, as deliveries are queued for them.
     #[must_use]
-    pub fn names(&self) -> Vec<(Kind, String)> {
+    pub fn names(&self) -> Vec<(Channel, String)> {
         let on = self.0.iter().filter(|route| route.destination.is_some());
         on.map(|route| (route.channel, route.name.clone()))
             .collect()
@@ -136,7 +105,7 @@ impl Routes {
     }
 }
 
-fn name(channel: Kind) -> String {
+fn name(channel: Channel) -> String {
     format!("{PREFIX}{}", channel.name())
 }
 
@@ -145,7 +114,7 @@ mod tests {
     use super::*;
 
     fn email(address: &str) -> Route {
-        Route::on(Destination::of(Kind::Email, address).expect("a mailbox"))
+        Route::on(Destination::of(Channel::Email, address).expect("a mailbox"))
     }
 
     fn names(routes: &Routes) -> Vec<String> {
@@ -154,10 +123,10 @@ mod tests {
 
     #[test]
     fn those_that_are_on_have_names() {
-        let slack = Destination::of(Kind::Slack, "https://hooks.slack.com/x");
+        let slack = Destination::of(Channel::Slack, "https://hooks.slack.com/x");
         let routes = Routes::new(vec![
             Route::on(slack.expect("an address")),
-            Route::off(Kind::Discord),
+            Route::off(Channel::Discord),
             email("ada@example.com"),
         ]);
         assert_eq!(names(&routes), ["env:slack", "env:email:b5fc85e5"]);
@@ -181,7 +150,7 @@ mod tests {
         // As they were named once.
         let first = both.destination("env:email").expect("Ada");
         assert_eq!(first.to_string(), "a…@example.com");
-        let off = Routes::new(vec![Route::off(Kind::Email)]);
+        let off = Routes::new(vec![Route::off(Channel::Email)]);
         assert!(
             off.get(ada)
                 .is_some_and(|route| route.destination.is_none())

@@ -10,10 +10,10 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use super::destination::Destination;
 use super::encryption::{Encryption, StoredForm};
 use super::endpoint::{Disabled, Endpoint, Scope, Stored};
 use super::name::Name;
+use crate::channels::Destination;
 use crate::db::{Transaction, Unnamed};
 
 /// An endpoint that is to be added.
@@ -170,7 +170,7 @@ pub async fn add(
         .bind(new.name.as_str())
         .bind(new.scope.name())
         .bind(new.scope.id())
-        .bind(new.destination.kind().name())
+        .bind(new.destination.channel().name())
         .bind(new.destination.to_string())
         .bind(encryption.encrypt(new.id, settings.expose_secret(), random))
         .bind(&new.event_types)

@@ -34,7 +34,7 @@ pub use run::{RunFailed, run};
 
 use std::time::Duration;
 
-use crate::domain::channel::Kind;
+use crate::channels::Channel;
 use crate::handlers::{EventType, Rendering};
 
 /// How a run goes about its work.
@@ -58,7 +58,7 @@ pub struct Settings {
     /// Written beside each claim, for whoever looks into the table.
     pub processor_id: String,
     /// Endpoints that have no row: the routes of the environment, by channel and name.
-    pub routes: Vec<(Kind, String)>,
+    pub routes: Vec<(Channel, String)>,
     /// Whether an in-app mute covers e-mail where no preference decides that.
     pub mute_covers_email: bool,
     /// How notifications are written for the application.

@@ -6,8 +6,8 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::types::Json;
 
+use crate::channels::Channel;
 use crate::domain::announcement::{Announcement, DedupKey};
-use crate::domain::channel::Kind;
 use crate::handlers::EventType;
 
 /// The head of each statement that writes, previews or explains what endpoints are told.
@@ -32,15 +32,12 @@ pub(super) struct Announced {
 pub(super) fn bind_announcements<'q, O>(
     query: QueryAs<'q, Postgres, O, PgArguments>,
     rows: &'q [Announced],
-    routes: &'q [(Kind, String)],
+    routes: &'q [(Channel, String)],
 ) -> QueryAs<'q, Postgres, O, PgArguments> {
     fn column<'q, R, T>(rows: &'q [R], of: impl Fn(&'q R) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }
-    let list = |channels: &Vec<Kind>| {
-        let names: Vec<_> = channels.iter().map(|kind| kind.name()).collect();
-        format!("{{{}}}", names.join(","))
-    };
+    let list = |channels: &Vec<&str>| format!("{{{}}}", channels.join(","));
     let guards = |row: &Announced| {
         let keys = row.announcement.dedup_keys.iter().map(DedupKey::key);
         Json(keys.collect::<Vec<_>>())

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::channel::Kind;
+use crate::channels::Channel;
 use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 
@@ -19,7 +19,7 @@ pub(super) struct ChannelChoice {
     /// To the phone of the person whom it is about.
     pub(super) text: bool,
     /// To endpoints of these channels; `None`: of any.
-    pub(super) channels: Option<Vec<Kind>>,
+    pub(super) channels: Option<Vec<&'static str>>,
 }
 
 impl Default for ChannelChoice {
@@ -63,9 +63,9 @@ fn of_channels(value: &Value) -> Option<ChannelChoice> {
         Some(choice) => choice.as_bool(),
     };
     let mut channels = Vec::new();
-    for kind in Kind::ALL {
-        if is_on(kind.name())? {
-            channels.push(kind);
+    for name in Channel::ALL.map(Channel::name) {
+        if is_on(name)? {
+            channels.push(name);
         }
     }
     Some(ChannelChoice {
@@ -112,15 +112,15 @@ mod tests {
             json!({"channels": {"inapp": true, "slack": true, "telegram": "yes"}, "notify_email": true}),
             json!({"channels": {"in_app": true, "email": true, "sms": true, "slack": null, "discord": true, "webhook": true}}),
         ];
-        insta::assert_snapshot!(choices.map(chosen).join("\n"), @"
+        insta::assert_snapshot!(choices.map(chosen).join("\n"), @r#"
         app true, mail true, text false, endpoints None
         app true, mail false, text false, endpoints None
         app false, mail true, text false, endpoints None
         app false, mail true, text false, endpoints None
         app false, mail false, text false, endpoints Some([])
-        app true, mail false, text false, endpoints Some([Slack])
-        app true, mail true, text true, endpoints Some([Email, Sms, Discord, Webhook])
-        ");
+        app true, mail false, text false, endpoints Some(["slack"])
+        app true, mail true, text true, endpoints Some(["email", "sms", "discord", "webhook"])
+        "#);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The metrics of `deliver`.
 
 use super::registry::{Kind, Metric, Registry};
+use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
 use crate::delivery::DeliveryCounts;
-use crate::domain::channel;
 use crate::handlers::EventType;
 
 /// Upper bounds of what an attempt takes, in seconds.
@@ -40,7 +40,7 @@ pub(super) struct Waiting {
 /// Every channel's queue.
 pub(super) async fn queue(transaction: &mut Transaction<'_>) -> Result<Vec<Waiting>, sqlx::Error> {
     sqlx::query_as(include_str!("queue.sql"))
-        .bind(channel::Kind::ALL.map(channel::Kind::name))
+        .bind(Channel::ALL.map(Channel::name))
         .fetch_all(Unnamed(transaction))
         .await
 }
@@ -61,7 +61,7 @@ pub(super) fn add_run(
             *count,
         );
     }
-    for channel in channel::Kind::ALL {
+    for channel in Channel::ALL {
         let retries = counts.retries.get(&channel).copied().unwrap_or_default();
         registry.add(&RETRIES, &[channel.name()], retries);
         registry.observe(&DURATION, &[channel.name()], &[], 0.0);
@@ -100,7 +100,7 @@ fn series(event_type: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use channel::Kind::{Email, Sms, Webhook};
+    use crate::channels::Channel::{Email, Sms, Webhook};
 
     fn counts() -> DeliveryCounts {
         let outcome = |kind, event_type: &str, status| (kind, event_type.to_owned(), status);
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    fn waiting(kind: channel::Kind, depth: f64) -> Waiting {
+    fn waiting(kind: Channel, depth: f64) -> Waiting {
         Waiting {
             channel: kind.name().to_owned(),
             depth,

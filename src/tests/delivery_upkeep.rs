@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use notify_fan_out::channels::Channel;
 use notify_fan_out::delivery::DeliveryCounts;
-use notify_fan_out::domain::channel::Kind;
 use notify_fan_out::metrics::record_delivery;
 use notify_fan_out::upkeep::doctor::{Setup, Verdict, examine};
 use notify_fan_out::upkeep::prune::{Prune, PruneReport, Scope};
@@ -478,9 +478,9 @@ async fn metrics_of_deliveries_add_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("deliver.prom");
     let counts = DeliveryCounts {
-        outcomes: [((Kind::Email, "digest".to_owned(), "delivered"), 2)].into(),
-        durations: vec![(Kind::Email, 0.3)],
-        retries: [(Kind::Webhook, 1)].into(),
+        outcomes: [((Channel::Email, "digest".to_owned(), "delivered"), 2)].into(),
+        durations: vec![(Channel::Email, 0.3)],
+        retries: [(Channel::Webhook, 1)].into(),
     };
     for _ in 0..2 {
         record_delivery(&path, &db.database(), &counts, 1.0, true)

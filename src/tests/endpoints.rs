@@ -228,7 +228,7 @@ async fn chats_get_a_message_each() {
         .await;
         let added = added.succeeded();
         assert!(
-            added.contains(&format!("127.0.0.1 is no host of {channel}")),
+            added.contains(&format!("127.0.0.1 is not a host of {channel}")),
             "{added}"
         );
         assert!(
@@ -892,7 +892,7 @@ async fn what_is_wrong_is_refused_and_adds_nothing() {
         (
             vec!["add", "ops", "--channel", "fax", "--url", "x"],
             2,
-            "must be one of email, sms, slack, discord, webhook",
+            "[possible values: email, sms, slack, discord, webhook]",
         ),
         (
             vec![

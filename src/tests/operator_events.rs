@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use notify_fan_out::domain::channel::Kind;
+use notify_fan_out::channels::Channel;
 use notify_fan_out::fan_out::{FanOutReport, Settings};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -226,9 +226,9 @@ async fn endpoints_hear_by_scope_and_type() {
 async fn routes_of_the_environment_need_no_row() {
     let mut stage = Stage::new().await;
     let routes = [
-        (Kind::Slack, "env:slack".to_owned()),
-        (Kind::Discord, "env:discord".to_owned()),
-        (Kind::Email, "env:email:b5fc85e5".to_owned()),
+        (Channel::Slack, "env:slack".to_owned()),
+        (Channel::Discord, "env:discord".to_owned()),
+        (Channel::Email, "env:email:b5fc85e5".to_owned()),
     ];
     let settings = Settings {
         routes: routes.into(),

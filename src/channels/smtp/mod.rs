@@ -1,4 +1,4 @@
-//! Mails by a mail server.
+//! E-mails by a mail server.
 //!
 //! The dialogue is led command by command, because what a broken connection means depends on how
 //! far it had come: until the line that ends the mail, the server has not taken it; after that,
@@ -20,12 +20,9 @@ use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::Channel;
-use super::email::{EmailMessage, Mailbox};
-use super::kind::Transport;
-use super::outcome::{AttemptOutcome, Receipt, SendError};
 use super::redact::Redactor;
-use super::tls_roots::TlsRoots;
+use super::truncate::truncate;
+use super::{AttemptOutcome, EmailMessage, Mailbox, Receipt, SendError, TlsRoots, Transport};
 
 pub use server::{InvalidServer, Security, SmtpServer};
 use session::{Mail, Refusal, Session, Step};
@@ -165,9 +162,7 @@ impl Smtp {
     }
 
     fn classify(&self, refusal: &Refusal) -> SendError {
-        let text = self
-            .redactor
-            .redact(&super::truncate::truncate(&refusal.text, 300));
+        let text = self.redactor.redact(&truncate(&refusal.text, 300));
         let reason = match refusal.status {
             Some(status) => format!("smtp answered {status} {}: {text}", refusal.step),
             None => format!("smtp failed {}: {text}", refusal.step),
@@ -181,12 +176,12 @@ impl Smtp {
     }
 }
 
-impl Channel for Smtp {
+impl Transport for Smtp {
     type Target = Mailbox;
     type Message = EmailMessage;
 
-    fn transport(&self) -> Transport {
-        Transport::Smtp
+    fn name(&self) -> &'static str {
+        "smtp"
     }
 
     fn time_limit(&self) -> Duration {

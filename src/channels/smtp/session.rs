@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::server::Security;
 use super::stream::{Encrypted, connect};
 use super::{AttemptOutcome, SmtpSettings, starttls};
-use crate::channels::outcome::Cause;
+use crate::channels::Cause;
 
 /// How much of a mail is written at once.
 const PART: usize = 16 * 1_024;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::channels::Channel;
 use crate::config::parse_time;
 use crate::db::Session;
-use crate::domain::channel::Kind;
 use crate::upkeep::dead_letters::{Choice, Filter, Held, choice};
 use crate::upkeep::excerpt;
 
@@ -23,9 +23,9 @@ pub(super) struct Filters {
     /// This delivery; may be given more than once, as all that follow
     #[arg(long = "id", value_name = "ID")]
     more_ids: Vec<i64>,
-    /// Of this channel: email, sms, slack, discord, webhook
-    #[arg(long = "channel", value_name = "CHANNEL", value_parser = channel)]
-    channels: Vec<Kind>,
+    /// Of this channel
+    #[arg(long = "channel", value_name = "CHANNEL", value_enum)]
+    channels: Vec<Channel>,
     /// Of events of this type; digest for digests
     #[arg(long = "type", value_name = "TYPE")]
     event_types: Vec<String>,
@@ -53,10 +53,6 @@ enum Status {
     Dead,
     /// May have arrived or not
     Uncertain,
-}
-
-fn channel(name: &str) -> Result<Kind, String> {
-    name.parse::<Kind>().map_err(|error| error.to_string())
 }
 
 fn part_of_an_error(text: &str) -> Result<String, String> {

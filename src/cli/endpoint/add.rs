@@ -13,13 +13,13 @@ use super::view::EndpointView;
 use super::{Db, PERMITTING, random, value};
 use crate::channels::signature::SigningSecret;
 use crate::channels::webhook::{ExtraHeaders, WebhookMethod};
-use crate::channels::{Kind, WebhookTarget};
+use crate::channels::{Channel, Destination, WebhookTarget};
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::store::{self, Added, NewEndpoint};
-use crate::endpoints::{Destination, Name, Scope};
+use crate::endpoints::{Name, Scope};
 use crate::handlers::EventType;
 
 #[derive(Debug, Args)]
@@ -40,9 +40,9 @@ pub(super) struct Arguments {
     /// What to call it
     #[arg(value_name = "NAME")]
     name: Name,
-    /// What it is reached by: slack, discord, webhook, email or sms
-    #[arg(long, value_name = "CHANNEL")]
-    channel: Kind,
+    /// How it is reached
+    #[arg(long, value_name = "CHANNEL", value_enum)]
+    channel: Channel,
     /// Its address, for slack, discord and webhook
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -99,7 +99,7 @@ pub(super) async fn execute(
         };
         Failure::Usage(format!("--url: {refused}{permit}"))
     })?;
-    let oddity = destination.oddity();
+    let note = destination.note();
     let scope = match (arguments.org, arguments.project) {
         (Some(id), _) => Scope::Organisation(id),
         (None, Some(id)) => Scope::Project(id),
@@ -139,13 +139,13 @@ pub(super) async fn execute(
             "endpoint": shown,
             "secret": made.as_ref().map(|secret| secret.reveal().to_string()),
             "encrypted": is_encrypted,
-            "note": oddity,
+            "note": note,
         }))?,
         Format::Text => output::text(&in_words(
             &shown,
             made.as_ref(),
             is_encrypted,
-            oddity.as_deref(),
+            note.as_deref(),
         ))?,
     }
     Ok(ExitStatus::Success)
@@ -164,21 +164,23 @@ fn event_types(given: &[&str]) -> Vec<String> {
 
 /// Where it leads, and the secret that was made for it.
 fn destination(arguments: &Arguments) -> Result<(Destination, Option<SigningSecret>), Failure> {
-    let kind = arguments.channel;
+    let channel = arguments.channel;
     let usage = |words: String| Failure::Usage(words);
-    let (option, given, other) = match kind {
-        Kind::Slack | Kind::Discord | Kind::Webhook => ("--url", &arguments.url, &arguments.to),
-        Kind::Email | Kind::Sms => ("--to", &arguments.to, &arguments.url),
+    let option = channel.spec().option;
+    let (given, other) = match option {
+        "--url" => (&arguments.url, &arguments.to),
+        _ => (&arguments.to, &arguments.url),
     };
     let (Some(given), None) = (given, other) else {
         return Err(usage(format!(
             "an endpoint of channel {} takes {option}",
-            kind.name()
+            channel.name()
         )));
     };
     let text = value::read(option, given)?;
     let wrong = |error: &dyn std::fmt::Display| usage(format!("{option}: {error}"));
-    let destination = Destination::of(kind, text.expose_secret()).map_err(|error| wrong(&error))?;
+    let destination =
+        Destination::of(channel, text.expose_secret()).map_err(|error| wrong(&error))?;
     match destination {
         Destination::Webhook(target) => {
             let (target, made) = signed(target, arguments)?;
@@ -252,7 +254,7 @@ fn in_words(
     shown: &EndpointView,
     made: Option<&SigningSecret>,
     is_encrypted: bool,
-    oddity: Option<&str>,
+    note: Option<&str>,
 ) -> String {
     let name = &shown.name;
     let target = shown.target.as_deref().unwrap_or_default();
@@ -270,8 +272,8 @@ fn in_words(
             secret.as_str()
         );
     }
-    if let Some(oddity) = oddity {
-        let _ = writeln!(words, "Note: {oddity}.");
+    if let Some(note) = note {
+        let _ = writeln!(words, "Note: {note}.");
     }
     if !is_encrypted {
         words.push_str("Note: its settings stand in the database as they are; with NOTIFY_SECRET_KEY they are encrypted.\n");

@@ -91,8 +91,8 @@ fn in_words(all: &[EndpointView], style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::Kind;
-    use crate::endpoints::{Destination, Disabled, Endpoint, Route, Scope};
+    use crate::channels::{Channel, Destination};
+    use crate::endpoints::{Disabled, Endpoint, Route, Scope};
     use uuid::Uuid;
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
             id: Uuid::nil(),
             name: "ops".to_owned(),
             scope: Scope::Global,
-            channel: Kind::Webhook,
+            channel: Channel::Webhook,
             target: "https://example.com/…".to_owned(),
             event_types: vec!["payment_failed".to_owned(), "tenant_created".to_owned()],
             disabled: None,
@@ -117,12 +117,13 @@ mod tests {
             }),
             ..ops.clone()
         };
-        let slack = Destination::of(Kind::Slack, "https://hooks.slack.com/x").expect("an address");
+        let slack =
+            Destination::of(Channel::Slack, "https://hooks.slack.com/x").expect("an address");
         let all = [
             EndpointView::from(&ops),
             EndpointView::from(&team),
             EndpointView::route(&Route::on(slack), None),
-            EndpointView::route(&Route::off(Kind::Email), None),
+            EndpointView::route(&Route::off(Channel::Email), None),
         ];
         insta::assert_snapshot!(in_words(&all, Style::plain()), @"
         name        channel  target                     scope                                         events                          state

@@ -6,13 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Db, add, random};
+use crate::channels::Destination;
 use crate::channels::signature::SigningSecret;
 use crate::cli::human::counted;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
-use crate::endpoints::{Destination, Unusable, store};
+use crate::endpoints::{Unusable, store};
 
 /// Secrets that sign at once, at most: each makes the header of every message longer.
 const MOST: usize = 5;

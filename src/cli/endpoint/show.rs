@@ -9,11 +9,12 @@ use serde::Serialize;
 use super::Db;
 use super::list::shown_routes;
 use super::view::EndpointView;
+use crate::channels::Destination;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
-use crate::endpoints::{Destination, Encryption, Stored, StoredForm, store};
+use crate::endpoints::{Encryption, Stored, StoredForm, store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

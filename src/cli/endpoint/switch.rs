@@ -4,15 +4,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::Db;
-use crate::channels::Kind;
 use crate::cli::human::counted;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::domain::text::plain;
+use crate::endpoints::Routes;
 use crate::endpoints::store::{self, Change};
-use crate::endpoints::{ROUTES, RouteVariables, Routes};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -89,7 +88,7 @@ pub(super) async fn remove(
     let name = arguments.name.as_str();
     let routes = config.routes()?;
     if let Some(route) = routes.get(name) {
-        let variables = of_channel(route.channel);
+        let variables = route.channel.spec().route;
         let variable = variables.map_or("its variable", |variables| variables.address);
         return Err(Failure::Refused(format!(
             "{name} is a route of the environment; take out {variable} there"
@@ -113,15 +112,11 @@ fn route(name: &str, routes: &Routes) -> Result<Option<String>, Failure> {
     if route.destination.is_some() {
         return Ok(Some(route.name.clone()));
     }
-    let variables = of_channel(route.channel);
+    let variables = route.channel.spec().route;
     let switch = variables.map_or("its variable", |variables| variables.switch);
     Err(Failure::Refused(format!(
         "{name} is switched off in the environment, by {switch}"
     )))
-}
-
-fn of_channel(channel: Kind) -> Option<&'static RouteVariables> {
-    ROUTES.iter().find(|variables| variables.channel == channel)
 }
 
 async fn report(

@@ -10,16 +10,19 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Db, PERMITTING};
-use crate::channels::{AttemptOutcome, Cause, Kind, NOT_PERMITTED, Receipt, SendError, Transport};
+use crate::channels::{
+    AttemptOutcome, Cause, Channel, Destination, EndpointMessage, NOT_PERMITTED, NotSent, Receipt,
+    SendError,
+};
 use crate::cli::human::time;
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::{Access, Unnamed};
 use crate::domain::announcement::{Field, Message};
-use crate::endpoints::{Destination, EndpointMessage, NotSent, store};
+use crate::endpoints::store;
 
-/// What a webhook is told as the type.
+/// The `type` of a webhook.
 const EVENT_TYPE: &str = "endpoint_test";
 
 #[derive(Debug, Args)]
@@ -85,21 +88,21 @@ pub(super) async fn execute(
     };
     // No transaction is open from here on.
     let transports = post.transports();
-    let told = told(name, &destination);
+    let content = content(name, destination.channel());
     let message = EndpointMessage {
         key: Uuid::new_v4().into(),
         event_type: EVENT_TYPE,
         occurred_at: now,
-        told: &told,
+        message: &content,
     };
     let begun = Instant::now();
-    let sent = transports.send(&destination, &message, now).await;
+    let sent = destination.send(&transports, &message, now).await;
     let seconds = begun.elapsed().as_secs_f64();
     let is_sent = sent.is_ok();
     let trial = trial(
         name,
         &destination,
-        transports.transport(&destination),
+        transports.name(destination.channel()),
         sent,
         seconds,
     );
@@ -114,15 +117,15 @@ pub(super) async fn execute(
     })
 }
 
-fn told(name: &str, destination: &Destination) -> Message {
-    let channel = destination.kind().name();
+fn content(name: &str, channel: Channel) -> Message {
+    let channel = channel.name();
     let field = |name: &str, value: &str| Field {
         name: name.to_owned(),
         value: value.to_owned(),
     };
     Message {
         title: "Test message of notify-fan-out".to_owned(),
-        text: "Somebody wanted to see whether messages arrive here. They do.".to_owned(),
+        text: "An operator sent this to check that messages arrive here.".to_owned(),
         fields: vec![field("Endpoint", name), field("Channel", channel)],
         link_url: Some("/".to_owned()),
         data: json!({ "endpoint": name, "channel": channel })
@@ -136,15 +139,15 @@ fn told(name: &str, destination: &Destination) -> Message {
 fn trial(
     name: &str,
     destination: &Destination,
-    transport: Option<Transport>,
+    transport: Option<&'static str>,
     sent: Result<Receipt, NotSent>,
     seconds: f64,
 ) -> Trial {
     let nothing = Trial {
         name: name.to_owned(),
-        channel: destination.kind().name(),
+        channel: destination.channel().name(),
         target: destination.to_string(),
-        transport: transport.map(Transport::name),
+        transport,
         outcome: "not_tried",
         status: None,
         code: None,
@@ -162,7 +165,7 @@ fn trial(
             ..nothing
         },
         Err(NotSent::Failed(error)) => {
-            let (outcome, advice) = decided(destination.kind(), &error);
+            let (outcome, advice) = decided(destination.channel(), &error);
             Trial {
                 outcome,
                 is_tried: !is_permittable(&error),
@@ -174,12 +177,7 @@ fn trial(
                 ..nothing
             }
         }
-        Err(error @ NotSent::NoTransport(_)) => Trial {
-            is_tried: false,
-            error: Some(format!("{error}{}", carriers(destination.kind()))),
-            ..nothing
-        },
-        Err(error @ NotSent::Template(_)) => Trial {
+        Err(error) => Trial {
             is_tried: false,
             error: Some(error.to_string()),
             ..nothing
@@ -187,71 +185,56 @@ fn trial(
     }
 }
 
-/// The variables that configure what carries the messages of a channel.
-fn carriers(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Email => {
-            " (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)"
-        }
-        Kind::Sms => " (NOTIFY_TWILIO_ACCOUNT_SID)",
-        Kind::Slack | Kind::Discord | Kind::Webhook => "",
-    }
-}
-
 fn is_permittable(error: &SendError) -> bool {
     error.code.as_deref() == Some(NOT_PERMITTED)
 }
 
-/// What a delivery would do with such an answer.
-fn decided(kind: Kind, error: &SendError) -> (&'static str, String) {
-    // All messages of these channels go one way: what is wrong with it is no message's fault.
-    let others = match kind {
-        Kind::Email => Some("e-mails"),
-        Kind::Sms => Some("text messages"),
-        Kind::Slack | Kind::Discord | Kind::Webhook => None,
-    };
-    let (outcome, advice) = match (error.outcome, others) {
-        (
-            AttemptOutcome::Retry { .. }
-            | AttemptOutcome::Throttled { .. }
-            | AttemptOutcome::Permanent {
-                cause: Cause::Policy,
-            },
-            _,
-        ) => ("retry", "a delivery would be tried again later".to_owned()),
-        (AttemptOutcome::Uncertain, _) => {
-            ("uncertain", "it may have arrived; look there".to_owned())
-        }
-        (AttemptOutcome::Permanent { cause }, others) => {
-            let advice = match (cause, others) {
-                (Cause::Recipient | Cause::Message | Cause::Policy, _) => {
-                    "a delivery would be given up: this message or its recipient is not taken"
-                        .to_owned()
-                }
-                (Cause::Settings | Cause::Gone, Some(others)) => {
-                    let mend = mend("address, credentials or sender", error);
-                    format!("a delivery would wait, and so would all other {others}: {mend}")
-                }
-                (Cause::Settings, None) => {
-                    let mend = mend("address, credentials or account", error);
-                    format!("a delivery would be given up: {mend}")
-                }
-                (Cause::Gone, None) => {
-                    "a delivery would disable the endpoint: what it leads to is no more".to_owned()
-                }
-            };
-            ("permanent", advice)
-        }
+/// What a real delivery would do after such an attempt.
+fn decided(channel: Channel, error: &SendError) -> (&'static str, String) {
+    let (outcome, advice) = match error.outcome {
+        AttemptOutcome::Retry { .. }
+        | AttemptOutcome::Throttled { .. }
+        | AttemptOutcome::Permanent {
+            cause: Cause::Policy,
+        } => ("retry", "a real delivery would be retried later".to_owned()),
+        AttemptOutcome::Uncertain => ("uncertain", "it may have arrived; check there".to_owned()),
+        AttemptOutcome::Permanent { cause } => ("permanent", permanent(channel, cause, error)),
     };
     (outcome, advice)
 }
 
+fn permanent(channel: Channel, cause: Cause, error: &SendError) -> String {
+    match cause {
+        Cause::Recipient | Cause::Message | Cause::Policy => {
+            "a real delivery would become a dead letter: the message or its recipient was refused"
+                .to_owned()
+        }
+        // The account is the same for all messages, so it is not the fault of one.
+        Cause::Settings | Cause::Gone if channel.is_shared() => format!(
+            "a real delivery would wait, like all other {}: {}",
+            channel.spec().messages,
+            fix("the address, credentials or sender", error)
+        ),
+        Cause::Settings => format!(
+            "a real delivery would become a dead letter: {}",
+            fix("the address, credentials or account", error)
+        ),
+        Cause::Gone => {
+            let status = error.status.map(|status| format!(" ({status})"));
+            format!(
+                "a real delivery would disable this endpoint: the target no longer exists{}",
+                status.unwrap_or_default()
+            )
+        }
+    }
+}
+
 /// What a person can do about settings.
-fn mend(what: &str, error: &SendError) -> String {
+fn fix(what: &str, error: &SendError) -> String {
     if is_permittable(error) {
-        format!("mend the address, or permit it: {PERMITTING}")
+        format!("fix the address, or permit it: {PERMITTING}")
     } else {
-        format!("mend {what}")
+        format!("fix {what}")
     }
 }
 
@@ -286,14 +269,13 @@ fn in_words(trial: &Trial) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::{Kind, SendError};
 
     fn words(sent: Result<Receipt, NotSent>) -> String {
-        words_of(Kind::Slack, "https://hooks.slack.com/Hidden", sent)
+        words_of(Channel::Slack, "https://hooks.slack.com/Hidden", sent)
     }
 
-    fn words_of(kind: Kind, to: &str, sent: Result<Receipt, NotSent>) -> String {
-        let destination = Destination::of(kind, to).expect("a destination");
+    fn words_of(channel: Channel, to: &str, sent: Result<Receipt, NotSent>) -> String {
+        let destination = Destination::of(channel, to).expect("a destination");
         in_words(&trial("ops", &destination, None, sent, 0.21))
     }
 
@@ -316,35 +298,35 @@ mod tests {
         insta::assert_snapshot!(words(Err(gone.into())), @"
         Not delivered to ops (slack, https://hooks.slack.com/…) in 0.2s: slack answered 404: no_service
         It answered: no_service
-        → a delivery would disable the endpoint: what it leads to is no more
+        → a real delivery would disable this endpoint: the target no longer exists (404)
         ");
     }
 
     #[test]
     fn says_what_has_to_be_configured() {
-        let none = |kind, to, what| words_of(kind, to, Err(NotSent::NoTransport(what)));
-        insta::assert_snapshot!(none(Kind::Email, "ada@example.com", "e-mails"), @"Not delivered to ops (email, a…@example.com): nothing that carries e-mails is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
-        insta::assert_snapshot!(none(Kind::Sms, "+4915112345678", "text messages"), @"Not delivered to ops (sms, +49…78): nothing that carries text messages is configured (NOTIFY_TWILIO_ACCOUNT_SID)");
+        let none = |channel, to| words_of(channel, to, Err(NotSent::NoTransport(channel)));
+        insta::assert_snapshot!(none(Channel::Email, "ada@example.com"), @"Not delivered to ops (email, a…@example.com): no transport for e-mails is configured (set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
+        insta::assert_snapshot!(none(Channel::Sms, "+4915112345678"), @"Not delivered to ops (sms, +49…78): no transport for text messages is configured (set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM)");
     }
 
     /// As `deliver` decides it: what all e-mails and text messages go through is not one receiver.
     #[test]
     fn wrong_settings_are_no_fault_of_the_message() {
-        let wrong = |kind, to| {
+        let wrong = |channel, to| {
             let error = SendError::permanent(Cause::Settings, "it answered 401");
-            words_of(kind, to, Err(error.into()))
+            words_of(channel, to, Err(error.into()))
         };
-        insta::assert_snapshot!(wrong(Kind::Email, "ada@example.com"), @"
+        insta::assert_snapshot!(wrong(Channel::Email, "ada@example.com"), @"
         Not delivered to ops (email, a…@example.com) in 0.2s: it answered 401
-        → a delivery would wait, and so would all other e-mails: mend address, credentials or sender
+        → a real delivery would wait, like all other e-mails: fix the address, credentials or sender
         ");
-        insta::assert_snapshot!(wrong(Kind::Sms, "+4915112345678"), @"
+        insta::assert_snapshot!(wrong(Channel::Sms, "+4915112345678"), @"
         Not delivered to ops (sms, +49…78) in 0.2s: it answered 401
-        → a delivery would wait, and so would all other text messages: mend address, credentials or sender
+        → a real delivery would wait, like all other text messages: fix the address, credentials or sender
         ");
-        insta::assert_snapshot!(wrong(Kind::Webhook, "https://example.com"), @"
+        insta::assert_snapshot!(wrong(Channel::Webhook, "https://example.com"), @"
         Not delivered to ops (webhook, https://example.com/…) in 0.2s: it answered 401
-        → a delivery would be given up: mend address, credentials or account
+        → a real delivery would become a dead letter: fix the address, credentials or account
         ");
         let refused = SendError {
             code: Some(NOT_PERMITTED.to_owned()),
@@ -352,7 +334,7 @@ mod tests {
         };
         insta::assert_snapshot!(words(Err(refused.into())), @"
         Not delivered to ops (slack, https://hooks.slack.com/…): 127.0.0.1 is a loopback address
-        → a delivery would be given up: mend the address, or permit it: NOTIFY_OUTGOING_ALLOW, NOTIFY_OUTGOING_PLAIN_HTTP
+        → a real delivery would become a dead letter: fix the address, or permit it: NOTIFY_OUTGOING_ALLOW, NOTIFY_OUTGOING_PLAIN_HTTP
         ");
     }
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Run, TRIES};
+use crate::channels::Channel;
 use crate::db::{Access, Fault, Transaction, Unnamed, sqlstate};
 use crate::delivery::decide::Next;
 use crate::delivery::lease::{Leases, lease};
@@ -11,7 +12,6 @@ use crate::delivery::load::{Loaded, load};
 use crate::delivery::record::{Finished, record};
 use crate::delivery::report::DeliveryReport;
 use crate::delivery::savepoint::in_savepoint;
-use crate::domain::channel::Kind;
 
 /// Pause before what could not be recorded is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ impl Run<'_> {
         self.note(round.recorded);
         let leased = round.leases.messages.len() as u64;
         for message in round.leases.messages {
-            if message.kind == Kind::Email {
+            if message.kind == Channel::Email {
                 self.ahead = self.ahead.saturating_sub(1);
             }
             let clock = (round.leases.now, round.since);
@@ -221,7 +221,7 @@ impl Run<'_> {
         let recording = async {
             let mut transaction = session.begin_brief().await?;
             let report = record(&mut transaction, std::slice::from_ref(one), false).await?;
-            if report.lost_leases == 0 && one.leased.kind == Kind::Email {
+            if report.lost_leases == 0 && one.leased.kind == Channel::Email {
                 late = settle_mails(&mut transaction, one).await?;
             }
             transaction.commit().await?;

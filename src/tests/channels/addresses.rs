@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use notify_fan_out::channels::outgoing::Lookup;
+use notify_fan_out::channels::http::Lookup;
 use notify_fan_out::channels::{
-    AttemptOutcome, Cause, OutgoingSettings, Policy, Receipt, SendError, TlsRoots, Transport,
+    AttemptOutcome, Cause, OutgoingSettings, Policy, Receipt, SendError, TlsRoots,
 };
 
 use super::certificates::{Authority, acceptor};
@@ -81,15 +81,13 @@ async fn a_name_that_changes_its_mind() {
     let client = outgoing(only_public(lookup));
     let base = format!("http://rebinding.example:{}/", outside.address.port());
 
-    attempt(Transport::Webhook, &client, &base)
-        .await
-        .expect("a receipt");
+    attempt("webhook", &client, &base).await.expect("a receipt");
     assert_eq!(
         (asked.load(Ordering::SeqCst), outside.requests().len()),
         (1, 1)
     );
 
-    let reason = refused(attempt(Transport::Webhook, &client, &base).await);
+    let reason = refused(attempt("webhook", &client, &base).await);
     assert_eq!(
         reason,
         "127.0.0.1 is a loopback address, and not on the list of allowed networks"
@@ -108,7 +106,7 @@ async fn a_name_that_alternates() {
     let client = outgoing(only_public(lookup));
     let base = format!("http://rebinding.example:{}/", outside.address.port());
     for turn in 0..40 {
-        let result = attempt(Transport::Slack, &client, &base).await;
+        let result = attempt("slack", &client, &base).await;
         assert_eq!(result.is_ok(), turn % 2 == 1, "{turn}");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 40);
@@ -127,9 +125,7 @@ async fn a_name_with_addresses_of_both_kinds() {
     ]]);
     let base = format!("http://both.example:{}/", outside.address.port());
     let client = outgoing(only_public(lookup));
-    attempt(Transport::Discord, &client, &base)
-        .await
-        .expect("a receipt");
+    attempt("discord", &client, &base).await.expect("a receipt");
     assert_eq!((outside.requests().len(), inside.connections()), (1, 0));
 }
 
@@ -163,12 +159,7 @@ async fn this_machine_by_any_name() {
         "[::]",
         "①②⑦.0.0.1",
     ] {
-        let result = attempt(
-            Transport::Webhook,
-            &client,
-            &format!("http://{host}:{port}/"),
-        )
-        .await;
+        let result = attempt("webhook", &client, &format!("http://{host}:{port}/")).await;
         assert!(
             refused(result).contains("not on the list of allowed networks"),
             "{host}"
@@ -184,13 +175,12 @@ async fn https_unless_allowed() {
         lookup,
         ..OutgoingSettings::new(TlsRoots::default())
     });
-    let reason = refused(attempt(Transport::Webhook, &client, "http://example.com/").await);
+    let reason = refused(attempt("webhook", &client, "http://example.com/").await);
     assert_eq!(
         reason,
         "the address is not encrypted (http://), which is not allowed here"
     );
-    let reason =
-        refused(attempt(Transport::Webhook, &client, "https://me:pass@example.com/").await);
+    let reason = refused(attempt("webhook", &client, "https://me:pass@example.com/").await);
     assert_eq!(
         reason,
         "the address has a user name or password in it; use a header instead"
@@ -203,7 +193,7 @@ async fn https_unless_allowed() {
 async fn a_name_that_is_not_there() {
     let lookup: Lookup = Arc::new(|_| Box::pin(async { Err(io::Error::other("no such name")) }));
     let error = attempt(
-        Transport::Twilio,
+        "twilio",
         &outgoing(only_public(lookup)),
         "http://nowhere.example/",
     )
@@ -214,7 +204,7 @@ async fn a_name_that_is_not_there() {
     // One that answers only when it is too late is given up with the connection.
     let lookup: Lookup = Arc::new(|_| Box::pin(std::future::pending()));
     let error = attempt(
-        Transport::Twilio,
+        "twilio",
         &outgoing(only_public(lookup)),
         "http://slow.example/",
     )
@@ -243,15 +233,13 @@ async fn certificates_are_checked() {
     let good = format!("https://hooks.example:{port}/");
 
     let known = outgoing(trusting(authority.tls_roots()));
-    attempt(Transport::Webhook, &known, &good)
-        .await
-        .expect("a receipt");
+    attempt("webhook", &known, &good).await.expect("a receipt");
     assert_eq!(receiver.requests().len(), 1);
 
     let stranger = outgoing(trusting(Authority::new().tls_roots()));
     let other_name = format!("https://other.example:{port}/");
     for (client, base) in [(&stranger, &good), (&known, &other_name)] {
-        let error = attempt(Transport::Webhook, client, base)
+        let error = attempt("webhook", client, base)
             .await
             .expect_err("an error");
         assert_eq!(error.outcome, AttemptOutcome::Retry { after: None });

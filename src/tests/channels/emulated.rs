@@ -1,18 +1,18 @@
 //! Slack, Resend and Twilio as the package `emulate` plays them: servers that were written by
 //! others, from the providers' documentation.
 
-use notify_fan_out::channels::outgoing::Request;
+use notify_fan_out::channels::http::Request;
 use notify_fan_out::channels::twilio::Credentials;
 use notify_fan_out::channels::{
-    AttemptOutcome, Cause, Channel, ChatMessage, EmailMessage, Field, Link, Outgoing, SecretUrl,
-    Severity, Slack, SmsMessage, Twilio,
+    AttemptOutcome, Cause, ChatMessage, EmailMessage, Field, Link, Outgoing, SecretUrl, Severity,
+    SmsMessage, Transport, Twilio,
 };
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use super::foreign::{Foreign, from_environment};
-use super::{chat, email, local, mailbox, now, outgoing, phone, resend, twilio};
+use super::{chat, email, local, mailbox, now, outgoing, phone, resend, slack, twilio};
 
 struct Emulated {
     _program: Foreign,
@@ -56,7 +56,7 @@ impl Emulated {
         let url = format!("{}{path}", self.base(service));
         let request = Request {
             method,
-            url: &url.parse().expect("an address"),
+            url: url.parse().expect("an address"),
             headers,
             body: form.as_bytes().to_vec(),
         };
@@ -137,49 +137,9 @@ async fn resend_takes_each_mail_once() {
 }
 
 #[tokio::test]
-async fn resend_takes_batches() {
-    let emulated = Emulated::start().await;
-    let channel = resend(emulated.outgoing.clone(), emulated.base("resend"));
-    let mails: Vec<_> = (0..100)
-        .map(|n| {
-            let to = mailbox(&format!("user{n}@example.org"));
-            let key = format!("batch.{n}").parse().expect("a key");
-            (to, EmailMessage { key, ..email() })
-        })
-        .collect();
-    let borrowed: Vec<_> = mails.iter().map(|(to, mail)| (to, mail)).collect();
-    let names = async || {
-        let sent = channel
-            .send_batch(&borrowed, now())
-            .await
-            .expect("an answer");
-        let names = sent
-            .into_iter()
-            .map(|one| one.expect("a receipt").provider_id.expect("a name"));
-        names.collect::<Vec<_>>()
-    };
-    let first = names().await;
-    assert_eq!(first.len(), 100);
-    assert_eq!(names().await, first, "the same batch again");
-    for (at, name) in [(0, &first[0]), (99, &first[99])] {
-        let mail = emulated
-            .look("resend", &format!("emails/{name}"), "Bearer re_test")
-            .await;
-        assert_eq!(mail["to"][0], format!("user{at}@example.org"));
-    }
-    let one_alone = channel
-        .send_batch(&borrowed[..1], now())
-        .await
-        .expect("an answer");
-    assert!(one_alone[0].is_ok());
-}
-
-#[tokio::test]
 async fn slack_shows_the_message() {
     let emulated = Emulated::start().await;
-    let slack = Slack {
-        outgoing: emulated.outgoing.clone(),
-    };
+    let slack = slack(emulated.outgoing.clone());
     let room = |token: &str| -> SecretUrl {
         let base = emulated.base("slack");
         format!("{base}services/T000000001/B000000001/{token}")

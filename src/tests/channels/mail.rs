@@ -2,7 +2,7 @@
 
 use notify_fan_out::channels::smtp::SmtpSettings;
 use notify_fan_out::channels::{
-    AttemptOutcome, Cause, Channel, EmailMessage, Receipt, SendError, Smtp, TlsRoots,
+    AttemptOutcome, Cause, EmailMessage, Receipt, SendError, Smtp, TlsRoots, Transport,
 };
 use serde_json::Value;
 

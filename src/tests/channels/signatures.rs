@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use notify_fan_out::channels::signature::SigningSecret;
-use notify_fan_out::channels::webhook::WebhookMethod;
-use notify_fan_out::channels::{Channel, Webhook, WebhookTarget};
+use notify_fan_out::channels::webhook::{Webhook, WebhookMethod};
+use notify_fan_out::channels::{Transport, WebhookTarget};
 use serde_json::{Value, json};
 
 use super::foreign::Foreign;

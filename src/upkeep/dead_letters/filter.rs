@@ -6,7 +6,7 @@ use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 
-use crate::domain::channel::Kind;
+use crate::channels::Channel;
 use crate::handlers::EventType;
 use crate::upkeep::excerpt;
 
@@ -36,7 +36,7 @@ pub struct Filter {
     /// These deliveries.
     pub ids: Option<Vec<i64>>,
     /// Of these channels.
-    pub channels: Option<Vec<Kind>>,
+    pub channels: Option<Vec<Channel>>,
     /// Of events of these types, in any spelling; `digest` for digests.
     pub event_types: Option<Vec<String>>,
     /// Of these kinds.
@@ -71,7 +71,7 @@ impl Filter {
         &self,
         query: QueryAs<'q, Postgres, O, PgArguments>,
     ) -> QueryAs<'q, Postgres, O, PgArguments> {
-        let names = |kinds: &Vec<Kind>| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
+        let names = |kinds: &Vec<Channel>| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>();
         let spellings = |names: &Vec<String>| {
             let names = names.iter();
             names

@@ -1,6 +1,6 @@
 -- Deliveries by channel: what waits, is being sent or is for a person to decide, each from a partial
 -- index that holds nothing else. Pauses of a few seconds only pace a chat. Of what was finished in the
--- last day the latest $1.
+-- last day the latest $1. $2 the channels.
 WITH pending AS (
     SELECT d.channel,
            count(*) FILTER (WHERE d.next_attempt_at <= now() AND t.target IS NULL) AS due,
@@ -46,7 +46,7 @@ SELECT c.name AS channel,
        coalesce(l.sending, 0) AS sending, coalesce(l.expired, 0) AS expired,
        coalesce(h.dead, 0) AS dead, coalesce(h.uncertain, 0) AS uncertain,
        coalesce(f.delivered, 0) AS delivered, coalesce(f.cancelled, 0) AS cancelled
-  FROM (VALUES ('email', 1), ('sms', 2), ('slack', 3), ('discord', 4), ('webhook', 5)) AS c (name, place)
+  FROM unnest($2::text[]) WITH ORDINALITY AS c (name, place)
   LEFT JOIN pending p ON p.channel = c.name
   LEFT JOIN leased l ON l.channel = c.name
   LEFT JOIN held h ON h.channel = c.name

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
 
 /// What was finished in a day that is looked at.
@@ -110,6 +111,7 @@ pub(super) async fn deliveries(
 ) -> Result<Deliveries, sqlx::Error> {
     let channels: Vec<ChannelRow> = sqlx::query_as(include_str!("channels.sql"))
         .bind(MOST_FINISHED)
+        .bind(Channel::ALL.map(Channel::name))
         .fetch_all(Unnamed(&mut *connection))
         .await?;
     let recipients: i64 = sqlx::query_scalar(

@@ -5,12 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 /// No wish is granted for longer.
-pub(super) const CAP: Duration = Duration::from_hours(24);
+pub(in crate::channels) const CAP: Duration = Duration::from_hours(24);
 
 /// The value of a `Retry-After`: seconds (RFC 9110, 10.2.3; some write a fraction), or a date in
 /// any of the three forms of HTTP. A date that has passed is no delay at all; what is neither is
 /// no wish.
-pub(super) fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+pub(in crate::channels) fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
         return from_seconds(seconds);
@@ -19,17 +19,17 @@ pub(super) fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 /// A date in any of the three forms of HTTP.
-pub(super) fn date(value: &str) -> Option<DateTime<Utc>> {
+pub(in crate::channels) fn date(value: &str) -> Option<DateTime<Utc>> {
     httpdate::parse_http_date(value).ok().map(DateTime::from)
 }
 
 /// What is left until a time.
-pub(super) fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+pub(in crate::channels) fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     (at - now).to_std().unwrap_or_default().min(CAP)
 }
 
 /// A number of seconds, unless it is none.
-pub(super) fn from_seconds(seconds: f64) -> Option<Duration> {
+pub(in crate::channels) fn from_seconds(seconds: f64) -> Option<Duration> {
     if seconds.is_nan() || seconds < 0.0 {
         return None;
     }

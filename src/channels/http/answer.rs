@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 /// No more of a body is read, in bytes.
-pub const ANSWER_READ: usize = 64 * 1_024;
+const ANSWER_READ: usize = 64 * 1_024;
 
 /// A status, headers, and the beginning of a body.
 #[derive(Debug, Clone)]

@@ -5,8 +5,10 @@
 //! answers not unpacked; time and the size of an answer are bounded.
 
 mod answer;
+mod exchange;
 mod policy;
 mod resolver;
+pub(super) mod retry_after;
 
 use std::error::Error as _;
 use std::fmt;
@@ -19,9 +21,10 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::tls_roots::TlsRoots;
+use super::TlsRoots;
 
-pub use answer::{ANSWER_READ, Answer};
+pub use answer::Answer;
+pub use exchange::{Details, Exchange, below, secret_header};
 pub use policy::{Policy, Refused};
 pub use resolver::{Lookup, system_lookup};
 
@@ -74,22 +77,19 @@ pub struct Outgoing {
 }
 
 /// A request as it goes out.
-#[derive(Debug)]
-pub struct Request<'a> {
-    /// POST or PUT.
+pub struct Request {
     pub method: Method,
-    /// Where to; it may be a secret.
-    pub url: &'a Url,
-    /// What stands before the body; secrets are marked as sensitive.
+    /// It may be a secret.
+    pub url: Url,
+    /// Secrets are marked as sensitive.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Vec<u8>,
 }
 
-impl<'a> Request<'a> {
+impl Request {
     /// A POST of JSON.
     #[must_use]
-    pub fn json(url: &'a Url, body: &Value) -> Self {
+    pub fn json(url: Url, body: &Value) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Self {
@@ -171,12 +171,12 @@ impl Outgoing {
 
     /// Sends a request and reads the answer, as far as it is read. Once the status has come,
     /// nothing turns the answer into a failure.
-    pub async fn exchange(&self, request: Request<'_>) -> Result<Answer, Failure> {
-        self.policy.check(request.url).map_err(Failure::Refused)?;
+    pub async fn exchange(&self, request: Request) -> Result<Answer, Failure> {
+        self.policy.check(&request.url).map_err(Failure::Refused)?;
         let deadline = Instant::now() + self.timeout;
         let sending = self
             .client
-            .request(request.method, request.url.clone())
+            .request(request.method, request.url)
             .headers(request.headers)
             .body(request.body)
             .send();
