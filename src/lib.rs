@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod seed;
 pub mod telemetry;
 pub mod templates;
+#[doc(hidden)]
 pub mod unsubscribe;
 pub mod upkeep;
 

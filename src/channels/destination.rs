@@ -11,8 +11,8 @@ use super::http::{Policy, Refused};
 use super::mailbox::InvalidMailbox;
 use super::phone::InvalidPhoneNumber;
 use super::signature::InvalidSecret;
-use super::webhook::{InvalidHeader, UnknownMethod};
-use super::{Channel, Destination, Mailbox, PhoneNumber, SecretUrl};
+use super::webhook::UnknownMethod;
+use super::{Channel, Destination, InvalidHeader, Mailbox, PhoneNumber, SecretUrl};
 
 /// Where a channel's messages can go. Displaying and printing it shows no secret.
 pub trait Target: Clone + fmt::Display + fmt::Debug + Send + Sync {
@@ -20,6 +20,7 @@ pub trait Target: Clone + fmt::Display + fmt::Debug + Send + Sync {
     const OPTION: &'static str;
     /// What it is, for people.
     const WHAT: &'static str;
+    const EXAMPLE: &'static str;
 
     fn from_text(text: &str) -> Result<Self, InvalidSettings>;
 
@@ -74,6 +75,7 @@ pub struct Settings {
 impl Target for SecretUrl {
     const OPTION: &'static str = "--url";
     const WHAT: &'static str = "webhook URL";
+    const EXAMPLE: &'static str = "https://hooks.example.com/T0p-secret";
 
     fn from_text(text: &str) -> Result<Self, InvalidSettings> {
         text.parse().map_err(|_| InvalidSettings::Url)
@@ -98,6 +100,7 @@ impl Target for SecretUrl {
 impl Target for Mailbox {
     const OPTION: &'static str = "--to";
     const WHAT: &'static str = "e-mail address";
+    const EXAMPLE: &'static str = "ada@example.com";
 
     fn from_text(text: &str) -> Result<Self, InvalidSettings> {
         Ok(text.parse()?)
@@ -125,6 +128,7 @@ impl Target for Mailbox {
 impl Target for PhoneNumber {
     const OPTION: &'static str = "--to";
     const WHAT: &'static str = "phone number";
+    const EXAMPLE: &'static str = "+15005550006";
 
     fn from_text(text: &str) -> Result<Self, InvalidSettings> {
         Ok(text.parse()?)

@@ -1,24 +1,20 @@
-//! The name of a delivery towards the outside.
+//! The identifier of a delivery towards the outside.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// Longest key. With what channels put around it, it stays below the shortest limit, the 256
-/// characters of Resend's `Idempotency-Key`.
+/// With what channels add, it stays below the shortest limit: 256 characters of Resend's
+/// `Idempotency-Key`.
 const MAX: usize = 200;
 
-/// What one delivery is called in every attempt: the Message-ID of a mail, an idempotency key,
-/// the `webhook-id`.
-///
-/// It has to differ from those of other installations that share a provider's account or a
-/// sender's domain, so a number from a sequence is not enough.
+/// The same in every attempt: Message-ID, idempotency key, `webhook-id`. Other installations may share
+/// the account or domain, so a number from a sequence is not enough.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeliveryKey(String);
 
 impl DeliveryKey {
-    /// The key as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -31,7 +27,6 @@ impl From<Uuid> for DeliveryKey {
     }
 }
 
-/// A text that is not fit for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a delivery key has 1 to 200 letters, digits, '-', '_' and single dots within")]
 pub struct InvalidKey;

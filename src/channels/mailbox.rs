@@ -14,12 +14,12 @@ const NAME_MAX: usize = 128;
 /// Has no width, and is no part of an encoded word.
 const JOINER: &str = "\u{2060}";
 
-/// Whom a mail is from or to: an address, and perhaps a name.
+/// An address, and perhaps a name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mailbox(pub(super) lettre::message::Mailbox);
 
 impl Mailbox {
-    /// A mailbox of its parts. The name is shown as one line of plain text, truncated.
+    /// The name becomes one line of plain text, truncated.
     pub fn new(name: Option<&str>, address: &str) -> Result<Self, InvalidMailbox> {
         let mut address: Address = address.trim().parse().map_err(|_| InvalidMailbox)?;
         if !address.domain().is_ascii() {
@@ -57,7 +57,7 @@ impl Mailbox {
     }
 }
 
-/// A text that is no mail address. It is not repeated.
+/// The error does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a mail address, such as ada@example.com or Ada <ada@example.com>")]
 pub struct InvalidMailbox;

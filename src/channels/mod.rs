@@ -13,6 +13,7 @@
 
 pub mod chat;
 mod destination;
+mod extra_headers;
 pub mod http;
 mod key;
 pub mod mailbox;
@@ -43,6 +44,7 @@ channels! {
 pub use chat::{Chat, ChatMessage, ChatTransport, Field, Link, Severity};
 pub use destination::InvalidSettings;
 pub use email::{EmailMessage, EmailTransport, Mailer};
+pub use extra_headers::{ExtraHeaders, InvalidHeader};
 pub use http::{Outgoing, OutgoingSettings, Policy};
 pub use key::DeliveryKey;
 pub use mailbox::Mailbox;

@@ -10,14 +10,12 @@ use super::redact::phone_numbers;
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {
-    /// The number itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A text that is no phone number in the international form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a phone number has to be in the international form, such as +4915112345678")]
 pub struct InvalidPhoneNumber;
@@ -25,7 +23,7 @@ pub struct InvalidPhoneNumber;
 impl FromStr for PhoneNumber {
     type Err = InvalidPhoneNumber;
 
-    /// Spaces, hyphens, dots and brackets, which people write between the digits, are passed over.
+    /// Ignores the spaces, hyphens, dots and brackets that people write between the digits.
     fn from_str(text: &str) -> Result<Self, InvalidPhoneNumber> {
         let number: String = text
             .trim()

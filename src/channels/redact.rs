@@ -1,4 +1,4 @@
-//! What must not be read in errors and answers, made unreadable.
+//! Hides secrets, e-mail addresses and phone numbers in errors and answers.
 
 use std::fmt;
 
@@ -6,20 +6,18 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::outcome::ANSWER_KEPT;
 
-/// What stands for a secret.
 const HIDDEN: &str = "•••";
-/// A shorter one is no secret, and hiding it would only garble what it occurs in by chance.
+/// Anything shorter is not a secret, and hiding it would garble unrelated text.
 const SHORTEST: usize = 6;
 
-/// The secrets of one attempt. Whatever the other side says is read through it.
-///
-/// Mail addresses and phone numbers in the international form are redacted wherever they stand.
+/// The secrets of one attempt. E-mail addresses and phone numbers in the international form are
+/// hidden besides.
 #[derive(Clone, Default)]
 pub struct Redactor(Vec<SecretString>);
 
 impl Redactor {
-    /// One more secret, which is hidden as it is, percent-encoded, and as JSON writes it, each as
-    /// different programs do.
+    /// Adds a secret, to be hidden as it is, percent-encoded, and as JSON writes it, in the spellings of
+    /// different programs.
     #[must_use]
     pub fn hiding(mut self, secret: &str) -> Self {
         let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -47,7 +45,6 @@ impl Redactor {
         self
     }
 
-    /// The text without what it must not tell.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -57,8 +54,8 @@ impl Redactor {
         phone_numbers(&mail_addresses(&text))
     }
 
-    /// The beginning of an answer, fit to be stored and shown: redacted first, cut then, so that
-    /// no half of a secret is left at the end.
+    /// The beginning of an answer, to store and show. Redacts before it truncates, so that no part of
+    /// a secret is left at the end.
     #[must_use]
     pub fn answer(&self, body: &[u8]) -> String {
         let text: String = String::from_utf8_lossy(body)

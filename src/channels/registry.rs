@@ -192,8 +192,9 @@ pub struct Spec {
     pub domains: &'static [&'static str],
     /// The option of `endpoint add` that names a target.
     pub option: &'static str,
-    /// A target, for people.
+    /// What a target is, for people.
     pub target: &'static str,
+    pub example: &'static str,
 }
 
 impl Spec {
@@ -209,6 +210,7 @@ impl Spec {
             domains: C::DOMAINS,
             option: C::Target::OPTION,
             target: C::Target::WHAT,
+            example: C::Target::EXAMPLE,
         }
     }
 }
@@ -258,7 +260,14 @@ impl FromStr for Channel {
 mod tests {
     use std::collections::HashSet;
 
+    use secrecy::ExposeSecret as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::channels::{
+        AttemptOutcome, Destination, Outgoing, OutgoingSettings, TlsRoots, no_transport, transport,
+    };
 
     #[test]
     fn every_channel_has_a_name_of_its_own_that_the_schema_takes() {
@@ -271,5 +280,100 @@ mod tests {
             assert!(channel.name().bytes().all(fits) && channel.name().len() <= 40);
         }
         assert_eq!("fax".parse::<Channel>(), Err(UnknownChannel));
+    }
+
+    #[test]
+    fn every_target_survives_its_settings_and_is_shown_redacted() {
+        for channel in Channel::ALL {
+            let example = channel.spec().example;
+            let destination = Destination::of(channel, example).expect(example);
+            assert_eq!(destination.channel(), channel);
+            let settings = destination.settings();
+            let again = Destination::parse(channel, &settings).expect("settings");
+            assert_eq!(again.settings().expose_secret(), settings.expose_secret());
+            assert!(settings.expose_secret().contains(example));
+            for shown in [destination.to_string(), format!("{destination:?}")] {
+                assert!(!shown.contains(example), "{shown}");
+            }
+        }
+    }
+
+    /// Answers one request, and says which it was.
+    async fn answer(listener: &TcpListener, status: &str) -> String {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut request = String::new();
+        let mut part = [0; 4_096];
+        loop {
+            let size = stream.read(&mut part).await.expect("a request");
+            request.push_str(&String::from_utf8_lossy(&part[..size]));
+            if let Some((head, body)) = request.split_once("\r\n\r\n")
+                && head
+                    .to_lowercase()
+                    .contains(&format!("content-length: {}", body.len()))
+            {
+                break;
+            }
+        }
+        let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        stream
+            .write_all(response.as_bytes())
+            .await
+            .expect("written");
+        request
+    }
+
+    #[tokio::test]
+    async fn every_channel_without_an_account_posts_once_and_classifies_the_answer() {
+        let mut settings = OutgoingSettings::new(TlsRoots::default());
+        settings.policy.plain_http = true;
+        settings.policy.allowed = vec!["127.0.0.0/8".parse().expect("a network")];
+        let outgoing = Outgoing::new(settings).expect("a client");
+        let transports = Transports {
+            outgoing: &outgoing,
+            email: None,
+            twilio: None,
+            app_url: None,
+        };
+        let content = transport::tests::message();
+        let message = EndpointMessage {
+            key: "k".parse().expect("a key"),
+            event_type: "payment_failed",
+            occurred_at: DateTime::UNIX_EPOCH,
+            message: &content,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!(
+            "http://{}/T0p-secret",
+            listener.local_addr().expect("an address")
+        );
+        for channel in Channel::ALL
+            .into_iter()
+            .filter(|channel| !channel.is_shared())
+        {
+            let destination = Destination::of(channel, &url).expect("a target");
+            for (status, outcome) in [
+                ("200 OK", None),
+                (
+                    "429 Too Many",
+                    Some(AttemptOutcome::Throttled { after: None }),
+                ),
+                ("503 Later", Some(AttemptOutcome::Retry { after: None })),
+            ] {
+                let sending = destination.send(&transports, &message, DateTime::UNIX_EPOCH);
+                let (sent, request) = tokio::join!(sending, answer(&listener, status));
+                assert!(request.starts_with("POST /T0p-secret"), "{request}");
+                assert!(request.contains("Payment failed"), "{request}");
+                match sent {
+                    Ok(_) => assert_eq!(outcome, None),
+                    Err(NotSent::Failed(error)) => assert_eq!(Some(error.outcome), outcome),
+                    Err(error) => panic!("{channel:?}: {error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_with_an_account_say_what_to_set() {
+        insta::assert_snapshot!(no_transport(Channel::Sms), @"no transport for text messages is configured (set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM)");
     }
 }

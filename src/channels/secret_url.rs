@@ -1,4 +1,4 @@
-//! Addresses that are secrets.
+//! Addresses that are secrets: whoever knows a chat's webhook may write to it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,20 +8,17 @@ use url::Url;
 
 use super::redact::Redactor;
 
-/// An address of which everything behind the host may be a secret: whoever has a chat's webhook
-/// may write to it.
+/// An address of which everything behind the host may be a secret.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SecretUrl(Url);
 
 impl SecretUrl {
-    /// The whole of it.
     #[must_use]
     pub fn expose(&self) -> &Url {
         &self.0
     }
 
-    /// A redactor that hides path and query, and each part of them, as it is written and as a receiver
-    /// reads it.
+    /// Hides path and query, and each part of them, as written and as a receiver decodes it.
     pub(super) fn redactor(&self) -> Redactor {
         let Self(url) = self;
         let query = url.query().unwrap_or_default();

@@ -10,22 +10,20 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::zeroize::Zeroizing;
 use sha2::Sha256;
 
-/// What a secret is written with.
 const PREFIX: &str = "whsec_";
-/// How many bytes a secret may have.
 const SIZES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A key that sender and receiver share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(Zeroizing<Vec<u8>>);
 
-/// A text, or bytes, that is no signing secret. It is not repeated.
+/// The error does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a signing secret is whsec_ and 24 to 64 bytes in base64")]
 pub struct InvalidSecret;
 
 impl SigningSecret {
-    /// A secret of bytes that were drawn at random; 32 are usual.
+    /// Of random bytes; 32 are usual.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidSecret> {
         if SIZES.contains(&bytes.len()) {
             Ok(Self(Zeroizing::new(bytes.to_vec())))

@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! TLS roots: whose certificates are trusted, for HTTP and SMTP.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,23 +6,19 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// The authorities whose certificates are believed, for HTTP and SMTP alike.
 #[derive(Clone, Default)]
 pub struct TlsRoots(Vec<CertificateDer<'static>>);
 
-/// Why there is no [`TlsRoots`].
 #[derive(Debug, thiserror::Error)]
 pub enum NoTlsRoots {
-    /// The system has no certificates.
     #[error("no certificate authorities were found; install ca-certificates, or set SSL_CERT_FILE")]
     NoneFound,
-    /// What should be certificates is not.
     #[error("not a list of PEM certificates")]
     NotPem,
 }
 
 impl TlsRoots {
-    /// The authorities that the system believes; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
+    /// Those of the system; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
     pub fn system() -> Result<Self, NoTlsRoots> {
         // A system may hold some that no longer parse; the others are as good as before.
         let mut certificates = rustls_native_certs::load_native_certs().certs;

@@ -1,4 +1,4 @@
-//! Texts cut to what a provider takes.
+//! Truncates texts to the limits of providers.
 //!
 //! Providers count "characters" without saying of what kind; UTF-16 units are counted here, of
 //! which a text has as many as any other kind but bytes, or more.

@@ -28,18 +28,17 @@ const PERMITTING: &str = "NOTIFY_OUTGOING_ALLOW, NOTIFY_OUTGOING_PLAIN_HTTP";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  notify-fan-out endpoint add ops --channel slack --url -        asks for the address
+  notify-fan-out endpoint add ops --channel slack --url -        prompts for the address
   notify-fan-out endpoint add billing --channel webhook --url https://example.com/hooks \\
-      --events payment_failed,payment_succeeded                  makes a signing secret and shows it
-  notify-fan-out endpoint test billing                           sends it a message, now
+      --events payment_failed,payment_succeeded                  creates and shows a signing secret
+  notify-fan-out endpoint test billing                           sends a test message
   notify-fan-out endpoint list
 
-An endpoint hears of operator events: all, or those of some types; everybody's, or
-those of one organisation or project. The environment can name some too
-(NOTIFICATIONS_SLACK_WEBHOOK_URL and others); they are called env:slack,
-env:discord, env:email:….
+An endpoint receives operator events: all types or some, of everybody or of one
+organisation or project. The environment can name endpoints too, which are called
+routes: env:slack, env:discord, env:email:… (NOTIFICATIONS_SLACK_WEBHOOK_URL and others).
 
-add, rotate-secret, rotate-key and remove take more rights than the job has:
+add, rotate-secret, rotate-key and remove need more privileges than the jobs:
 scripts/grants.sql -v endpoints=1.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -50,7 +49,7 @@ pub(super) struct Arguments {
 enum Command {
     /// Add an endpoint
     Add(add::Arguments),
-    /// Show all endpoints, those of the environment too
+    /// Show all endpoints, with those of the environment
     #[command(after_help = "\
 Examples:
   notify-fan-out endpoint list
@@ -60,17 +59,17 @@ Examples:
     Show(show::Arguments),
     /// Send a test message, now
     Test(test::Arguments),
-    /// Send nothing to it any more, and cancel what waits
+    /// Stop sending to it, and cancel its pending deliveries
     Disable(switch::DisableArguments),
-    /// Send to it again
+    /// Resume sending to it
     #[command(after_help = "\
 Examples:
   notify-fan-out endpoint enable ops
   notify-fan-out endpoint enable env:slack
 
-What was cancelled while it was disabled stays cancelled; it hears of what happens from now on.")]
+Deliveries that were cancelled stay cancelled; it receives events from now on.")]
     Enable(switch::Arguments),
-    /// Sign with a new secret, and with the old ones until they are dropped
+    /// Sign with a new secret, and with the old ones until these are dropped
     RotateSecret(rotate_secret::Arguments),
     /// Encrypt all settings with the first key of `NOTIFY_SECRET_KEY`
     #[command(after_help = "\
@@ -79,7 +78,7 @@ Examples:
   NOTIFY_SECRET_KEY=new,old notify-fan-out endpoint rotate-key    what was encrypted with the old one")]
     #[command(alias = "reseal")]
     RotateKey,
-    /// Remove an endpoint, and cancel what waits for it
+    /// Remove an endpoint, and cancel its pending deliveries
     #[command(after_help = "\
 Examples:
   notify-fan-out endpoint remove ops")]
@@ -164,7 +163,7 @@ impl Db {
 fn no_such(name: &str, mut names: Vec<String>) -> String {
     if names.is_empty() {
         return format!(
-            "there is no endpoint {name:?}, nor any other; see: notify-fan-out endpoint add --help"
+            "there is no endpoint {name:?}, nor any other. See: notify-fan-out endpoint add --help"
         );
     }
     let alike = |other: &str| {
@@ -184,7 +183,6 @@ fn no_such(name: &str, mut names: Vec<String>) -> String {
     )
 }
 
-/// Where secrets and nonces come from.
 fn random() -> StdRng {
     StdRng::from_os_rng()
 }
@@ -194,9 +192,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_not_there_is_told_with_those_that_are() {
+    fn an_unknown_name_is_refused_with_the_likeliest_names() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        insta::assert_snapshot!(no_such("ops", vec![]), @r#"there is no endpoint "ops", nor any other; see: notify-fan-out endpoint add --help"#);
+        insta::assert_snapshot!(no_such("ops", vec![]), @r#"there is no endpoint "ops", nor any other. See: notify-fan-out endpoint add --help"#);
         insta::assert_snapshot!(no_such("bil", names(&["ada", "env:slack", "billing"])), @r#"there is no endpoint "bil"; there are billing, ada, env:slack"#);
         insta::assert_snapshot!(no_such("x", names(&["a", "b", "c", "d", "e", "f", "g", "h", "i"])), @r#"there is no endpoint "x"; there are a, b, c, d, e, f, g, h and 1 more"#);
     }

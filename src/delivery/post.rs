@@ -198,7 +198,7 @@ impl Post {
         };
         if !row.enabled {
             return Err(disabled(
-                row.disabled_reason.as_deref().unwrap_or("by hand"),
+                row.disabled_reason.as_deref().unwrap_or("manually"),
             ));
         }
         let unusable = |reason: String| Decision::without_attempt(Next::Dead, "endpoint", reason);

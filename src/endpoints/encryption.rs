@@ -1,7 +1,7 @@
-//! Settings at rest: encrypted where there is a key, plain where there is none.
+//! Encryption of settings at rest. Without a key they stay plain.
 //!
-//! XChaCha20-Poly1305 with a random nonce for each sealing, and the endpoint's identifier as
-//! associated data: what was sealed for one endpoint can't be put into another's row.
+//! XChaCha20-Poly1305 with a random nonce for each encryption, and the endpoint's identifier as
+//! associated data: what was encrypted for one endpoint can't be put into another's row.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,19 +25,15 @@ const NONCE_SIZE: usize = 24;
 #[derive(Debug, Default)]
 pub struct Encryption(Option<SecretKeys>);
 
-/// Settings that can be read, and how they were kept.
+/// Settings as JSON, and how they were stored.
 #[derive(Debug)]
 pub struct Decrypted {
-    /// The settings, as JSON.
     pub settings: SecretString,
-    /// How they were kept.
     pub form: StoredForm,
 }
 
-/// How settings were kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredForm {
-    /// As they are.
     Plain,
     /// Encrypted with the key that is used for new ones.
     Encrypted,
@@ -45,19 +41,16 @@ pub enum StoredForm {
     EncryptedWithOldKey,
 }
 
-/// Why settings can't be read. It repeats nothing of them.
+/// The errors repeat nothing of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecryptError {
-    /// They are encrypted, and there is no key.
     #[error("its settings are encrypted, and NOTIFY_SECRET_KEY is not set")]
     NoKey,
-    /// No key fits, or something was changed.
     #[error(
         "its settings can't be decrypted: none of the keys of NOTIFY_SECRET_KEY is the one that they \
          were encrypted with, or they were tampered with"
     )]
     WrongKey,
-    /// Encrypted in a way that this program does not know.
     #[error(
         "its settings are encrypted in a form that is not known here; is this program too old?"
     )]
@@ -65,13 +58,11 @@ pub enum DecryptError {
 }
 
 impl Encryption {
-    /// With keys.
     #[must_use]
     pub fn new(keys: SecretKeys) -> Self {
         Self(Some(keys))
     }
 
-    /// Whether there is a key.
     #[must_use]
     pub fn encrypts(&self) -> bool {
         self.0.is_some()

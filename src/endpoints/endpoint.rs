@@ -9,19 +9,15 @@ use uuid::Uuid;
 use super::encryption::{DecryptError, Encryption};
 use crate::channels::{Channel, Destination, InvalidSettings};
 
-/// Whose events an endpoint hears of.
+/// Whose events an endpoint receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everybody's.
     Global,
-    /// One organisation's.
     Organisation(Uuid),
-    /// One project's.
     Project(Uuid),
 }
 
 impl Scope {
-    /// Its name in the table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -31,7 +27,6 @@ impl Scope {
         }
     }
 
-    /// Of what.
     #[must_use]
     pub fn id(self) -> Option<Uuid> {
         match self {
@@ -61,37 +56,28 @@ impl fmt::Display for Scope {
 /// An endpoint, but for its settings, which may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its identifier.
     pub id: Uuid,
-    /// What people call it.
     pub name: String,
-    /// Whose events it hears of.
     pub scope: Scope,
-    /// Its channel.
     pub channel: Channel,
-    /// Where it leads, masked.
+    /// Redacted.
     pub target: String,
-    /// What it hears of; `*` is all operator events.
+    /// `*` is all operator events.
     pub event_types: Vec<String>,
     /// Why it is disabled, and since when, if it is.
     pub disabled: Option<Disabled>,
-    /// When it was added.
     pub created_at: DateTime<Utc>,
 }
 
-/// Why nothing is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disabled {
-    /// Why, in words.
     pub reason: Option<String>,
-    /// Since when.
     pub at: Option<DateTime<Utc>>,
 }
 
 /// An endpoint with its settings as they are stored.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    /// The endpoint.
     pub endpoint: Endpoint,
     /// JSON, perhaps encrypted.
     pub settings: SecretString,
@@ -100,16 +86,13 @@ pub struct Stored {
 /// An endpoint that nothing can be sent to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// Its settings can't be read.
     #[error(transparent)]
     Sealed(#[from] DecryptError),
-    /// They can, and make no destination.
     #[error("its settings are wrong: {0}")]
     Wrong(#[from] InvalidSettings),
 }
 
 impl Stored {
-    /// Where it leads.
     pub fn destination(&self, encryption: &Encryption) -> Result<Destination, Unusable> {
         let opened = encryption.decrypt(self.endpoint.id, self.settings.expose_secret())?;
         Ok(Destination::parse(self.endpoint.channel, &opened.settings)?)

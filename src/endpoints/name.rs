@@ -3,14 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest name.
 const MAX: usize = 60;
 
 /// A name that needs no quotation marks in a shell, and is no route's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
-/// A text that can't be a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a name has 1 to {MAX} letters, digits, dots, hyphens and underscores, the first a letter or digit"
@@ -18,7 +16,6 @@ pub struct Name(String);
 pub struct InvalidName;
 
 impl Name {
-    /// The name itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! Endpoints that the environment names: global, for all operator events, without a row.
+//! Routes: endpoints that the environment names, global, for all operator events.
 
 use sha2::{Digest, Sha256};
 
@@ -7,24 +7,20 @@ use crate::channels::{Channel, Destination};
 /// What the names of routes begin with, and no endpoint's name does.
 const PREFIX: &str = "env:";
 
-/// One of them.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// As `notification_deliveries.recipient` has it: `env:slack`, `env:discord`, and of each mail
     /// address `env:email:` and a part of its hash, wherever in the list it stands.
     pub name: String,
-    /// Its channel.
     pub channel: Channel,
-    /// Where it leads; `None` where the environment switches it off.
+    /// `None` where the environment switches it off.
     pub destination: Option<Destination>,
 }
 
-/// All of them.
 #[derive(Debug, Clone, Default)]
 pub struct Routes(Vec<Route>);
 
 impl Route {
-    /// That leads there.
     #[must_use]
     pub fn on(destination: Destination) -> Self {
         let channel = destination.channel();
@@ -43,7 +39,6 @@ impl Route {
         }
     }
 
-    /// That is switched off.
     #[must_use]
     pub fn off(channel: Channel) -> Self {
         Self {
@@ -55,7 +50,6 @@ impl Route {
 }
 
 impl Routes {
-    /// Those that the environment names.
     #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
         Self(routes)
@@ -69,13 +63,13 @@ impl Routes {
             .collect()
     }
 
-    /// The names that targets of its own have: those of chats. (Mails leave by one target.)
+    /// The names of all. (E-mails have one target, which is not among them.)
     #[must_use]
     pub fn targets(&self) -> Vec<String> {
         self.0.iter().map(|route| route.name.clone()).collect()
     }
 
-    /// Where the route of this name leads; `None` where it is gone or off.
+    /// `None` where the route is gone or off.
     #[must_use]
     pub fn destination(&self, name: &str) -> Option<Destination> {
         self.get(name)?.destination.clone()
@@ -99,7 +93,6 @@ impl Routes {
         })
     }
 
-    /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter()
     }

@@ -1,5 +1,5 @@
-//! The rows of `notification_endpoints`, and what a person does to them. Whoever disables or removes
-//! an endpoint cancels what waits for it in the same statement.
+//! The rows of `notification_endpoints`, and what operators do to them. Disabling or removing an endpoint
+//! cancels its pending deliveries in the same statement.
 
 use std::collections::HashMap;
 
@@ -16,50 +16,35 @@ use super::name::Name;
 use crate::channels::Destination;
 use crate::db::{Transaction, Unnamed};
 
-/// An endpoint that is to be added.
 #[derive(Debug)]
 pub struct NewEndpoint {
-    /// Its identifier.
     pub id: Uuid,
-    /// What people call it.
     pub name: Name,
-    /// Whose events it hears of.
     pub scope: Scope,
-    /// Where it leads.
     pub destination: Destination,
-    /// What it hears of.
     pub event_types: Vec<String>,
 }
 
-/// What came of adding an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
-    /// It is there.
     Yes,
-    /// There was one of that name.
     NameTaken,
-    /// There is no organisation or project of that identifier.
     NoSuchScope,
 }
 
-/// What came of disabling, enabling or removing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It is done.
     Done {
-        /// Deliveries that waited for it and were cancelled.
+        /// Its deliveries that were pending.
         cancelled: u64,
     },
-    /// It was so already.
     Already,
-    /// There is no such endpoint.
     Unknown,
 }
 
-/// What became of the settings of all endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct KeyRotation {
-    /// Encrypted anew: they were with another key, or not at all.
+    /// They were encrypted with another key, or plain.
     pub resealed_count: u64,
     /// Encrypted with the first key already.
     pub unchanged_count: u64,
@@ -79,7 +64,6 @@ pub async fn list(connection: &mut Transaction<'_>) -> Result<Vec<Endpoint>, sql
     rows.iter().map(endpoint).collect()
 }
 
-/// The endpoint of this name.
 pub async fn find(
     connection: &mut Transaction<'_>,
     name: &str,
@@ -102,7 +86,7 @@ pub async fn name(
     .await
 }
 
-/// As [`find`], of which nobody changes anything before the end of the transaction.
+/// As [`find`], and locks it until the end of the transaction.
 pub async fn find_locked(
     connection: &mut Transaction<'_>,
     name: &str,
@@ -157,7 +141,6 @@ fn endpoint(row: &PgRow) -> Result<Endpoint, sqlx::Error> {
     })
 }
 
-/// Adds an endpoint.
 pub async fn add(
     connection: &mut Transaction<'_>,
     new: &NewEndpoint,
@@ -183,7 +166,6 @@ pub async fn add(
     })
 }
 
-/// Disables an endpoint.
 pub async fn disable(
     connection: &mut Transaction<'_>,
     name: &str,
@@ -198,17 +180,15 @@ pub async fn disable(
     .await
 }
 
-/// Enables an endpoint; how long it had been failing is forgotten.
+/// Enables an endpoint, and resets its circuit breaker.
 pub async fn enable(connection: &mut Transaction<'_>, name: &str) -> Result<Change, sqlx::Error> {
     change(connection, include_str!("store/enable.sql"), name, None).await
 }
 
-/// Removes an endpoint.
 pub async fn remove(connection: &mut Transaction<'_>, name: &str) -> Result<Change, sqlx::Error> {
     change(connection, include_str!("store/remove.sql"), name, None).await
 }
 
-/// Disables a route of the environment.
 pub async fn disable_route(
     connection: &mut Transaction<'_>,
     name: &str,
@@ -223,7 +203,7 @@ pub async fn disable_route(
     .await
 }
 
-/// Enables a route of the environment; how long it had been failing is forgotten.
+/// Enables a route, and resets its circuit breaker.
 pub async fn enable_route(
     connection: &mut Transaction<'_>,
     name: &str,
@@ -289,7 +269,7 @@ pub async fn replace(
     write(connection, &[id], &[settings]).await
 }
 
-/// Encrypts all settings with the first key that are not yet.
+/// Encrypts all settings with the first key.
 pub async fn rotate_key(
     connection: &mut Transaction<'_>,
     encryption: &Encryption,

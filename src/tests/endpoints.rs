@@ -288,7 +288,7 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
     }
     let told = endpoint(&db, &LOCAL, &["test", "gone"]).await.failed(6);
     assert!(
-        told.contains("no_service") && told.contains("would disable the endpoint"),
+        told.contains("no_service") && told.contains("would disable this endpoint"),
         "{told}"
     );
     assert_eq!(receiver.requests().len(), 5);
@@ -308,7 +308,7 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
         .succeeded();
         let told = endpoint(&db, &LOCAL, &["test", name]).await.failed(6);
         assert!(
-            told.contains("is configured (NOTIFY_") && !told.contains("in 0s"),
+            told.contains("is configured (set NOTIFY_") && !told.contains("in 0s"),
             "{told}"
         );
         for text in [added, told] {
@@ -552,10 +552,10 @@ async fn a_key_is_replaced() {
     let report = endpoint(&db, &keyed(NEW), &["reseal", "--format", "json"]).await;
     assert_eq!(report.code, Some(1), "{report:?}");
     insta::assert_snapshot!(report.stdout, @r#"{"resealed_count":1,"unchanged_count":1,"unreadable":["before"]}"#);
-    let told = endpoint(&db, &keyed(&both), &["reseal"]).await.succeeded();
-    insta::assert_snapshot!(told, @"The settings of 1 endpoint were encrypted with the first key; 2 were already.");
-    let told = endpoint(&db, &keyed(&both), &["reseal"]).await.succeeded();
-    insta::assert_snapshot!(told, @"Nothing to do: the settings of 3 endpoints are encrypted with the first key already.");
+    let told = endpoint(&db, &keyed(&both), &["rotate-key"]).await.succeeded();
+    insta::assert_snapshot!(told, @"Encrypted the settings of 1 endpoint with the first key; 2 already were.");
+    let told = endpoint(&db, &keyed(&both), &["rotate-key"]).await.succeeded();
+    insta::assert_snapshot!(told, @"Nothing to do: the settings of 3 endpoints are already encrypted with the first key.");
     assert_eq!(settings(&db, "new").await, new);
     for name in ["plain", "before", "new"] {
         assert!(settings(&db, name).await.starts_with("enc:v1:"));
@@ -666,12 +666,12 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
     let told = job(&["disable", "ops", "--reason", "moving\nrooms"])
         .await
         .succeeded();
-    insta::assert_snapshot!(told, @"ops is disabled; 2 deliveries that waited for it were cancelled.");
+    insta::assert_snapshot!(told, @"ops is disabled; 2 pending deliveries were cancelled.");
     insta::assert_snapshot!(job(&["disable", "ops"]).await.succeeded(), @"ops was disabled already; nothing was changed.");
-    insta::assert_snapshot!(job(&["disable", "desk"]).await.succeeded(), @"desk is disabled; 2 deliveries that waited for it were cancelled.");
+    insta::assert_snapshot!(job(&["disable", "desk"]).await.succeeded(), @"desk is disabled; 2 pending deliveries were cancelled.");
     insta::assert_snapshot!(cancelled(&db).await.join("\n"), @"
-    desk cancelled endpoint_disabled the endpoint was disabled: by hand t 2
-    ops cancelled endpoint_disabled the endpoint was disabled: by hand: moving rooms t 2
+    desk cancelled endpoint_disabled the endpoint was disabled: manually t 2
+    ops cancelled endpoint_disabled the endpoint was disabled: manually: moving rooms t 2
     other pending f 2
     ");
     let listed = json(&job(&["list", "--format", "json"]).await.succeeded());
@@ -683,7 +683,7 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
         .collect();
     assert_eq!(
         format!("{reasons:?}"),
-        r#"[(String("desk"), String("by hand")), (String("ops"), String("by hand: moving rooms")), (String("other"), Null)]"#
+        r#"[(String("desk"), String("manually")), (String("ops"), String("manually: moving rooms")), (String("other"), Null)]"#
     );
 
     // Enabled again, it has no past that would disable it at the first failure.
@@ -710,7 +710,7 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
         "{told}"
     );
     let told = endpoint(&db, &[], &["remove", "ops"]).await.succeeded();
-    insta::assert_snapshot!(told, @"ops is removed; 3 deliveries that waited for it were cancelled.");
+    insta::assert_snapshot!(told, @"ops is removed; 3 pending deliveries were cancelled.");
     assert_eq!(
         db.count("notification_deliveries WHERE code = 'endpoint_removed'")
             .await,
@@ -803,13 +803,13 @@ async fn routes_of_the_environment_need_no_row() {
         .await,
         1
     );
-    insta::assert_snapshot!(job(&["disable", "env:slack", "--reason", "quiet"]).await.succeeded(), @"env:slack is disabled; 1 delivery that waited for it was cancelled.");
+    insta::assert_snapshot!(job(&["disable", "env:slack", "--reason", "quiet"]).await.succeeded(), @"env:slack is disabled; 1 pending delivery was cancelled.");
     insta::assert_snapshot!(cancelled(&db).await.join("\n"), @"
     email pending f 1
-    env:slack cancelled endpoint_disabled the endpoint was disabled: by hand: quiet t 1
+    env:slack cancelled endpoint_disabled the endpoint was disabled: manually: quiet t 1
     ");
     insta::assert_snapshot!(job(&["disable", "env:slack"]).await.succeeded(), @"env:slack was disabled already; nothing was changed.");
-    insta::assert_snapshot!(job(&["disable", "env:email:70eacade"]).await.succeeded(), @"env:email:70eacade is disabled; 1 delivery that waited for it was cancelled.");
+    insta::assert_snapshot!(job(&["disable", "env:email:70eacade"]).await.succeeded(), @"env:email:70eacade is disabled; 1 pending delivery was cancelled.");
     for (arguments, told) in [
         (
             &["enable", "env:discord"][..],
@@ -1105,4 +1105,19 @@ async fn an_authority_of_ones_own_is_believed_where_a_file_names_it() {
         .await
         .succeeded();
     assert_eq!(receiver.requests().len(), 1);
+}
+
+/// A new channel needs no migration.
+#[tokio::test]
+async fn the_tables_take_any_name_of_a_channel_and_nothing_else() {
+    let db = TestDatabase::new().await;
+    for (name, is_taken) in [("chat_2", true), ("Slack", false), ("a b", false), ("", false)] {
+        for insert in [
+            format!("notification_deliveries (channel, target, recipient, event_type) VALUES ('{name}', 't', 'r', 'x')"),
+            format!("notification_endpoints (id, name, channel, target, settings) VALUES (gen_random_uuid(), '{name}', '{name}', 't', '{{}}')"),
+        ] {
+            let inserted = db.try_execute(&format!("INSERT INTO {insert}")).await;
+            assert_eq!(inserted.is_ok(), is_taken, "{insert}: {inserted:?}");
+        }
+    }
 }

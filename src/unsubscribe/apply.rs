@@ -1,24 +1,21 @@
-//! Muting mails for a person, whatever he has preferred before.
+//! Mutes e-mails for a person, whatever their preferences were.
 
 use serde::Serialize;
 
 use super::Request;
 use crate::db::{Access, Session, Unnamed};
 
-/// What came of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The mails are muted from now on.
     Unsubscribed,
-    /// They were muted already.
     AlreadyUnsubscribed,
     /// The person is gone, and nothing is left to mute.
     NoSuchPerson,
 }
 
-/// Mutes the mails of a request: in the person's global preferences, and wherever a more particular
-/// preference asks for them. Doing it again changes nothing.
+/// Mutes in the person's global preferences, and wherever a more specific preference asks for such
+/// e-mails. Doing it again changes nothing.
 pub async fn apply(session: &mut Session, request: &Request) -> Result<Outcome, sqlx::Error> {
     let event_type = request.scope.as_str();
     let mut transaction = session.begin(Access::ReadWrite).await?;

@@ -1,6 +1,6 @@
-//! Unsubscribing with one click (RFC 8058): each mail carries an address that nobody can guess,
-//! and a POST to it mutes mails like that one for the person it was sent to. Whoever answers the
-//! POST (the command line does it by hand) reads the token and applies it.
+//! Unsubscribing with one click (RFC 8058): each e-mail has an address that nobody can guess, and a
+//! POST to it mutes such e-mails for its recipient. Whoever answers the POST reads the token and
+//! applies it; so does the command `unsubscribe`.
 
 mod apply;
 mod keys;
@@ -14,12 +14,10 @@ pub use token::InvalidToken;
 
 use crate::domain::base_url::BaseUrl;
 
-/// Which mails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// All of them; what a digest offers.
     All,
-    /// Those of one event type.
     EventType(String),
 }
 
@@ -44,12 +42,10 @@ impl From<&str> for Scope {
     }
 }
 
-/// Who wants no more of what.
+/// Who unsubscribes from what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The person.
     pub user_id: Uuid,
-    /// The mails.
     pub scope: Scope,
 }
 
@@ -61,13 +57,13 @@ pub struct Unsubscribe {
 }
 
 impl Unsubscribe {
-    /// With the address that a token is appended to.
+    /// A token is appended to `base`.
     #[must_use]
     pub fn new(base: BaseUrl, keys: Keys) -> Self {
         Self { base, keys }
     }
 
-    /// The address for one person and kind of mail, the same each time.
+    /// The same each time for one person and scope.
     #[must_use]
     pub fn url(&self, request: &Request) -> String {
         format!(

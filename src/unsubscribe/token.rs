@@ -13,9 +13,8 @@ const SIGNATURE_LENGTH: usize = 32;
 /// Keeps these signatures apart from any other use of the key.
 const PURPOSE: &[u8] = b"notify-fan-out unsubscribe\0";
 
-/// The token is not whole, or was not signed with any of the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no token of ours, or it is not whole, or its key was taken out of use")]
+#[error("invalid unsubscribe token: malformed, truncated, or signed with a retired key")]
 pub struct InvalidToken;
 
 pub(super) fn sign(request: &Request, keys: &Keys) -> String {
@@ -96,7 +95,7 @@ mod tests {
     #[test]
     fn what_was_never_signed() {
         let keys = keys(&old());
-        let sealed = |signed: &[u8], purpose: &[u8]| {
+        let signed_token = |signed: &[u8], purpose: &[u8]| {
             let mut token = signed.to_vec();
             token.extend(keys.sign(&[purpose, signed]).expect("a signature"));
             BASE64_URL_SAFE_NO_PAD.encode(token)
@@ -104,14 +103,17 @@ mod tests {
         let mut signed = vec![VERSION];
         signed.extend([0; ID_LENGTH]);
         signed.push(b'*');
-        assert!(verify(&sealed(&signed, PURPOSE), &keys).is_ok());
-        assert_eq!(verify(&sealed(&signed, b""), &keys), Err(InvalidToken));
+        assert!(verify(&signed_token(&signed, PURPOSE), &keys).is_ok());
+        assert_eq!(
+            verify(&signed_token(&signed, b""), &keys),
+            Err(InvalidToken)
+        );
         // Of another version, without a scope, or with one that is no text.
         let variant = |version: u8, scope: &[u8]| {
             let mut signed = vec![version];
             signed.extend([0; ID_LENGTH]);
             signed.extend(scope);
-            verify(&sealed(&signed, PURPOSE), &keys)
+            verify(&signed_token(&signed, PURPOSE), &keys)
         };
         assert_eq!(variant(2, b"*"), Err(InvalidToken));
         assert_eq!(variant(VERSION, b""), Err(InvalidToken));

@@ -1,26 +1,22 @@
-//! The other side's answer, read no further than is of use.
+//! The answer of an exchange, truncated.
 
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-/// No more of a body is read, in bytes.
+/// Most bytes of a body.
 const ANSWER_READ: usize = 64 * 1_024;
 
-/// A status, headers, and the beginning of a body.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status of HTTP.
     pub status: u16,
-    /// What stood before the body.
     pub headers: HeaderMap,
-    /// At most [`ANSWER_READ`] bytes of the body; less where the rest didn't come in time.
+    /// At most [`ANSWER_READ`] bytes; fewer if the rest did not come in time.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// Reads until the end, the limit or the deadline, or until the connection breaks: whichever
-    /// comes first, the status has been given.
+    /// Reads until the end, the limit or the deadline, or until the connection breaks.
     pub(super) async fn read(mut response: reqwest::Response, deadline: Instant) -> Self {
         let mut body = Vec::new();
         while let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await {
@@ -43,7 +39,6 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// A header that is text.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

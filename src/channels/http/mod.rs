@@ -1,8 +1,8 @@
-//! Requests to the outside: the one way out for whatever speaks HTTP, test messages included.
+//! The HTTP client of all channels, test messages included, and where it may connect to.
 //!
-//! Where a request may go is decided where the connection is made, on the address that the name
-//! stands for at that moment. Redirects are not followed, proxies of the environment not used,
-//! answers not unpacked; time and the size of an answer are bounded.
+//! The policy is applied where the connection is made, to the address that the name resolves to at
+//! that moment. Redirects are not followed, proxies of the environment are not used, answers are not
+//! decompressed; time and the size of an answer are limited.
 
 mod answer;
 mod exchange;
@@ -28,18 +28,14 @@ pub use exchange::{Details, Exchange, below, secret_header};
 pub use policy::{Policy, Refused};
 pub use resolver::{Lookup, system_lookup};
 
-/// How requests are made.
 #[derive(Clone)]
 pub struct OutgoingSettings {
-    /// Where they may go.
     pub policy: Policy,
-    /// Whose certificates are believed.
     pub tls_roots: TlsRoots,
-    /// How long an exchange may take in all, from looking up the name to the end of the answer.
+    /// Of an exchange as a whole, from looking up the name to the end of the answer.
     pub timeout: Duration,
-    /// How long of this the connection may take: looking up, connecting, and TLS.
+    /// Of looking up, connecting and TLS.
     pub connect_timeout: Duration,
-    /// How names become addresses.
     pub lookup: Lookup,
 }
 
@@ -76,7 +72,6 @@ pub struct Outgoing {
     timeout: Duration,
 }
 
-/// A request as it goes out.
 pub struct Request {
     pub method: Method,
     /// It may be a secret.
@@ -101,27 +96,24 @@ impl Request {
     }
 }
 
-/// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The policy forbids it.
+    /// By the policy.
     #[error(transparent)]
     Refused(Refused),
-    /// No connection was had, so nothing was sent.
+    /// There was no connection, so nothing was sent.
     #[error("{0}")]
     Unsent(String),
-    /// The request went out, at least in part, and no answer came.
+    /// At least a part of the request was sent.
     #[error("{0}")]
     Unanswered(String),
 }
 
-/// An [`Outgoing`] that can't be had.
 #[derive(Debug, thiserror::Error)]
 #[error("no client for outgoing requests: {0}")]
 pub struct NoClient(String);
 
 impl Outgoing {
-    /// A client of these settings.
     pub fn new(settings: OutgoingSettings) -> Result<Self, NoClient> {
         let unfit = |error: &dyn std::error::Error| NoClient(error.to_string());
         if settings.connect_timeout >= settings.timeout {
@@ -157,20 +149,18 @@ impl Outgoing {
         })
     }
 
-    /// Where requests may go.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// No exchange takes longer.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Sends a request and reads the answer, as far as it is read. Once the status has come,
-    /// nothing turns the answer into a failure.
+    /// Sends a request and reads the answer. Once the status has come, nothing turns the answer
+    /// into a failure.
     pub async fn exchange(&self, request: Request) -> Result<Answer, Failure> {
         self.policy.check(&request.url).map_err(Failure::Refused)?;
         let deadline = Instant::now() + self.timeout;
@@ -191,7 +181,7 @@ impl Outgoing {
     }
 }
 
-/// The causes alone are told: the error itself would repeat the address, which may be a secret.
+/// Shows the causes only: the error itself would repeat the address, which may be a secret.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! Which addresses a request may go to.
+//! The outgoing policy: which addresses a request may go to.
 //!
 //! An endpoint's address comes from a tenant, and this program stands inside the operator's
 //! network. So only addresses that are reachable from anywhere are permitted, but for those that
@@ -10,36 +10,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
-/// What may be reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Networks that are permitted whatever they are.
     pub allowed: Vec<IpNet>,
-    /// Whether plain HTTP is permitted.
     pub plain_http: bool,
 }
 
-/// An address that a request may not go to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Neither HTTP nor HTTPS.
     #[error("the address does not begin with https://")]
     Scheme,
-    /// HTTP, which is not allowed here.
     #[error("the address is not encrypted (http://), which is not allowed here")]
     PlainHttp,
-    /// No host.
     #[error("the address names no host")]
     NoHost,
-    /// A user name or password before the host.
     #[error("the address has a user name or password in it; use a header instead")]
     Credentials,
-    /// An address that not everyone can reach.
     #[error("{address} is {class}, and not on the list of allowed networks")]
     Address {
-        /// The address.
         address: IpAddr,
-        /// What it is.
         class: &'static str,
     },
 }
@@ -56,8 +45,8 @@ impl Refused {
 }
 
 impl Policy {
-    /// Judges an address as it is written. A name may still turn out to stand for an address that
-    /// is refused, which is found when the connection is made.
+    /// Checks an address as written. A name may still resolve to an address that is refused when
+    /// the connection is made.
     pub fn check(&self, url: &Url) -> Result<(), Refused> {
         match url.scheme() {
             "https" => {}
@@ -76,7 +65,7 @@ impl Policy {
         }
     }
 
-    /// Judges an address that a connection would be made to.
+    /// Checks an address to connect to.
     pub fn permits(&self, address: IpAddr) -> Result<(), Refused> {
         // What is reached through a mapped or translated address is the one within.
         let reached = match address {

@@ -1,4 +1,4 @@
-//! Names become addresses here, and only those that are permitted leave.
+//! Resolves names to the addresses that the policy permits.
 
 use std::fmt;
 use std::io;
@@ -10,10 +10,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::policy::{Policy, Refused};
 
-/// How a name becomes addresses.
 pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// As the system does it.
 #[must_use]
 pub fn system_lookup() -> Lookup {
     Arc::new(|name| {
@@ -24,8 +22,8 @@ pub fn system_lookup() -> Lookup {
     })
 }
 
-/// The resolver of the client. The connection is made to the very addresses that it returns, so
-/// no later answer for the same name can lead elsewhere.
+/// The connection is made to the addresses that it returns, so no later answer for the same name can
+/// lead elsewhere.
 pub(super) struct Guard {
     policy: Arc<Policy>,
     lookup: Lookup,

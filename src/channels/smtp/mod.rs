@@ -1,8 +1,8 @@
 //! E-mails by a mail server.
 //!
-//! The dialogue is led command by command, because what a broken connection means depends on how
-//! far it had come: until the line that ends the mail, the server has not taken it; after that,
-//! nobody knows.
+//! The dialogue runs command by command, because what a broken connection means depends on how far
+//! it had come: until the line that ends the e-mail, the server has not accepted it; after that,
+//! it is uncertain.
 
 mod server;
 mod session;
@@ -34,18 +34,15 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 /// Some servers take only so many mails by one connection.
 const MAILS_MAX: u32 = 100;
 
-/// How mails go to a server.
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
-    /// The server.
     pub server: SmtpServer,
-    /// Whose certificates are believed.
     pub tls_roots: TlsRoots,
-    /// How long everything may take until the server has the whole mail.
+    /// Until the server has the whole e-mail.
     pub timeout: Duration,
-    /// How long it may take then to accept it.
+    /// Until it has accepted it.
     pub acceptance_timeout: Duration,
-    /// How long of the former the connection may take, for each address of the server.
+    /// Of each address of the server.
     pub connect_timeout: Duration,
 }
 
@@ -54,7 +51,6 @@ impl SmtpSettings {
     /// (RFC 5321, 4.5.3.2.6).
     pub const ACCEPTANCE_TIMEOUT: Duration = Duration::from_mins(10);
 
-    /// With the usual times.
     #[must_use]
     pub fn new(server: SmtpServer, tls_roots: TlsRoots) -> Self {
         Self {
@@ -67,7 +63,7 @@ impl SmtpSettings {
     }
 }
 
-/// The way through a mail server, with the connections that are kept open to it.
+/// A mail server, with the connections that are kept open to it.
 pub struct Smtp {
     settings: SmtpSettings,
     tls: TlsConnector,
@@ -81,7 +77,7 @@ pub struct Smtp {
 pub struct NoTls(String);
 
 impl Smtp {
-    /// A way through the server; nothing is connected yet.
+    /// Connects nothing yet.
     pub fn new(settings: SmtpSettings) -> Result<Self, NoTls> {
         let client = settings.tls_roots.client();
         let client = client.map_err(|error| NoTls(error.to_string()))?;
@@ -97,7 +93,7 @@ impl Smtp {
         })
     }
 
-    /// Takes leave of the server on every connection that is kept.
+    /// Closes all connections.
     pub async fn close(&self) {
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         for session in kept {
@@ -106,8 +102,8 @@ impl Smtp {
         }
     }
 
-    /// Sends the mail, by a kept connection if there is one. If its server had closed that
-    /// meanwhile, nothing was sent, and a new one is made.
+    /// Sends over a kept connection if there is one. If the server has closed that meanwhile, nothing
+    /// was sent, and it opens a new one.
     async fn deliver(&self, mail: &Mail<'_>) -> Result<Receipt, SendError> {
         while let Some(mut session) = self.take() {
             match session.send(mail).await {

@@ -24,7 +24,6 @@ pub struct SmtpServer {
     pub(super) hello: Option<String>,
 }
 
-/// How a connection is kept from being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
     /// Encrypted from the beginning.
@@ -38,28 +37,21 @@ pub enum Security {
 /// An address that names no mail server. It is not repeated: it may have a password in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidServer {
-    /// Not an address.
     #[error("not an address such as smtp://user:password@mail.example.com:587")]
     Form,
-    /// Of another kind.
     #[error("must begin with smtp:// or smtps://")]
     Scheme,
-    /// A path, or a parameter that means nothing here.
     #[error("takes no path, and no parameters but tls=none and hello=NAME")]
     Parameter,
-    /// Encryption, both asked for and not.
     #[error("smtps:// and tls=none contradict each other")]
     Contradiction,
-    /// A user without a password.
     #[error("a user name needs a password")]
     NoPassword,
-    /// A password that anyone on the way could read.
     #[error("a password must not go to another host without encryption (tls=none)")]
     OpenPassword,
 }
 
 impl SmtpServer {
-    /// How it is kept from being read.
     #[must_use]
     pub fn security(&self) -> Security {
         self.security

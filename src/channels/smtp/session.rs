@@ -27,9 +27,7 @@ const PART: usize = 16 * 1_024;
 /// A connection that is ready for a mail.
 pub(super) struct Session {
     connection: AsyncSmtpConnection,
-    /// When it was last of use.
     pub(super) used: Instant,
-    /// How many mails it has carried.
     pub(super) mails: u32,
 }
 
@@ -43,7 +41,6 @@ pub(super) struct Mail<'a> {
     pub(super) handed_over: &'a AtomicBool,
 }
 
-/// The server took the mail.
 pub(super) struct Taken {
     pub(super) status: u16,
     pub(super) text: String,
@@ -79,10 +76,10 @@ impl fmt::Display for Step {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) step: Step,
-    /// The server's answer, unless the connection or this side is to cause.
+    /// The server's answer, if it refused.
     pub(super) status: Option<u16>,
     pub(super) text: String,
-    /// This side would not go on: the server lacks something that is needed.
+    /// This side gave up: the server lacks something.
     ours: bool,
 }
 
@@ -99,7 +96,6 @@ impl Refusal {
         }
     }
 
-    /// The connection is lost.
     pub(super) fn lost(step: Step, error: &std::io::Error) -> Self {
         Self {
             step,
@@ -109,7 +105,6 @@ impl Refusal {
         }
     }
 
-    /// The server says no.
     pub(super) fn answered(step: Step, response: &Response) -> Self {
         Self {
             step,
@@ -134,8 +129,8 @@ impl Refusal {
         self.step == Step::Sender && closed
     }
 
-    /// Whose fault a permanent failure is: by how far the dialogue had come, and by the enhanced
-    /// status code before the text (RFC 3463), if the server knows these.
+    /// The cause of a permanent failure: by how far the dialogue had come, and by the enhanced status
+    /// code before the text (RFC 3463), where the server sends one.
     fn cause(&self) -> Cause {
         if self.step < Step::Recipient {
             return Cause::Settings;
@@ -166,7 +161,6 @@ impl Refusal {
 }
 
 impl Session {
-    /// Connects, encrypts, authenticates.
     pub(super) async fn open(settings: &SmtpSettings, tls: &TlsConnector) -> Result<Self, Refusal> {
         let server = &settings.server;
         let hello = server
@@ -207,7 +201,6 @@ impl Session {
         })
     }
 
-    /// Sends one mail to one recipient.
     pub(super) async fn send(&mut self, mail: &Mail<'_>) -> Result<Taken, Refusal> {
         let parameters = self.parameters(mail)?;
         let sender = MailCommand::new(Some(mail.from.clone()), parameters);
@@ -259,13 +252,12 @@ impl Session {
         Ok(parameters)
     }
 
-    /// Makes it ready for another mail; whether that went well.
+    /// Whether it is ready for another e-mail.
     pub(super) async fn reset(&mut self) -> bool {
         self.used = Instant::now();
         self.connection.command(Rset).await.is_ok()
     }
 
-    /// Takes leave.
     pub(super) async fn quit(mut self) {
         let _ = self.connection.quit().await;
     }

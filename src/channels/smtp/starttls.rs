@@ -1,7 +1,7 @@
-//! What is said in clear text before STARTTLS encrypts, so that none of it counts afterwards.
+//! The clear-text dialogue up to STARTTLS, so that none of it counts afterwards.
 //!
-//! Whoever stands in between can append to the server's last answer. Read ahead and kept, that would
-//! pass for the encrypted server's answers to what is said next.
+//! An attacker in between can append to the server's last answer. Read ahead and kept, that would pass
+//! for encrypted answers to the next commands.
 
 use lettre::transport::smtp::commands::{Ehlo, Starttls};
 use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};

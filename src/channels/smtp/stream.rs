@@ -1,4 +1,4 @@
-//! The bytes below the dialogue with a mail server.
+//! Connections to a mail server, clear or encrypted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> io::Resul
 /// A connection that is encrypted.
 #[derive(Debug)]
 pub(super) struct Encrypted {
-    /// What is read first, before anything that the other side says.
+    /// Read before anything from the other side.
     prefix: &'static [u8],
     stream: TlsStream<TcpStream>,
 }

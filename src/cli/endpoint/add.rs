@@ -1,19 +1,19 @@
 //! `endpoint add`.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::fmt;
 
 use clap::Args;
 use rand::RngCore as _;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::view::EndpointView;
 use super::{Db, PERMITTING, random, value};
 use crate::channels::signature::SigningSecret;
-use crate::channels::webhook::{ExtraHeaders, WebhookMethod};
-use crate::channels::{Channel, Destination, WebhookTarget};
+use crate::channels::webhook::WebhookMethod;
+use crate::channels::{Channel, Destination, ExtraHeaders, WebhookTarget};
 use crate::cli::output;
 use crate::cli::{ExitStatus, Failure};
 use crate::config::{Config, Format};
@@ -32,12 +32,12 @@ Examples:
   notify-fan-out endpoint add support --channel email --to 'Support <support@example.com>'
   notify-fan-out endpoint add duty --channel sms --to +4915112345678 --events node.terminated
 
-The address of a chat's webhook is a secret: whoever knows it may write there. Others
-see what stands on a command line, so each value may be given as - (the next line of
-standard input, asked for in the order of address, secrets, headers) or @FILE (the
-first line of a file).")]
+The address of a chat's webhook is a secret: whoever knows it can post there. Command
+lines are visible to other users, so each value may be given as - (the next line of
+standard input, read in the order of address, secrets, headers) or @FILE (the first
+line of a file).")]
 pub(super) struct Arguments {
-    /// What to call it
+    /// Its name
     #[arg(value_name = "NAME")]
     name: Name,
     /// How it is reached
@@ -49,13 +49,13 @@ pub(super) struct Arguments {
     /// Its e-mail address or phone number, for email and sms
     #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
     to: Option<String>,
-    /// Hears of this organisation's events alone
+    /// Only events of this organisation
     #[arg(long, value_name = "UUID", conflicts_with = "project")]
     org: Option<Uuid>,
-    /// Hears of this project's events alone
+    /// Only events of this project
     #[arg(long, value_name = "UUID")]
     project: Option<Uuid>,
-    /// What it hears of, apart by commas; * is all operator events
+    /// The event types, separated by commas; * is all operator events
     #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "*", value_parser = event_type)]
     events: Vec<&'static str>,
     /// A header to send with each message, 'Name: value'; may be given more than once (webhook)
@@ -134,21 +134,52 @@ pub(super) async fn execute(
         }
     };
     let is_encrypted = encryption.encrypts();
-    match format {
-        Format::Json => output::json(&json!({
-            "endpoint": shown,
-            "secret": made.as_ref().map(|secret| secret.reveal().to_string()),
-            "encrypted": is_encrypted,
-            "note": note,
-        }))?,
-        Format::Text => output::text(&in_words(
-            &shown,
-            made.as_ref(),
-            is_encrypted,
-            note.as_deref(),
-        ))?,
-    }
+    let report = AddedReport {
+        endpoint: shown,
+        secret: made.map(|secret| secret.reveal().to_string()),
+        encrypted: is_encrypted,
+        note,
+    };
+    output::emit(&report, format)?;
     Ok(ExitStatus::Success)
+}
+
+#[derive(Serialize)]
+struct AddedReport {
+    endpoint: EndpointView,
+    secret: Option<String>,
+    encrypted: bool,
+    note: Option<String>,
+}
+
+impl fmt::Display for AddedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = &self.endpoint;
+        let name = &endpoint.name;
+        writeln!(
+            f,
+            "Added {name}: {}, {}; scope {}; events {}.",
+            endpoint.channel,
+            endpoint.target.as_deref().unwrap_or_default(),
+            endpoint.scope(),
+            endpoint.events()
+        )?;
+        if let Some(secret) = &self.secret {
+            writeln!(
+                f,
+                "Signing secret, for the receiver; it is shown only now:\n  {secret}"
+            )?;
+        }
+        if let Some(note) = &self.note {
+            writeln!(f, "Note: {note}.")?;
+        }
+        if !self.encrypted {
+            f.write_str(
+                "Note: its settings are not encrypted in the database; set NOTIFY_SECRET_KEY to encrypt them.\n",
+            )?;
+        }
+        writeln!(f, "Try it: notify-fan-out endpoint test {name}")
+    }
 }
 
 /// Sorted, each once; what is all, alone.
@@ -162,7 +193,7 @@ fn event_types(given: &[&str]) -> Vec<String> {
     types
 }
 
-/// Where it leads, and the secret that was made for it.
+/// The target, and the secret that was made for it.
 fn destination(arguments: &Arguments) -> Result<(Destination, Option<SigningSecret>), Failure> {
     let channel = arguments.channel;
     let usage = |words: String| Failure::Usage(words);
@@ -243,43 +274,11 @@ fn headers(given: &[String]) -> Result<ExtraHeaders, Failure> {
             .ok_or_else(|| wrong("must be 'Name: value'".to_owned()))?;
         let name = name.trim();
         if !known.insert(name.to_ascii_lowercase()) {
-            return Err(wrong(format!("{name:?} is there twice")));
+            return Err(wrong(format!("{name:?} is given twice")));
         }
         headers.push((name, value::read("--header", text.trim())?));
     }
     ExtraHeaders::new(headers).map_err(|error| wrong(error.to_string()))
-}
-
-fn in_words(
-    shown: &EndpointView,
-    made: Option<&SigningSecret>,
-    is_encrypted: bool,
-    note: Option<&str>,
-) -> String {
-    let name = &shown.name;
-    let target = shown.target.as_deref().unwrap_or_default();
-    let mut words = format!(
-        "Added {name}: {}, {target}; scope {}; events {}.\n",
-        shown.channel,
-        shown.scope(),
-        shown.events()
-    );
-    if let Some(secret) = made {
-        let secret = secret.reveal();
-        let _ = writeln!(
-            words,
-            "Signing secret, for the receiver; it is shown this once:\n  {}",
-            secret.as_str()
-        );
-    }
-    if let Some(note) = note {
-        let _ = writeln!(words, "Note: {note}.");
-    }
-    if !is_encrypted {
-        words.push_str("Note: its settings stand in the database as they are; with NOTIFY_SECRET_KEY they are encrypted.\n");
-    }
-    let _ = writeln!(words, "Try it: notify-fan-out endpoint test {name}");
-    words
 }
 
 #[cfg(test)]
@@ -336,7 +335,7 @@ mod tests {
             headers(&given).expect_err("no headers").to_string()
         };
         insta::assert_snapshot!(error(&["Hidden"]), @"--header: must be 'Name: value'");
-        insta::assert_snapshot!(error(&["A: 1", "a: 2"]), @r#"--header: "a" is there twice"#);
+        insta::assert_snapshot!(error(&["A: 1", "a: 2"]), @r#"--header: "a" is given twice"#);
         insta::assert_snapshot!(error(&["Host: x"]), @"--header: the header host is set by the sender");
         insta::assert_snapshot!(error(&["A: ü"]), @"--header: the value of the header a is not printable ASCII");
     }

@@ -1,8 +1,8 @@
 //! `endpoint list`.
 
-use std::fmt::Write as _;
+use std::fmt;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::Db;
 use super::view::EndpointView;
@@ -15,7 +15,7 @@ use crate::endpoints::{Routes, store};
 pub(super) async fn execute(config: &Config, format: Format) -> Result<ExitStatus, Failure> {
     let routes = config.routes()?;
     let mut db = Db::open(config).await?;
-    let all = db
+    let endpoints = db
         .transact(Access::ReadOnly, async |connection| {
             let endpoints = store::list(connection).await?;
             let mut all: Vec<_> = endpoints.iter().map(EndpointView::from).collect();
@@ -23,11 +23,13 @@ pub(super) async fn execute(config: &Config, format: Format) -> Result<ExitStatu
             Ok(all)
         })
         .await?;
-    match format {
-        Format::Json => output::json(&json!({ "endpoints": all }))?,
-        Format::Text => output::text(&in_words(&all, Style::stdout()))?,
-    }
+    output::emit(&List { endpoints }, format)?;
     Ok(ExitStatus::Success)
+}
+
+#[derive(Serialize)]
+struct List {
+    endpoints: Vec<EndpointView>,
 }
 
 /// The routes, with what the database knows of them.
@@ -43,49 +45,49 @@ pub(super) async fn shown_routes(
     Ok(shown.collect())
 }
 
-fn in_words(all: &[EndpointView], style: Style) -> String {
-    if all.is_empty() {
-        return "There is none. Add one: notify-fan-out endpoint add --help".to_owned();
-    }
-    let heading = ["name", "channel", "target", "scope", "events"].map(str::to_owned);
-    let mut rows = vec![heading];
-    rows.extend(all.iter().map(|shown| {
-        let target = shown.target.as_deref().unwrap_or("–").to_owned();
-        [
-            shown.name.clone(),
-            shown.channel.to_owned(),
-            target,
-            shown.scope(),
-            shown.events(),
-        ]
-    }));
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths = [0, 1, 2, 3, 4].map(width);
-    let mut words = String::new();
-    let aligned = |row: &[String; 5]| {
-        let cells = row.iter().zip(widths);
-        cells.fold(String::new(), |mut line, (cell, width)| {
-            let _ = write!(line, "{cell:<width$}  ");
-            line
-        })
-    };
-    let heading = format!("{}state", aligned(&rows[0]));
-    let _ = writeln!(words, "{}", style.dim(&heading));
-    for (shown, row) in all.iter().zip(&rows[1..]) {
-        let state = shown.state();
-        let state = if shown.enabled {
-            style.good(&state)
-        } else {
-            style.warn(&state)
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.endpoints.is_empty() {
+            return f
+                .write_str("There are no endpoints. Add one: notify-fan-out endpoint add --help");
+        }
+        let style = Style::of(f);
+        let heading = ["name", "channel", "target", "scope", "events"].map(str::to_owned);
+        let rows: Vec<_> = self.endpoints.iter().map(cells).collect();
+        let width = |column: usize| {
+            let cells = [&heading].into_iter().chain(&rows).map(|row| &row[column]);
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
-        let _ = writeln!(words, "{}{state}", aligned(row));
+        let widths = [0, 1, 2, 3, 4].map(width);
+        let aligned = |row: &[String; 5]| {
+            let cells = row.iter().zip(widths);
+            cells
+                .map(|(cell, width)| format!("{cell:<width$}  "))
+                .collect::<String>()
+        };
+        let heading = format!("{}state", aligned(&heading));
+        writeln!(f, "{}", style.dim(&heading))?;
+        for (endpoint, row) in self.endpoints.iter().zip(&rows) {
+            let state = endpoint.state();
+            let state = if endpoint.enabled {
+                style.good(&state)
+            } else {
+                style.warn(&state)
+            };
+            writeln!(f, "{}{state}", aligned(row))?;
+        }
+        Ok(())
     }
-    words
+}
+
+fn cells(endpoint: &EndpointView) -> [String; 5] {
+    [
+        endpoint.name.clone(),
+        endpoint.channel.to_owned(),
+        endpoint.target.as_deref().unwrap_or("–").to_owned(),
+        endpoint.scope(),
+        endpoint.events(),
+    ]
 }
 
 #[cfg(test)]
@@ -112,26 +114,27 @@ mod tests {
             scope: Scope::Project(Uuid::from_u128(7)),
             event_types: vec!["*".to_owned()],
             disabled: Some(Disabled {
-                reason: Some("by hand: moving".to_owned()),
+                reason: Some("manually: moving".to_owned()),
                 at: Some(chrono::DateTime::UNIX_EPOCH),
             }),
             ..ops.clone()
         };
         let slack =
             Destination::of(Channel::Slack, "https://hooks.slack.com/x").expect("an address");
-        let all = [
+        let endpoints = vec![
             EndpointView::from(&ops),
             EndpointView::from(&team),
             EndpointView::route(&Route::on(slack), None),
             EndpointView::route(&Route::off(Channel::Email), None),
         ];
-        insta::assert_snapshot!(in_words(&all, Style::plain()), @"
+        insta::assert_snapshot!(List { endpoints }.to_string(), @"
         name        channel  target                     scope                                         events                          state
         ops         webhook  https://example.com/…      global                                        payment_failed, tenant_created  on
-        team-größe  webhook  https://example.com/…      project 00000000-0000-0000-0000-000000000007  all                             disabled since 1970-01-01 00:00:00 UTC: by hand: moving
+        team-größe  webhook  https://example.com/…      project 00000000-0000-0000-0000-000000000007  all                             disabled since 1970-01-01 00:00:00 UTC: manually: moving
         env:slack   slack    https://hooks.slack.com/…  global                                        all                             on
         env:email   email    –                          global                                        all                             disabled: by the environment
         ");
-        insta::assert_snapshot!(in_words(&[], Style::plain()), @"There is none. Add one: notify-fan-out endpoint add --help");
+        let none = List { endpoints: vec![] };
+        insta::assert_snapshot!(none.to_string(), @"There are no endpoints. Add one: notify-fan-out endpoint add --help");
     }
 }

@@ -1,6 +1,6 @@
 //! `endpoint rotate-key`: encrypts all settings with the first key.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use super::{Db, random};
 use crate::cli::human::counted;
@@ -18,10 +18,7 @@ pub(super) async fn execute(config: &Config, format: Format) -> Result<ExitStatu
             store::rotate_key(connection, &encryption, &mut random()).await
         })
         .await?;
-    match format {
-        Format::Json => output::json(&report)?,
-        Format::Text => output::text(&in_words(&report))?,
-    }
+    output::emit(&report, format)?;
     Ok(if report.unreadable.is_empty() {
         ExitStatus::Success
     } else {
@@ -29,27 +26,31 @@ pub(super) async fn execute(config: &Config, format: Format) -> Result<ExitStatu
     })
 }
 
-fn in_words(report: &KeyRotation) -> String {
-    let of = |number| counted(number, "endpoint", "endpoints");
-    let mut words = match (report.resealed_count, report.unchanged_count) {
-        (0, 0) => "Nothing was encrypted.\n".to_owned(),
-        (0, same) => format!(
-            "Nothing to do: the settings of {} are encrypted with the first key already.\n",
-            of(same)
-        ),
-        (new, same) => format!(
-            "The settings of {} were encrypted with the first key; {same} were already.\n",
-            of(new)
-        ),
-    };
-    if !report.unreadable.is_empty() {
-        let _ = writeln!(
-            words,
-            "As they were, since no key of NOTIFY_SECRET_KEY opens them: {}",
-            report.unreadable.join(", ")
-        );
+impl fmt::Display for KeyRotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |number| counted(number, "endpoint", "endpoints");
+        match (self.resealed_count, self.unchanged_count) {
+            (0, 0) => writeln!(f, "Nothing was encrypted.")?,
+            (0, same) => writeln!(
+                f,
+                "Nothing to do: the settings of {} are already encrypted with the first key.",
+                of(same)
+            )?,
+            (new, same) => writeln!(
+                f,
+                "Encrypted the settings of {} with the first key; {same} already were.",
+                of(new)
+            )?,
+        }
+        if !self.unreadable.is_empty() {
+            let names = self.unreadable.join(", ");
+            writeln!(
+                f,
+                "Left as they are, since no key of NOTIFY_SECRET_KEY decrypts them: {names}"
+            )?;
+        }
+        Ok(())
     }
-    words
 }
 
 #[cfg(test)]
@@ -63,11 +64,11 @@ mod tests {
             unchanged_count,
             unreadable: unreadable.iter().map(|name| (*name).to_owned()).collect(),
         };
-        insta::assert_snapshot!(in_words(&report(2, 1, &[])), @"The settings of 2 endpoints were encrypted with the first key; 1 were already.");
-        insta::assert_snapshot!(in_words(&report(0, 1, &[])), @"Nothing to do: the settings of 1 endpoint are encrypted with the first key already.");
-        insta::assert_snapshot!(in_words(&report(0, 0, &["ops", "x"])), @"
+        insta::assert_snapshot!(report(2, 1, &[]).to_string(), @"Encrypted the settings of 2 endpoints with the first key; 1 already were.");
+        insta::assert_snapshot!(report(0, 1, &[]).to_string(), @"Nothing to do: the settings of 1 endpoint are already encrypted with the first key.");
+        insta::assert_snapshot!(report(0, 0, &["ops", "x"]).to_string(), @"
         Nothing was encrypted.
-        As they were, since no key of NOTIFY_SECRET_KEY opens them: ops, x
+        Left as they are, since no key of NOTIFY_SECRET_KEY decrypts them: ops, x
         ");
     }
 }

@@ -1,9 +1,9 @@
 //! `endpoint rotate-secret`.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Db, add, random};
 use crate::channels::Destination;
@@ -95,8 +95,8 @@ pub(super) async fn execute(
         Rotated::Unknown => return Err(db.unknown(name, &routes).await?),
         Rotated::NotSigned(channel) => {
             return refused(format!(
-                "{name} is an endpoint of channel {channel}, whose messages are not signed; where its address is the \
-                 secret, have the chat make another, add that, and remove this one"
+                "{name} is an endpoint of channel {channel}, whose messages are not signed; if its address has \
+                 leaked, create another in the chat, add that, and remove this one"
             ));
         }
         Rotated::TooMany => {
@@ -108,16 +108,22 @@ pub(super) async fn execute(
         Rotated::Unusable(error) => return refused(format!("{name}: {error}")),
     };
     let made = new.as_ref().filter(|_| is_made);
-    match format {
-        Format::Json => output::json(&json!({
-            "name": name,
-            "secret": made.map(|secret| secret.reveal().to_string()),
-            "secrets_count": signing,
-            "dropped_count": dropped,
-        }))?,
-        Format::Text => output::text(&in_words(name, made, signing, dropped))?,
-    }
+    let report = Rotation {
+        name,
+        secret: made.map(|secret| secret.reveal().to_string()),
+        secrets_count: signing,
+        dropped_count: dropped,
+    };
+    output::emit(&report, format)?;
     Ok(ExitStatus::Success)
+}
+
+#[derive(Serialize)]
+struct Rotation<'a> {
+    name: &'a str,
+    secret: Option<String>,
+    secrets_count: usize,
+    dropped_count: usize,
 }
 
 /// Puts a new secret in front, or drops all but the first.
@@ -135,35 +141,30 @@ fn rotate(secrets: &mut Vec<SigningSecret>, new: Option<&SigningSecret>) -> Rota
     }
 }
 
-fn in_words(name: &str, made: Option<&SigningSecret>, signing: usize, dropped: usize) -> String {
-    let mut words = String::new();
-    if let Some(secret) = made {
-        let secret = secret.reveal();
-        let _ = writeln!(
-            words,
-            "New signing secret of {name}, for the receiver; it is shown this once:\n  {}",
-            secret.as_str()
-        );
+impl fmt::Display for Rotation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name;
+        if let Some(secret) = &self.secret {
+            writeln!(
+                f,
+                "New signing secret of {name}, for the receiver; it is shown only now:\n  {secret}"
+            )?;
+        }
+        let of = |number: usize| counted(number as u64, "secret", "secrets");
+        let signing = of(self.secrets_count);
+        match (self.dropped_count, self.secrets_count) {
+            (0, ..=1) => writeln!(f, "The messages of {name} are signed with {signing}."),
+            (0, _) => writeln!(
+                f,
+                "{signing} sign the messages of {name} now. Once the receiver has the new one: notify-fan-out endpoint rotate-secret {name} --drop-old"
+            ),
+            (dropped, _) => writeln!(
+                f,
+                "Dropped {}; only the newest signs the messages of {name}.",
+                of(dropped)
+            ),
+        }
     }
-    let of = |number: usize| counted(number as u64, "secret", "secrets");
-    let _ = match (dropped, signing) {
-        (1.., _) => writeln!(
-            words,
-            "Dropped {}; the newest alone signs the messages of {name}.",
-            of(dropped)
-        ),
-        (0, ..=1) => writeln!(
-            words,
-            "The messages of {name} are signed with {}.",
-            of(signing)
-        ),
-        (0, _) => writeln!(
-            words,
-            "{} sign the messages of {name} now. Once the receiver has the new one: notify-fan-out endpoint rotate-secret {name} --drop-old",
-            of(signing)
-        ),
-    };
-    words
 }
 
 #[cfg(test)]
@@ -208,9 +209,17 @@ mod tests {
 
     #[test]
     fn says_what_to_do_next() {
-        insta::assert_snapshot!(in_words("ops", None, 2, 0), @"2 secrets sign the messages of ops now. Once the receiver has the new one: notify-fan-out endpoint rotate-secret ops --drop-old");
-        insta::assert_snapshot!(in_words("ops", None, 1, 1), @"Dropped 1 secret; the newest alone signs the messages of ops.");
-        insta::assert_snapshot!(in_words("ops", None, 1, 0), @"The messages of ops are signed with 1 secret.");
-        assert!(in_words("ops", Some(&secret(1)), 2, 0).contains(secret(1).reveal().as_str()));
+        let rotation = |secrets_count, dropped_count| {
+            let report = Rotation {
+                name: "ops",
+                secret: None,
+                secrets_count,
+                dropped_count,
+            };
+            report.to_string()
+        };
+        insta::assert_snapshot!(rotation(2, 0), @"2 secrets sign the messages of ops now. Once the receiver has the new one: notify-fan-out endpoint rotate-secret ops --drop-old");
+        insta::assert_snapshot!(rotation(1, 1), @"Dropped 1 secret; only the newest signs the messages of ops.");
+        insta::assert_snapshot!(rotation(1, 0), @"The messages of ops are signed with 1 secret.");
     }
 }

@@ -1,6 +1,6 @@
 //! `endpoint show`.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use clap::Args;
 use secrecy::ExposeSecret as _;
@@ -70,21 +70,21 @@ pub(super) async fn execute(
     let Some((shown, known)) = found else {
         return Err(db.unknown(name, &routes).await?);
     };
-    match format {
-        Format::Json => output::json(&Document {
-            shown: &shown,
-            settings: &known,
-        })?,
-        Format::Text => output::text(&in_words(&shown, &known))?,
-    }
+    output::emit(
+        &Document {
+            shown,
+            settings: known,
+        },
+        format,
+    )?;
     Ok(ExitStatus::Success)
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document {
     #[serde(flatten)]
-    shown: &'a EndpointView,
-    settings: &'a Known,
+    shown: EndpointView,
+    settings: Known,
 }
 
 fn known(stored: &Stored, encryption: &Encryption) -> Known {
@@ -109,41 +109,42 @@ fn known(stored: &Stored, encryption: &Encryption) -> Known {
     known
 }
 
-fn in_words(shown: &EndpointView, known: &Known) -> String {
-    let mut words = format!("{}\n", shown.name);
-    let mut line = |label: &str, text: &str| {
-        let _ = writeln!(words, "  {label:<9} {text}");
-    };
-    line("channel", shown.channel);
-    line("target", shown.target.as_deref().unwrap_or("–"));
-    line("scope", &shown.scope());
-    line("events", &shown.events());
-    line("state", &shown.state());
-    if let Some(method) = known.method {
-        line("method", method);
-    }
-    if !known.headers.is_empty() {
-        line("headers", &known.headers.join(", "));
-    }
-    if let Some(count) = known.secrets_count {
-        let secrets = match count {
-            0 => "none: messages are not signed".to_owned(),
-            1 => "1 signs".to_owned(),
-            count => format!("{count} sign, the newest first; see rotate-secret --drop-old"),
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shown, settings } = self;
+        writeln!(f, "{}", shown.name)?;
+        let mut line = |label: &str, text: &str| writeln!(f, "  {label:<9} {text}");
+        line("channel", shown.channel)?;
+        line("target", shown.target.as_deref().unwrap_or("–"))?;
+        line("scope", &shown.scope())?;
+        line("events", &shown.events())?;
+        line("state", &shown.state())?;
+        if let Some(method) = settings.method {
+            line("method", method)?;
+        }
+        if !settings.headers.is_empty() {
+            line("headers", &settings.headers.join(", "))?;
+        }
+        if let Some(count) = settings.secrets_count {
+            let secrets = match count {
+                0 => "none: messages are not signed".to_owned(),
+                1 => "1 signs".to_owned(),
+                count => format!("{count} sign, the newest first; see rotate-secret --drop-old"),
+            };
+            line("secrets", &secrets)?;
+        }
+        let state = match (&settings.error, settings.encrypted) {
+            (Some(error), _) => error,
+            (None, Some(true)) => "encrypted",
+            (None, Some(false)) => {
+                "not encrypted; with NOTIFY_SECRET_KEY set: notify-fan-out endpoint rotate-key"
+            }
+            (None, None) => "in the environment",
         };
-        line("secrets", &secrets);
+        line("settings", state)?;
+        if let Some(at) = shown.created_at {
+            line("added", &at.format("%Y-%m-%d %H:%M:%S UTC").to_string())?;
+        }
+        Ok(())
     }
-    match (&known.error, known.encrypted) {
-        (Some(error), _) => line("settings", error),
-        (None, Some(true)) => line("settings", "encrypted"),
-        (None, Some(false)) => line(
-            "settings",
-            "not encrypted; with NOTIFY_SECRET_KEY set: notify-fan-out endpoint rotate-key",
-        ),
-        (None, None) => line("settings", "in the environment"),
-    }
-    if let Some(at) = shown.created_at {
-        line("added", &at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-    }
-    words
 }

@@ -1,7 +1,9 @@
 //! `endpoint disable`, `endpoint enable` and `endpoint remove`.
 
+use std::fmt;
+
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use super::Db;
 use crate::cli::human::counted;
@@ -26,13 +28,13 @@ Examples:
   notify-fan-out endpoint disable ops --reason 'moving rooms'
   notify-fan-out endpoint disable env:slack
 
-What waits for it is cancelled (code endpoint_disabled), and nothing new is queued
-for it until it is enabled. What is being sent at this moment is sent.")]
+Its pending deliveries are cancelled (code endpoint_disabled), and nothing new is queued
+for it until it is enabled. A message in flight is still sent.")]
 pub(super) struct DisableArguments {
     /// The endpoint, by name or id, or env:slack and the like
     #[arg(value_name = "NAME")]
     name: String,
-    /// Why, for whoever wonders later
+    /// Why; shown by list and show
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
@@ -45,8 +47,8 @@ pub(super) async fn disable(
     let name = arguments.name.as_str();
     let reason = arguments.reason.as_deref().map(plain).unwrap_or_default();
     let reason = match reason.as_str() {
-        "" => "by hand".to_owned(),
-        reason => format!("by hand: {reason}"),
+        "" => "manually".to_owned(),
+        reason => format!("manually: {reason}"),
     };
     let routes = config.routes()?;
     let route = route(name, &routes)?;
@@ -132,29 +134,34 @@ async fn report(
         Change::Already => (false, 0),
         Change::Unknown => return Err(db.unknown(name, routes).await?),
     };
-    match format {
-        Format::Json => output::json(&json!({
-            "name": name,
-            "state": done,
-            "changed": changed,
-            "cancelled_count": cancelled,
-        }))?,
-        Format::Text => output::text(&in_words(name, done, changed, cancelled))?,
-    }
+    let report = Switched {
+        name,
+        state: done,
+        changed,
+        cancelled_count: cancelled,
+    };
+    output::emit(&report, format)?;
     Ok(ExitStatus::Success)
 }
 
-fn in_words(name: &str, done: &str, changed: bool, cancelled: u64) -> String {
-    match (changed, cancelled) {
-        (false, _) => format!("{name} was {done} already; nothing was changed."),
-        (true, 0) => format!("{name} is {done}."),
-        (true, cancelled) => {
-            let waited = counted(
-                cancelled,
-                "delivery that waited for it was",
-                "deliveries that waited for it were",
-            );
-            format!("{name} is {done}; {waited} cancelled.")
+#[derive(Serialize)]
+struct Switched<'a> {
+    name: &'a str,
+    state: &'a str,
+    changed: bool,
+    cancelled_count: u64,
+}
+
+impl fmt::Display for Switched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, state, .. } = self;
+        match (self.changed, self.cancelled_count) {
+            (false, _) => write!(f, "{name} was {state} already; nothing was changed."),
+            (true, 0) => write!(f, "{name} is {state}."),
+            (true, cancelled) => {
+                let were = counted(cancelled, "pending delivery was", "pending deliveries were");
+                write!(f, "{name} is {state}; {were} cancelled.")
+            }
         }
     }
 }
@@ -165,9 +172,18 @@ mod tests {
 
     #[test]
     fn says_what_was_changed() {
-        insta::assert_snapshot!(in_words("ops", "enabled", true, 0), @"ops is enabled.");
-        insta::assert_snapshot!(in_words("ops", "disabled", true, 1), @"ops is disabled; 1 delivery that waited for it was cancelled.");
-        insta::assert_snapshot!(in_words("ops", "removed", true, 2_000), @"ops is removed; 2,000 deliveries that waited for it were cancelled.");
-        insta::assert_snapshot!(in_words("ops", "disabled", false, 0), @"ops was disabled already; nothing was changed.");
+        let switched = |name, state, changed, cancelled_count| {
+            let report = Switched {
+                name,
+                state,
+                changed,
+                cancelled_count,
+            };
+            report.to_string()
+        };
+        insta::assert_snapshot!(switched("ops", "enabled", true, 0), @"ops is enabled.");
+        insta::assert_snapshot!(switched("ops", "disabled", true, 1), @"ops is disabled; 1 pending delivery was cancelled.");
+        insta::assert_snapshot!(switched("ops", "removed", true, 2_000), @"ops is removed; 2,000 pending deliveries were cancelled.");
+        insta::assert_snapshot!(switched("ops", "disabled", false, 0), @"ops was disabled already; nothing was changed.");
     }
 }

@@ -1,6 +1,6 @@
 //! `endpoint test`: a message by the very code that sends the real ones.
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -31,9 +31,9 @@ Examples:
   notify-fan-out endpoint test ops
   notify-fan-out endpoint test env:slack
 
-The message is sent at once, once, by what sends the real ones: the same addresses are
-permitted, the same limits kept, the same secrets signed with. A disabled endpoint is
-tried too. Exit code 0 if it was taken, 6 if not.")]
+Sends one message immediately, by the same code as real deliveries: the same policy,
+limits and signing secrets apply. A disabled endpoint is tested too. Exit code 0 if the
+message was accepted, 6 if not.")]
 pub(super) struct Arguments {
     /// The endpoint, by name or id, or env:slack and the like
     #[arg(value_name = "NAME")]
@@ -106,10 +106,7 @@ pub(super) async fn execute(
         sent,
         seconds,
     );
-    match format {
-        Format::Json => output::json(&trial)?,
-        Format::Text => output::text(&in_words(&trial))?,
-    }
+    output::emit(&trial, format)?;
     Ok(if is_sent {
         ExitStatus::Success
     } else {
@@ -238,45 +235,41 @@ fn fix(what: &str, error: &SendError) -> String {
     }
 }
 
-fn in_words(trial: &Trial) -> String {
-    let Trial {
-        name,
-        channel,
-        target,
-        ..
-    } = trial;
-    let took = if trial.is_tried {
-        format!(" in {}", time(trial.seconds))
-    } else {
-        String::new()
-    };
-    let whom = format!("{name} ({channel}, {target})");
-    let mut words = match (&trial.error, trial.status) {
-        (None, Some(status)) => format!("Delivered to {whom}{took}: status {status}.\n"),
-        (None, None) => format!("Delivered to {whom}{took}.\n"),
-        (Some(error), _) => format!("Not delivered to {whom}{took}: {error}\n"),
-    };
-    let answer = trial.answer.as_deref().map(str::trim).unwrap_or_default();
-    if !answer.is_empty() {
-        let _ = writeln!(words, "It answered: {answer}");
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let took = if self.is_tried {
+            format!(" in {}", time(self.seconds))
+        } else {
+            String::new()
+        };
+        let to = format!("{} ({}, {}){took}", self.name, self.channel, self.target);
+        match (&self.error, self.status) {
+            (None, Some(status)) => writeln!(f, "Delivered to {to}: status {status}.")?,
+            (None, None) => writeln!(f, "Delivered to {to}.")?,
+            (Some(error), _) => writeln!(f, "Not delivered to {to}: {error}")?,
+        }
+        let answer = self.answer.as_deref().map(str::trim).unwrap_or_default();
+        if !answer.is_empty() {
+            writeln!(f, "It answered: {answer}")?;
+        }
+        if let Some(advice) = &self.advice {
+            writeln!(f, "→ {advice}")?;
+        }
+        Ok(())
     }
-    if let Some(advice) = &trial.advice {
-        let _ = writeln!(words, "→ {advice}");
-    }
-    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(sent: Result<Receipt, NotSent>) -> String {
-        words_of(Channel::Slack, "https://hooks.slack.com/Hidden", sent)
+    fn text(sent: Result<Receipt, NotSent>) -> String {
+        text_of(Channel::Slack, "https://hooks.slack.com/Hidden", sent)
     }
 
-    fn words_of(channel: Channel, to: &str, sent: Result<Receipt, NotSent>) -> String {
+    fn text_of(channel: Channel, to: &str, sent: Result<Receipt, NotSent>) -> String {
         let destination = Destination::of(channel, to).expect("a destination");
-        in_words(&trial("ops", &destination, None, sent, 0.21))
+        trial("ops", &destination, None, sent, 0.21).to_string()
     }
 
     #[test]
@@ -286,7 +279,7 @@ mod tests {
             answer: "ok".to_owned(),
             provider_id: None,
         };
-        insta::assert_snapshot!(words(Ok(receipt)), @"
+        insta::assert_snapshot!(text(Ok(receipt)), @"
         Delivered to ops (slack, https://hooks.slack.com/…) in 0.2s: status 200.
         It answered: ok
         ");
@@ -295,7 +288,7 @@ mod tests {
             answer: Some("no_service".to_owned()),
             ..SendError::permanent(Cause::Gone, "slack answered 404: no_service")
         };
-        insta::assert_snapshot!(words(Err(gone.into())), @"
+        insta::assert_snapshot!(text(Err(gone.into())), @"
         Not delivered to ops (slack, https://hooks.slack.com/…) in 0.2s: slack answered 404: no_service
         It answered: no_service
         → a real delivery would disable this endpoint: the target no longer exists (404)
@@ -304,7 +297,7 @@ mod tests {
 
     #[test]
     fn says_what_has_to_be_configured() {
-        let none = |channel, to| words_of(channel, to, Err(NotSent::NoTransport(channel)));
+        let none = |channel, to| text_of(channel, to, Err(NotSent::NoTransport(channel)));
         insta::assert_snapshot!(none(Channel::Email, "ada@example.com"), @"Not delivered to ops (email, a…@example.com): no transport for e-mails is configured (set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
         insta::assert_snapshot!(none(Channel::Sms, "+4915112345678"), @"Not delivered to ops (sms, +49…78): no transport for text messages is configured (set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM)");
     }
@@ -314,7 +307,7 @@ mod tests {
     fn wrong_settings_are_no_fault_of_the_message() {
         let wrong = |channel, to| {
             let error = SendError::permanent(Cause::Settings, "it answered 401");
-            words_of(channel, to, Err(error.into()))
+            text_of(channel, to, Err(error.into()))
         };
         insta::assert_snapshot!(wrong(Channel::Email, "ada@example.com"), @"
         Not delivered to ops (email, a…@example.com) in 0.2s: it answered 401
@@ -332,7 +325,7 @@ mod tests {
             code: Some(NOT_PERMITTED.to_owned()),
             ..SendError::permanent(Cause::Settings, "127.0.0.1 is a loopback address")
         };
-        insta::assert_snapshot!(words(Err(refused.into())), @"
+        insta::assert_snapshot!(text(Err(refused.into())), @"
         Not delivered to ops (slack, https://hooks.slack.com/…): 127.0.0.1 is a loopback address
         → a real delivery would become a dead letter: fix the address, or permit it: NOTIFY_OUTGOING_ALLOW, NOTIFY_OUTGOING_PLAIN_HTTP
         ");

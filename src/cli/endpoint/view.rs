@@ -75,7 +75,7 @@ impl EndpointView {
         }
     }
 
-    /// Whose events it hears of.
+    /// Whose events it receives.
     pub(super) fn scope(&self) -> String {
         self.scope_id.map_or_else(
             || self.scope.to_owned(),
@@ -83,7 +83,6 @@ impl EndpointView {
         )
     }
 
-    /// What it hears of.
     pub(super) fn events(&self) -> String {
         if self.event_types.iter().any(|event_type| event_type == "*") {
             "all".to_owned()
@@ -100,10 +99,7 @@ impl EndpointView {
         let since = self
             .disabled_at
             .map(|at| format!(" since {}", at.format("%Y-%m-%d %H:%M:%S UTC")));
-        let reason = self
-            .disabled_reason
-            .as_deref()
-            .unwrap_or("for no reason that is known");
+        let reason = self.disabled_reason.as_deref().unwrap_or("reason unknown");
         format!("disabled{}: {reason}", since.unwrap_or_default())
     }
 }

@@ -16,9 +16,9 @@ use chrono::{DateTime, Utc};
 use notify_fan_out::channels::discord::Discord;
 use notify_fan_out::channels::slack::Slack;
 use notify_fan_out::channels::twilio::{Credentials, Sender};
-use notify_fan_out::channels::webhook::{ExtraHeaders, Webhook, WebhookMethod};
+use notify_fan_out::channels::webhook::{Webhook, WebhookMethod};
 use notify_fan_out::channels::{
-    ChatMessage, ChatTransport, EmailMessage, Mailbox, Outgoing, OutgoingSettings, PhoneNumber,
+    ChatMessage, ChatTransport, EmailMessage, ExtraHeaders, Mailbox, Outgoing, OutgoingSettings, PhoneNumber,
     Policy, Receipt, Resend, SecretUrl, SendError, SendGrid, SmsMessage, TlsRoots, Transport,
     Twilio, WebhookMessage, WebhookTarget,
 };

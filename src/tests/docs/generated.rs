@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{Arg, Command};
 
 use crate::cli::{ExitStatus, command_line};
+use crate::channels::{Channel, Retry, SentBy, Uncertain};
+use crate::cli::{Cli, ExitStatus};
 use crate::metrics;
 
 /// At the start of a line, so that a page may also speak of it.
@@ -20,6 +22,7 @@ fn tables() -> BTreeMap<String, String> {
     let mut tables = BTreeMap::from([
         ("exit codes".to_owned(), exit_codes()),
         ("metrics".to_owned(), metrics_table()),
+        ("channels".to_owned(), channels()),
     ]);
     add_commands(&command_line(), "", &mut tables);
     tables
@@ -28,6 +31,52 @@ fn tables() -> BTreeMap<String, String> {
 fn exit_codes() -> String {
     let rows = ExitStatus::ALL.map(|status| [(status as u8).to_string(), status.meaning().into()]);
     table(["code", "meaning"], rows)
+}
+
+fn channels() -> String {
+    let rows = Channel::ALL.map(|channel| {
+        let spec = channel.spec();
+        let code = |text: &str| format!("`{text}`");
+        let sent_by = match spec.sent_by {
+            SentBy::Endpoint => "itself".to_owned(),
+            SentBy::Account { transports, .. } => transports.join(", "),
+        };
+        let pace = spec
+            .pace
+            .map(|pace| humantime::format_duration(pace).to_string());
+        let retries = match spec.retry {
+            Retry::Patient => "NOTIFY_DELIVERY_RETRY_SCHEDULE",
+            Retry::Eager => "NOTIFY_DELIVERY_CHAT_RETRY_SCHEDULE",
+        };
+        let uncertain = match spec.uncertain {
+            Uncertain::Hold => "held for a person",
+            Uncertain::Resend => "sent again",
+        };
+        [
+            code(spec.name),
+            format!("{} ({})", spec.target, code(spec.option)),
+            sent_by,
+            code(retries),
+            pace.map_or_else(String::new, |pace| {
+                format!("one message a target and {pace}")
+            }),
+            uncertain.to_owned(),
+            spec.route
+                .map_or_else(String::new, |route| code(route.address)),
+        ]
+    });
+    table(
+        [
+            "channel",
+            "target",
+            "sent by",
+            "retried as in",
+            "pace",
+            "if it may have arrived",
+            "route of the environment",
+        ],
+        rows,
+    )
 }
 
 fn metrics_table() -> String {
