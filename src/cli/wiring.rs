@@ -291,9 +291,9 @@ mod tests {
             let mail = mail(&config, &outgoing)?;
             let twilio = twilio(&config, &outgoing)?;
             Ok(format!(
-                "e-mails by {:?}, text messages by {:?}",
-                mail.map(|mail| mail.mailer.name()),
-                twilio.map(|twilio| twilio.name())
+                "e-mails by {}, text messages by {}",
+                mail.map_or("none", |mail| mail.mailer.name()),
+                twilio.map_or("none", |twilio| twilio.name())
             ))
         };
         built().unwrap_or_else(|error| error.to_string())
@@ -309,13 +309,13 @@ mod tests {
 
     #[test]
     fn a_configured_transport_is_used() {
-        insta::assert_snapshot!(transports(&[]), @"e-mails by None, text messages by None");
-        insta::assert_snapshot!(transports(&[SMTP, FROM, APP]), @"e-mails by Some(Smtp), text messages by None");
-        insta::assert_snapshot!(transports(&[RESEND, FROM, APP]), @"e-mails by Some(Resend), text messages by None");
-        insta::assert_snapshot!(transports(&[SENDGRID, FROM, APP]), @"e-mails by Some(SendGrid), text messages by None");
-        insta::assert_snapshot!(transports(&[RESEND, SMTP, FROM, APP, (TRANSPORT, "smtp")]), @"e-mails by Some(Smtp), text messages by None");
-        insta::assert_snapshot!(transports(&[RESEND, (TRANSPORT, "none")]), @"e-mails by None, text messages by None");
-        insta::assert_snapshot!(transports(&[ACCOUNT, TOKEN, (TWILIO_FROM, "+15005550006")]), @"e-mails by None, text messages by Some(Twilio)");
+        insta::assert_snapshot!(transports(&[]), @"e-mails by none, text messages by none");
+        insta::assert_snapshot!(transports(&[SMTP, FROM, APP]), @"e-mails by smtp, text messages by none");
+        insta::assert_snapshot!(transports(&[RESEND, FROM, APP]), @"e-mails by resend, text messages by none");
+        insta::assert_snapshot!(transports(&[SENDGRID, FROM, APP]), @"e-mails by sendgrid, text messages by none");
+        insta::assert_snapshot!(transports(&[RESEND, SMTP, FROM, APP, (TRANSPORT, "smtp")]), @"e-mails by smtp, text messages by none");
+        insta::assert_snapshot!(transports(&[RESEND, (TRANSPORT, "none")]), @"e-mails by none, text messages by none");
+        insta::assert_snapshot!(transports(&[ACCOUNT, TOKEN, (TWILIO_FROM, "+15005550006")]), @"e-mails by none, text messages by twilio");
     }
 
     #[test]

@@ -552,9 +552,13 @@ async fn a_key_is_replaced() {
     let report = endpoint(&db, &keyed(NEW), &["reseal", "--format", "json"]).await;
     assert_eq!(report.code, Some(1), "{report:?}");
     insta::assert_snapshot!(report.stdout, @r#"{"resealed_count":1,"unchanged_count":1,"unreadable":["before"]}"#);
-    let told = endpoint(&db, &keyed(&both), &["rotate-key"]).await.succeeded();
+    let told = endpoint(&db, &keyed(&both), &["rotate-key"])
+        .await
+        .succeeded();
     insta::assert_snapshot!(told, @"Encrypted the settings of 1 endpoint with the first key; 2 already were.");
-    let told = endpoint(&db, &keyed(&both), &["rotate-key"]).await.succeeded();
+    let told = endpoint(&db, &keyed(&both), &["rotate-key"])
+        .await
+        .succeeded();
     insta::assert_snapshot!(told, @"Nothing to do: the settings of 3 endpoints are already encrypted with the first key.");
     assert_eq!(settings(&db, "new").await, new);
     for name in ["plain", "before", "new"] {
@@ -1111,12 +1115,25 @@ async fn an_authority_of_ones_own_is_believed_where_a_file_names_it() {
 #[tokio::test]
 async fn the_tables_take_any_name_of_a_channel_and_nothing_else() {
     let db = TestDatabase::new().await;
-    for (name, is_taken) in [("chat_2", true), ("Slack", false), ("a b", false), ("", false)] {
+    let mut connection = db.connect().await;
+    for (name, is_taken) in [
+        ("chat_2", true),
+        ("Slack", false),
+        ("a b", false),
+        ("", false),
+    ] {
         for insert in [
-            format!("notification_deliveries (channel, target, recipient, event_type) VALUES ('{name}', 't', 'r', 'x')"),
-            format!("notification_endpoints (id, name, channel, target, settings) VALUES (gen_random_uuid(), '{name}', '{name}', 't', '{{}}')"),
+            format!(
+                "notification_deliveries (channel, target, recipient, event_type) VALUES ('{name}', 't', 'r', 'x')"
+            ),
+            format!(
+                "notification_endpoints (id, name, channel, target, settings) VALUES (gen_random_uuid(), '{name}', '{name}', 't', '{{}}')"
+            ),
         ] {
-            let inserted = db.try_execute(&format!("INSERT INTO {insert}")).await;
+            let insert = format!("INSERT INTO {insert}");
+            let inserted = sqlx::raw_sql(sqlx::AssertSqlSafe(insert.clone()))
+                .execute(&mut connection)
+                .await;
             assert_eq!(inserted.is_ok(), is_taken, "{insert}: {inserted:?}");
         }
     }

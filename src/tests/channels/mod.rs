@@ -18,9 +18,9 @@ use notify_fan_out::channels::slack::Slack;
 use notify_fan_out::channels::twilio::{Credentials, Sender};
 use notify_fan_out::channels::webhook::{Webhook, WebhookMethod};
 use notify_fan_out::channels::{
-    ChatMessage, ChatTransport, EmailMessage, ExtraHeaders, Mailbox, Outgoing, OutgoingSettings, PhoneNumber,
-    Policy, Receipt, Resend, SecretUrl, SendError, SendGrid, SmsMessage, TlsRoots, Transport,
-    Twilio, WebhookMessage, WebhookTarget,
+    ChatMessage, ChatTransport, EmailMessage, ExtraHeaders, Mailbox, Outgoing, OutgoingSettings,
+    PhoneNumber, Policy, Receipt, Resend, SecretUrl, SendError, SendGrid, SmsMessage, TlsRoots,
+    Transport, Twilio, WebhookMessage, WebhookTarget,
 };
 use serde_json::json;
 

@@ -8,9 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, Command};
 
-use crate::cli::{ExitStatus, command_line};
 use crate::channels::{Channel, Retry, SentBy, Uncertain};
-use crate::cli::{Cli, ExitStatus};
+use crate::cli::{ExitStatus, command_line};
 use crate::metrics;
 
 /// At the start of a line, so that a page may also speak of it.
