@@ -7,7 +7,7 @@
 //! it and settle the events, in one fenced transaction, with what [`endpoints`] are to hear of
 //! operator events. [`delivery`] leases what is queued, sends it and records what became of it:
 //! [`templates`] put mails into words, [`unsubscribe`] lets people out of them, [`channels`] carry a
-//! message to the world outside. [`upkeep`] looks after what has gathered. [`cli`] puts it all on a
+//! message to the world outside. [`ops`] looks after what has gathered. [`cli`] puts it all on a
 //! command line. [`domain`] knows nothing of SQL.
 
 pub use cli::run_command_line;
@@ -24,12 +24,12 @@ pub mod endpoints;
 pub mod fan_out;
 pub mod handlers;
 pub mod metrics;
+pub mod ops;
 pub mod seed;
 pub mod telemetry;
 pub mod templates;
 #[doc(hidden)]
 pub mod unsubscribe;
-pub mod upkeep;
 
 #[cfg(test)]
 #[path = "tests/docs/generated.rs"]

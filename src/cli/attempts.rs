@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::human::time;
 use super::output::Style;
-use crate::upkeep::attempts::Attempt;
+use crate::ops::attempts::Attempt;
 
 /// Appends them, each line behind `indent`; with what was answered below, if `answers`.
 pub(super) fn write(

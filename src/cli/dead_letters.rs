@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::{ExitStatus, Failure};
 use crate::config::{Config, Format};
-use crate::upkeep::dead_letters::Action;
+use crate::ops::dead_letters::Action;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -9,7 +9,7 @@ use super::output::Style;
 use super::{ExitStatus, Failure, database_failure, output, wiring};
 use crate::channels::Transport as _;
 use crate::config::{Config, Format, InvalidConfig};
-use crate::upkeep::doctor::{Carrier, Check, MetricsFile, Setup, Verdict, examine};
+use crate::ops::doctor::{Carrier, Check, MetricsFile, Setup, Verdict, examine};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -12,7 +12,7 @@ use super::run::run_failure;
 use super::{ExitStatus, Failure, database_failure, history, output};
 use crate::config::{Config, Format};
 use crate::fan_out::{Candidate, ChannelDecision, Explanation, Hearer, explain};
-use crate::upkeep::trace::{Fate, trace};
+use crate::ops::trace::{Fate, trace};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::attempts;
 use super::human::counted;
 use super::output::Style;
-use crate::upkeep::trace::Fate;
+use crate::ops::trace::Fate;
 
 /// Attempts shown of one delivery here.
 const MOST_ATTEMPTS: usize = 3;

@@ -11,7 +11,7 @@ use super::{ExitStatus, Failure, connect, database_failure, doctor, output};
 use crate::config::{Config, Format};
 use crate::db::migrate::{MigrateReport, Revert, migrate, pending, plan_revert, revert, script};
 use crate::db::{Database, Session};
-use crate::upkeep::doctor::adoption;
+use crate::ops::doctor::adoption;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

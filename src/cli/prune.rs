@@ -10,7 +10,7 @@ use super::human::counted;
 use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
 use crate::config::{Config, Format};
 use crate::db::Session;
-use crate::upkeep::prune::{Prune, PruneReport, Scope};
+use crate::ops::prune::{Prune, PruneReport, Scope};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -10,9 +10,9 @@ use super::human::{count, counted};
 use super::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Config, Format};
 use crate::handlers::EventType;
-use crate::upkeep::dead_letters::Action;
-use crate::upkeep::excerpt;
-use crate::upkeep::retry::{Filter, RetryReport, State, act, preview};
+use crate::ops::dead_letters::Action;
+use crate::ops::excerpt;
+use crate::ops::retry::{Filter, RetryReport, State, act, preview};
 
 /// Events that are named one by one in text, for each state; JSON has them all.
 const MOST_NAMED: usize = 20;
@@ -238,7 +238,7 @@ fn because(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upkeep::retry::NotRetried;
+    use crate::ops::retry::NotRetried;
 
     #[test]
     fn says_how_many_and_which_were_not() {

@@ -14,7 +14,7 @@ use super::human::count;
 use super::output::Style;
 use super::{ExitStatus, Failure, connect, database_failure, output};
 use crate::config::{Config, Format};
-use crate::upkeep::status::{Status, status};
+use crate::ops::status::{Status, status};
 use page::Page;
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! `doctor` finds what is amiss, says what to do about it, and passes what is well.
 
-use notify_fan_out::upkeep::doctor::{Check, Setup, Verdict, examine};
+use notify_fan_out::ops::doctor::{Check, Setup, Verdict, examine};
 
 use crate::harness::{Delivery, Pooler, Server, TestDatabase, World, binary_at, database_at};
 

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
+use notify_fan_out::ops::doctor::{Setup, Verdict, examine};
 use notify_fan_out::seed::{Size, seed};
-use notify_fan_out::upkeep::doctor::{Setup, Verdict, examine};
 
 use crate::harness::{Server, TestDatabase, database_at};
 

@@ -74,8 +74,8 @@ const STATEMENTS: &[(&str, &str)] = &[
         include_str!("../fan_out/explain_event.sql"),
     ),
     ("explain", include_str!("../fan_out/explain.sql")),
-    ("fates", include_str!("../upkeep/trace/fates.sql")),
-    ("attempts", include_str!("../upkeep/attempts.sql")),
+    ("fates", include_str!("../ops/trace/fates.sql")),
+    ("attempts", include_str!("../ops/attempts.sql")),
     ("crowd", include_str!("../fan_out/crowd.sql")),
     ("crowd_cuts", include_str!("../fan_out/crowd_cuts.sql")),
     // The function's, within the others.

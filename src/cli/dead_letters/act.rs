@@ -9,7 +9,7 @@ use super::filters::{Filters, what_there_is};
 use crate::cli::human::{count, counted, it_or_them};
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output, signals};
 use crate::config::{Config, Format};
-use crate::upkeep::dead_letters::{Action, ActionReport, Filter, State, act, preview};
+use crate::ops::dead_letters::{Action, ActionReport, Filter, State, act, preview};
 
 /// Deliveries that are named one by one in text, for each state; JSON has them all.
 const MOST_NAMED: usize = 20;
@@ -170,7 +170,7 @@ fn because(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upkeep::dead_letters::NotTouched;
+    use crate::ops::dead_letters::NotTouched;
 
     #[test]
     fn says_what_to_expect_and_which_were_not_touched() {

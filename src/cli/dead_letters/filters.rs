@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use crate::channels::Channel;
 use crate::config::parse_time;
 use crate::db::Session;
-use crate::upkeep::dead_letters::{Choice, Filter, Held, choice};
-use crate::upkeep::excerpt;
+use crate::ops::dead_letters::{Choice, Filter, Held, choice};
+use crate::ops::excerpt;
 
 /// Types and targets that are named where nothing matches.
 const MOST_NAMED: usize = 20;

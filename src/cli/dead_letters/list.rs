@@ -9,7 +9,7 @@ use crate::cli::human::{count, counted, time};
 use crate::cli::output::Style;
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output};
 use crate::config::{Config, Format};
-use crate::upkeep::dead_letters::{DeadLetter, List, Order, list};
+use crate::ops::dead_letters::{DeadLetter, List, Order, list};
 
 /// Characters of a reason that fit; `show` has all of it.
 const REASON_WIDTH: usize = 100;

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::output::Style;
 use crate::cli::{ExitStatus, Failure, attempts, connect, database_failure, output};
 use crate::config::{Config, Format};
-use crate::upkeep::dead_letters::{Details, show};
+use crate::ops::dead_letters::{Details, show};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::page::Page;
 use crate::cli::human::{count, counted, time};
-use crate::upkeep::status::{ChannelState, Deliveries, Target};
+use crate::ops::status::{ChannelState, Deliveries, Target};
 
 /// What has been due for longer makes one ask whether anything is sent at all.
 const LATE_SECONDS: f64 = 600.0;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::page::Page;
 use super::waits;
 use crate::cli::human::{count, counted, time};
-use crate::upkeep::excerpt;
-use crate::upkeep::status::{Backlog, Failed, Ignored, Processing, Window};
+use crate::ops::excerpt;
+use crate::ops::status::{Backlog, Failed, Ignored, Processing, Window};
 
 /// A backlog older than this makes one ask whether the job runs at all.
 const LATE_SECONDS: f64 = 300.0;

@@ -3,7 +3,7 @@
 use super::page::Page;
 use super::waits;
 use crate::cli::human::{count, time};
-use crate::upkeep::status::PendingEmails;
+use crate::ops::status::PendingEmails;
 
 impl Page {
     pub(super) fn emails(&mut self, emails: &PendingEmails) {

@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use crate::cli::human::{count, counted, time};
-use crate::upkeep::status::{Holder, HolderKind, Table, Vacuum};
+use crate::ops::status::{Holder, HolderKind, Table, Vacuum};
 
 /// A transaction older than this is worth a word.
 const LONG_SECONDS: f64 = 300.0;

@@ -2,7 +2,7 @@ use chrono::DateTime;
 
 use super::server::holder_in_words;
 use super::*;
-use crate::upkeep::status::{
+use crate::ops::status::{
     Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, Ignored,
     PendingEmails, Processing, Table, Target, Vacuum, Window, WithoutHandler,
 };

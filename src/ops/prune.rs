@@ -94,12 +94,9 @@ impl Prune {
     /// Asks the database from where on things are old.
     pub async fn new(session: &mut Session, scope: Scope) -> Result<Self, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadOnly).await?;
-        let row = sqlx::query_file!(
-            "src/upkeep/prune/cutoff.sql",
-            scope.older_than.as_secs_f64()
-        )
-        .fetch_one(Unnamed(&mut transaction))
-        .await?;
+        let row = sqlx::query_file!("src/ops/prune/cutoff.sql", scope.older_than.as_secs_f64())
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
         transaction.commit().await?;
         Ok(Self {
             scope,
@@ -132,7 +129,7 @@ impl Prune {
     pub async fn preview(mut self, session: &mut Session) -> Result<PruneReport, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadOnly).await?;
         let row = sqlx::query_file!(
-            "src/upkeep/prune/preview.sql",
+            "src/ops/prune/preview.sql",
             self.report.older_than,
             self.scope.events
         )
@@ -229,7 +226,7 @@ impl Prune {
     ) -> Result<Option<i64>, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let row = sqlx::query_file!(
-            "src/upkeep/prune/notifications.sql",
+            "src/ops/prune/notifications.sql",
             self.report.older_than,
             PAGE,
             from
@@ -249,7 +246,7 @@ impl Prune {
     ) -> Result<Option<i64>, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let row = sqlx::query_file!(
-            "src/upkeep/prune/emails.sql",
+            "src/ops/prune/emails.sql",
             self.report.older_than,
             PAGE,
             from
@@ -307,7 +304,7 @@ impl Prune {
     ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let row = sqlx::query_file!(
-            "src/upkeep/prune/processing.sql",
+            "src/ops/prune/processing.sql",
             self.report.older_than,
             BATCH,
             since
@@ -327,7 +324,7 @@ impl Prune {
     ) -> Result<Option<PgRange<i64>>, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let row = sqlx::query_file!(
-            "src/upkeep/prune/events.sql",
+            "src/ops/prune/events.sql",
             self.report.older_than,
             BATCH,
             after

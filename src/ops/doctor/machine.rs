@@ -52,7 +52,7 @@ fn probe(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upkeep::doctor::Verdict;
+    use crate::ops::doctor::Verdict;
 
     fn check(path: PathBuf) -> Check {
         metrics_file(&MetricsFile {

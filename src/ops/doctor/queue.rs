@@ -13,7 +13,7 @@ const MUCH: i64 = 10_000;
 /// The trigger that enqueues them.
 pub(super) async fn trigger(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "trigger";
-    let found = sqlx::query_file!("src/upkeep/doctor/trigger.sql")
+    let found = sqlx::query_file!("src/ops/doctor/trigger.sql")
         .fetch_optional(Unnamed(connection))
         .await?;
     Ok(vec![match found {
@@ -40,7 +40,7 @@ pub(super) async fn trigger(connection: &mut Transaction<'_>) -> Findings {
 /// Events that it did not catch.
 pub(super) async fn unqueued(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "queue";
-    let row = sqlx::query_file!("src/upkeep/doctor/unqueued.sql")
+    let row = sqlx::query_file!("src/ops/doctor/unqueued.sql")
         .fetch_one(Unnamed(connection))
         .await?;
     let Some(first) = row.first else {
@@ -65,7 +65,7 @@ pub(super) async fn unqueued(connection: &mut Transaction<'_>) -> Findings {
 /// Whether identifiers began anew.
 pub(super) async fn identifiers(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "identifiers";
-    let newest = sqlx::query_file_scalar!("src/upkeep/doctor/identifiers.sql")
+    let newest = sqlx::query_file_scalar!("src/ops/doctor/identifiers.sql")
         .fetch_optional(Unnamed(connection))
         .await?;
     Ok(newest

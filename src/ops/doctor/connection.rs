@@ -11,7 +11,7 @@ const TURNS: [bool; 8] = [true, false, true, true, false, false, true, false];
 
 /// Where, as whom, and whether anybody in between can read it.
 pub(super) async fn check(connection: &mut Transaction<'_>, place: &str) -> Findings {
-    let row = sqlx::query_file!("src/upkeep/doctor/connection.sql")
+    let row = sqlx::query_file!("src/ops/doctor/connection.sql")
         .fetch_one(Unnamed(connection))
         .await?;
     let power = match (row.is_superuser, row.bypasses_rls) {

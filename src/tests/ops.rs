@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use notify_fan_out::upkeep::prune::{Prune, PruneReport, Scope};
+use notify_fan_out::ops::prune::{Prune, PruneReport, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use notify_fan_out::channels::Channel;
 use notify_fan_out::delivery::DeliveryCounts;
 use notify_fan_out::metrics::record_delivery;
-use notify_fan_out::upkeep::doctor::{Setup, Verdict, examine};
-use notify_fan_out::upkeep::prune::{Prune, PruneReport, Scope};
+use notify_fan_out::ops::doctor::{Setup, Verdict, examine};
+use notify_fan_out::ops::prune::{Prune, PruneReport, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -550,8 +550,8 @@ async fn the_cost_follows_what_waits_and_not_the_history() {
     )
     .await;
     for statement in [
-        include_str!("../upkeep/status/channels.sql").replace("$1", "200000"),
-        include_str!("../upkeep/doctor/waiting.sql")
+        include_str!("../ops/status/channels.sql").replace("$1", "200000"),
+        include_str!("../ops/doctor/waiting.sql")
             .replace("$1", "7200")
             .replace("$2", "86400"),
         include_str!("../metrics/queue.sql").replace("$1", "'{email}'"),

@@ -21,7 +21,7 @@ const OF_DELIVERIES: [&str; 8] = [
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     let needed = needs::rights();
     let missing = sqlx::query_file_scalar!(
-        "src/upkeep/doctor/missing.sql",
+        "src/ops/doctor/missing.sql",
         &needed.relations,
         &needed.columns
     )
@@ -71,7 +71,7 @@ pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
         .chain(OF_DELIVERIES)
         .map(str::to_owned)
         .collect();
-    let lacking = sqlx::query_file_scalar!("src/upkeep/doctor/indexes.sql", &names)
+    let lacking = sqlx::query_file_scalar!("src/ops/doctor/indexes.sql", &names)
         .fetch_all(Unnamed(&mut *connection))
         .await?;
     let is_ours = |lacking: &String| OF_DELIVERIES.iter().any(|name| lacking.starts_with(name));
@@ -91,7 +91,7 @@ pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
             "build them, beside the running application: notify-fan-out migrate",
         )
     }];
-    let idle = sqlx::query_file!("src/upkeep/doctor/idle_indexes.sql", &names)
+    let idle = sqlx::query_file!("src/ops/doctor/idle_indexes.sql", &names)
         .fetch_all(Unnamed(connection))
         .await?;
     if !idle.is_empty() {

@@ -8,7 +8,7 @@ use sqlx::query::QueryAs;
 
 use crate::channels::Channel;
 use crate::handlers::EventType;
-use crate::upkeep::excerpt;
+use crate::ops::excerpt;
 
 /// What makes a delivery a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::announcement::Message;
-use crate::upkeep::attempts::{Attempt, attempts};
-use crate::upkeep::trace::{number_texts, recipient_in_words};
+use crate::ops::attempts::{Attempt, attempts};
+use crate::ops::trace::{number_texts, recipient_in_words};
 
 /// Mails of a delivery that are listed.
 const MOST_MAILS: i64 = 200;

@@ -233,7 +233,7 @@ pub async fn status(
     let known = [EventType::all_spellings(), ignored_types.clone()].concat();
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let row = sqlx::query_file!(
-        "src/upkeep/status/backlog.sql",
+        "src/ops/status/backlog.sql",
         stuck_after.as_secs_f64(),
         &known
     )
@@ -279,7 +279,7 @@ async fn without_handler(
     connection: &mut Transaction<'_>,
     known: &[String],
 ) -> Result<Vec<WithoutHandler>, sqlx::Error> {
-    let rows = sqlx::query_file!("src/upkeep/status/unhandled.sql", known)
+    let rows = sqlx::query_file!("src/ops/status/unhandled.sql", known)
         .fetch_all(Unnamed(connection))
         .await?;
     Ok(rows
@@ -294,7 +294,7 @@ async fn without_handler(
 }
 
 async fn failed(connection: &mut Transaction<'_>) -> Result<Failed, sqlx::Error> {
-    let rows = sqlx::query_file!("src/upkeep/status/failed.sql", MOST_FAILURES)
+    let rows = sqlx::query_file!("src/ops/status/failed.sql", MOST_FAILURES)
         .fetch_all(Unnamed(connection))
         .await?;
     let (count, kinds_count) = rows
@@ -318,7 +318,7 @@ async fn failed(connection: &mut Transaction<'_>) -> Result<Failed, sqlx::Error>
 }
 
 async fn pending_emails(connection: &mut Transaction<'_>) -> Result<PendingEmails, sqlx::Error> {
-    let row = sqlx::query_file!("src/upkeep/status/emails.sql")
+    let row = sqlx::query_file!("src/ops/status/emails.sql")
         .fetch_one(Unnamed(connection))
         .await?;
     Ok(PendingEmails {
@@ -329,7 +329,7 @@ async fn pending_emails(connection: &mut Transaction<'_>) -> Result<PendingEmail
 }
 
 async fn window(connection: &mut Transaction<'_>, seconds: f64) -> Result<Window, sqlx::Error> {
-    let row = sqlx::query_file!("src/upkeep/status/window.sql", seconds, MOST_COMPLETIONS)
+    let row = sqlx::query_file!("src/ops/status/window.sql", seconds, MOST_COMPLETIONS)
         .fetch_one(Unnamed(connection))
         .await?;
     let is_capped = row.completed >= MOST_COMPLETIONS;
@@ -357,7 +357,7 @@ fn as_f64(count: i64) -> f64 {
 }
 
 async fn vacuum(connection: &mut Transaction<'_>) -> Result<Vacuum, sqlx::Error> {
-    let rows = sqlx::query_file!("src/upkeep/status/holders.sql", MOST_HOLDERS)
+    let rows = sqlx::query_file!("src/ops/status/holders.sql", MOST_HOLDERS)
         .fetch_all(Unnamed(&mut *connection))
         .await?;
     let hidden = sqlx::query_scalar!(
@@ -387,7 +387,7 @@ async fn vacuum(connection: &mut Transaction<'_>) -> Result<Vacuum, sqlx::Error>
 }
 
 async fn tables(connection: &mut Transaction<'_>) -> Result<Vec<Table>, sqlx::Error> {
-    let rows = sqlx::query_file!("src/upkeep/status/tables.sql")
+    let rows = sqlx::query_file!("src/ops/status/tables.sql")
         .fetch_all(Unnamed(connection))
         .await?;
     Ok(rows

@@ -18,7 +18,7 @@ const MANY: i32 = 1_000_000;
 
 /// Its version, and whether it takes writes.
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
-    let row = sqlx::query_file!("src/upkeep/doctor/server.sql")
+    let row = sqlx::query_file!("src/ops/doctor/server.sql")
         .fetch_one(Unnamed(connection))
         .await?;
     let mut checks = vec![version(row.version_number / 10_000, &row.version)];
@@ -99,7 +99,7 @@ fn skew(ahead: f64) -> Check {
 /// Whether dead rows are cleaned up, and what keeps them.
 pub(super) async fn vacuum(connection: &mut Transaction<'_>) -> Findings {
     let mut checks = Vec::new();
-    let off = sqlx::query_file_scalar!("src/upkeep/doctor/autovacuum.sql")
+    let off = sqlx::query_file_scalar!("src/ops/doctor/autovacuum.sql")
         .fetch_all(Unnamed(&mut *connection))
         .await?;
     checks.push(if off.is_empty() {
@@ -111,7 +111,7 @@ pub(super) async fn vacuum(connection: &mut Transaction<'_>) -> Findings {
             "the queue's rows change several times each: without it every claim gets slower; turn it on",
         )
     });
-    let holders = sqlx::query_file!("src/upkeep/status/holders.sql", 20_i64)
+    let holders = sqlx::query_file!("src/ops/status/holders.sql", 20_i64)
         .fetch_all(Unnamed(connection))
         .await?;
     let long: Vec<_> = holders
@@ -151,7 +151,7 @@ fn is_old(since_seconds: Option<f64>, xids: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upkeep::doctor::Verdict;
+    use crate::ops::doctor::Verdict;
 
     #[test]
     fn versions_are_judged_by_their_major_number() {

@@ -180,7 +180,7 @@ pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryRepo
     };
     let event_types = filter.spellings();
     let types = sqlx::query_file!(
-        "src/upkeep/retry/preview.sql",
+        "src/ops/retry/preview.sql",
         filter.event_ids.as_deref(),
         event_types.as_deref(),
         filter.error_pattern(),
@@ -203,7 +203,7 @@ async fn others(
     };
     let event_types = filter.spellings();
     let rows = sqlx::query_file!(
-        "src/upkeep/retry/others.sql",
+        "src/ops/retry/others.sql",
         event_ids,
         event_types.as_deref(),
         filter.error_pattern(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::filter::{Filter, with_matching};
 use crate::db::{Access, Session, Unnamed};
-use crate::upkeep::trace::{number_texts, recipient_in_words};
+use crate::ops::trace::{number_texts, recipient_in_words};
 
 /// In which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::db::{Fault, Transaction, Unnamed, sqlstate};
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     let needed = needs::rights();
     let lacking = sqlx::query_file!(
-        "src/upkeep/doctor/rights.sql",
+        "src/ops/doctor/rights.sql",
         &needed.relations,
         &needed.privileges,
         &needed.columns,
@@ -15,7 +15,7 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     )
     .fetch_all(Unnamed(&mut *connection))
     .await?;
-    let own = sqlx::query_file!("src/upkeep/doctor/role.sql")
+    let own = sqlx::query_file!("src/ops/doctor/role.sql")
         .fetch_one(Unnamed(connection))
         .await?;
     let prune = if own.may_prune {
@@ -82,7 +82,7 @@ pub(super) async fn optional(connection: &mut Transaction<'_>) -> Findings {
 /// Tables of which the role would silently be shown only a part.
 pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "row level security";
-    let rows = sqlx::query_file!("src/upkeep/doctor/policies.sql", &needs::relations())
+    let rows = sqlx::query_file!("src/ops/doctor/policies.sql", &needs::relations())
         .fetch_all(Unnamed(connection))
         .await?;
     let hidden: Vec<_> = rows
@@ -145,7 +145,7 @@ pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Find
 /// Whether the application's function answers, with all that it reads itself.
 pub(super) async fn can_view(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "can_view";
-    let answer = sqlx::query_file_scalar!("src/upkeep/doctor/can_view.sql")
+    let answer = sqlx::query_file_scalar!("src/ops/doctor/can_view.sql")
         .fetch_one(Unnamed(connection))
         .await;
     Ok(vec![match answer {
