@@ -43,14 +43,14 @@ Examples:
   notify-fan-out dead-letters show 4711
   notify-fan-out dead-letters show 4711 --format json | jq .attempts")]
     Show(show::Arguments),
-    /// Put those that match back among what is due, as if never tried
+    /// Requeue those that match, as if never tried
     #[command(after_help = "\
 Examples:
   notify-fan-out dead-letters retry 4711 4712
   notify-fan-out dead-letters retry --target billing --newer-than 2d
   notify-fan-out dead-letters retry --error 'connection refused' --dry-run")]
     Retry(act::Arguments),
-    /// Give those that match up for good; their row and reason stay until they are pruned
+    /// Cancel those that match; their row and reason stay until they are pruned
     #[command(after_help = "\
 Examples:
   notify-fan-out dead-letters discard 4711

@@ -62,33 +62,33 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Claim what is due, notify, and settle (the default)
+    /// Claim due events, write their notifications, and settle them (the default)
     Run(run::Arguments),
-    /// Send what is due: e-mails, chat messages, webhooks and text messages
+    /// Send due e-mails, chat messages, webhooks and text messages
     Deliver(deliver::Arguments),
-    /// Tell who hears of an event, who does not, and why
+    /// Show who is notified of an event, who is not, and why
     Explain(explain::Arguments),
-    /// Show the backlog, failures, throughput and latency
+    /// Show the backlog, failures, deliveries, throughput and latency
     Status(status::Arguments),
-    /// Put failed events back into the queue
+    /// Requeue failed events
     Retry(retry::Arguments),
-    /// Complete failed events that nobody wants any more, without effect
+    /// Complete failed events without effect
     Discard(retry::DiscardArguments),
-    /// List, show, retry or discard deliveries that were given up or may have arrived
+    /// List, show, retry or discard deliveries that failed permanently or may have arrived
     DeadLetters(dead_letters::Arguments),
-    /// Delete what is done and old
+    /// Delete what was done long ago
     Prune(prune::Arguments),
     /// Bring the database's schema up to date
     Migrate(migrate::Arguments),
-    /// Show an e-mail as it would be sent, made from sample data
+    /// Show an e-mail as it would be sent, rendered from sample data
     Preview(preview::Arguments),
-    /// Mute e-mails for whom an unsubscribe address was made
+    /// Mute e-mails for the person that an unsubscribe address was made for
     Unsubscribe(unsubscribe::Arguments),
-    /// Say where operator events go: chats, programs, mailboxes, phones
+    /// Manage where operator events go: chats, webhooks, mailboxes, phones
     Endpoint(endpoint::Arguments),
-    /// Insert test events with a small world around them
+    /// Insert test events and a small world around them
     Seed(seed::Arguments),
-    /// Check connection, rights, schema, trigger, pooler and clock
+    /// Check connection, privileges, schema, trigger, pooler and clock
     Doctor(doctor::Arguments),
     /// Show the values in force and where each comes from, without secrets
     Config(config::Arguments),

@@ -96,9 +96,11 @@ fn metrics_table() -> String {
 /// `commands` for the program, `commands endpoint` for a command that has some of its own, and
 /// `flags retry, discard` for the arguments of commands beside each other that take the same.
 fn add_commands(command: &Command, path: &str, tables: &mut BTreeMap<String, String>) {
-    let subcommands = command
+    let mut subcommands: Vec<_> = command
         .get_subcommands()
-        .filter(|command| !command.is_hide_set() && command.get_name() != "help");
+        .filter(|command| !command.is_hide_set() && command.get_name() != "help")
+        .collect();
+    subcommands.sort_by_key(|command| command.get_display_order());
     let mut rows = Vec::new();
     let mut flags: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for command in subcommands {
