@@ -239,21 +239,6 @@ mod tests {
           "text": "🚨 Payment failed: &lt;!channel&gt; &amp; more\nFirst line\n\nSecond &lt;https://evil.example|paragraph&gt;"
         }
         "#);
-        insta::assert_json_snapshot!(body(&ChatMessage { title: "Hello".to_owned(), ..ChatMessage::default() }), @r#"
-        {
-          "blocks": [
-            {
-              "text": {
-                "emoji": true,
-                "text": "Hello",
-                "type": "plain_text"
-              },
-              "type": "header"
-            }
-          ],
-          "text": "Hello"
-        }
-        "#);
     }
 
     /// What Slack publishes as limits, checked on the finished body.

@@ -336,8 +336,8 @@ mod tests {
     #[test]
     fn nothing_secret_is_shown() {
         insta::assert_snapshot!(format!("{:?}", target()), @r#"WebhookTarget { url: https://example.com/…, secrets: [whsec_…], headers: ["x-tenant", "authorization"], method: Put }"#);
-        let told = "401: Bearer t0p-secret for /hooks/4711?key=abcdef, or t0p-secret";
-        insta::assert_snapshot!(target().redactor().redact(told), @"401: ••• for /•••?•••, or •••");
+        let text = "401: Bearer t0p-secret for /hooks/4711?key=abcdef, or t0p-secret";
+        insta::assert_snapshot!(target().redactor().redact(text), @"401: ••• for /•••?•••, or •••");
     }
 
     #[test]

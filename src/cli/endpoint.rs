@@ -163,7 +163,7 @@ impl Db {
 fn no_such(name: &str, mut names: Vec<String>) -> String {
     if names.is_empty() {
         return format!(
-            "there is no endpoint {name:?}, nor any other. See: notify-fan-out endpoint add --help"
+            "there are no endpoints yet, so none is named {name:?}. See: notify-fan-out endpoint add --help"
         );
     }
     let alike = |other: &str| {
@@ -178,7 +178,7 @@ fn no_such(name: &str, mut names: Vec<String>) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "there is no endpoint {name:?}; there are {}{rest}",
+        "no endpoint is named {name:?}; there are {}{rest}",
         names.join(", ")
     )
 }
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_likeliest_names() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        insta::assert_snapshot!(no_such("ops", vec![]), @r#"there is no endpoint "ops", nor any other. See: notify-fan-out endpoint add --help"#);
-        insta::assert_snapshot!(no_such("bil", names(&["ada", "env:slack", "billing"])), @r#"there is no endpoint "bil"; there are billing, ada, env:slack"#);
-        insta::assert_snapshot!(no_such("x", names(&["a", "b", "c", "d", "e", "f", "g", "h", "i"])), @r#"there is no endpoint "x"; there are a, b, c, d, e, f, g, h and 1 more"#);
+        insta::assert_snapshot!(no_such("ops", vec![]), @r#"there are no endpoints yet, so none is named "ops". See: notify-fan-out endpoint add --help"#);
+        insta::assert_snapshot!(no_such("bil", names(&["ada", "env:slack", "billing"])), @r#"no endpoint is named "bil"; there are billing, ada, env:slack"#);
+        insta::assert_snapshot!(no_such("x", names(&["a", "b", "c", "d", "e", "f", "g", "h", "i"])), @r#"no endpoint is named "x"; there are a, b, c, d, e, f, g, h and 1 more"#);
     }
 }

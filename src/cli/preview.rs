@@ -12,7 +12,7 @@ use crate::config::{Config, Format};
 use crate::domain::base_url::BaseUrl;
 use crate::handlers::EventType;
 use crate::templates::{DIGEST, GENERIC, Part, RenderedMail, Templates, samples};
-use crate::unsubscribe::{Request, Scope};
+use crate::unsubscribe::{UnsubscribeRequest, UnsubscribeScope};
 
 /// Stands for the application where none is configured.
 const SAMPLE_APP: &str = "https://app.example.com";
@@ -55,10 +55,10 @@ pub(super) fn execute(
     };
     let name = known(given, &templates);
     let unsubscribe_url = wiring::unsubscribe(config)?.map(|unsubscribe| {
-        unsubscribe.url(&Request {
+        unsubscribe.url(&UnsubscribeRequest {
             user_id: samples::reader_id(),
             scope: if name == DIGEST {
-                Scope::All
+                UnsubscribeScope::All
             } else {
                 name.into()
             },

@@ -1,11 +1,14 @@
 //! `unsubscribe`: applies a token that came with an e-mail.
 
+use std::fmt;
+
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
+use uuid::Uuid;
 
 use super::{ExitStatus, Failure, connect, grant_failure, output, wiring};
 use crate::config::{Config, Format};
-use crate::unsubscribe::{Outcome, Request, Scope, apply};
+use crate::unsubscribe::{UnsubscribeOutcome, apply};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -39,27 +42,40 @@ pub(super) async fn execute(
             return Err(grant_failure(&database, &mut session, error, "unsubscribe=1").await);
         }
     };
-    match format {
-        Format::Json => output::json(&json!({
-            "user_id": request.user_id,
-            "event_type": request.scope.as_str(),
-            "outcome": outcome,
-        }))?,
-        Format::Text => output::text(&in_words(&request, outcome))?,
-    }
+    let report = Unsubscription {
+        user_id: request.user_id,
+        event_type: request.scope.as_str(),
+        outcome,
+    };
+    output::emit(&report, format)?;
     Ok(ExitStatus::Success)
 }
 
-fn in_words(request: &Request, outcome: Outcome) -> String {
-    let who = request.user_id;
-    let mails = match &request.scope {
-        Scope::All => "e-mails".to_owned(),
-        Scope::EventType(event_type) => format!("e-mails of {event_type}"),
-    };
-    match outcome {
-        Outcome::Unsubscribed => format!("Unsubscribed: {who} gets no more {mails}."),
-        Outcome::AlreadyUnsubscribed => format!("Nothing to do: {who} gets no {mails} already."),
-        Outcome::NoSuchPerson => format!("Nothing to do: there is no {who} any more."),
+#[derive(Serialize)]
+struct Unsubscription<'a> {
+    user_id: Uuid,
+    event_type: &'a str,
+    outcome: UnsubscribeOutcome,
+}
+
+impl fmt::Display for Unsubscription<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.user_id;
+        let emails = match self.event_type {
+            "*" => "e-mails".to_owned(),
+            event_type => format!("e-mails of {event_type}"),
+        };
+        match self.outcome {
+            UnsubscribeOutcome::Unsubscribed => {
+                write!(f, "Unsubscribed: {user} gets no more {emails}.")
+            }
+            UnsubscribeOutcome::AlreadyUnsubscribed => {
+                write!(f, "Nothing to do: {user} already gets no {emails}.")
+            }
+            UnsubscribeOutcome::NoSuchPerson => {
+                write!(f, "Nothing to do: {user} no longer exists.")
+            }
+        }
     }
 }
 
@@ -69,15 +85,16 @@ mod tests {
 
     #[test]
     fn says_who_and_what() {
-        let told = |scope: &str, outcome| {
-            let request = Request {
-                user_id: uuid::Uuid::from_u128(7),
-                scope: scope.into(),
+        let shown = |event_type, outcome| {
+            let report = Unsubscription {
+                user_id: Uuid::from_u128(7),
+                event_type,
+                outcome,
             };
-            in_words(&request, outcome)
+            report.to_string()
         };
-        insta::assert_snapshot!(told("document_uploaded", Outcome::Unsubscribed), @"Unsubscribed: 00000000-0000-0000-0000-000000000007 gets no more e-mails of document_uploaded.");
-        insta::assert_snapshot!(told("*", Outcome::AlreadyUnsubscribed), @"Nothing to do: 00000000-0000-0000-0000-000000000007 gets no e-mails already.");
-        insta::assert_snapshot!(told("*", Outcome::NoSuchPerson), @"Nothing to do: there is no 00000000-0000-0000-0000-000000000007 any more.");
+        insta::assert_snapshot!(shown("document_uploaded", UnsubscribeOutcome::Unsubscribed), @"Unsubscribed: 00000000-0000-0000-0000-000000000007 gets no more e-mails of document_uploaded.");
+        insta::assert_snapshot!(shown("*", UnsubscribeOutcome::AlreadyUnsubscribed), @"Nothing to do: 00000000-0000-0000-0000-000000000007 already gets no e-mails.");
+        insta::assert_snapshot!(shown("*", UnsubscribeOutcome::NoSuchPerson), @"Nothing to do: 00000000-0000-0000-0000-000000000007 no longer exists.");
     }
 }

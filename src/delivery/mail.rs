@@ -10,7 +10,7 @@ use super::post::Mail;
 use crate::channels::{DeliveryKey, EmailMessage, Mailbox};
 use crate::domain::text::is_blank;
 use crate::templates::{Digest, QueuedMail, Recipient};
-use crate::unsubscribe::{Request, Scope};
+use crate::unsubscribe::{UnsubscribeRequest, UnsubscribeScope};
 
 /// A mail that is ready, or why there is none.
 pub(super) type Written = Result<(Mailbox, EmailMessage), Decision>;
@@ -54,15 +54,15 @@ pub(super) fn write(
         .map_err(|invalid| dead("invalid_address", invalid.to_string()))?;
 
     let scope = if leased.is_digest() {
-        Scope::All
+        UnsubscribeScope::All
     } else {
-        Scope::from(first.event_type.as_str())
+        UnsubscribeScope::from(first.event_type.as_str())
     };
     let user_id = first.user_id;
     let unsubscribe = post
         .unsubscribe
         .as_ref()
-        .map(|unsubscribe| unsubscribe.url(&Request { user_id, scope }));
+        .map(|unsubscribe| unsubscribe.url(&UnsubscribeRequest { user_id, scope }));
     let reader = Recipient {
         name: person.full_name.as_deref(),
         time_zone: person.time_zone.as_deref(),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::domain::secret_keys::SecretKeys;
 
 /// What encrypted settings begin with, of any version; plain ones are JSON and don't.
-const SEALED: &str = "enc:";
+const ENCRYPTED: &str = "enc:";
 /// Then comes the base64 of nonce, ciphertext and tag.
 const VERSION: &str = "enc:v1:";
 const NONCE_SIZE: usize = 24;
@@ -79,18 +79,18 @@ impl Encryption {
             msg: settings.as_bytes(),
             aad: endpoint.as_bytes(),
         };
-        let sealed = cipher
+        let encrypted = cipher
             .encrypt(&XNonce::from(nonce), payload)
             .unwrap_or_else(|_| unreachable!("settings are shorter than 256 GB"));
         format!(
             "{VERSION}{}",
-            STANDARD.encode([&nonce[..], &sealed].concat())
+            STANDARD.encode([&nonce[..], &encrypted].concat())
         )
     }
 
     /// Reads the settings of an endpoint.
     pub fn decrypt(&self, endpoint: Uuid, stored: &str) -> Result<Decrypted, DecryptError> {
-        if !stored.starts_with(SEALED) {
+        if !stored.starts_with(ENCRYPTED) {
             return Ok(Decrypted {
                 settings: stored.into(),
                 form: StoredForm::Plain,
@@ -101,14 +101,14 @@ impl Encryption {
         if !self.encrypts() {
             return Err(DecryptError::NoKey);
         }
-        let sealed = STANDARD
+        let encrypted = STANDARD
             .decode(encoded)
             .map_err(|_| DecryptError::WrongKey)?;
-        let (nonce, sealed) = sealed
+        let (nonce, encrypted) = encrypted
             .split_first_chunk::<NONCE_SIZE>()
             .ok_or(DecryptError::WrongKey)?;
         let payload = || Payload {
-            msg: sealed,
+            msg: encrypted,
             aad: endpoint.as_bytes(),
         };
         let opened = self.ciphers().enumerate().find_map(|(place, cipher)| {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sealed_text_is_refused() {
+    fn malformed_ciphertext_is_refused() {
         for (stored, error) in [
             ("enc:v1:", DecryptError::WrongKey),
             ("enc:v1:AAAA", DecryptError::WrongKey),
@@ -226,7 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_comes_back(settings in any::<String>(), id: u128, seed: u64) {
+        fn what_is_encrypted_comes_back(settings in any::<String>(), id: u128, seed: u64) {
             let id = Uuid::from_u128(id);
             let mut random = StdRng::seed_from_u64(seed);
             let once = encryption(NEW).encrypt(id, &settings, &mut random);
@@ -238,8 +238,8 @@ mod tests {
         #[test]
         fn a_changed_bit_is_noticed(settings in "[a-z]{1,40}", at: prop::sample::Index, bit in 0_u32..8) {
             let id = Uuid::from_u128(7);
-            let sealed = encryption(NEW).encrypt(id, &settings, &mut random());
-            let mut bytes = STANDARD.decode(&sealed[VERSION.len()..]).expect("base64");
+            let encrypted = encryption(NEW).encrypt(id, &settings, &mut random());
+            let mut bytes = STANDARD.decode(&encrypted[VERSION.len()..]).expect("base64");
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
             let changed = format!("{VERSION}{}", STANDARD.encode(&bytes));

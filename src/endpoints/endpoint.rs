@@ -11,13 +11,13 @@ use crate::channels::{Channel, Destination, InvalidSettings};
 
 /// Whose events an endpoint receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum EndpointScope {
     Global,
     Organisation(Uuid),
     Project(Uuid),
 }
 
-impl Scope {
+impl EndpointScope {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Scope {
 }
 
 /// As people read it.
-impl fmt::Display for Scope {
+impl fmt::Display for EndpointScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         self.id().map_or(Ok(()), |id| write!(f, " {id}"))
@@ -58,7 +58,7 @@ impl fmt::Display for Scope {
 pub struct Endpoint {
     pub id: Uuid,
     pub name: String,
-    pub scope: Scope,
+    pub scope: EndpointScope,
     pub channel: Channel,
     /// Redacted.
     pub target: String,
@@ -87,7 +87,7 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error(transparent)]
-    Sealed(#[from] DecryptError),
+    Unreadable(#[from] DecryptError),
     #[error("its settings are wrong: {0}")]
     Wrong(#[from] InvalidSettings),
 }

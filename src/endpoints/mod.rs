@@ -13,6 +13,6 @@ pub mod store;
 
 pub use email::operator_email;
 pub use encryption::{DecryptError, Decrypted, Encryption, StoredForm};
-pub use endpoint::{Disabled, Endpoint, Scope, Stored, Unusable};
+pub use endpoint::{Disabled, Endpoint, EndpointScope, Stored, Unusable};
 pub use name::{InvalidName, Name};
 pub use routes::{Route, Routes};

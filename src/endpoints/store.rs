@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use super::encryption::{Encryption, StoredForm};
-use super::endpoint::{Disabled, Endpoint, Scope, Stored};
+use super::endpoint::{Disabled, Endpoint, EndpointScope, Stored};
 use super::name::Name;
 use crate::channels::Destination;
 use crate::db::{Transaction, Unnamed};
@@ -20,7 +20,7 @@ use crate::db::{Transaction, Unnamed};
 pub struct NewEndpoint {
     pub id: Uuid,
     pub name: Name,
-    pub scope: Scope,
+    pub scope: EndpointScope,
     pub destination: Destination,
     pub event_types: Vec<String>,
 }
@@ -132,7 +132,8 @@ fn endpoint(row: &PgRow) -> Result<Endpoint, sqlx::Error> {
     Ok(Endpoint {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
-        scope: Scope::from_row(&scope, row.try_get("scope_id")?).ok_or_else(|| unknown("scope"))?,
+        scope: EndpointScope::from_row(&scope, row.try_get("scope_id")?)
+            .ok_or_else(|| unknown("scope"))?,
         channel: channel.parse().map_err(|_| unknown("channel"))?,
         target: row.try_get("target")?,
         event_types: row.try_get("event_types")?,
@@ -276,7 +277,7 @@ pub async fn rotate_key(
     random: &mut impl CryptoRng,
 ) -> Result<KeyRotation, sqlx::Error> {
     let mut report = KeyRotation::default();
-    let (mut ids, mut sealed) = (Vec::new(), Vec::new());
+    let (mut ids, mut encrypted) = (Vec::new(), Vec::new());
     for Stored { endpoint, settings } in
         stored(connection, "$1 ORDER BY id FOR UPDATE", true).await?
     {
@@ -284,7 +285,7 @@ pub async fn rotate_key(
             Ok(opened) if opened.form == StoredForm::Encrypted => report.unchanged_count += 1,
             Ok(opened) => {
                 ids.push(endpoint.id);
-                sealed.push(encryption.encrypt(
+                encrypted.push(encryption.encrypt(
                     endpoint.id,
                     opened.settings.expose_secret(),
                     random,
@@ -294,7 +295,7 @@ pub async fn rotate_key(
             Err(_) => report.unreadable.push(endpoint.name),
         }
     }
-    write(connection, &ids, &sealed).await?;
+    write(connection, &ids, &encrypted).await?;
     report.unreadable.sort_unstable();
     Ok(report)
 }

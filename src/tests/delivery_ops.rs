@@ -550,7 +550,9 @@ async fn the_cost_follows_what_waits_and_not_the_history() {
     )
     .await;
     for statement in [
-        include_str!("../ops/status/channels.sql").replace("$1", "200000"),
+        include_str!("../ops/status/channels.sql")
+            .replace("$1", "200000")
+            .replace("$2", "'{email}'"),
         include_str!("../ops/doctor/waiting.sql")
             .replace("$1", "7200")
             .replace("$2", "86400"),

@@ -237,7 +237,9 @@ async fn deleting_takes_a_variable() {
 
 #[tokio::test]
 async fn unsubscribing_takes_a_variable() {
-    use notify_fan_out::unsubscribe::{Outcome, Request, Scope, apply};
+    use notify_fan_out::unsubscribe::{
+        UnsubscribeOutcome, UnsubscribeRequest, UnsubscribeScope, apply,
+    };
 
     let db = TestDatabase::new().await;
     let bo = db.world().await.user("Bo").await;
@@ -249,9 +251,9 @@ async fn unsubscribing_takes_a_variable() {
     let (name, variable, url) = role(&db, "job");
     let muted = async || {
         let mut session = database_at(&url).connect().await.expect("a connection");
-        let request = Request {
+        let request = UnsubscribeRequest {
             user_id: bo,
-            scope: Scope::All,
+            scope: UnsubscribeScope::All,
         };
         apply(&mut session, &request).await
     };
@@ -260,8 +262,14 @@ async fn unsubscribing_takes_a_variable() {
     assert!(muted().await.is_err());
     grants(&db, &[&variable, "unsubscribe=1"]).expect("granted");
     grants(&db, &[&variable, "unsubscribe=1"]).expect("granted again");
-    assert_eq!(muted().await.expect("muted"), Outcome::Unsubscribed);
-    assert_eq!(muted().await.expect("muted"), Outcome::AlreadyUnsubscribed);
+    assert_eq!(
+        muted().await.expect("muted"),
+        UnsubscribeOutcome::Unsubscribed
+    );
+    assert_eq!(
+        muted().await.expect("muted"),
+        UnsubscribeOutcome::AlreadyUnsubscribed
+    );
     let after = rights(&db, &name).await;
     let more: Vec<_> = after
         .lines()
@@ -297,7 +305,10 @@ async fn unsubscribing_takes_a_variable() {
         db.execute(format!("REVOKE {on} FROM {name}")).await;
         assert!(muted().await.is_err(), "{right} is not needed");
         db.execute(format!("GRANT {on} TO {name}")).await;
-        assert_eq!(muted().await.expect("muted"), Outcome::Unsubscribed);
+        assert_eq!(
+            muted().await.expect("muted"),
+            UnsubscribeOutcome::Unsubscribed
+        );
     }
     assert_eq!(problems(&url).await, Vec::<String>::new());
 }

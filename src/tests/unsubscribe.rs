@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use assert_cmd::assert::Assert;
 use notify_fan_out::domain::base_url::BaseUrl;
-use notify_fan_out::unsubscribe::{Keys, Outcome, Request, Scope, Unsubscribe, apply};
+use notify_fan_out::unsubscribe::{
+    Keys, Unsubscribe, UnsubscribeOutcome, UnsubscribeRequest, UnsubscribeScope, apply,
+};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -20,10 +22,10 @@ fn key() -> String {
     "5a".repeat(32)
 }
 
-fn request(user_id: Uuid, scope: &str) -> Request {
-    Request {
+fn request(user_id: Uuid, scope: &str) -> UnsubscribeRequest {
+    UnsubscribeRequest {
         user_id,
-        scope: Scope::from(scope),
+        scope: UnsubscribeScope::from(scope),
     }
 }
 
@@ -52,7 +54,7 @@ fn stderr(assert: &Assert) -> String {
     String::from_utf8(assert.get_output().stderr.clone()).expect("UTF-8")
 }
 
-async fn applied(db: &TestDatabase<'_>, request: &Request) -> Outcome {
+async fn applied(db: &TestDatabase<'_>, request: &UnsubscribeRequest) -> UnsubscribeOutcome {
     let database = database_at(&db.superuser_url());
     let mut session = database.connect().await.expect("a connection");
     let outcome = apply(&mut session, request).await;
@@ -93,7 +95,10 @@ async fn by_token_or_address_and_again() {
         preferences(&db, bo).await,
         ["global / document_uploaded / email = muted"]
     );
-    assert_eq!(applied(&db, &request(bo, "*")).await, Outcome::Unsubscribed);
+    assert_eq!(
+        applied(&db, &request(bo, "*")).await,
+        UnsubscribeOutcome::Unsubscribed
+    );
     assert_eq!(
         preferences(&db, bo).await,
         [
@@ -102,7 +107,10 @@ async fn by_token_or_address_and_again() {
         ]
     );
     let nobody = request(Uuid::nil(), "*");
-    assert_eq!(applied(&db, &nobody).await, Outcome::NoSuchPerson);
+    assert_eq!(
+        applied(&db, &nobody).await,
+        UnsubscribeOutcome::NoSuchPerson
+    );
     assert_eq!(
         db.count("user_notification_preferences").await,
         2,
@@ -199,7 +207,7 @@ async fn whatever_was_preferred_before() {
         applied(&db, &request(*person, scope)).await;
         assert_eq!(
             applied(&db, &request(*person, scope)).await,
-            Outcome::AlreadyUnsubscribed
+            UnsubscribeOutcome::AlreadyUnsubscribed
         );
     }
     before.run().await;
@@ -241,7 +249,7 @@ async fn many_at_once_leave_one_row() {
     let outcomes = futures_util::future::join_all((0..8).map(|_| applied(&db, &wanted))).await;
     let first = outcomes
         .iter()
-        .filter(|outcome| **outcome == Outcome::Unsubscribed);
+        .filter(|outcome| **outcome == UnsubscribeOutcome::Unsubscribed);
     assert_eq!(first.count(), 1);
     assert_eq!(preferences(&db, bo).await, ["global / * / email = muted"]);
 }
@@ -267,7 +275,7 @@ async fn beside_the_application() {
         db.until_waiting(1).await;
         hold.release().await;
     });
-    assert_eq!(outcome, Outcome::Unsubscribed);
+    assert_eq!(outcome, UnsubscribeOutcome::Unsubscribed);
     assert_eq!(preferences(&db, bo).await, ["global / * / email = muted"]);
 }
 
@@ -283,8 +291,14 @@ async fn preferences_behind_a_view() {
     )
     .await;
     let wanted = request(bo, "thread_unread_stale");
-    assert_eq!(applied(&db, &wanted).await, Outcome::Unsubscribed);
-    assert_eq!(applied(&db, &wanted).await, Outcome::AlreadyUnsubscribed);
+    assert_eq!(
+        applied(&db, &wanted).await,
+        UnsubscribeOutcome::Unsubscribed
+    );
+    assert_eq!(
+        applied(&db, &wanted).await,
+        UnsubscribeOutcome::AlreadyUnsubscribed
+    );
     assert_eq!(
         preferences(&db, bo).await,
         ["global / thread_unread_stale / email = muted"]

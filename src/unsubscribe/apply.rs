@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::Request;
+use super::UnsubscribeRequest;
 use crate::db::{Access, Session, Unnamed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum UnsubscribeOutcome {
     Unsubscribed,
     AlreadyUnsubscribed,
     /// The person is gone, and nothing is left to mute.
@@ -16,7 +16,10 @@ pub enum Outcome {
 
 /// Mutes in the person's global preferences, and wherever a more specific preference asks for such
 /// e-mails. Doing it again changes nothing.
-pub async fn apply(session: &mut Session, request: &Request) -> Result<Outcome, sqlx::Error> {
+pub async fn apply(
+    session: &mut Session,
+    request: &UnsubscribeRequest,
+) -> Result<UnsubscribeOutcome, sqlx::Error> {
     let event_type = request.scope.as_str();
     let mut transaction = session.begin(Access::ReadWrite).await?;
     // Under a lock: rows of global scope have no scope_id, and where NULLs are distinct no unique
@@ -26,7 +29,7 @@ pub async fn apply(session: &mut Session, request: &Request) -> Result<Outcome, 
         .fetch_one(Unnamed(&mut transaction))
         .await?;
     if !is_known {
-        return Ok(Outcome::NoSuchPerson);
+        return Ok(UnsubscribeOutcome::NoSuchPerson);
     }
     let mut changed = 0;
     // First what is missing, then what is there: what somebody else inserts meanwhile stops the
@@ -41,8 +44,8 @@ pub async fn apply(session: &mut Session, request: &Request) -> Result<Outcome, 
     }
     transaction.commit().await?;
     Ok(if changed > 0 {
-        Outcome::Unsubscribed
+        UnsubscribeOutcome::Unsubscribed
     } else {
-        Outcome::AlreadyUnsubscribed
+        UnsubscribeOutcome::AlreadyUnsubscribed
     })
 }

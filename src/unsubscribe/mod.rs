@@ -8,20 +8,20 @@ mod token;
 
 use uuid::Uuid;
 
-pub use apply::{Outcome, apply};
+pub use apply::{UnsubscribeOutcome, apply};
 pub use keys::Keys;
 pub use token::InvalidToken;
 
 use crate::domain::base_url::BaseUrl;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
+pub enum UnsubscribeScope {
     /// All of them; what a digest offers.
     All,
     EventType(String),
 }
 
-impl Scope {
+impl UnsubscribeScope {
     /// As preference rows have it: the type, or `*`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -32,7 +32,7 @@ impl Scope {
     }
 }
 
-impl From<&str> for Scope {
+impl From<&str> for UnsubscribeScope {
     fn from(event_type: &str) -> Self {
         match event_type {
             // Rows without a type are an older job's, and belong to everything.
@@ -44,9 +44,9 @@ impl From<&str> for Scope {
 
 /// Who unsubscribes from what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct UnsubscribeRequest {
     pub user_id: Uuid,
-    pub scope: Scope,
+    pub scope: UnsubscribeScope,
 }
 
 /// Makes the addresses, and reads what comes back.
@@ -65,7 +65,7 @@ impl Unsubscribe {
 
     /// The same each time for one person and scope.
     #[must_use]
-    pub fn url(&self, request: &Request) -> String {
+    pub fn url(&self, request: &UnsubscribeRequest) -> String {
         format!(
             "{}/{}",
             self.base.as_str(),
@@ -74,7 +74,7 @@ impl Unsubscribe {
     }
 
     /// Reads a token, or an address that ends with one.
-    pub fn read(&self, token: &str) -> Result<Request, InvalidToken> {
+    pub fn read(&self, token: &str) -> Result<UnsubscribeRequest, InvalidToken> {
         let token = token.trim();
         let token = token.rsplit_once('/').map_or(token, |(_, token)| token);
         token::verify(token, &self.keys)

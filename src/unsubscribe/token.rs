@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use super::{Keys, Request, Scope};
+use super::{Keys, UnsubscribeRequest, UnsubscribeScope};
 
 const VERSION: u8 = 1;
 const ID_LENGTH: usize = 16;
@@ -17,7 +17,7 @@ const PURPOSE: &[u8] = b"notify-fan-out unsubscribe\0";
 #[error("invalid unsubscribe token: malformed, truncated, or signed with a retired key")]
 pub struct InvalidToken;
 
-pub(super) fn sign(request: &Request, keys: &Keys) -> String {
+pub(super) fn sign(request: &UnsubscribeRequest, keys: &Keys) -> String {
     let mut token = vec![VERSION];
     token.extend(request.user_id.as_bytes());
     token.extend(request.scope.as_str().as_bytes());
@@ -26,11 +26,11 @@ pub(super) fn sign(request: &Request, keys: &Keys) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(token)
 }
 
-pub(super) fn verify(token: &str, keys: &Keys) -> Result<Request, InvalidToken> {
+pub(super) fn verify(token: &str, keys: &Keys) -> Result<UnsubscribeRequest, InvalidToken> {
     read(token, keys).ok_or(InvalidToken)
 }
 
-fn read(token: &str, keys: &Keys) -> Option<Request> {
+fn read(token: &str, keys: &Keys) -> Option<UnsubscribeRequest> {
     let token = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
     let (signed, signature) = token.split_last_chunk::<SIGNATURE_LENGTH>()?;
     if !keys.verify(&[PURPOSE, signed], signature) {
@@ -40,9 +40,9 @@ fn read(token: &str, keys: &Keys) -> Option<Request> {
     let (user_id, scope) = rest.split_first_chunk::<ID_LENGTH>()?;
     let scope = std::str::from_utf8(scope).ok()?;
     let is_ours = *version == VERSION && !scope.is_empty();
-    is_ours.then(|| Request {
+    is_ours.then(|| UnsubscribeRequest {
         user_id: Uuid::from_bytes(*user_id),
-        scope: Scope::from(scope),
+        scope: UnsubscribeScope::from(scope),
     })
 }
 
@@ -63,8 +63,8 @@ mod tests {
         "02".repeat(64)
     }
 
-    fn request(scope: &str) -> Request {
-        Request {
+    fn request(scope: &str) -> UnsubscribeRequest {
+        UnsubscribeRequest {
             user_id: Uuid::from_u128(7),
             scope: scope.into(),
         }
@@ -126,7 +126,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_asked_for_comes_back(user_id in any::<u128>(), scope in r"[a-z_.]{1,40}|\PC{1,40}|\*") {
-            let request = Request { user_id: Uuid::from_u128(user_id), scope: scope.as_str().into() };
+            let request = UnsubscribeRequest { user_id: Uuid::from_u128(user_id), scope: scope.as_str().into() };
             let token = sign(&request, &keys(&old()));
             prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
             prop_assert_eq!(verify(&token, &keys(&old())), Ok(request));

@@ -131,7 +131,10 @@ impl Outgoing {
                 "/",
                 env!("CARGO_PKG_VERSION")
             ))
-            .dns_resolver(resolver::Guard::new(Arc::clone(&policy), settings.lookup))
+            .dns_resolver(resolver::PolicyResolver::new(
+                Arc::clone(&policy),
+                settings.lookup,
+            ))
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)

@@ -109,10 +109,7 @@ const SPECIAL_V4: [(Ipv4Net, &str); 17] = [
     (v4(0, 0, 0, 0, 32), "the unspecified address"),
     (v4(0, 0, 0, 0, 8), "an address of this network"),
     (v4(10, 0, 0, 0, 8), "a private address"),
-    (
-        v4(100, 64, 0, 0, 10),
-        "a shared address (carrier-grade NAT)",
-    ),
+    (v4(100, 64, 0, 0, 10), "a shared address (RFC 6598)"),
     (v4(127, 0, 0, 0, 8), "a loopback address"),
     (v4(169, 254, 0, 0, 16), "a link-local address"),
     (v4(172, 16, 0, 0, 12), "a private address"),
@@ -223,8 +220,8 @@ mod tests {
         https://0.0.0.0/  0.0.0.0 is the unspecified address, and not on the list of allowed networks
         https://0.1.2.3/  0.1.2.3 is an address of this network, and not on the list of allowed networks
         https://10.0.0.1/  10.0.0.1 is a private address, and not on the list of allowed networks
-        https://100.64.0.1/  100.64.0.1 is a shared address (carrier-grade NAT), and not on the list of allowed networks
-        https://100.127.255.255/  100.127.255.255 is a shared address (carrier-grade NAT), and not on the list of allowed networks
+        https://100.64.0.1/  100.64.0.1 is a shared address (RFC 6598), and not on the list of allowed networks
+        https://100.127.255.255/  100.127.255.255 is a shared address (RFC 6598), and not on the list of allowed networks
         https://127.0.0.1/  127.0.0.1 is a loopback address, and not on the list of allowed networks
         https://127.255.255.254/  127.255.255.254 is a loopback address, and not on the list of allowed networks
         https://2130706433/  127.0.0.1 is a loopback address, and not on the list of allowed networks

@@ -24,18 +24,18 @@ pub fn system_lookup() -> Lookup {
 
 /// The connection is made to the addresses that it returns, so no later answer for the same name can
 /// lead elsewhere.
-pub(super) struct Guard {
+pub(super) struct PolicyResolver {
     policy: Arc<Policy>,
     lookup: Lookup,
 }
 
-impl Guard {
+impl PolicyResolver {
     pub(super) fn new(policy: Arc<Policy>, lookup: Lookup) -> Self {
         Self { policy, lookup }
     }
 }
 
-impl Resolve for Guard {
+impl Resolve for PolicyResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = Arc::clone(&self.policy);
         let looking = (self.lookup)(name.as_str().to_owned());
@@ -60,9 +60,9 @@ impl Resolve for Guard {
     }
 }
 
-impl fmt::Debug for Guard {
+impl fmt::Debug for PolicyResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard")
+        f.debug_struct("PolicyResolver")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

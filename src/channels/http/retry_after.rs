@@ -1,4 +1,4 @@
-//! When the other side wants to hear from us again.
+//! When to try again, as the other side says.
 
 use std::time::Duration;
 

@@ -169,8 +169,8 @@ mod tests {
             "smtp://mail.example.com?hello=a%0d%0aRSET",
         ] {
             let read = text.parse::<SmtpServer>();
-            let told = read.map_or_else(|error| error.to_string(), |server| format!("{server:?}"));
-            let _ = writeln!(table, "{text}  {told}");
+            let shown = read.map_or_else(|error| error.to_string(), |server| format!("{server:?}"));
+            let _ = writeln!(table, "{text}  {shown}");
         }
         insta::assert_snapshot!(table, @"
         smtp://mail.example.com  mail.example.com:587 (StartTls)

@@ -79,7 +79,7 @@ pub(super) struct Refusal {
     /// The server's answer, if it refused.
     pub(super) status: Option<u16>,
     pub(super) text: String,
-    /// This side gave up: the server lacks something.
+    /// This side ended it: the server lacks something.
     ours: bool,
 }
 

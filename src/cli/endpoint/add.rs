@@ -19,7 +19,7 @@ use crate::cli::{ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::store::{self, Added, NewEndpoint};
-use crate::endpoints::{Name, Scope};
+use crate::endpoints::{EndpointScope, Name};
 use crate::handlers::EventType;
 
 #[derive(Debug, Args)]
@@ -101,9 +101,9 @@ pub(super) async fn execute(
     })?;
     let note = destination.note();
     let scope = match (arguments.org, arguments.project) {
-        (Some(id), _) => Scope::Organisation(id),
-        (None, Some(id)) => Scope::Project(id),
-        (None, None) => Scope::Global,
+        (Some(id), _) => EndpointScope::Organisation(id),
+        (None, Some(id)) => EndpointScope::Project(id),
+        (None, None) => EndpointScope::Global,
     };
     let new = NewEndpoint {
         id: Uuid::new_v4(),

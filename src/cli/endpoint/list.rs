@@ -94,7 +94,7 @@ fn cells(endpoint: &EndpointView) -> [String; 5] {
 mod tests {
     use super::*;
     use crate::channels::{Channel, Destination};
-    use crate::endpoints::{Disabled, Endpoint, Route, Scope};
+    use crate::endpoints::{Disabled, Endpoint, EndpointScope, Route};
     use uuid::Uuid;
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         let ops = Endpoint {
             id: Uuid::nil(),
             name: "ops".to_owned(),
-            scope: Scope::Global,
+            scope: EndpointScope::Global,
             channel: Channel::Webhook,
             target: "https://example.com/…".to_owned(),
             event_types: vec!["payment_failed".to_owned(), "tenant_created".to_owned()],
@@ -111,7 +111,7 @@ mod tests {
         };
         let team = Endpoint {
             name: "team-größe".to_owned(),
-            scope: Scope::Project(Uuid::from_u128(7)),
+            scope: EndpointScope::Project(Uuid::from_u128(7)),
             event_types: vec!["*".to_owned()],
             disabled: Some(Disabled {
                 reason: Some("manually: moving".to_owned()),

@@ -206,7 +206,7 @@ fn permanent(channel: Channel, cause: Cause, error: &SendError) -> String {
             "a real delivery would become a dead letter: the message or its recipient was refused"
                 .to_owned()
         }
-        // The account is the same for all messages, so it is not the fault of one.
+        // The account is the same for all messages, so none of them is the cause.
         Cause::Settings | Cause::Gone if channel.is_shared() => format!(
             "a real delivery would wait, like all other {}: {}",
             channel.spec().messages,
@@ -304,7 +304,7 @@ mod tests {
 
     /// As `deliver` decides it: what all e-mails and text messages go through is not one receiver.
     #[test]
-    fn wrong_settings_are_no_fault_of_the_message() {
+    fn wrong_settings_make_a_shared_channel_wait() {
         let wrong = |channel, to| {
             let error = SendError::permanent(Cause::Settings, "it answered 401");
             text_of(channel, to, Err(error.into()))

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::endpoints::{Disabled, Endpoint, Route, Scope};
+use crate::endpoints::{Disabled, Endpoint, EndpointScope, Route};
 
 /// Of an endpoint or a route, nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,7 +64,7 @@ impl EndpointView {
             source: Origin::Environment,
             channel: route.channel.name(),
             target: route.destination.as_ref().map(ToString::to_string),
-            scope: Scope::Global.name(),
+            scope: EndpointScope::Global.name(),
             scope_id: None,
             event_types: vec!["*".to_owned()],
             enabled: is_on && disabled.is_none(),

@@ -11,10 +11,11 @@ WITH disabled AS (
            finished_at = now()
       FROM disabled AS e
      WHERE d.status = 'pending' AND d.endpoint_id = e.id
-       AND d.target = CASE WHEN e.channel IN ('email', 'sms') THEN e.channel ELSE 'endpoint:' || e.id END
+       -- The channel's own name, where one target stands for all its recipients.
+       AND d.target = ANY (ARRAY[e.channel, 'endpoint:' || e.id])
     RETURNING d.key
 ), released AS (
-    -- What is not told after all holds nothing off.
+    -- A cancelled delivery suppresses no other.
     UPDATE notification_delivery_guards AS g
        SET until = now()
       FROM cancelled AS c

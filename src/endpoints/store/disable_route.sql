@@ -13,11 +13,11 @@ WITH disabled AS (
            finished_at = now()
       FROM disabled
      WHERE d.status = 'pending' AND d.recipient = disabled.target
-       -- Mails leave by one way, wherever they go to.
-       AND d.target IN (disabled.target, 'email')
+       -- The channel's own name, where one target stands for all its recipients.
+       AND d.target = ANY (ARRAY[disabled.target, split_part(disabled.target, ':', 2)])
     RETURNING d.key
 ), released AS (
-    -- What is not told after all holds nothing off.
+    -- A cancelled delivery suppresses no other.
     UPDATE notification_delivery_guards AS g
        SET until = now()
       FROM cancelled AS c
