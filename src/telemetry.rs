@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
+use serde_json::{Map, Value};
 use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -12,16 +14,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 
-/// Target of the entry that says how a job ended, which is logged at every level.
-pub(crate) const SUMMARY: &str = "notify_fan_out_summary";
-
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Starts logging. Only this program's own entries are kept: libraries may log what they carry.
 pub fn init(level: Level, format: LogFormat) {
-    let own = Targets::new()
-        .with_target("notify_fan_out", level)
-        .with_target(SUMMARY, Level::INFO);
+    let own = Targets::new().with_target("notify_fan_out", level);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false);
@@ -41,6 +38,20 @@ pub fn init(level: Level, format: LogFormat) {
 /// Whether every line of standard error is a JSON object.
 pub(crate) fn is_json() -> bool {
     FORMAT.get() == Some(&LogFormat::Json)
+}
+
+/// Says how a job ended, at every level, as an entry of a log in JSON.
+pub(crate) fn entry(message: &str, fields: Map<String, Value>) {
+    let mut entry = fields;
+    let time = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    for (name, value) in [
+        ("timestamp", &*time),
+        ("level", "INFO"),
+        ("message", message),
+    ] {
+        entry.insert(name.to_owned(), value.into());
+    }
+    eprintln!("{}", Value::Object(entry));
 }
 
 /// Says why the program ends: to a person at a terminal as it is, into a log as an entry with its time.

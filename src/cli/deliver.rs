@@ -1,18 +1,13 @@
 //! `deliver`: the minute job of the second stage. `deliver --dry-run`: what it would send.
 
 mod dry;
-mod summary;
-
-use std::time::Instant;
+mod report;
 
 use clap::Args;
 
-use super::run::{already_running, processor_id, progress_bar};
-use super::singleton::{Job, SingletonLock};
-use super::{ExitStatus, Failure, database_failure, signals, wiring};
+use super::{ExitStatus, Failure, job, singleton, wiring};
 use crate::config::{Config, Format};
 use crate::delivery::run;
-use crate::metrics;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -40,47 +35,20 @@ pub(super) async fn execute(
     config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let settings = config.delivery(arguments.limit, processor_id());
+    let settings = config.delivery(arguments.limit, job::processor_id());
     let post = wiring::post(config)?;
     let database = config.database()?;
     if config.delivery_dry_run {
         return dry::execute(&database, &post, &settings, format).await;
     }
-    let started = Instant::now();
-    let lock = if config.delivery_exclusive {
-        let acquired = SingletonLock::acquire(&database, Job::Delivery).await;
-        let Some(lock) = acquired.map_err(|error| database_failure(&database, error))? else {
-            return already_running(format);
-        };
-        Some(lock)
-    } else {
-        None
+    let options = job::Options {
+        lock: singleton::Job::Delivery,
+        exclusive: config.delivery_exclusive,
+        metrics_file: config.delivery_metrics_file.as_deref(),
+        format,
     };
-    let stop = signals::stop_on_signal()?;
-    let bar = progress_bar(format);
-    let (report, result) = run(&database, post, &settings, &stop, &mut |report| {
-        bar.set_message(format!("{} delivered", report.delivered));
-        bar.tick();
+    job::execute(&database, &options, async |stop, progress| {
+        run(&database, post, &settings, stop, progress).await
     })
-    .await;
-    bar.finish_and_clear();
-    drop(lock);
-    let seconds = started.elapsed().as_secs_f64();
-    if let Some(path) = &config.delivery_metrics_file {
-        let counts = &report.counts;
-        let is_ok = result.is_ok();
-        let recorded = metrics::record_delivery(path, &database, counts, seconds, is_ok).await;
-        if let Err(error) = recorded {
-            tracing::warn!(path = %path.display(), "NOTIFY_DELIVERY_METRICS_FILE could not be written: {error}");
-        }
-    }
-    let printed = summary::print(&report, seconds, result.is_err(), format, config.log_format);
-    // How the run went counts for more than whether anyone heard of it.
-    result.map_err(|error| database_failure(&database, error))?;
-    printed?;
-    Ok(if report.dead + report.uncertain > 0 {
-        ExitStatus::EventsFailed
-    } else {
-        ExitStatus::Success
-    })
+    .await
 }

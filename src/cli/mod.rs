@@ -12,6 +12,7 @@ mod explain;
 mod flags;
 mod history;
 mod human;
+mod job;
 mod migrate;
 mod output;
 mod preview;

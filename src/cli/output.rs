@@ -1,8 +1,7 @@
 //! Printing: aligned text for people, JSON for machines, colour on a terminal only.
 
 use std::fmt::{Display, Formatter};
-use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
-use std::time::SystemTime;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -27,27 +26,6 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     })
 }
 
-/// Prints what a job did, with how long it took and whether it came to its end.
-pub(super) fn report(report: &impl Serialize, seconds: f64, failed: bool) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Document<'a, T> {
-        seconds: f64,
-        completed: bool,
-        #[serde(flatten)]
-        report: &'a T,
-    }
-    json(&Document {
-        seconds,
-        completed: !failed,
-        report,
-    })
-}
-
-/// How the line of a job says that it came to its end, or did not.
-pub(super) const fn ending(failed: bool) -> &'static str {
-    if failed { "stopped" } else { "completed" }
-}
-
 /// What shows a person at a terminal that something goes on, and how far it is.
 pub(super) fn progress_bar(format: Format) -> ProgressBar {
     if format == Format::Json || telemetry::is_json() || !io::stderr().is_terminal() {
@@ -60,21 +38,9 @@ pub(super) fn progress_bar(format: Format) -> ProgressBar {
     bar
 }
 
-/// Prints how a job ended: notes, and a line with its time where no person watches. A log in JSON has
-/// it as an entry, and nothing is printed.
-pub(super) fn ended(notes: &[String], line: &str) -> io::Result<()> {
-    if telemetry::is_json() {
-        return Ok(());
-    }
-    let line = if io::stdout().is_terminal() {
-        line.to_owned()
-    } else {
-        format!(
-            "{} {line}",
-            humantime::format_rfc3339_micros(SystemTime::now())
-        )
-    };
-    text(&[notes, &[line]].concat().join("\n"))
+/// Whether a person reads what is printed.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Prints lines of text.
@@ -86,6 +52,32 @@ pub(super) fn text(lines: &str) -> io::Result<()> {
         }
         out.flush()
     })
+}
+
+/// Lines that are printed as they come. After an error nothing more is.
+pub(super) struct Lines {
+    out: BufWriter<StdoutLock<'static>>,
+    result: io::Result<()>,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self {
+            out: BufWriter::new(io::stdout().lock()),
+            result: Ok(()),
+        }
+    }
+
+    pub(super) fn line(&mut self, line: impl Display) {
+        if self.result.is_ok() {
+            self.result = writeln!(self.out, "{line}");
+        }
+    }
+
+    pub(super) fn end(mut self) -> io::Result<()> {
+        self.result?;
+        self.out.flush()
+    }
 }
 
 /// Whoever closes the pipe, such as `head`, has seen enough: the exit code stays what it is.

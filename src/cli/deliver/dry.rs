@@ -1,11 +1,12 @@
 //! What a run of `deliver` would send, message by message.
 
-use std::io::{self, Write};
+use std::fmt::{self, Display};
 
+use serde::Serialize;
 use serde_json::json;
 
-use super::super::output::{self, Style};
-use super::super::{ExitStatus, Failure, database_failure};
+use crate::cli::output::{self, Lines, Style};
+use crate::cli::{ExitStatus, Failure, database_failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::delivery::{Audit, Post, Previewed, Settings, Verdict, preview};
@@ -20,32 +21,31 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let mut listing = Listing {
-        out: io::BufWriter::new(io::stdout().lock()),
-        result: Ok(()),
+        lines: Lines::new(),
         style: Style::stdout(),
         format,
         counts: Counts::default(),
     };
     let result = preview(database, post, settings, &mut listing).await;
-    listing.end();
-    let Listing {
-        mut out,
-        result: written,
-        counts,
-        ..
-    } = listing;
-    written?;
-    out.flush()?;
-    drop(out);
+    let would = listing.end()?;
     result.map_err(|error| database_failure(database, error))?;
-    match format {
-        Format::Json => output::json(&json!({ "kind": "summary", "would": counts }))?,
-        Format::Text => output::text(&summary(&counts))?,
-    }
+    output::emit(
+        &Summary {
+            kind: "summary",
+            would,
+        },
+        format,
+    )?;
     Ok(ExitStatus::Success)
 }
 
-#[derive(Debug, Default, serde::Serialize)]
+#[derive(Serialize)]
+struct Summary {
+    kind: &'static str,
+    would: Counts,
+}
+
+#[derive(Debug, Default, Serialize)]
 struct Counts {
     send: u64,
     cancel: u64,
@@ -53,46 +53,47 @@ struct Counts {
     wait: u64,
 }
 
-fn summary(counts: &Counts) -> String {
-    let all = counts.send + counts.cancel + counts.die + counts.wait;
-    if all == 0 {
-        return "Nothing is due. (Dry run: nothing was sent or written.)".to_owned();
+impl Counts {
+    fn all(&self) -> u64 {
+        self.send + self.cancel + self.die + self.wait
     }
-    format!(
-        "Dry run: nothing was sent or written. A run would send={} cancel={} dead={} wait={}",
-        counts.send, counts.cancel, counts.die, counts.wait
-    )
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            send,
+            cancel,
+            die,
+            wait,
+        } = self.would;
+        if self.would.all() == 0 {
+            return f.write_str("Nothing is due. (Dry run: nothing was sent or written.)");
+        }
+        write!(
+            f,
+            "Dry run: nothing was sent or written. A run would send={send} cancel={cancel} dead={die} wait={wait}"
+        )
+    }
 }
 
 /// A line a message, as text or JSON.
-struct Listing<W> {
-    out: W,
-    result: io::Result<()>,
+struct Listing {
+    lines: Lines,
     style: Style,
     format: Format,
     counts: Counts,
 }
 
-impl<W: Write> Listing<W> {
-    fn line(&mut self, line: &str) {
-        if self.result.is_ok() {
-            self.result = writeln!(self.out, "{line}");
+impl Listing {
+    fn end(mut self) -> std::io::Result<Counts> {
+        let more = self.counts.all().saturating_sub(MOST_SHOWN);
+        if self.format == Format::Text && more > 0 {
+            let more = format!("… and {more} more; --format json lists all");
+            self.lines.line(self.style.dim(&more));
         }
-    }
-
-    fn shown(&self) -> u64 {
-        self.counts.send + self.counts.cancel + self.counts.die + self.counts.wait
-    }
-
-    fn end(&mut self) {
-        if self.format == Format::Text && self.shown() > MOST_SHOWN {
-            let more = format!(
-                "… and {} more; --format json lists all",
-                self.shown() - MOST_SHOWN
-            );
-            let more = self.style.dim(&more);
-            self.line(&more);
-        }
+        self.lines.end()?;
+        Ok(self.counts)
     }
 
     fn text(&self, message: &Previewed) -> String {
@@ -119,7 +120,7 @@ impl<W: Write> Listing<W> {
     }
 }
 
-impl<W: Write> Audit for Listing<W> {
+impl Audit for Listing {
     fn message(&mut self, message: &Previewed) {
         let (verdict, to, title, reason, counter) = match &message.verdict {
             Verdict::Send { to, title } => {
@@ -145,11 +146,11 @@ impl<W: Write> Audit for Listing<W> {
                     "title": title,
                     "reason": reason,
                 });
-                self.line(&line.to_string());
+                self.lines.line(line);
             }
-            Format::Text if self.shown() <= MOST_SHOWN => {
+            Format::Text if self.counts.all() <= MOST_SHOWN => {
                 let line = self.text(message);
-                self.line(&line);
+                self.lines.line(line);
             }
             Format::Text => {}
         }

@@ -1,17 +1,20 @@
 //! What a run would do, event by event.
 
-use std::io::{self, Write};
+use std::fmt::{self, Display};
 
+use serde::Serialize;
 use serde_json::json;
 
-use super::super::human::counted;
-use super::super::output::Style;
-use super::{ExitStatus, Failure, Settings, left, output, run_failure};
+use super::report::left;
+use super::run_failure;
+use crate::cli::human::counted;
+use crate::cli::output::{self, Lines, Style};
+use crate::cli::{ExitStatus, Failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::fan_out::{
     Audit, EmailOutcome, EndpointOutcome, FanOutReport, InAppOutcome, PreviewedEndpoint,
-    PreviewedEvent, PreviewedRecipient, Verdict, preview,
+    PreviewedEvent, PreviewedRecipient, Settings, Verdict, preview,
 };
 
 /// Recipients shown of each event, as text; JSON has them all.
@@ -22,37 +25,46 @@ pub(super) async fn execute(
     settings: &Settings,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let (report, written) = match format {
+    let report = match format {
         Format::Json => {
-            let mut lines = JsonLines {
-                out: &mut out,
-                result: Ok(()),
-            };
+            let mut lines = JsonLines(Lines::new());
             let report = preview(database, settings, &mut lines).await;
-            (report, lines.result)
+            lines.0.end()?;
+            report
         }
         Format::Text => {
             let mut listing = Listing {
-                out: &mut out,
-                result: Ok(()),
+                lines: Lines::new(),
                 style: Style::stdout(),
                 shown: 0,
             };
             let report = preview(database, settings, &mut listing).await;
             listing.end_event();
-            (report, listing.result)
+            listing.lines.end()?;
+            report
         }
     };
-    written?;
-    out.flush()?;
-    drop(out);
-    let report = report.map_err(|failed| run_failure(database, failed))?;
-    match format {
-        Format::Json => output::json(&json!({ "kind": "summary", "would": report }))?,
-        Format::Text => output::text(&summary(&report))?,
-    }
+    let would = report.map_err(|failed| run_failure(database, failed))?;
+    output::emit(
+        &Summary {
+            kind: "summary",
+            would,
+        },
+        format,
+    )?;
     Ok(ExitStatus::Success)
+}
+
+#[derive(Serialize)]
+struct Summary {
+    kind: &'static str,
+    would: FanOutReport,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&summary(&self.would))
+    }
 }
 
 fn summary(report: &FanOutReport) -> String {
@@ -94,20 +106,9 @@ fn summary(report: &FanOutReport) -> String {
 
 /// One JSON object a line: `{"kind":"event",…}`, then a `{"kind":"recipient",…}` for each person
 /// and a `{"kind":"endpoint",…}` for each endpoint.
-struct JsonLines<'a, W> {
-    out: &'a mut W,
-    result: io::Result<()>,
-}
+struct JsonLines(Lines);
 
-impl<W: Write> JsonLines<'_, W> {
-    fn line(&mut self, value: &serde_json::Value) {
-        if self.result.is_ok() {
-            self.result = writeln!(self.out, "{value}");
-        }
-    }
-}
-
-impl<W: Write> Audit for JsonLines<'_, W> {
+impl Audit for JsonLines {
     fn event(&mut self, event: &PreviewedEvent) {
         let (verdict, error) = match &event.verdict {
             Verdict::Complete => ("complete", None),
@@ -115,7 +116,7 @@ impl<W: Write> Audit for JsonLines<'_, W> {
             Verdict::Wait => ("wait_for_handler", None),
             Verdict::Ignore => ("ignore", None),
         };
-        self.line(&json!({
+        self.0.line(json!({
             "kind": "event",
             "event_id": event.event_id,
             "event_type": event.event_type,
@@ -133,7 +134,7 @@ impl<W: Write> Audit for JsonLines<'_, W> {
             EmailOutcome::Immediate | EmailOutcome::Aggregated => recipient.plan.email.as_ref(),
             _ => None,
         };
-        self.line(&json!({
+        self.0.line(json!({
             "kind": "recipient",
             "event_id": recipient.event_id,
             "event_type": recipient.event_type.name(),
@@ -154,7 +155,7 @@ impl<W: Write> Audit for JsonLines<'_, W> {
 
     fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>) {
         let is_told = endpoint.outcome == EndpointOutcome::Queued;
-        self.line(&json!({
+        self.0.line(json!({
             "kind": "endpoint",
             "event_id": endpoint.event_id,
             "event_type": endpoint.event_type.name(),
@@ -168,24 +169,17 @@ impl<W: Write> Audit for JsonLines<'_, W> {
 }
 
 /// Aligned text: an event, its recipients below it.
-struct Listing<'a, W> {
-    out: &'a mut W,
-    result: io::Result<()>,
+struct Listing {
+    lines: Lines,
     style: Style,
     shown: usize,
 }
 
-impl<W: Write> Listing<'_, W> {
-    fn line(&mut self, line: &str) {
-        if self.result.is_ok() {
-            self.result = writeln!(self.out, "{line}");
-        }
-    }
-
+impl Listing {
     fn end_event(&mut self) {
         if self.shown > MOST_SHOWN {
             let more = self.shown - MOST_SHOWN;
-            self.line(
+            self.lines.line(
                 &self
                     .style
                     .dim(&format!("    … and {more} more; --format json lists all")),
@@ -195,7 +189,7 @@ impl<W: Write> Listing<'_, W> {
     }
 }
 
-impl<W: Write> Audit for Listing<'_, W> {
+impl Audit for Listing {
     fn event(&mut self, event: &PreviewedEvent) {
         self.end_event();
         let head = format!("event {:<8} {}", event.event_id, event.event_type);
@@ -218,7 +212,7 @@ impl<W: Write> Audit for Listing<'_, W> {
                 style.dim("ignored by NOTIFY_FANOUT_IGNORE_TYPES")
             ),
         };
-        self.line(&line);
+        self.lines.line(&line);
     }
 
     fn recipient(&mut self, recipient: &PreviewedRecipient<'_>) {
@@ -248,7 +242,7 @@ impl<W: Write> Audit for Listing<'_, W> {
             (None, Some(email)) => format!("{words}  {}", email.subject),
             (None, None) => style.dim(words.trim_end()),
         };
-        self.line(&line);
+        self.lines.line(&line);
     }
 
     fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>) {
@@ -268,6 +262,6 @@ impl<W: Write> Audit for Listing<'_, W> {
             EndpointOutcome::Queued => format!("{words}  {}", endpoint.message.title),
             _ => self.style.dim(words.trim_end()),
         };
-        self.line(&line);
+        self.lines.line(&line);
     }
 }
