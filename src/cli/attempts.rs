@@ -1,27 +1,28 @@
-//! Attempts in words, a line each.
+//! Attempts as text, a line each.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::human::time;
 use super::output::Style;
 use crate::ops::attempts::Attempt;
 
-/// Appends them, each line behind `indent`; with what was answered below, if `answers`.
+/// Writes them, each line behind `indent`; with what was answered below, if `answers`.
 pub(super) fn write(
-    words: &mut String,
+    f: &mut impl fmt::Write,
     attempts: &[Attempt],
     indent: &str,
     answers: bool,
     style: Style,
-) {
+) -> fmt::Result {
     for attempt in attempts {
-        let _ = writeln!(words, "{indent}{}", line(attempt, style));
+        writeln!(f, "{indent}{}", line(attempt, style))?;
         if let Some(answer) = attempt.answer.as_deref().filter(|_| answers) {
             for line in answer.lines().filter(|line| !line.trim().is_empty()) {
-                let _ = writeln!(words, "{indent}  {}", style.dim(&format!("│ {line}")));
+                writeln!(f, "{indent}  {}", style.dim(&format!("│ {line}")))?;
             }
         }
     }
+    Ok(())
 }
 
 fn line(attempt: &Attempt, style: Style) -> String {

@@ -1,6 +1,6 @@
 //! `explain`: who hears of an event, who does not, and why.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -46,80 +46,79 @@ pub(super) async fn execute(
         .ok_or_else(|| {
             Failure::Refused(format!("there is no event {event_id} in domain_events"))
         })?;
-    let became = trace(&database, event_id, user)
+    let deliveries = trace(&database, event_id, user)
         .await
         .map_err(|error| database_failure(&database, error))?;
-    match format {
-        Format::Json => output::json(&Document {
-            explanation: &explanation,
-            deliveries: &became,
-        })?,
-        Format::Text => {
-            let style = Style::stdout();
-            let explained = in_words(&explanation, user, style);
-            output::text(&(explained + &history::in_words(&became, style)))?;
-        }
-    }
+    let document = Document {
+        explanation,
+        deliveries,
+        user,
+    };
+    output::emit(&document, format)?;
     Ok(ExitStatus::Success)
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document {
     #[serde(flatten)]
-    explanation: &'a Explanation,
-    deliveries: &'a [Fate],
+    explanation: Explanation,
+    deliveries: Vec<Fate>,
+    /// The only recipient that was asked for.
+    #[serde(skip)]
+    user: Option<Uuid>,
 }
 
-fn in_words(explanation: &Explanation, user: Option<Uuid>, style: Style) -> String {
-    let mut words = head(explanation, style);
-    if let Some(problem) = &explanation.problem {
-        let _ = writeln!(words, "  {:<9} {}", "nobody", style.warn(problem));
-        return words;
-    }
-    for (no, audience) in explanation.audiences.iter().enumerate() {
-        let label = if no == 0 { "audience" } else { "" };
-        let _ = writeln!(words, "  {label:<9} {audience}");
-    }
-    words.push('\n');
-    if explanation.candidates.is_empty() && !explanation.endpoints.is_empty() {
-        words.push_str(what(explanation));
-        endpoints(&mut words, &explanation.endpoints, style);
-        return words;
-    }
-    if explanation.candidates.is_empty() {
-        match user {
-            Some(user) => {
-                let _ = writeln!(words, "{user} is not in the audience of this event.");
-            }
-            None => words.push_str("Nobody is in the audience of this event.\n"),
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = Style::of(f);
+        let explanation = &self.explanation;
+        head(f, explanation, style)?;
+        match &explanation.problem {
+            Some(problem) => line(f, "nobody", &style.warn(problem))?,
+            None => self.outcomes(f, style)?,
         }
-        return words;
+        history::write(f, &self.deliveries, style)
     }
-    words.push_str(what(explanation));
-    candidates(&mut words, &explanation.candidates, style);
-    if explanation.truncated {
-        let _ = writeln!(
-            words,
-            "… and more: these are the first {}; ask for one with --user",
-            explanation.candidates.len()
-        );
-    }
-    endpoints(&mut words, &explanation.endpoints, style);
-    words
 }
 
-fn what(explanation: &Explanation) -> &'static str {
-    if explanation.is_completed() {
-        "What it did:\n"
-    } else {
-        "What it would do now:\n"
+impl Document {
+    fn outcomes(&self, f: &mut fmt::Formatter<'_>, style: Style) -> fmt::Result {
+        let explanation = &self.explanation;
+        for (no, audience) in explanation.audiences.iter().enumerate() {
+            line(f, if no == 0 { "audience" } else { "" }, audience)?;
+        }
+        writeln!(f)?;
+        if explanation.candidates.is_empty() && explanation.endpoints.is_empty() {
+            return match self.user {
+                Some(user) => writeln!(f, "{user} is not in the audience of this event."),
+                None => writeln!(f, "Nobody is in the audience of this event."),
+            };
+        }
+        f.write_str(if explanation.is_completed() {
+            "What it did:\n"
+        } else {
+            "What it would do now:\n"
+        })?;
+        candidates(f, &explanation.candidates, style)?;
+        if explanation.truncated {
+            let shown = explanation.candidates.len();
+            writeln!(
+                f,
+                "… and more: these are the first {shown}; ask for one with --user"
+            )?;
+        }
+        endpoints(f, &explanation.endpoints, style)
     }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, label: &str, value: &str) -> fmt::Result {
+    writeln!(f, "  {label:<9} {value}")
 }
 
 /// A line each: channel, name, outcome and what decided.
-fn endpoints(words: &mut String, hearers: &[Hearer], style: Style) {
+fn endpoints(f: &mut fmt::Formatter<'_>, hearers: &[Hearer], style: Style) -> fmt::Result {
     if hearers.is_empty() {
-        return;
+        return Ok(());
     }
     let lines: Vec<_> = hearers
         .iter()
@@ -133,53 +132,45 @@ fn endpoints(words: &mut String, hearers: &[Hearer], style: Style) {
     let channels = width(&|(hearer, ..)| hearer.channel.len());
     let names = width(&|(_, name, _)| name.chars().count());
     let outcomes = width(&|(_, _, outcome)| outcome.chars().count());
-    let _ = writeln!(words, "  {}", style.bold("Endpoints"));
+    writeln!(f, "  {}", style.bold("Endpoints"))?;
     for (hearer, name, outcome) in &lines {
-        let _ = writeln!(
-            words,
+        writeln!(
+            f,
             "    {:<channels$}  {name:<names$}  {outcome:<outcomes$}  {}",
             hearer.channel,
             style.dim(&hearer.decision.decided_by)
-        );
+        )?;
     }
+    Ok(())
 }
 
-fn head(explanation: &Explanation, style: Style) -> String {
+fn head(f: &mut fmt::Formatter<'_>, explanation: &Explanation, style: Style) -> fmt::Result {
     let title = format!("event {}  {}", explanation.event_id, explanation.event_type);
-    let mut words = style.bold(&title);
-    words.push('\n');
-    let _ = writeln!(
-        words,
-        "  {:<9} {}",
-        "occurred",
-        time(explanation.occurred_at)
-    );
+    writeln!(f, "{}", style.bold(&title))?;
+    line(f, "occurred", &time(explanation.occurred_at))?;
+    let ended = time(explanation.completed_at);
     let status = match explanation.status.as_deref() {
         None => style.bad("no row in notification_processing; see notify-fan-out doctor"),
-        Some("completed") => format!(
-            "{} {}",
-            style.good("completed"),
-            time(explanation.completed_at)
+        Some("completed") => format!("{} {ended}", style.good("completed")),
+        Some("pruned") => format!(
+            "{}: it was completed, and its processing row deleted",
+            style.good("pruned")
         ),
-        Some("pruned") => {
-            let how = "it was completed, and its processing row deleted";
-            format!("{}: {how}", style.good("pruned"))
-        }
-        Some("failed") => format!("{} {}", style.bad("failed"), time(explanation.completed_at)),
+        Some("failed") => format!("{} {ended}", style.bad("failed")),
         Some("pending") => format!("pending, due {}", time(explanation.next_attempt_at)),
         Some(other) => other.to_owned(),
     };
-    let _ = writeln!(words, "  {:<9} {status}", "status");
+    line(f, "status", &status)?;
     if explanation.retry_count > 0 {
-        let _ = writeln!(words, "  {:<9} {}", "retries", explanation.retry_count);
+        line(f, "retries", &explanation.retry_count.to_string())?;
     }
     if let Some(processor) = &explanation.processor_id {
-        let _ = writeln!(words, "  {:<9} {processor}", "worker");
+        line(f, "worker", processor)?;
     }
     if let Some(error) = &explanation.error {
-        let _ = writeln!(words, "  {:<9} {}", "error", style.bad(error));
+        line(f, "error", &style.bad(error))?;
     }
-    words
+    Ok(())
 }
 
 fn time(time: Option<DateTime<Utc>>) -> String {
@@ -189,38 +180,34 @@ fn time(time: Option<DateTime<Utc>>) -> String {
     )
 }
 
-/// A title for each plan, its people below it, and for each what the channels do.
-fn candidates(words: &mut String, candidates: &[Candidate], style: Style) {
+/// A title for each plan, its recipients below it, and for each what the channels do.
+fn candidates(f: &mut fmt::Formatter<'_>, candidates: &[Candidate], style: Style) -> fmt::Result {
     let lines: Vec<_> = candidates.iter().map(channels).collect();
-    let width = lines
+    let widths = lines
         .iter()
         .flatten()
-        .map(|line| line.outcome.chars().count())
-        .max()
-        .unwrap_or(0);
+        .map(|line| line.outcome.chars().count());
+    let width = widths.max().unwrap_or(0);
     let mut title = &None;
     for (candidate, lines) in candidates.iter().zip(&lines) {
         if candidate.title != *title {
             title = &candidate.title;
             if let Some(title) = title {
-                let _ = writeln!(words, "  {}", style.bold(title));
+                writeln!(f, "  {}", style.bold(title))?;
             }
         }
         let name = candidate.name.as_deref().unwrap_or_default();
-        let _ = writeln!(words, "    {}  {name}", candidate.user_id);
-        for Line {
-            channel,
-            outcome,
-            decided_by,
-        } in lines
-        {
-            let _ = writeln!(
-                words,
-                "      {channel:<5}{outcome:<width$}  {}",
-                style.dim(decided_by)
-            );
+        writeln!(f, "    {}  {name}", candidate.user_id)?;
+        for line in lines {
+            let decided_by = style.dim(line.decided_by);
+            writeln!(
+                f,
+                "      {:<5}{:<width$}  {decided_by}",
+                line.channel, line.outcome
+            )?;
         }
     }
+    Ok(())
 }
 
 struct Line<'a> {

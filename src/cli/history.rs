@@ -1,6 +1,6 @@
-//! What became of an event's messages, in words.
+//! The delivery history of an event as text.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::attempts;
 use super::human::counted;
@@ -11,65 +11,76 @@ use crate::ops::trace::Fate;
 const MOST_ATTEMPTS: usize = 3;
 
 /// A line for each recipient, and its last attempts below where it took more than one. Nothing, if
-/// there is nothing to tell.
-pub(super) fn in_words(fates: &[Fate], style: Style) -> String {
-    if fates.is_empty() {
-        return String::new();
+/// there are none.
+pub(super) fn write(f: &mut impl fmt::Write, deliveries: &[Fate], style: Style) -> fmt::Result {
+    if deliveries.is_empty() {
+        return Ok(());
     }
-    let mut words = String::from("\nWhat left the building, or was to:\n");
-    let width = |text: fn(&Fate) -> &str| fates.iter().map(|fate| text(fate).chars().count()).max();
-    let channel_width = width(|fate| &fate.channel).unwrap_or(0);
-    let to_width = width(|fate| &fate.to).unwrap_or(0);
-    for fate in fates {
-        let _ = writeln!(
-            words,
+    writeln!(f, "\nDeliveries:")?;
+    let width = |text: fn(&Fate) -> &str| {
+        deliveries
+            .iter()
+            .map(|delivery| text(delivery).chars().count())
+            .max()
+    };
+    let channel_width = width(|delivery| &delivery.channel).unwrap_or(0);
+    let to_width = width(|delivery| &delivery.to).unwrap_or(0);
+    for delivery in deliveries {
+        writeln!(
+            f,
             "  {:<channel_width$}  {:<to_width$}  {}",
-            fate.channel,
-            fate.to,
-            outcome(fate, style)
-        );
-        let is_smooth = fate.attempts.len() <= 1 && fate.status == "delivered";
+            delivery.channel,
+            delivery.to,
+            outcome(delivery, style)
+        )?;
+        let is_smooth = delivery.attempts.len() <= 1 && delivery.status == "delivered";
         if !is_smooth {
-            let skipped = fate.attempts.len().saturating_sub(MOST_ATTEMPTS);
-            attempts::write(&mut words, &fate.attempts[skipped..], "    ", false, style);
-            if let Some(id) = fate.delivery_id.filter(|_| skipped > 0) {
+            let skipped = delivery.attempts.len().saturating_sub(MOST_ATTEMPTS);
+            attempts::write(f, &delivery.attempts[skipped..], "    ", false, style)?;
+            if let Some(id) = delivery.delivery_id.filter(|_| skipped > 0) {
                 let earlier = counted(skipped as u64, "earlier attempt", "earlier attempts");
                 let note = format!("{earlier}: notify-fan-out dead-letters show {id}");
-                let _ = writeln!(words, "    {}", style.dim(&note));
+                writeln!(f, "    {}", style.dim(&note))?;
             }
         }
     }
-    words
+    Ok(())
 }
 
-fn outcome(fate: &Fate, style: Style) -> String {
+fn outcome(delivery: &Fate, style: Style) -> String {
     let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
         time.map_or_else(String::new, |time| {
             time.format(" %Y-%m-%d %H:%M:%S UTC").to_string()
         })
     };
-    let mut words = match fate.status.as_str() {
-        "delivered" | "sent" => style.good(&fate.status) + &time(fate.finished_at),
-        "dead" | "uncertain" | "failed" => style.bad(&fate.status) + &time(fate.finished_at),
-        "cancelled" => style.warn("cancelled") + &time(fate.finished_at),
-        "pending" if fate.next_attempt_at.is_some() => {
-            format!("pending, due{}", time(fate.next_attempt_at))
+    let mut text = match delivery.status.as_str() {
+        "delivered" | "sent" => style.good(&delivery.status) + &time(delivery.finished_at),
+        "dead" | "uncertain" | "failed" => {
+            style.bad(&delivery.status) + &time(delivery.finished_at)
+        }
+        "cancelled" => style.warn("cancelled") + &time(delivery.finished_at),
+        "pending" if delivery.next_attempt_at.is_some() => {
+            format!("pending, due{}", time(delivery.next_attempt_at))
         }
         other => other.to_owned(),
     };
-    if let Some(id) = fate.delivery_id {
-        let kind = if fate.is_digest { "digest" } else { "delivery" };
-        let _ = write!(words, " ({kind} {id})");
+    if let Some(id) = delivery.delivery_id {
+        let kind = if delivery.is_digest {
+            "digest"
+        } else {
+            "delivery"
+        };
+        let _ = write!(text, " ({kind} {id})");
     }
-    if fate.attempts_count > 1 {
-        let _ = write!(words, ", {} attempts", fate.attempts_count);
+    if delivery.attempts_count > 1 {
+        let _ = write!(text, ", {} attempts", delivery.attempts_count);
     }
-    if let Some(reason) = fate
+    if let Some(reason) = delivery
         .reason
         .as_deref()
-        .filter(|_| fate.status != "delivered")
+        .filter(|_| delivery.status != "delivered")
     {
-        let _ = write!(words, ": {reason}");
+        let _ = write!(text, ": {reason}");
     }
-    words
+    text
 }

@@ -5,24 +5,19 @@ use std::time::Duration;
 /// A count with its thousands apart: `12,345`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
-    let mut words = String::with_capacity(digits.len() + digits.len() / 3);
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            words.push(',');
+            text.push(',');
         }
-        words.push(digit);
+        text.push(digit);
     }
-    words
+    text
 }
 
 /// A count with what is counted; `one` and `many` name it.
 pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
-}
-
-/// What was counted, once more.
-pub(super) const fn it_or_them(number: u64) -> &'static str {
-    if number == 1 { "it" } else { "them" }
 }
 
 /// A time in its two largest units: `0.4s`, `42s`, `3m 12s`, `2h 5m`, `12d 3h`.
@@ -57,8 +52,8 @@ mod tests {
 
     #[test]
     fn counts_have_their_thousands_apart() {
-        let words: Vec<_> = [0, 999, 1_000, 12_345, 10_000_000].map(count).into();
-        assert_eq!(words.join(" "), "0 999 1,000 12,345 10,000,000");
+        let text: Vec<_> = [0, 999, 1_000, 12_345, 10_000_000].map(count).into();
+        assert_eq!(text.join(" "), "0 999 1,000 12,345 10,000,000");
         assert_eq!(counted(1, "event", "events"), "1 event");
         assert_eq!(counted(2_000, "event", "events"), "2,000 events");
     }
@@ -80,7 +75,7 @@ mod tests {
             1_047_600.0,
             34_000_000.0,
         ];
-        let words: Vec<_> = seconds.map(time).into();
-        insta::assert_snapshot!(words.join(", "), @"0s, 0s, 12ms, 0.4s, 9.9s, 10s, 42s, 1m, 3m 12s, 2h 5m, 1d, 12d 3h, 393d 12h");
+        let text: Vec<_> = seconds.map(time).into();
+        insta::assert_snapshot!(text.join(", "), @"0s, 0s, 12ms, 0.4s, 9.9s, 10s, 42s, 1m, 3m 12s, 2h 5m, 1d, 12d 3h, 393d 12h");
     }
 }

@@ -1,6 +1,7 @@
 //! The commands: one file each. Only here is anything printed.
 
 mod attempts;
+mod bulk;
 mod channel;
 mod config;
 mod dead_letters;

@@ -1,10 +1,9 @@
 //! `prune`: deletes what is done and old.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 
 use super::human::counted;
 use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
@@ -45,10 +44,7 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let Some(older_than) = config.prune_older_than else {
-        match format {
-            Format::Json => output::json(&json!({ "off": true }))?,
-            Format::Text => output::text("NOTIFY_PRUNE_OLDER_THAN is off; nothing was deleted.")?,
-        }
+        output::emit(&Off { off: true }, format)?;
         return Ok(ExitStatus::Success);
     };
     let scope = Scope {
@@ -84,7 +80,14 @@ async fn carry_out(
     if dry_run {
         let result = prune.preview(session).await;
         if let Ok(report) = &result {
-            print(report, scope, true, format)?;
+            output::emit(
+                &Done {
+                    dry_run,
+                    with_events: scope.events,
+                    report,
+                },
+                format,
+            )?;
         }
         return Ok(result.map(drop));
     }
@@ -92,90 +95,111 @@ async fn carry_out(
     let bar = output::progress_bar(format);
     let result = prune
         .execute(session, &stop, &mut |report| {
-            bar.set_message(totals(report, scope));
+            bar.set_message(totals(report, scope.events));
             bar.tick();
         })
         .await;
     bar.finish_and_clear();
     // What went before an error is gone all the same.
     if result.is_ok() || prune.report().has_deleted() {
-        print(prune.report(), scope, false, format)?;
+        let report = prune.report();
+        output::emit(
+            &Done {
+                dry_run,
+                with_events: scope.events,
+                report,
+            },
+            format,
+        )?;
     }
     Ok(result)
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Off {
+    off: bool,
+}
+
+impl fmt::Display for Off {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NOTIFY_PRUNE_OLDER_THAN is off; nothing was deleted.")
+    }
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
     dry_run: bool,
+    #[serde(skip)]
+    with_events: bool,
     #[serde(flatten)]
     report: &'a PruneReport,
 }
 
-fn print(report: &PruneReport, scope: Scope, dry_run: bool, format: Format) -> std::io::Result<()> {
-    match format {
-        Format::Json => output::json(&Document { dry_run, report }),
-        Format::Text => output::text(&in_words(report, scope, dry_run)),
+impl fmt::Display for Done<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            dry_run,
+            with_events,
+            report,
+        } = *self;
+        let (deleted, went) = match dry_run {
+            true => ("Nothing was deleted. Would delete", "would go"),
+            false => ("Deleted", "went"),
+        };
+        let before = report.older_than.format("%Y-%m-%d %H:%M:%S UTC");
+        let totals = totals(report, with_events);
+        writeln!(f, "{deleted} what was done before {before}: {totals}.")?;
+        if !report.cascades_to.is_empty() && report.events_count > 0 {
+            let tables = report.cascades_to.join(", ");
+            writeln!(
+                f,
+                "With the events {went} their rows in {tables} (ON DELETE CASCADE)."
+            )?;
+        }
+        if report.stopped_early && !dry_run {
+            writeln!(
+                f,
+                "Stopped before everything was examined: run it again to continue."
+            )?;
+        }
+        Ok(())
     }
 }
 
-fn in_words(report: &PruneReport, scope: Scope, dry_run: bool) -> String {
-    let mut words = format!(
-        "{} what was done before {}: {}.\n",
-        if dry_run {
-            "Nothing was deleted. Would delete"
-        } else {
-            "Deleted"
-        },
-        report.older_than.format("%Y-%m-%d %H:%M:%S UTC"),
-        totals(report, scope),
-    );
-    if !report.cascades_to.is_empty() && report.events_count > 0 {
-        let _ = writeln!(
-            words,
-            "With the events {} their rows in {} (ON DELETE CASCADE).",
-            if dry_run { "would go" } else { "went" },
-            report.cascades_to.join(", "),
-        );
-    }
-    if report.stopped_early && !dry_run {
-        words.push_str("Stopped before everything was looked at: run it again to go on.\n");
-    }
-    words
-}
-
-fn totals(report: &PruneReport, scope: Scope) -> String {
-    let mut totals = vec![
-        counted(
+fn totals(report: &PruneReport, with_events: bool) -> String {
+    let totals = [
+        (
             report.notifications_count,
             "read notification",
             "read notifications",
         ),
-        counted(report.emails_count, "sent e-mail", "sent e-mails"),
-        counted(
+        (report.emails_count, "sent e-mail", "sent e-mails"),
+        (
             report.deliveries_count,
             "finished delivery",
             "finished deliveries",
         ),
-        counted(
+        (
             report.processing_rows_count,
             "processing row",
             "processing rows",
         ),
+        (report.events_count, "event", "events"),
     ];
-    if scope.events {
-        totals.push(counted(report.events_count, "event", "events"));
-    }
+    let shown = if with_events { 5 } else { 4 };
+    let totals = totals[..shown].iter();
+    let totals: Vec<_> = totals
+        .map(|(count, one, many)| counted(*count, one, many))
+        .collect();
     totals.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn report() -> (PruneReport, Scope) {
-        let report = PruneReport {
+    fn report() -> PruneReport {
+        PruneReport {
             older_than: chrono::DateTime::UNIX_EPOCH,
             notifications_count: 12_345,
             emails_count: 1,
@@ -186,35 +210,34 @@ mod tests {
             events_count: 4_321,
             cascades_to: vec!["audit_log".to_owned()],
             stopped_early: true,
-        };
-        let scope = Scope {
-            older_than: Duration::from_hours(30 * 24),
-            events: true,
-        };
-        (report, scope)
+        }
     }
 
     #[test]
     fn says_what_was_deleted() {
-        let (report, scope) = report();
-        insta::assert_snapshot!(in_words(&report, scope, false), @"
+        let done = Done {
+            dry_run: false,
+            with_events: true,
+            report: &report(),
+        };
+        insta::assert_snapshot!(done, @"
         Deleted what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 2,001 finished deliveries, 5,000 processing rows, 4,321 events.
         With the events went their rows in audit_log (ON DELETE CASCADE).
-        Stopped before everything was looked at: run it again to go on.
+        Stopped before everything was examined: run it again to continue.
         ");
     }
 
     #[test]
     fn a_dry_run_says_that_nothing_was() {
-        let (report, scope) = report();
-        let scope = Scope {
-            events: false,
-            ..scope
-        };
         let report = PruneReport {
             events_count: 0,
-            ..report
+            ..report()
         };
-        insta::assert_snapshot!(in_words(&report, scope, true), @"Nothing was deleted. Would delete what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 2,001 finished deliveries, 5,000 processing rows.");
+        let done = Done {
+            dry_run: true,
+            with_events: false,
+            report: &report,
+        };
+        insta::assert_snapshot!(done, @"Nothing was deleted. Would delete what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 2,001 finished deliveries, 5,000 processing rows.");
     }
 }

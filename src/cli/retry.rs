@@ -1,21 +1,17 @@
 //! `retry` and `discard`: what becomes of failed events.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use clap::Args;
-use serde::Serialize;
-use serde_json::json;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::human::{count, counted};
-use super::{ExitStatus, Failure, connect, database_failure, output, signals};
+use super::{ExitStatus, Failure, bulk, connect, database_failure, output, signals};
 use crate::config::{Config, Format};
 use crate::handlers::EventType;
 use crate::ops::dead_letters::Action;
 use crate::ops::excerpt;
 use crate::ops::retry::{Filter, RetryReport, State, act, preview};
-
-/// Events that are named one by one in text, for each state; JSON has them all.
-const MOST_NAMED: usize = 20;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -131,95 +127,97 @@ async fn execute(
     };
     // What was changed before an error is changed all the same.
     if result.is_ok() || report.retried_count > 0 {
-        match format {
-            Format::Json if action == Action::Discard => output::json(&json!({
-                "dry_run": dry_run,
-                "discarded_count": report.retried_count,
-                "discarded_count_by_type": report.retried_count_by_type,
-                "not_discarded": report.not_retried,
-                "stopped_early": report.stopped_early,
-            }))?,
-            Format::Json => output::json(&Document {
-                dry_run,
-                report: &report,
-            })?,
-            Format::Text => output::text(&in_words(action, &report, &filter, dry_run))?,
-        }
+        let done = Done {
+            action,
+            dry_run,
+            report,
+            event_types: filter.event_types.unwrap_or_default(),
+        };
+        output::emit(&done, format)?;
     }
     result.map_err(refused)?;
     Ok(ExitStatus::Success)
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+struct Done {
+    action: Action,
     dry_run: bool,
-    #[serde(flatten)]
-    report: &'a RetryReport,
+    report: RetryReport,
+    /// Those that were asked for.
+    event_types: Vec<String>,
 }
 
-fn in_words(action: Action, report: &RetryReport, filter: &Filter, dry_run: bool) -> String {
-    let mut words = String::new();
-    let (requeue, requeued) = match action {
-        Action::Retry => ("requeue", "requeued"),
-        Action::Discard => ("discard", "discarded"),
-    };
-    if report.retried_count == 0 {
-        let _ = writeln!(words, "No failed event matches; nothing was {requeued}.");
-        for name in filter.event_types.iter().flatten() {
-            if EventType::from_name(name).is_none() {
-                let _ = writeln!(
-                    words,
-                    "Note: no handler knows the type {name:?}; is it misspelt?"
-                );
+impl Serialize for Done {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (verb, report) = (self.verbs().1, &self.report);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("dry_run", &self.dry_run)?;
+        map.serialize_entry(&format!("{verb}_count"), &report.retried_count)?;
+        map.serialize_entry(
+            &format!("{verb}_count_by_type"),
+            &report.retried_count_by_type,
+        )?;
+        map.serialize_entry(&format!("not_{verb}"), &report.not_retried)?;
+        map.serialize_entry("stopped_early", &report.stopped_early)?;
+        map.end()
+    }
+}
+
+impl Done {
+    /// Its verb, as text and as keys of JSON have its participle.
+    const fn verbs(&self) -> (&'static str, &'static str) {
+        match self.action {
+            Action::Retry => ("requeue", "retried"),
+            Action::Discard => ("discard", "discarded"),
+        }
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (requeue, report) = (self.verbs().0, &self.report);
+        let requeued = format!(
+            "{requeue}{}",
+            if self.action == Action::Retry {
+                "d"
+            } else {
+                "ed"
+            }
+        );
+        if report.retried_count == 0 {
+            writeln!(f, "No failed event matches; nothing was {requeued}.")?;
+            for name in &self.event_types {
+                if EventType::from_name(name).is_none() {
+                    writeln!(
+                        f,
+                        "Note: no handler knows the type {name:?}; is it misspelt?"
+                    )?;
+                }
+            }
+        } else {
+            let events = counted(report.retried_count, "failed event", "failed events");
+            match (self.dry_run, self.action) {
+                (true, _) => writeln!(f, "Would {requeue} {events} (nothing was changed):")?,
+                (false, Action::Retry) => writeln!(f, "Requeued {events} for the next run:")?,
+                (false, Action::Discard) => writeln!(f, "Discarded {events}:")?,
+            }
+            let by_type = &report.retried_count_by_type;
+            let width = by_type.keys().map(String::len).max().unwrap_or(0);
+            for (event_type, number) in by_type {
+                writeln!(f, "  {event_type:<width$}  {}", count(*number))?;
             }
         }
-    } else {
-        let events = counted(report.retried_count, "failed event", "failed events");
-        let _ = match (dry_run, action) {
-            (true, _) => writeln!(words, "Would {requeue} {events} (nothing was changed):"),
-            (false, Action::Retry) => writeln!(words, "Requeued {events} for the next run:"),
-            (false, Action::Discard) => writeln!(words, "Discarded {events}:"),
-        };
-        let width = report
-            .retried_count_by_type
-            .keys()
-            .map(String::len)
-            .max()
-            .unwrap_or(0);
-        for (event_type, number) in &report.retried_count_by_type {
-            let _ = writeln!(words, "  {event_type:<width$}  {}", count(*number));
+        let left = report.not_retried.iter();
+        let left = left.map(|event| (event.event_id, because(event.state)));
+        bulk::left_out(f, &format!("Not {requeued}"), left)?;
+        if report.stopped_early {
+            writeln!(
+                f,
+                "Stopped before all were {requeued}: run it again to continue."
+            )?;
         }
+        Ok(())
     }
-    let mut states: Vec<State> = report.not_retried.iter().map(|event| event.state).collect();
-    states.sort_unstable();
-    states.dedup();
-    for state in states {
-        let of_state = report
-            .not_retried
-            .iter()
-            .filter(|event| event.state == state);
-        let number = of_state.clone().count();
-        let mut named: Vec<String> = of_state
-            .take(MOST_NAMED)
-            .map(|event| event.event_id.to_string())
-            .collect();
-        if number > MOST_NAMED {
-            named.push(format!("and {} more", count((number - MOST_NAMED) as u64)));
-        }
-        let _ = writeln!(
-            words,
-            "Not {requeued}: {} ({})",
-            named.join(", "),
-            because(state)
-        );
-    }
-    if report.stopped_early {
-        let _ = writeln!(
-            words,
-            "Stopped before all were {requeued}: run it again to go on."
-        );
-    }
-    words
 }
 
 fn because(state: State) -> &'static str {
@@ -240,6 +238,15 @@ mod tests {
     use super::*;
     use crate::ops::retry::NotRetried;
 
+    fn done(action: Action, dry_run: bool, report: &RetryReport) -> Done {
+        Done {
+            action,
+            dry_run,
+            report: report.clone(),
+            event_types: Vec::new(),
+        }
+    }
+
     #[test]
     fn says_how_many_and_which_were_not() {
         let report = RetryReport {
@@ -258,14 +265,14 @@ mod tests {
             .into(),
             stopped_early: false,
         };
-        insta::assert_snapshot!(in_words(Action::Discard, &report, &Filter::default(), false), @"
+        insta::assert_snapshot!(done(Action::Discard, false, &report), @"
         Discarded 1,201 failed events:
           chat_message_sent  1
           document_uploaded  1,200
         Not discarded: 17, 19 (completed)
         Not discarded: 18 (no such event)
         ");
-        insta::assert_snapshot!(in_words(Action::Retry, &report, &Filter::default(), false), @"
+        insta::assert_snapshot!(done(Action::Retry, false, &report), @"
         Requeued 1,201 failed events for the next run:
           chat_message_sent  1
           document_uploaded  1,200
@@ -281,7 +288,7 @@ mod tests {
             retried_count_by_type: [("chat_message_sent".to_owned(), 1)].into(),
             ..RetryReport::default()
         };
-        insta::assert_snapshot!(in_words(Action::Retry, &report, &Filter::default(), true), @"
+        insta::assert_snapshot!(done(Action::Retry, true, &report), @"
         Would requeue 1 failed event (nothing was changed):
           chat_message_sent  1
         ");
@@ -289,11 +296,11 @@ mod tests {
 
     #[test]
     fn nothing_found_may_be_a_misspelt_type() {
-        let filter = Filter {
-            event_types: Some(vec!["document_upload".to_owned()]),
-            ..Filter::default()
+        let done = Done {
+            event_types: vec!["document_upload".to_owned()],
+            ..done(Action::Retry, false, &RetryReport::default())
         };
-        insta::assert_snapshot!(in_words(Action::Retry, &RetryReport::default(), &filter, false), @r#"
+        insta::assert_snapshot!(done, @r#"
         No failed event matches; nothing was requeued.
         Note: no handler knows the type "document_upload"; is it misspelt?
         "#);
@@ -310,7 +317,7 @@ mod tests {
                 .collect(),
             ..RetryReport::default()
         };
-        insta::assert_snapshot!(in_words(Action::Retry, &report, &Filter::default(), false), @"
+        insta::assert_snapshot!(done(Action::Retry, false, &report), @"
         No failed event matches; nothing was requeued.
         Not requeued: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, and 2 more (pending already: the next run claims it once it is due)
         ");

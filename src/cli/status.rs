@@ -1,4 +1,4 @@
-//! `status`: how things stand, and what to do where something is wrong.
+//! `status`: backlog, failures, deliveries and the server, and what to do where something is wrong.
 
 mod deliveries;
 mod events;
@@ -7,6 +7,8 @@ mod page;
 mod server;
 #[cfg(test)]
 mod tests;
+
+use std::fmt;
 
 use clap::Args;
 
@@ -40,29 +42,28 @@ pub(super) async fn execute(
     let status = status(&mut session, stuck_after, ignored_types)
         .await
         .map_err(|error| database_failure(&database, error))?;
-    match format {
-        Format::Json => output::json(&status)?,
-        Format::Text => output::text(&in_words(&status, Style::stdout()))?,
-    }
+    output::emit(&status, format)?;
     Ok(ExitStatus::Success)
 }
 
-fn in_words(status: &Status, style: Style) -> String {
-    let mut page = Page {
-        words: String::new(),
-        style,
-    };
-    page.backlog(&status.backlog);
-    page.processing(&status.processing);
-    page.ignored(&status.ignored);
-    page.failed(&status.failed);
-    page.emails(&status.pending_emails);
-    page.deliveries(&status.deliveries);
-    page.window("Last hour", &status.last_hour);
-    page.window("Last day", &status.last_day);
-    page.vacuum(&status.vacuum);
-    page.tables(&status.tables);
-    page.words
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut page = Page {
+            text: String::new(),
+            style: Style::of(f),
+        };
+        page.backlog(&self.backlog);
+        page.processing(&self.processing);
+        page.ignored(&self.ignored);
+        page.failed(&self.failed);
+        page.emails(&self.pending_emails);
+        page.deliveries(&self.deliveries);
+        page.window("Last hour", &self.last_hour);
+        page.window("Last day", &self.last_day);
+        page.vacuum(&self.vacuum);
+        page.tables(&self.tables);
+        f.write_str(&page.text)
+    }
 }
 
 fn waits(number: u64) -> String {

@@ -1,18 +1,15 @@
 //! `dead-letters retry` and `dead-letters discard`.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::filters::{Filters, what_there_is};
-use crate::cli::human::{count, counted, it_or_them};
-use crate::cli::{ExitStatus, Failure, connect, database_failure, output, signals};
+use crate::cli::human::{count, counted};
+use crate::cli::{ExitStatus, Failure, bulk, connect, database_failure, output, signals};
 use crate::config::{Config, Format};
 use crate::ops::dead_letters::{Action, ActionReport, Filter, State, act, preview};
-
-/// Deliveries that are named one by one in text, for each state; JSON has them all.
-const MOST_NAMED: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -51,109 +48,97 @@ pub(super) async fn execute(
     };
     // What was changed before an error is changed all the same.
     if result.is_ok() || report.deliveries_count > 0 {
-        match format {
-            Format::Json => output::json(&Document {
-                action,
-                dry_run,
-                report: &report,
-            })?,
-            Format::Text => {
-                let mut words = in_words(action, &report, dry_run);
-                if report.deliveries_count == 0 {
-                    let hint = what_there_is(&mut session, &filter).await;
-                    words.push_str(&hint.map_err(refused)?);
-                }
-                output::text(&words)?;
-            }
-        }
+        let hint = if format == Format::Text && report.deliveries_count == 0 {
+            what_there_is(&mut session, &filter)
+                .await
+                .map_err(refused)?
+        } else {
+            String::new()
+        };
+        let done = Done {
+            action,
+            dry_run,
+            report,
+            hint,
+        };
+        output::emit(&done, format)?;
     }
     result.map_err(refused)?;
     Ok(ExitStatus::Success)
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Done {
     action: Action,
     dry_run: bool,
     #[serde(flatten)]
-    report: &'a ActionReport,
+    report: ActionReport,
+    /// What to know where nothing matches.
+    #[serde(skip)]
+    hint: String,
 }
 
-fn in_words(action: Action, report: &ActionReport, dry_run: bool) -> String {
-    let mut words = String::new();
-    if report.deliveries_count == 0 {
-        words.push_str("No dead letter matches; nothing was changed.\n");
-    } else {
-        let letters = counted(report.deliveries_count, "dead letter", "dead letters");
-        let _ = match (action, dry_run) {
-            (Action::Retry, true) => {
-                writeln!(words, "Would put back {letters} (nothing was changed):")
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.report;
+        if report.deliveries_count == 0 {
+            writeln!(f, "No dead letter matches; nothing was changed.")?;
+        } else {
+            let letters = counted(report.deliveries_count, "dead letter", "dead letters");
+            match (self.action, self.dry_run) {
+                (Action::Retry, true) => {
+                    writeln!(f, "Would requeue {letters} (nothing was changed):")?;
+                }
+                (Action::Retry, false) => {
+                    writeln!(f, "Requeued {letters} for the next notify-fan-out deliver:")?;
+                }
+                (Action::Discard, true) => {
+                    writeln!(f, "Would discard {letters} (nothing was changed):")?;
+                }
+                (Action::Discard, false) => writeln!(f, "Discarded {letters}:")?,
             }
-            (Action::Retry, false) => writeln!(
-                words,
-                "Put back {letters}; the next notify-fan-out deliver takes {} up:",
-                it_or_them(report.deliveries_count)
-            ),
-            (Action::Discard, true) => {
-                writeln!(words, "Would discard {letters} (nothing was changed):")
+            for (channel, number) in &report.deliveries_count_by_channel {
+                writeln!(f, "  {channel:<7}  {}", count(*number))?;
             }
-            (Action::Discard, false) => writeln!(words, "Discarded {letters}:"),
-        };
-        for (channel, number) in &report.deliveries_count_by_channel {
-            let _ = writeln!(words, "  {channel:<7}  {}", count(*number));
+            if self.action == Action::Retry {
+                requeue_notes(f, report)?;
+            }
         }
-        notes(&mut words, action, report);
-    }
-    let mut states: Vec<State> = report.not_touched.iter().map(|one| one.state).collect();
-    states.sort_unstable();
-    states.dedup();
-    for state in states {
-        let of_state = report.not_touched.iter().filter(|one| one.state == state);
-        let number = of_state.clone().count();
-        let mut named: Vec<String> = of_state
-            .take(MOST_NAMED)
-            .map(|one| one.delivery_id.to_string())
-            .collect();
-        if number > MOST_NAMED {
-            named.push(format!("and {} more", count((number - MOST_NAMED) as u64)));
+        let left = report.not_touched.iter();
+        let left = left.map(|one| (one.delivery_id, because(one.state)));
+        bulk::left_out(f, "Not touched", left)?;
+        if report.stopped_early {
+            writeln!(
+                f,
+                "Stopped before all were changed: run it again to continue."
+            )?;
         }
-        let _ = writeln!(
-            words,
-            "Not touched: {} ({})",
-            named.join(", "),
-            because(state)
-        );
+        f.write_str(&self.hint)
     }
-    if report.stopped_early {
-        words.push_str("Stopped before all were changed: run it again to go on.\n");
-    }
-    words
 }
 
-/// What to know about what was put back.
-fn notes(words: &mut String, action: Action, report: &ActionReport) {
-    if action == Action::Discard {
-        return;
+fn requeue_notes(f: &mut fmt::Formatter<'_>, report: &ActionReport) -> fmt::Result {
+    let ActionReport {
+        uncertain_count: uncertain,
+        to_disabled_count: to_disabled,
+        ..
+    } = *report;
+    if uncertain > 0 {
+        let uncertain = count(uncertain);
+        writeln!(
+            f,
+            "{uncertain} of these may have arrived already, and would then arrive twice."
+        )?;
     }
-    if report.uncertain_count > 0 {
-        let _ = writeln!(
-            words,
-            "{} of these may have arrived already, and would then arrive twice.",
-            count(report.uncertain_count)
-        );
+    if to_disabled > 0 {
+        let to_disabled = count(to_disabled);
+        writeln!(
+            f,
+            "{to_disabled} of these: the endpoint is disabled or removed. Unless it is enabled first, the \
+             delivery is cancelled."
+        )?;
     }
-    if report.to_disabled_count > 0 {
-        let (lead, are) = match report.to_disabled_count {
-            1 => ("leads", "it is"),
-            _ => ("lead", "they are"),
-        };
-        let _ = writeln!(
-            words,
-            "{} of these {lead} to an endpoint that is disabled or gone: unless that is enabled first, \
-             {are} cancelled, not sent.",
-            count(report.to_disabled_count)
-        );
-    }
+    Ok(())
 }
 
 fn because(state: State) -> &'static str {
@@ -191,39 +176,30 @@ mod tests {
                 .into(),
             stopped_early: true,
         };
-        insta::assert_snapshot!(in_words(Action::Retry, &report, false), @"
-        Put back 1,201 dead letters; the next notify-fan-out deliver takes them up:
+        let done = |action, dry_run, report: &ActionReport| Done {
+            action,
+            dry_run,
+            report: report.clone(),
+            hint: String::new(),
+        };
+        insta::assert_snapshot!(done(Action::Retry, false, &report), @"
+        Requeued 1,201 dead letters for the next notify-fan-out deliver:
           sms      1
           webhook  1,200
         1 of these may have arrived already, and would then arrive twice.
-        3 of these lead to an endpoint that is disabled or gone: unless that is enabled first, they are cancelled, not sent.
+        3 of these: the endpoint is disabled or removed. Unless it is enabled first, the delivery is cancelled.
         Not touched: 17, 19 (delivered)
         Not touched: 18 (no such delivery)
-        Stopped before all were changed: run it again to go on.
+        Stopped before all were changed: run it again to continue.
         ");
-        insta::assert_snapshot!(in_words(Action::Discard, &report, true), @"
+        insta::assert_snapshot!(done(Action::Discard, true, &report), @"
         Would discard 1,201 dead letters (nothing was changed):
           sms      1
           webhook  1,200
         Not touched: 17, 19 (delivered)
         Not touched: 18 (no such delivery)
-        Stopped before all were changed: run it again to go on.
+        Stopped before all were changed: run it again to continue.
         ");
-        insta::assert_snapshot!(in_words(Action::Discard, &ActionReport::default(), false), @"No dead letter matches; nothing was changed.");
-    }
-
-    #[test]
-    fn one_is_spoken_of_as_one() {
-        let one = ActionReport {
-            deliveries_count: 1,
-            deliveries_count_by_channel: [("sms".to_owned(), 1)].into(),
-            to_disabled_count: 1,
-            ..ActionReport::default()
-        };
-        insta::assert_snapshot!(in_words(Action::Retry, &one, false), @"
-        Put back 1 dead letter; the next notify-fan-out deliver takes it up:
-          sms      1
-        1 of these leads to an endpoint that is disabled or gone: unless that is enabled first, it is cancelled, not sent.
-        ");
+        insta::assert_snapshot!(done(Action::Discard, false, &ActionReport::default()), @"No dead letter matches; nothing was changed.");
     }
 }

@@ -1,8 +1,9 @@
 //! `dead-letters list`.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::filters::{Filters, what_there_is};
 use crate::cli::human::{count, counted, time};
@@ -40,64 +41,72 @@ pub(super) async fn execute(
     let mut session = connect(&database).await?;
     let refused = |error| database_failure(&database, error);
     let filter = arguments.filters.into();
-    let found = list(&mut session, &filter, order, arguments.limit)
+    let list = list(&mut session, &filter, order, arguments.limit)
         .await
         .map_err(refused)?;
-    match format {
-        Format::Json => output::json(&found)?,
-        Format::Text if found.dead_letters.is_empty() => {
-            let hint = what_there_is(&mut session, &filter).await;
-            let hint = hint.map_err(refused)?;
-            output::text(&format!("No dead letter matches.\n{hint}"))?;
-        }
-        Format::Text => output::text(&in_words(&found, Style::stdout()))?,
-    }
+    let hint = if format == Format::Text && list.dead_letters.is_empty() {
+        what_there_is(&mut session, &filter)
+            .await
+            .map_err(refused)?
+    } else {
+        String::new()
+    };
+    output::emit(&Found { list, hint }, format)?;
     Ok(ExitStatus::Success)
 }
 
-fn in_words(found: &List, style: Style) -> String {
-    let heading = ["id", "status", "channel", "type", "to", "ended", "tries"].map(str::to_owned);
-    let mut rows = vec![heading];
-    rows.extend(found.dead_letters.iter().map(cells));
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|column| {
-            let widths = rows.iter().map(|row| row[column].chars().count());
-            widths.max().unwrap_or(0)
-        })
-        .collect();
-    let reasons = std::iter::once("reason".to_owned()).chain(found.dead_letters.iter().map(reason));
-    let mut words = String::new();
-    for (no, (row, reason)) in rows.iter().zip(reasons).enumerate() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // Numbers and times stand to the right.
-            let _ = match column {
-                0 | 5 | 6 => write!(line, "{cell:>width$}  "),
-                _ => write!(line, "{cell:<width$}  "),
-            };
+#[derive(Serialize)]
+struct Found {
+    #[serde(flatten)]
+    list: List,
+    /// What to know where nothing matches.
+    #[serde(skip)]
+    hint: String,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let List {
+            dead_letters,
+            matching_count,
+            ..
+        } = &self.list;
+        if dead_letters.is_empty() {
+            return write!(f, "No dead letter matches.\n{}", self.hint);
         }
-        line.push_str(&reason);
-        let line = line.trim_end();
-        let _ = writeln!(
-            words,
-            "{}",
-            if no == 0 {
-                style.dim(line)
-            } else {
-                line.to_owned()
+        let heading =
+            ["id", "status", "channel", "type", "to", "ended", "tries"].map(str::to_owned);
+        let mut rows = vec![heading];
+        rows.extend(dead_letters.iter().map(cells));
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
+        let reasons = std::iter::once("reason".to_owned()).chain(dead_letters.iter().map(reason));
+        for (no, (row, reason)) in rows.iter().zip(reasons).enumerate() {
+            let cells = row.iter().zip(widths).enumerate();
+            let cells: String = cells
+                .map(|(column, (cell, width))| match column {
+                    // Numbers and times are aligned to the right.
+                    0 | 5 | 6 => format!("{cell:>width$}  "),
+                    _ => format!("{cell:<width$}  "),
+                })
+                .collect();
+            let line = cells + &reason;
+            match no {
+                0 => writeln!(f, "{}", Style::of(f).dim(line.trim_end()))?,
+                _ => writeln!(f, "{}", line.trim_end())?,
             }
-        );
+        }
+        let shown = dead_letters.len() as u64;
+        if shown < *matching_count {
+            let all = counted(*matching_count, "dead letter", "dead letters");
+            writeln!(
+                f,
+                "… these are {} of {all}: --limit shows more",
+                count(shown)
+            )?;
+        }
+        Ok(())
     }
-    let shown = found.dead_letters.len() as u64;
-    if shown < found.matching_count {
-        let _ = writeln!(
-            words,
-            "… these are {} of {}: --limit shows more",
-            count(shown),
-            counted(found.matching_count, "dead letter", "dead letters")
-        );
-    }
-    words
 }
 
 fn cells(letter: &DeadLetter) -> [String; 7] {
@@ -163,7 +172,8 @@ mod tests {
                 letter(12_345, "email", "b…@example.com", &"x".repeat(200)),
             ],
         };
-        insta::assert_snapshot!(in_words(&list, Style::plain()), @"
+        let hint = String::new();
+        insta::assert_snapshot!(Found { list, hint }, @"
            id  status  channel  type             to                                         ended  tries  reason
             7  dead    webhook  alert_triggered  billing (https://hooks.example.com/…)  2h 5m ago      6  503 from the server
         12345  dead    email    alert_triggered  b…@example.com                         2h 5m ago      6  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…

@@ -1,6 +1,6 @@
 //! `dead-letters show`.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -28,53 +28,51 @@ pub(super) async fn execute(
         .await
         .map_err(|error| database_failure(&database, error))?
         .ok_or_else(|| Failure::Refused(format!("there is no delivery {}", arguments.id)))?;
-    match format {
-        Format::Json => output::json(&details)?,
-        Format::Text => output::text(&in_words(&details, Style::stdout()))?,
-    }
+    output::emit(&details, format)?;
     Ok(ExitStatus::Success)
 }
 
-fn in_words(details: &Details, style: Style) -> String {
-    let title = format!("delivery {}  {}", details.id, details.event_type);
-    let mut words = style.bold(&title);
-    words.push('\n');
-    for (label, value) in lines(details, style) {
-        let _ = writeln!(words, "  {label:<9} {value}");
+impl fmt::Display for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (details, style) = (self, Style::of(f));
+        let title = format!("delivery {}  {}", details.id, details.event_type);
+        writeln!(f, "{}", style.bold(&title))?;
+        for (label, value) in lines(details, style) {
+            writeln!(f, "  {label:<9} {value}")?;
+        }
+        if let Some(message) = &details.message {
+            writeln!(f, "\n{}", style.bold(&message.title))?;
+            for line in message.text.lines() {
+                writeln!(f, "  {line}")?;
+            }
+            for field in &message.fields {
+                writeln!(f, "  {}: {}", field.name, field.value)?;
+            }
+            if let Some(link) = &message.link_url {
+                writeln!(f, "  {link}")?;
+            }
+        }
+        if !details.emails.is_empty() {
+            writeln!(f, "\nE-mails in it:")?;
+            for mail in &details.emails {
+                write!(
+                    f,
+                    "  {} ({}, event {}, {})",
+                    mail.subject, mail.event_type, mail.event_id, mail.status
+                )?;
+                match &mail.status_reason {
+                    Some(reason) => writeln!(f, ": {reason}"),
+                    None => writeln!(f),
+                }?;
+            }
+        }
+        f.write_str(if details.attempts.is_empty() {
+            "\nNothing was attempted.\n"
+        } else {
+            "\nAttempts:\n"
+        })?;
+        attempts::write(f, &details.attempts, "  ", true, style)
     }
-    if let Some(told) = &details.message {
-        let _ = writeln!(words, "\n{}", style.bold(&told.title));
-        for line in told.text.lines() {
-            let _ = writeln!(words, "  {line}");
-        }
-        for field in &told.fields {
-            let _ = writeln!(words, "  {}: {}", field.name, field.value);
-        }
-        if let Some(link) = &told.link_url {
-            let _ = writeln!(words, "  {link}");
-        }
-    }
-    if !details.emails.is_empty() {
-        words.push_str("\nMails in it:\n");
-        for mail in &details.emails {
-            let _ = write!(
-                words,
-                "  {} ({}, event {}, {})",
-                mail.subject, mail.event_type, mail.event_id, mail.status
-            );
-            let _ = match &mail.status_reason {
-                Some(reason) => writeln!(words, ": {reason}"),
-                None => writeln!(words),
-            };
-        }
-    }
-    words.push_str(if details.attempts.is_empty() {
-        "\nNothing was tried.\n"
-    } else {
-        "\nAttempts:\n"
-    });
-    attempts::write(&mut words, &details.attempts, "  ", true, style);
-    words
 }
 
 /// What is known of it, with a word in front of each.

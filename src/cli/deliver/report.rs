@@ -181,14 +181,14 @@ mod tests {
             },
             ..DeliveryReport::default()
         };
-        insta::assert_snapshot!(job::line(&report.counts()), @"Delivery completed seconds=0.413 delivered=7 retried=2 dead=1 uncertain=0 cancelled=3 mails=5 digests=1 rescued=0");
+        insta::assert_snapshot!(job::line(&report.counts()), @"delivered=7 retried=2 dead=1 uncertain=0 cancelled=3 mails=5 digests=1 rescued=0");
         insta::assert_snapshot!(report.notes(false).join("\n"), @"
-        1,200 e-mails wait: nothing that carries them is configured (NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)
-        1 text message waits: nothing that carries it is configured (NOTIFY_TWILIO_ACCOUNT_SID)
-        12 messages wait: email is paused for another 4m 19s (smtp answered 535 on AUTH)
-        Disabled ops: slack answered 404 Not Found: no_service; 1 message that waited for it was cancelled
+        1,200 e-mails are waiting: no e-mail transport is configured (set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)
+        1 text message is waiting: no SMS transport is configured (set NOTIFY_TWILIO_ACCOUNT_SID)
+        12 messages are waiting: email is paused for another 4m 19s (smtp answered 535 on AUTH)
+        Disabled ops: slack answered 404 Not Found: no_service; 1 pending message was cancelled
         See why, then retry or discard: notify-fan-out dead-letters list
-        Ended early. Still due: 900 mails without a delivery, 1 delivery; the next run goes on
+        Ended early. Still due: 900 e-mails without a delivery, 1 delivery; the next run continues
         ");
         insta::assert_snapshot!(DeliveryReport::default().notes(false).join("\n"), @"Nothing is due.");
     }

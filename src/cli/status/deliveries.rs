@@ -1,4 +1,4 @@
-//! What is on its way out, and what keeps it from getting there.
+//! Deliveries: what waits for which channel, and what keeps it from being sent.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::page::Page;
 use crate::cli::human::{count, counted, time};
 use crate::ops::status::{ChannelState, Deliveries, Target};
 
-/// What has been due for longer makes one ask whether anything is sent at all.
+/// Deliveries that have been due for longer suggest that nothing is sent at all.
 const LATE_SECONDS: f64 = 600.0;
 
 /// Heading and figure of each column.
@@ -34,7 +34,7 @@ impl Page {
             let people = counted(deliveries.digest_recipients_count, "person", "people");
             self.line(
                 "",
-                &format!("the aggregated are for the next digests of {people}"),
+                &format!("the aggregated ones are for the next digests of {people}"),
             );
         }
         let busy: Vec<_> = deliveries
@@ -43,7 +43,7 @@ impl Page {
             .filter(|state| !is_quiet(state))
             .collect();
         if busy.is_empty() {
-            self.line("Deliveries", &style.good("nothing is on its way"));
+            self.line("Deliveries", &style.good("none pending"));
         } else {
             self.channels(&busy);
         }
@@ -63,10 +63,7 @@ impl Page {
             let were = if retrying == 1 { "was" } else { "were" };
             self.line(
                 "",
-                &format!(
-                    "of those that wait, {} {were} tried before",
-                    count(retrying)
-                ),
+                &format!("of those, {} {were} attempted before", count(retrying)),
             );
         }
         let is_late = |state: &&ChannelState| {
@@ -76,16 +73,18 @@ impl Page {
                     .is_some_and(|age| age >= LATE_SECONDS)
         };
         if busy.iter().any(is_late) {
-            self.hint("if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?");
+            self.hint(
+                "if no deliver is running: does cron start it, and is the channel configured?",
+            );
         }
         let expired = sum(|state| state.expired_leases_count);
         if expired > 0 {
-            let leases = counted(expired, "sender is", "senders are");
+            let leases = counted(expired, "lease has", "leases have");
             self.line(
                 "",
-                &style.warn(&format!("{leases} gone with a message in hand")),
+                &style.warn(&format!("{leases} expired: the sender died")),
             );
-            self.hint("the next notify-fan-out deliver takes it up");
+            self.hint("the next notify-fan-out deliver reclaims them");
         }
         for target in &deliveries.targets {
             self.target(target);
@@ -125,9 +124,9 @@ impl Page {
         } else {
             format!("{} ({})", target.name, target.channel)
         };
-        let error = |words: String| match &target.last_error {
-            Some(error) => format!("{words}: {error}"),
-            None => words,
+        let error = |text: String| match &target.last_error {
+            Some(error) => format!("{text}: {error}"),
+            None => text,
         };
         if let Some(reason) = &target.disabled_reason {
             let since = target
@@ -138,8 +137,8 @@ impl Page {
             } else {
                 reason
             };
-            let words = format!("{name} has been disabled{since}: {reason}");
-            self.line("", &style.bad(&words));
+            let text = format!("{name} has been disabled{since}: {reason}");
+            self.line("", &style.bad(&text));
             return;
         }
         let mut states = Vec::new();
@@ -151,13 +150,13 @@ impl Page {
             states.push(format!("is paused for {}", time(rest)));
         }
         if !states.is_empty() {
-            let words = error(format!("{name} {}", states.join(", and ")));
-            self.line("", &style.warn(&words));
+            let text = error(format!("{name} {}", states.join(", and ")));
+            self.line("", &style.warn(&text));
         }
     }
 }
 
-/// Whether there is nothing to tell of a channel.
+/// Whether there is nothing to say of a channel.
 fn is_quiet(state: &ChannelState) -> bool {
     let nothing = ChannelState {
         channel: state.channel.clone(),

@@ -8,7 +8,7 @@ use crate::cli::human::{count, counted, time};
 use crate::ops::excerpt;
 use crate::ops::status::{Backlog, Failed, Ignored, Processing, Window};
 
-/// A backlog older than this makes one ask whether the job runs at all.
+/// A backlog older than this suggests that the job does not run at all.
 const LATE_SECONDS: f64 = 300.0;
 /// Types named of a kind of failure.
 const MOST_TYPES: usize = 3;
@@ -30,7 +30,7 @@ impl Page {
                     "Backlog",
                     &style.warn(&format!("{due}, the oldest {} old", time(age))),
                 );
-                self.hint("if no run is under way: does cron start notify-fan-out run?");
+                self.hint("if no run is active: does cron start notify-fan-out run?");
             }
         }
         if backlog.scheduled_count > 0 {
@@ -48,7 +48,7 @@ impl Page {
             self.line(
                 "",
                 &format!(
-                    "{} of these {} tried before",
+                    "{} of these {} attempted before",
                     count(backlog.retrying_count),
                     if backlog.retrying_count == 1 {
                         "was"
@@ -60,7 +60,7 @@ impl Page {
         }
         for of_type in &backlog.without_handler {
             let text = format!(
-                "{} for a handler of {}, the oldest {} old, given up in {}",
+                "{} for a handler of {}, the oldest {} old, expires in {}",
                 waits(of_type.count),
                 of_type.event_type,
                 time(of_type.oldest_age_seconds),
@@ -89,7 +89,7 @@ impl Page {
                 "Processing",
                 &format!("{}, of these {stuck}", count(processing.count)),
             );
-            self.hint("their worker is gone; the next notify-fan-out run takes them back");
+            self.hint("their worker died; the next notify-fan-out run reclaims them");
         }
     }
 
@@ -152,7 +152,7 @@ impl Page {
                 )),
             );
         }
-        // To notify of what was too old then is seldom wanted now.
+        // Notifications of events that were too old are seldom wanted later.
         let (expired, fixable): (Vec<_>, Vec<_>) = failed
             .kinds
             .iter()
@@ -170,7 +170,7 @@ impl Page {
         }
         if !expired.is_empty() {
             self.hint(
-                "what expired is not wanted any more: notify-fan-out discard --error expired",
+                "expired events that are no longer wanted: notify-fan-out discard --error expired",
             );
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::cli::output::Style;
 
 pub(super) struct Page {
-    pub(super) words: String,
+    pub(super) text: String,
     pub(super) style: Style,
 }
 
@@ -14,12 +14,12 @@ impl Page {
     pub(super) fn line(&mut self, heading: &str, text: &str) {
         // Padded first: colours have no width on the screen.
         let heading = self.style.bold(&format!("{heading:<12}"));
-        let _ = writeln!(self.words, "{}", format!("{heading}{text}").trim_end());
+        let _ = writeln!(self.text, "{}", format!("{heading}{text}").trim_end());
     }
 
     /// What to do about the line before.
     pub(super) fn hint(&mut self, text: &str) {
         let text = self.style.warn(&format!("→ {text}"));
-        let _ = writeln!(self.words, "{:<12}{text}", "");
+        let _ = writeln!(self.text, "{:<12}{text}", "");
     }
 }

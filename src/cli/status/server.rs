@@ -4,7 +4,7 @@ use super::page::Page;
 use crate::cli::human::{count, counted, time};
 use crate::ops::status::{Holder, HolderKind, Table, Vacuum};
 
-/// A transaction older than this is worth a word.
+/// A transaction older than this is reported.
 const LONG_SECONDS: f64 = 300.0;
 /// So is a replication slot that is this many transactions behind.
 const FAR_BEHIND_TRANSACTIONS: i64 = 1_000_000;
@@ -44,7 +44,7 @@ impl Page {
             self.line("Vacuum", &format!("{text}{hidden}"));
             return;
         };
-        let (what, remedy) = holder_in_words(holder);
+        let (what, remedy) = describe(holder);
         self.line("Vacuum", &format!("{}{hidden}", style.bad(&what)));
         self.hint(&remedy);
     }
@@ -71,7 +71,7 @@ impl Page {
                 table.last_vacuum_age_seconds,
             ) {
                 (Some(age), _) => format!("{} ago", time(age)),
-                (None, Some(age)) => format!("never; by hand {} ago", time(age)),
+                (None, Some(age)) => format!("never; manually {} ago", time(age)),
                 (None, None) => "never".to_owned(),
             };
             let text = format!(
@@ -98,7 +98,7 @@ impl Page {
     }
 }
 
-pub(super) fn holder_in_words(holder: &Holder) -> (String, String) {
+pub(super) fn describe(holder: &Holder) -> (String, String) {
     let age = holder
         .age_seconds
         .map_or_else(String::new, |age| format!(" for {}", time(age)));

@@ -1,6 +1,6 @@
 use chrono::DateTime;
 
-use super::server::holder_in_words;
+use super::server::describe;
 use super::*;
 use crate::ops::status::{
     Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, Ignored,
@@ -100,12 +100,12 @@ fn table(name: &str, rows: Option<u64>, dead: u64) -> Table {
 
 #[test]
 fn an_idle_service_says_so_briefly() {
-    insta::assert_snapshot!(in_words(&idle(), Style::plain()), @"
+    insta::assert_snapshot!(idle(), @"
     Backlog     nothing is due
     Processing  none
     Failed      none
     E-mails     none wait to be sent
-    Deliveries  nothing is on its way
+    Deliveries  none pending
     Last hour   nothing completed
     Last day    nothing completed
     Vacuum      not held back
@@ -204,15 +204,15 @@ fn what_is_wrong_comes_with_what_to_do() {
         ],
         ..idle()
     };
-    insta::assert_snapshot!(in_words(&status, Style::plain()), @r"
+    insta::assert_snapshot!(status.to_string(), @r"
     Backlog     1,204 due, the oldest 1h 10m old
-                → if no run is under way: does cron start notify-fan-out run?
+                → if no run is active: does cron start notify-fan-out run?
                 3 wait for their time, the first for 20s
-                4 of these were tried before
-                1 waits for a handler of invoice_paid, the oldest 3h old, given up in 21h
+                4 of these were attempted before
+                1 waits for a handler of invoice_paid, the oldest 3h old, expires in 21h
                 → a newer binary that handles the type claims them automatically; NOTIFY_FANOUT_IGNORE_TYPES completes those that nobody wants
     Processing  500, of these 1 stuck, the oldest for 14m 2s
-                → their worker is gone; the next notify-fan-out run takes them back
+                → their worker died; the next notify-fan-out run reclaims them
     Ignored     page_viewed, sun_set; 1,300 completed without effect in the last day
     Failed      1,017
                 1,005  the mailer's connection to … was reset
@@ -222,7 +222,7 @@ fn what_is_wrong_comes_with_what_to_do() {
                 … and 10 more kinds of errors
                 → once fixed: notify-fan-out retry --error 'the mailer'\''s connection to … was reset'
     E-mails     31 wait to be sent (7 immediate, 24 aggregated), the oldest 5m 2s old
-    Deliveries  nothing is on its way
+    Deliveries  none pending
     Last hour   3,210 completed, 53.5/min; latency p50 0.4s, p95 12s, p99 1m 2s
     Last day    the latest 500,000 completed took 2h, 69/s; latency p50 41ms, p95 1.2s, p99 2.0s
     Vacuum      held back for 2h 5m by process 4711 (psql, idle in transaction) (2 sessions hidden from this role)
@@ -244,11 +244,11 @@ fn each_kind_of_holder_has_its_remedy() {
         age_seconds: (kind != HolderKind::ReplicationSlot).then_some(400.0),
         age_transactions_count: 2_000_000,
     };
-    let words = [HolderKind::PreparedTransaction, HolderKind::ReplicationSlot].map(|kind| {
-        let (what, remedy) = holder_in_words(&holder(kind));
+    let text = [HolderKind::PreparedTransaction, HolderKind::ReplicationSlot].map(|kind| {
+        let (what, remedy) = describe(&holder(kind));
         format!("{what}\n{remedy}")
     });
-    insta::assert_snapshot!(words.join("\n"), @"
+    insta::assert_snapshot!(text.join("\n"), @"
     held back for 6m 40s by the prepared transaction it's
     COMMIT PREPARED or ROLLBACK PREPARED 'it''s';
     held back by the replication slot it's (inactive), 2,000,000 transactions behind
@@ -303,19 +303,19 @@ fn deliveries_are_told_channel_by_channel() {
         },
         ..idle()
     };
-    let words = in_words(&status, Style::plain());
-    let of_deliveries = words.lines().skip(4).take(13).collect::<Vec<_>>();
+    let text = status.to_string();
+    let of_deliveries = text.lines().skip(4).take(13).collect::<Vec<_>>();
     insta::assert_snapshot!(of_deliveries.join("\n"), @"
-                the aggregated are for the next digests of 812 people
+                the aggregated ones are for the next digests of 812 people
     Deliveries             due      for  paused  scheduled  sending  dead  uncertain  sent in a day
                 email    1,200  13m 12s       0          3        8     0          1         48,210
                 webhook      0               17          0        0     2          0              0
                 → dead and uncertain ones, and why: notify-fan-out dead-letters list
                 of the last day only the latest were counted
-                of those that wait, 4 were tried before
-                → if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?
-                1 sender is gone with a message in hand
-                → the next notify-fan-out deliver takes it up
+                of those, 4 were attempted before
+                → if no deliver is running: does cron start it, and is the channel configured?
+                1 lease has expired: the sender died
+                → the next notify-fan-out deliver reclaims them
                 billing (webhook) has failed for 2h 5m, 7 attempts, and is paused for 4m 10s: 429: slow down
                 email is paused for 30s
                 env:slack (slack) has been disabled for 2d: 410: gone
