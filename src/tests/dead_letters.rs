@@ -296,13 +296,13 @@ async fn what_may_arrive_twice_or_not_at_all_is_told() {
         .await;
     let would = stage.text(&["retry", "--age", "1m", "--dry-run"]);
     insta::assert_snapshot!(would, @"
-    Would put back 5 dead letters (nothing was changed):
+    Would requeue 5 dead letters (nothing was changed):
       email    2
       slack    1
       sms      1
       webhook  1
     2 of these may have arrived already, and would then arrive twice.
-    2 of these lead to an endpoint that is disabled or gone: unless that is enabled first, they are cancelled, not sent.
+    2 of these: the endpoint is disabled or removed. Unless it is enabled first, the delivery is cancelled.
     ");
     let did = stage.text(&["retry", "--age", "1m"]);
     assert_eq!(
@@ -469,10 +469,10 @@ async fn one_is_shown_with_all_that_was_tried() {
       reason    550: no such user b…@example.com
       code      550
 
-    Mails in it:
+    E-mails in it:
       Ada accepted (invite_accepted, event 1, failed)
 
-    Nothing was tried.
+    Nothing was attempted.
     ");
     let document = stage.json(&["show", &webhook.to_string()]);
     assert_eq!(document["attempts"][0]["duration_milliseconds"], 250);

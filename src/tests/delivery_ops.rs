@@ -126,16 +126,16 @@ async fn status_tells_what_is_on_its_way() {
         .filter(|line| !line.starts_with("E-mails"))
         .collect();
     insta::assert_snapshot!(section.join("\n"), @"
-                the aggregated are for the next digests of 2 people
+                the aggregated ones are for the next digests of 2 people
     Deliveries           due  for  paused  scheduled  sending  dead  uncertain  sent in a day
                 email      1   1h       0          1        2     0          1              2
                 slack      0            1          0        0     0          0              0
                 webhook    0            0          0        0     2          0              0
                 → dead and uncertain ones, and why: notify-fan-out dead-letters list
-                of those that wait, 1 was tried before
-                → if none is under way: does cron start notify-fan-out deliver, and has the channel its settings?
-                1 sender is gone with a message in hand
-                → the next notify-fan-out deliver takes it up
+                of those, 1 was attempted before
+                → if no deliver is running: does cron start it, and is the channel configured?
+                1 lease has expired: the sender died
+                → the next notify-fan-out deliver reclaims them
                 billing (webhook) has failed for 2d, 7 attempts: 503: busy
                 env:discord (discord) has been disabled for 3h: 404: Unknown Webhook
                 old (webhook) has been disabled for 2d: 410: gone
@@ -398,7 +398,7 @@ async fn explain_tells_what_became_of_an_event() {
     let org = world.org("Works", [ada, bo]).await;
     let event = world.event("invite_accepted").org(org).actor(cy).await;
     let quiet = text_of(&db, &["explain", &event.to_string()]);
-    assert!(!quiet.contains("What left"), "{quiet}");
+    assert!(!quiet.contains("Deliveries:"), "{quiet}");
 
     let billing = db.endpoint("webhook", "billing").await;
     let failed = db
@@ -434,7 +434,7 @@ async fn explain_tells_what_became_of_an_event() {
 
     let told = |arguments: &[&str]| {
         let text = text_of(&db, &[&["explain", &event.to_string()], arguments].concat());
-        let (_, section) = text.split_once("\nWhat left").expect("a section");
+        let (_, section) = text.split_once("\nDeliveries:").expect("a section");
         section.to_owned()
     };
     let section = told(&[]);

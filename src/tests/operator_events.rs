@@ -754,7 +754,7 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
         });
         let told = lines.collect::<Vec<_>>().join("\n").replace(&bo, "BO");
         // What became of the deliveries is another matter.
-        let (told, _) = told.split_once("\n\nWhat left").unwrap_or((&told, ""));
+        let (told, _) = told.split_once("\n\nDeliveries:").unwrap_or((&told, ""));
         told.to_owned()
     };
     let [first, again] = [first, again].map(|event| event.to_string());

@@ -573,7 +573,7 @@ async fn what_nobody_wants_is_discarded_and_pruned() {
     let text = text_of(&stage.db.cli(&["status"]).success());
     assert!(
         text.contains(
-            "→ what expired is not wanted any more: notify-fan-out discard --error expired"
+            "→ expired events that are no longer wanted: notify-fan-out discard --error expired"
         ),
         "{text}"
     );
@@ -697,7 +697,7 @@ async fn status_tells_what_waits_and_why() {
     for part in [
         "Backlog     1 due",
         "1 waits for their time",
-        "handler of invoice_paid, the oldest 2h old, given up in 22h",
+        "handler of invoice_paid, the oldest 2h old, expires in 22h",
         "Processing  2, of these 1 stuck, the oldest for 20m",
         "→ once fixed: notify-fan-out retry --error 'invalid project_access_granted event: payload.affected_user_id is required'",
     ] {

@@ -147,7 +147,7 @@ async fn nothing_to_send_with() {
     assert!(
         ended
             .stdout
-            .contains("1 e-mail waits: nothing that carries it is configured"),
+            .contains("1 e-mail is waiting: no e-mail transport is configured"),
         "{}",
         ended.stdout
     );
