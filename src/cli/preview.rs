@@ -56,7 +56,7 @@ pub(super) fn execute(
     let name = known(given, &templates);
     let unsubscribe_url = wiring::unsubscribe(config)?.map(|unsubscribe| {
         unsubscribe.url(&UnsubscribeRequest {
-            user_id: samples::reader_id(),
+            user_id: samples::recipient_id(),
             scope: if name == DIGEST {
                 UnsubscribeScope::All
             } else {
@@ -67,7 +67,7 @@ pub(super) fn execute(
     let mail = templates
         .preview(
             name,
-            &samples::reader(unsubscribe_url.as_deref()),
+            &samples::recipient(unsubscribe_url.as_deref()),
             &config.rendering(),
         )
         .map_err(|error| Failure::Refused(error.to_string()))?

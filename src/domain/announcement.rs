@@ -1,59 +1,59 @@
-//! What endpoints are told of an event: a chat, a program, the operator's own mailbox or phone.
+//! Messages to endpoints and phones.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A message to the outside and which endpoints hear it. Those are rows of `notification_endpoints`
-/// and the routes of the environment; the database picks them.
+/// A message and which endpoints receive it. Endpoints are rows of `notification_endpoints` and the
+/// routes of the environment; the database selects them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Announcement {
-    /// Endpoints of this organisation hear it, besides the global ones.
+    /// Endpoints of this organisation receive it, besides the global ones.
     pub org_id: Option<Uuid>,
-    /// Endpoints of this project hear it.
+    /// Endpoints of this project receive it.
     pub project_id: Option<Uuid>,
     /// Only endpoints of these channels, by name; `None`: of any.
     pub channels: Option<Vec<&'static str>>,
-    /// Whose phone it goes to as a text message.
+    /// Who receives it as a text message.
     pub sms_to: Option<Uuid>,
-    /// What is told.
+    /// The message.
     pub message: Message,
-    /// What each recipient is told at most once for some time, see [`DedupKey`].
+    /// A recipient receives no second message with one of these keys for some time.
     pub dedup_keys: Vec<DedupKey>,
 }
 
-/// A message as it is stored until it is sent; each channel puts it into its own form.
+/// A message as it is stored until it is sent; each channel renders it in its own form.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Message {
-    /// One line of plain text that says what happened.
+    /// One line of plain text.
     pub title: String,
-    /// What there is to say about it, in plain text; may be empty.
+    /// Plain text; may be empty.
     #[serde(default)]
     pub text: String,
-    /// The particulars, for people.
+    /// Details for people.
     #[serde(default)]
     pub fields: Vec<Field>,
-    /// How much it matters.
+    /// How urgent it is.
     #[serde(default)]
     pub severity: Severity,
     /// Path within the application.
     #[serde(default)]
     pub link_url: Option<String>,
-    /// The particulars, for programs.
+    /// Details for programs.
     #[serde(default)]
     pub data: Map<String, Value>,
 }
 
-/// A particular.
+/// A detail of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
-    /// What it is.
+    /// Its label.
     pub name: String,
-    /// What it says.
+    /// Its value.
     pub value: String,
 }
 
-/// How much a message matters.
+/// How urgent a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -68,7 +68,7 @@ pub enum Severity {
     Critical,
 }
 
-/// What holds off a second telling of the same, per recipient and channel.
+/// What suppresses a second message, per recipient and channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DedupKey {
     /// One alert on one day: `TYPE:ALERT:YYYY-MM-DD`, in UTC.

@@ -1,4 +1,4 @@
-//! A domain event as it stands in `domain_events`, before its payload is understood.
+//! A domain event as it stands in `domain_events`, before its payload is decoded.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,11 +11,11 @@ use super::payload::PAYLOAD_MAX;
 pub struct EventRow {
     /// Primary key, in order of insertion.
     pub id: i64,
-    /// The type's name, as the application wrote it; it may be one that this binary does not know.
+    /// The type's name, as the application wrote it; it may be one without a handler.
     pub event_type: String,
-    /// When it occurred; where that is not known, when it was met.
+    /// When it occurred; if that is unknown, when it was claimed.
     pub occurred_at: DateTime<Utc>,
-    /// Who acted; the actor never hears of his own act.
+    /// Who caused it; the actor is not notified.
     pub actor_id: Option<Uuid>,
     /// The project it happened in.
     pub project_id: Option<Uuid>,
@@ -31,7 +31,7 @@ pub struct EventRow {
     pub payload: Option<Value>,
 }
 
-/// Why an event can never be planned: a required key is absent or of the wrong kind.
+/// Why an event can never be planned: a required key is absent or has another type.
 ///
 /// The text reaches `notification_processing.error_message`, so it names the type and the key
 /// and never repeats a value.
@@ -52,10 +52,10 @@ pub enum Problem {
     /// Neither the column nor the payload has it.
     #[error("is required")]
     Missing,
-    /// It is there, but not of the kind named.
+    /// It has another type than the one named.
     #[error("must be {0}")]
     Mistyped(&'static str),
-    /// It takes so many bytes, as a text or as it is stored.
+    /// Its size in bytes, as text or as stored.
     #[error("must have at most {PAYLOAD_MAX} bytes, and has {0} or more")]
     Oversized(i32),
     /// A list has more entries than that.

@@ -1,9 +1,9 @@
-//! What a handler decides: whom to tell, what to say, and how to mail it.
+//! What a handler decides: who is notified of an event, of what, and whether by e-mail too.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// Who may hear of an event. Expanded to people by one set-based query.
+/// Who may be notified of an event. One set-based query expands it to recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
     /// One person.
@@ -15,14 +15,14 @@ pub enum Audience {
         /// The project.
         project_id: Uuid,
     },
-    /// Everyone in a chat thread but those named, who have a plan of their own.
+    /// The participants of a chat thread, except those who have a plan of their own.
     ThreadParticipants {
         /// The thread.
         thread_id: Uuid,
-        /// Participants to pass over in silence.
+        /// Participants who are not candidates.
         except: Vec<Uuid>,
     },
-    /// Those named, as far as they take part in a chat thread.
+    /// Those named, if they are participants of a chat thread.
     ThreadMentions {
         /// The thread.
         thread_id: Uuid,
@@ -35,7 +35,7 @@ pub enum Audience {
         meeting_id: Uuid,
     },
     /// Those with a grant on a project and the owners of the document's organisation (without a
-    /// document, the project's), as far as they may view the document.
+    /// document, the project's), if they may view the document.
     ProjectViewers {
         /// The project, if the event names one; else it names the document.
         project_id: Option<Uuid>,
@@ -46,12 +46,12 @@ pub enum Audience {
     OrgOwners {
         /// The organisation.
         org_id: Uuid,
-        /// An owner to pass over in silence: the event is about him, or he has a plan of his own.
+        /// An owner who is not a candidate: the event is about them, or they have a plan of their own.
         except: Option<Uuid>,
     },
 }
 
-/// A notification's words and data.
+/// A notification in the application.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Notification {
     /// Plain text, at most [`super::text::TITLE_MAX`] characters.
@@ -60,7 +60,7 @@ pub struct Notification {
     pub body: Option<String>,
     /// Path within the application.
     pub link_url: Option<String>,
-    /// Data for the reader's app; `type` tells what kind of notification it is.
+    /// Data for the application; `type` says which kind of notification it is.
     pub payload: Map<String, Value>,
 }
 
@@ -71,7 +71,7 @@ pub enum InApp {
     None,
     /// A notification of its own.
     Each(Notification),
-    /// One notification per reader and key for as long as it stays unread; it counts its events.
+    /// One notification per recipient and key for as long as it stays unread; it counts its events.
     Coalesced {
         /// What the events have in common.
         key: String,
@@ -82,7 +82,7 @@ pub enum InApp {
     },
 }
 
-/// When a mail goes out, if the recipient's preferences don't say otherwise.
+/// When an e-mail is sent, unless the recipient's preferences decide otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailTiming {
     /// On its own, as soon as possible.
@@ -91,7 +91,7 @@ pub enum EmailTiming {
     Aggregated,
 }
 
-/// What is queued for the mail stage.
+/// An e-mail to be queued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Email {
     /// The event's own policy.
@@ -115,19 +115,34 @@ pub struct PreferenceScopes {
     pub thread_id: Option<Uuid>,
 }
 
-/// One audience with what it is told.
+/// One audience with its notification and e-mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Who.
+    /// The candidates.
     pub audience: Audience,
-    /// Whom the act is his own, so that he is passed over. Nobody, for what the clock brings about.
+    /// The actor, who is excluded from the recipients. `None` for scheduled events.
     pub actor_id: Option<Uuid>,
     /// Which preferences apply.
     pub scopes: PreferenceScopes,
     /// What appears in the application.
     pub in_app: InApp,
-    /// What is mailed; `None`: nothing, whatever the preferences say.
+    /// `None`: no e-mail, whatever the preferences say.
     pub email: Option<Email>,
-    /// Delivered at most once per person and key, ever.
+    /// Delivered at most once per recipient and key, ever.
     pub once_key: Option<String>,
+}
+
+impl Plan {
+    /// Without any effect so far.
+    #[must_use]
+    pub fn new(audience: Audience, scopes: PreferenceScopes) -> Self {
+        Self {
+            audience,
+            actor_id: None,
+            scopes,
+            in_app: InApp::None,
+            email: None,
+            once_key: None,
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::{Number, Value};
 
+use super::payload::{Fields, FromPayload};
+
 /// Longest number that is read from a text, in bytes.
 const DIGITS_MAX: usize = 30;
 /// What a sum is in where nobody says.
@@ -13,28 +15,31 @@ const CURRENCY: &str = "USD";
 /// A number and how it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantity {
-    words: String,
+    written: String,
     number: Number,
 }
 
-impl Quantity {
-    /// Reads a JSON number, or a text of nothing but a decimal number.
-    #[must_use]
-    pub fn read(value: &Value) -> Option<Self> {
+/// A JSON number, or a text of nothing but a decimal number.
+impl FromPayload for Quantity {
+    const TYPE: &'static str = "a number";
+
+    fn read(value: &Value, _: Fields<'_>) -> Option<Self> {
         match value {
             Value::Number(number) => {
-                let words = match (number.as_i64(), number.as_u64()) {
+                let written = match (number.as_i64(), number.as_u64()) {
                     (None, None) => number.as_f64()?.to_string(),
                     _ => number.to_string(),
                 };
                 let number = number.clone();
-                Some(Self { words, number })
+                Some(Self { written, number })
             }
             Value::String(text) => Self::of_text(text.trim()),
             _ => None,
         }
     }
+}
 
+impl Quantity {
     fn of_text(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let is_decimal = digits.starts_with(|c: char| c.is_ascii_digit())
@@ -48,8 +53,8 @@ impl Quantity {
             Ok(whole) => whole.into(),
             Err(_) => Number::from_f64(text.parse().ok()?)?,
         };
-        let words = text.to_owned();
-        Some(Self { words, number })
+        let written = text.to_owned();
+        Some(Self { written, number })
     }
 
     /// Its value, as near as a double comes to it.
@@ -67,7 +72,7 @@ impl Quantity {
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
+        f.write_str(&self.written)
     }
 }
 
@@ -80,22 +85,24 @@ pub struct Amount {
     pub currency: String,
 }
 
-impl Amount {
-    /// Reads a number, or a text that may name its currency too (`EUR 12.50`, `12.50 EUR`). Else
-    /// it is in the currency given, if that is a code of letters, and else in US dollars.
-    #[must_use]
-    pub fn read(value: &Value, currency: Option<&str>) -> Option<Self> {
+/// A number, or a text that may name its currency too (`EUR 12.50`, `12.50 EUR`). Else it is in the
+/// payload's `currency`, if that is a code of letters, and else in US dollars.
+impl FromPayload for Amount {
+    const TYPE: &'static str = "an amount";
+
+    fn read(value: &Value, fields: Fields<'_>) -> Option<Self> {
         let (quantity, own) = match value.as_str().map(str::split_whitespace) {
             Some(words) => match words.collect::<Vec<_>>()[..] {
                 [first, last] => match code(first) {
                     Some(code) => (Quantity::of_text(last)?, Some(code)),
                     None => (Quantity::of_text(first)?, Some(code(last)?)),
                 },
-                _ => (Quantity::read(value)?, None),
+                _ => (Quantity::read(value, fields)?, None),
             },
-            None => (Quantity::read(value)?, None),
+            None => (Quantity::read(value, fields)?, None),
         };
-        let currency = own.or_else(|| currency.and_then(|currency| code(currency.trim())));
+        let given = || fields.optional::<String>("currency");
+        let currency = own.or_else(|| code(given()?.trim()));
         Some(Self {
             quantity,
             currency: currency.unwrap_or_else(|| CURRENCY.to_owned()),
@@ -105,13 +112,13 @@ impl Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = &self.quantity.words;
+        let written = &self.quantity.written;
         // A JSON number has lost its last zero.
-        let has_one_decimal = words
+        let has_one_decimal = written
             .rsplit_once('.')
             .is_some_and(|(_, decimals)| decimals.len() == 1);
         let zero = if has_one_decimal { "0" } else { "" };
-        write!(f, "{} {words}{zero}", self.currency)
+        write!(f, "{} {written}{zero}", self.currency)
     }
 }
 
@@ -124,79 +131,65 @@ fn code(text: &str) -> Option<String> {
 mod tests {
     use serde_json::json;
 
+    use super::super::event::EventRow;
     use super::*;
 
-    fn quantity(value: &Value) -> String {
-        let read = Quantity::read(value);
-        read.map_or_else(
-            || "none".to_owned(),
-            |read| format!("{read} = {}", read.number()),
-        )
+    fn read<T: FromPayload + fmt::Display>(value: &Value, currency: Option<&str>) -> String {
+        let row = EventRow {
+            payload: Some(json!({ "currency": currency })),
+            ..EventRow::default()
+        };
+        let event_type = "payment_failed";
+        let fields = Fields {
+            row: &row,
+            event_type,
+        };
+        T::read(value, fields).map_or_else(|| "none".to_owned(), |read| read.to_string())
     }
 
     #[test]
     fn numbers_in_both_forms() {
-        let values = [
-            json!(40),
-            json!(-2.5),
-            json!(1e21),
-            json!("40"),
-            json!(" 12.50 "),
-            json!("-0.10"),
-        ];
-        insta::assert_snapshot!(values.map(|value| quantity(&value)).join("\n"), @"
-        40 = 40
-        -2.5 = -2.5
-        1000000000000000000000 = 1e+21
-        40 = 40
-        12.50 = 12.5
-        -0.10 = -0.1
-        ");
-        for value in [
-            json!(null),
-            json!(true),
-            json!([1]),
-            json!(""),
-            json!("1e5"),
-            json!("NaN"),
-            json!("1.2.3"),
-            json!(".5"),
-            json!("5."),
-            json!("--1"),
-            json!("1,000"),
-            json!("9".repeat(31)),
-        ] {
-            assert_eq!(quantity(&value), "none", "{value}");
+        let numbers = json!([40, -2.5, 1e21, "40", " 12.50 ", "-0.10"]);
+        let numbers = numbers.as_array().expect("a list").iter();
+        let numbers: Vec<_> = numbers.map(|value| read::<Quantity>(value, None)).collect();
+        assert_eq!(
+            numbers.join(" "),
+            "40 -2.5 1000000000000000000000 40 12.50 -0.10"
+        );
+        let others = json!([
+            null,
+            true,
+            [1],
+            "",
+            "1e5",
+            "NaN",
+            "1.2.3",
+            ".5",
+            "5.",
+            "--1",
+            "1,000",
+            "9".repeat(31)
+        ]);
+        for value in others.as_array().expect("a list") {
+            assert_eq!(read::<Quantity>(value, None), "none", "{value}");
         }
     }
 
     #[test]
-    fn sums_with_their_currency() {
-        let amount = |value: Value, currency| {
-            let read = Amount::read(&value, currency);
-            read.map_or_else(|| "none".to_owned(), |read| read.to_string())
-        };
-        let words = [
-            amount(json!(12.5), None),
-            amount(json!(12), Some("eur")),
-            amount(json!("12.50"), Some(" chf ")),
-            amount(json!(0.0125), Some("US dollars")),
-            amount(json!("EUR 12.50"), Some("USD")),
-            amount(json!("12.50 gbp"), None),
-            amount(json!("EUR"), None),
-            amount(json!("EUR twelve"), None),
-            amount(json!("12.50 of them"), None),
+    fn amounts_with_their_currency() {
+        let amounts = [
+            (json!(12.5), None, "USD 12.50"),
+            (json!(12), Some("eur"), "EUR 12"),
+            (json!("12.50"), Some(" chf "), "CHF 12.50"),
+            (json!(0.0125), Some("US dollars"), "USD 0.0125"),
+            (json!("EUR 12.50"), Some("USD"), "EUR 12.50"),
+            (json!("12.50 gbp"), None, "GBP 12.50"),
+            (json!("EUR"), None, "none"),
+            (json!("EUR twelve"), None, "none"),
+            (json!("12.50 of them"), None, "none"),
         ];
-        insta::assert_snapshot!(words.join("\n"), @"
-        USD 12.50
-        EUR 12
-        CHF 12.50
-        USD 0.0125
-        EUR 12.50
-        GBP 12.50
-        none
-        none
-        none
-        ");
+        for (value, currency, expected) in amounts {
+            assert_eq!(read::<Amount>(&value, currency), expected);
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::Settings;
 use super::decode::decode;
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
-use super::resolve::{Part, PlanRow, alias, bind_plans, with_resolve};
+use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::RunFailed;
 use crate::db::{Access, Database, Transaction, Unnamed};
@@ -441,7 +441,7 @@ fn decided_by(
         (None | Some(Reason::Muted), Some(rule)) => {
             format!(
                 "preference {}",
-                rule.words(kind.name(), alias(kind), channel)
+                rule.words(kind.name(), kind.alias(), channel)
             )
         }
         (Some(reason), _) => reason.rule().to_owned(),

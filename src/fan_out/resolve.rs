@@ -111,14 +111,6 @@ pub(super) struct PlanRow<'a> {
     pub(super) once_key: Option<&'a str>,
 }
 
-/// Another name under which preference rows may speak of a type.
-pub(super) fn alias(event_type: EventType) -> Option<&'static str> {
-    match event_type {
-        EventType::ChatMessageSent => Some("chat_message"),
-        other => other.dotted(),
-    }
-}
-
 impl<'a> PlanRow<'a> {
     /// The audience of all in a thread but `user_ids`.
     pub(super) const THREAD: &'static str = "thread";
@@ -137,7 +129,7 @@ impl<'a> PlanRow<'a> {
             event_id,
             events: 1,
             event_type: event_type.name(),
-            event_alias: alias(event_type),
+            event_alias: event_type.alias(),
             actor_id: plan.actor_id,
             scope_project_id: plan.scopes.project_id,
             scope_thread_id: plan.scopes.thread_id,

@@ -3,189 +3,174 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Names;
 use super::draft::{Draft, Style, object};
-use super::entity::{Entity, NamedEntity};
-use super::{Lookups, Names};
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use super::entity::Entity;
+use super::payload::payload;
 use crate::domain::plan::{Audience, Plan};
 
-/// Somebody's access, and who gave, changed or took it.
-///
-/// Optional keys: `actor_name`, `project_name`, `old_permission`, `new_permission`.
-#[derive(Debug)]
-pub(super) struct Access {
-    affected_user_id: Uuid,
-    actor: Entity,
-    project: Entity,
-    old_permission: Option<String>,
-    new_permission: Option<String>,
+payload! {
+    /// A person's access, and who granted, changed or removed it.
+    pub(super) struct Access {
+        affected_user_id: Uuid,
+        actor: Entity = |fields| Ok(Entity::actor(fields, &["actor_name"])),
+        project: Entity,
+        old_permission: Option<String>,
+        new_permission: Option<String>,
+    }
 }
 
 impl Access {
-    /// Reads access to a project that has to be named by its column or the payload.
-    pub(super) fn to_project(fields: Fields<'_>) -> Result<(Uuid, Self), InvalidEvent> {
-        let id = fields.column_or_key("project_id", fields.row.project_id, "project_id")?;
-        Ok((id, Self::decode(fields)?))
-    }
-
-    /// Reads access to a project that may not be named.
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let permission = |key| fields.text(key).map(str::to_owned);
-        Ok(Self {
-            affected_user_id: fields.required_uuid("affected_user_id")?,
-            actor: Entity::person(fields, fields.row.actor_id, &["actor_name"]),
-            project: Entity::any_project(fields),
-            old_permission: permission("old_permission"),
-            new_permission: permission("new_permission"),
-        })
-    }
-
-    pub(super) fn lookups(&self, lookups: &mut Lookups) {
-        lookups.extend([&self.actor, &self.project]);
-    }
-
-    /// Who acted, and the project.
-    pub(super) fn named<'a>(&'a self, names: &'a Names) -> [NamedEntity<'a>; 2] {
-        names.of([&self.actor, &self.project])
-    }
-
-    /// Whether it went from seeing to changing.
+    /// Whether it allows more than before: to edit what could only be viewed.
     pub(super) fn is_view_to_edit(&self) -> bool {
         self.old_permission.as_deref() == Some("view")
             && self.new_permission.as_deref() == Some("edit")
     }
 
-    /// What was granted.
     pub(super) fn granted(&self) -> &str {
         self.new_permission.as_deref().unwrap_or("view")
     }
 
-    /// Who acted, unless it was the person affected: service accounts act under that person's
+    /// The actor, unless it is the person affected: service accounts act under that person's
     /// identifier.
-    fn someone_else<'a>(&self, who: NamedEntity<'a>) -> Option<&'a str> {
-        (who.id != Some(self.affected_user_id)).then_some(who.words)
+    fn someone_else<'a>(&'a self, names: &'a Names) -> Option<&'a str> {
+        let [actor] = names.of([&self.actor]);
+        (actor.id != Some(self.affected_user_id)).then_some(actor.label)
     }
 
     /// "Ada gave you view access to Atlas".
-    pub(super) fn gave(&self, style: Style, who: NamedEntity<'_>, what: &str) -> String {
+    pub(super) fn gave(&self, names: &Names, style: Style, what: &str) -> String {
         let permission = style.name(self.granted());
-        match self.someone_else(who) {
+        match self.someone_else(names) {
             Some(who) => format!("{} gave you {permission} access to {what}", style.name(who)),
             None => format!("You were given {permission} access to {what}"),
         }
     }
 
     /// "Ada changed your access to Atlas from view to edit".
-    pub(super) fn changed(&self, style: Style, who: NamedEntity<'_>, what: &str) -> String {
-        let permission = |name: &Option<String>| name.as_deref().map(|name| style.name(name));
-        let how = match (
-            permission(&self.old_permission),
-            permission(&self.new_permission),
-        ) {
+    pub(super) fn changed(&self, names: &Names, style: Style, what: &str) -> String {
+        let [old, new] = [&self.old_permission, &self.new_permission]
+            .map(|permission| permission.as_ref().map(|name| style.name(name)));
+        let how = match (old, new) {
             (Some(old), Some(new)) => format!(" from {old} to {new}"),
             (None, Some(new)) => format!(" to {new}"),
             (_, None) => String::new(),
         };
-        match self.someone_else(who) {
+        match self.someone_else(names) {
             Some(who) => format!("{} changed your access to {what}{how}", style.name(who)),
             None => format!("Your access to {what} was changed{how}"),
         }
     }
 
     /// "Ada removed your access to Atlas".
-    pub(super) fn removed(&self, style: Style, who: NamedEntity<'_>, what: &str) -> String {
-        match self.someone_else(who) {
+    pub(super) fn removed(&self, names: &Names, style: Style, what: &str) -> String {
+        match self.someone_else(names) {
             Some(who) => format!("{} removed your access to {what}", style.name(who)),
             None => format!("Your access to {what} was removed"),
         }
     }
 
     /// What its notifications carry.
-    pub(super) fn data(&self, kind: &str, names: &Names) -> Map<String, Value> {
-        let [who, project] = self.named(names);
+    pub(super) fn data(&self, names: &Names, kind: &str) -> Map<String, Value> {
+        let [actor, project] = names.of([&self.actor, &self.project]);
         object! {
             "type": kind,
             "project_id": project.id,
             "project_name": project.name,
-            "actor_id": who.id,
-            "actor_name": self.someone_else(who),
+            "actor_id": actor.id,
+            "actor_name": self.someone_else(names),
         }
     }
 
     /// What notifications of a change carry.
-    pub(super) fn change_data(&self, kind: &str, names: &Names) -> Map<String, Value> {
+    pub(super) fn change_data(&self, names: &Names, kind: &str) -> Map<String, Value> {
         object! {
-            ..self.data(kind, names),
+            ..self.data(names, kind),
             "old_permission": self.old_permission,
             "new_permission": self.new_permission,
         }
     }
 
     /// What notifications of a grant carry.
-    pub(super) fn grant_data(&self, kind: &str, names: &Names) -> Map<String, Value> {
-        object! { ..self.data(kind, names), "new_permission": self.granted() }
+    pub(super) fn grant_data(&self, names: &Names, kind: &str) -> Map<String, Value> {
+        object! { ..self.data(names, kind), "new_permission": self.granted() }
     }
 
     /// Notifies the person affected, in the application only.
-    pub(super) fn plan(&self, draft: &Draft, names: &Names) -> Plan {
-        let [_, project] = self.named(names);
+    pub(super) fn plan(&self, draft: &Draft) -> Plan {
         Plan {
-            audience: Audience::User(self.affected_user_id),
-            actor_id: None,
-            scopes: project.scopes(),
             in_app: draft.in_app(),
-            email: None,
-            once_key: None,
+            ..Plan::new(Audience::User(self.affected_user_id), self.project.scopes())
         }
     }
 }
 
-/// Somebody's access to a document.
-///
-/// Optional keys: `resource_name` or `fileName`, and those of [`Access`].
-#[derive(Debug)]
-pub(super) struct DocumentAccess {
-    pub(super) access: Access,
-    resource_id: Uuid,
-    document: Entity,
+payload! {
+    /// A person's access to a document.
+    pub(super) struct DocumentAccess {
+        access: Access,
+        document: Entity = |fields| {
+            let column = fields.row.resource_id;
+            let id = fields.column_or_key("resource_id", column, "resource_id")?;
+            Ok(Entity::document(fields, Some(id)))
+        },
+    }
 }
 
 impl DocumentAccess {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let access = Access::decode(fields)?;
-        let column = fields.row.resource_id;
-        let resource_id = fields.column_or_key("resource_id", column, "resource_id")?;
-        Ok(Self {
-            access,
-            resource_id,
-            document: Entity::document(fields, Some(resource_id)),
-        })
-    }
-
-    pub(super) fn lookups(&self, lookups: &mut Lookups) {
-        self.access.lookups(lookups);
-        lookups.extend([&self.document]);
-    }
-
-    /// Tells the person affected; `sentence` is given where the document is.
+    /// Notifies the person affected; `sentence` is given where the document is.
     pub(super) fn plan(
         &self,
-        data: Map<String, Value>,
         names: &Names,
+        data: Map<String, Value>,
         sentence: impl Fn(Style, &str) -> String,
     ) -> Vec<Plan> {
         let [document, project] = names.of([&self.document, &self.access.project]);
         let draft = Draft::new(
-            names.body_format(),
-            names.links().document(project.id, Some(self.resource_id)),
+            names,
+            names.links().document(project.id, document.id),
             object! {
                 ..data,
                 "resource_id": document.id,
-                "resource_name": document.words,
+                "resource_name": document.label,
             },
             |style| sentence(style, &style.place(document, project)),
         );
-        vec![self.access.plan(&draft, names)]
+        vec![self.access.plan(&draft)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::EventType;
+    use super::super::fixture::planned_with;
+    use super::super::sample::{ADA, BRUNO};
+
+    /// Service accounts act under the identifier of the person affected.
+    #[test]
+    fn the_person_affected_is_notified_even_as_the_actor() {
+        let types = EventType::ALL
+            .iter()
+            .filter(|known| known.name().contains("permission") || known.name().contains("access"));
+        let titles = types.map(|known| {
+            let titles =
+                [ADA, BRUNO].map(|id| planned_with(*known, json!({"affected_user_id": id})));
+            let own = titles
+                .iter()
+                .find(|planned| planned.contains("actor_name: null"));
+            own.map_or("nobody", |planned| {
+                planned.lines().nth(1).unwrap_or_default()
+            })
+            .to_owned()
+        });
+        insta::assert_snapshot!(titles.collect::<Vec<_>>().join("\n"), @"
+        You were given view access to Quayside Lofts
+        Your access to Quayside Lofts was changed from view to edit
+        Your access to Mill Street Refinancing was removed
+        You were given view access to Rent roll.xlsx · Quayside Lofts
+        Your access to Appraisal report.pdf · Quayside Lofts was changed from view to edit
+        ");
     }
 }

@@ -1,24 +1,17 @@
-//! What holds off a second message of the same alert.
+//! What alerts have in common: conditions, severities, and the key that suppresses the same content.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::domain::announcement::{DedupKey, Severity};
-use crate::domain::payload::Fields;
 use crate::domain::text;
 
 /// Longest part of a condition that is shown as JSON, in characters.
 const NESTED_MAX: usize = 80;
 
-/// One alert on the day of its event, in UTC.
-pub(super) fn day(fields: Fields<'_>, alert_id: &str) -> DedupKey {
-    let (event_type, day) = (fields.event_type(), fields.row.occurred_at.date_naive());
-    DedupKey::Day(format!("{event_type}:{alert_id}:{day}"))
-}
-
-/// The same message because of the same condition, about the same person. Nothing to compare is
-/// nothing to hold off.
+/// The same message because of the same condition, about the same person. `None` where there is
+/// nothing to compare.
 pub(super) fn content(
     condition: Option<&Value>,
     message: Option<&str>,
@@ -34,8 +27,8 @@ pub(super) fn content(
     Some(DedupKey::Content(digits.collect()))
 }
 
-/// A condition in words, `below 90, metric cpu`: what a payload gives names to, each by its name;
-/// what is nested, as JSON.
+/// A condition for people, `below 90, metric cpu`: each part behind its name, and nested parts as
+/// JSON.
 pub(super) fn condition(condition: &Value) -> String {
     let Value::Object(parts) = condition else {
         return part(condition);
@@ -53,10 +46,10 @@ fn part(value: &Value) -> String {
     }
 }
 
-/// The severity that an alert gives itself, in the words of the usual systems.
-pub(super) fn severity(fields: Fields<'_>) -> Severity {
-    let word = fields.text("severity").unwrap_or_default().trim();
-    match word.to_ascii_lowercase().as_str() {
+/// The severity of an alert, by the names of the usual systems; else a warning.
+pub(super) fn severity(given: Option<&str>) -> Severity {
+    let name = given.unwrap_or_default().trim();
+    match name.to_ascii_lowercase().as_str() {
         "info" | "information" | "notice" | "low" => Severity::Info,
         "success" | "ok" | "resolved" => Severity::Success,
         "critical" | "high" | "error" | "fatal" | "emergency" | "severe" => Severity::Critical,
@@ -69,14 +62,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_told_in_words() {
-        let words = |value: Value| condition(&value);
-        insta::assert_snapshot!(words(json!({"metric": "spot_price", "below": 90, "for_minutes": 2.5})), @"below 90, for minutes 2.5, metric spot_price");
-        insta::assert_snapshot!(words(json!({"any": true, "unit": null, "of": ["a", {"b": 1}]})), @r#"any true, of ["a",{"b":1}]"#);
-        insta::assert_snapshot!(words(json!({"of": vec![7; 100]})), @"of [7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,…");
-        insta::assert_snapshot!(words(json!([1, "a"])), @r#"[1,"a"]"#);
-        assert_eq!(words(json!("cpu > 90")), "cpu > 90");
-        assert_eq!(words(json!(90)), "90");
-        assert_eq!(words(json!({})), "");
+    fn conditions_for_people() {
+        for (value, expected) in [
+            (
+                json!({"metric": "spot_price", "below": 90, "for_minutes": 2.5}),
+                "below 90, for minutes 2.5, metric spot_price",
+            ),
+            (
+                json!({"any": true, "unit": null, "of": ["a", {"b": 1}]}),
+                r#"any true, of ["a",{"b":1}]"#,
+            ),
+            (json!([1, "a"]), r#"[1,"a"]"#),
+            (json!("cpu > 90"), "cpu > 90"),
+            (json!(90), "90"),
+            (json!({}), ""),
+        ] {
+            assert_eq!(condition(&value), expected);
+        }
+        let long = condition(&json!({"of": vec![7; 100]}));
+        assert_eq!(long.chars().count(), "of ".len() + NESTED_MAX);
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_key() {
+        let key = |condition: Value, message, about| content(Some(&condition), message, about);
+        let one = key(json!({"a": 1, "b": [2]}), Some("Hot"), None);
+        assert_eq!(key(json!({"b": [2], "a": 1}), Some("Hot"), None), one);
+        for other in [
+            key(json!({"a": 1, "b": [2]}), Some("Cold"), None),
+            key(json!({"a": 1, "b": [3]}), Some("Hot"), None),
+            key(json!({"a": 1, "b": [2]}), None, None),
+            key(json!({"a": 1, "b": [2]}), Some("Hot"), Some(Uuid::nil())),
+            content(None, Some("Hot"), None),
+        ] {
+            assert!(other.is_some() && other != one, "{other:?}");
+        }
+        assert_eq!(content(None, None, Some(Uuid::nil())), None);
     }
 }

@@ -1,42 +1,33 @@
-//! Something costs more, or less, than usual.
-//!
-//! Optional keys: `threshold` (a text or a number), `currency` (else US dollars, unless the costs
-//! name it), and those of an [`OperatorContext`].
+//! Something costs more, or less, than usual. Severity: critical from twice the average on, else
+//! warning.
 
-use serde_json::Value;
+use serde_json::json;
 
 use super::Names;
 use super::draft::object;
 use super::operator::{OperatorContext, OperatorEvent};
 use super::operator_message::OperatorMessage;
+use super::payload::payload;
+use super::sample::{self, Column, HARBOR};
 use crate::domain::announcement::Severity;
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use crate::domain::event::EventRow;
+use crate::domain::payload::Scalar;
 use crate::domain::quantity::Amount;
 
 /// From so many percent above the average on, it is critical.
 const CRITICAL_FROM: f64 = 100.0;
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct CostAnomalyDetected {
-    context: OperatorContext,
-    current_cost: Amount,
-    average_cost: Amount,
-    threshold: Option<Value>,
+payload! {
+    pub(super) struct CostAnomalyDetected {
+        context: OperatorContext,
+        current_cost: Amount,
+        average_cost: Amount,
+        threshold: Option<Scalar>,
+    }
 }
 
 impl CostAnomalyDetected {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        Ok(Self {
-            context: OperatorContext::decode(fields),
-            current_cost: fields.required_amount("current_cost")?,
-            average_cost: fields.required_amount("average_cost")?,
-            threshold: fields.scalar("threshold"),
-        })
-    }
-
-    /// How far off the average it is, where that can be said.
+    /// How far off the average it is, where the two can be compared.
     fn percent(&self) -> Option<f64> {
         let [current, average] = [&self.current_cost, &self.average_cost];
         let [now, usual] = [current, average].map(|amount| amount.quantity.value());
@@ -46,6 +37,20 @@ impl CostAnomalyDetected {
 }
 
 impl OperatorEvent for CostAnomalyDetected {
+    const DOTTED: &'static str = "cost.anomaly_detected";
+
+    fn sample() -> EventRow {
+        sample::event(
+            [Column::Org(HARBOR)],
+            json!({
+                "current_cost": 182.4,
+                "average_cost": 96,
+                "threshold": "150%",
+                "currency": "EUR",
+            }),
+        )
+    }
+
     fn context(&self) -> &OperatorContext {
         &self.context
     }
@@ -61,9 +66,9 @@ impl OperatorEvent for CostAnomalyDetected {
             Some(percent) if percent < CRITICAL_FROM => Severity::Warning,
             _ => Severity::Critical,
         };
-        OperatorMessage::new(names.body_format(), severity, data, |style| {
-            let current = style.name(&self.current_cost.to_string());
-            let average = style.name(&self.average_cost.to_string());
+        OperatorMessage::new(names, severity, data, |style| {
+            let [current, average] = [&self.current_cost, &self.average_cost]
+                .map(|amount| style.name(amount.to_string()));
             match self.percent() {
                 Some(percent) => {
                     let side = if percent < 0.0 { "below" } else { "above" };
@@ -81,77 +86,40 @@ impl OperatorEvent for CostAnomalyDetected {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{planned, planned_without_columns};
-
-    const IT: EventType = EventType::CostAnomalyDetected;
+    use super::super::EventType::CostAnomalyDetected as IT;
+    use super::super::fixture::{planned_with, title_with};
 
     #[test]
-    fn above_the_average() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "current_cost": 180.5,
-            "average_cost": "100.00",
-            "threshold": 1.5,
-            "currency": "EUR",
-        })), @r#"
-        to OrgOwners { org_id: ACME, except: None }, project ATLAS
-          app each: Costs are at EUR 180.50, 81% above the average of EUR 100.00
-            Costs are at **EUR 180.50**, 81% above the average of **EUR 100.00**.
-
-        Threshold: 1.5
-        Organisation: Acme
-        Project: Atlas
-            /project/workspace/ATLAS
-            {average_cost: 100.0, currency: "EUR", current_cost: 180.5, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", threshold: 1.5, type: "cost_anomaly_detected"}
-          mail Immediate: Costs are at EUR 180.50, 81% above the average of EUR 100.00 (ATLAS Atlas)
-            {fields: [{"name":"Threshold","value":"1.5"},{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], link_url: "/project/workspace/ATLAS", text: null}
-            without average_cost
-            without currency
-            without current_cost
-            without threshold
-        to endpoints, warning, org ACME, project ATLAS: Costs are at EUR 180.50, 81% above the average of EUR 100.00
-            Threshold: 1.5
-            Organisation: Acme
-            Project: Atlas
-            /project/workspace/ATLAS
-            {average_cost: 100.0, currency: "EUR", current_cost: 180.5, org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", threshold: 1.5, user_id: null}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        warning: Costs are at EUR 182.40, 90% above the average of EUR 96
+          Threshold: 150%
+          Organisation: Harbor Homes
+          {average_cost: 96, currency: "EUR", current_cost: 182.4, org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, threshold: "150%", user_id: null}
+        to endpoints, org HARBOR
+        to OrgOwners { org_id: HARBOR, except: None }, in app, e-mail Immediate
         "#);
     }
 
     #[test]
-    fn how_far_off_tells_how_bad_it_is() {
-        let title = |(current, average)| {
-            let costs = json!({"current_cost": current, "average_cost": average});
-            let told = planned_without_columns(IT, costs);
-            told.lines().next().unwrap_or_default().to_owned()
-        };
+    fn the_distance_from_the_average_decides_the_severity() {
         let costs = [
             (json!(200), json!(100)),
             (json!(40), json!(100)),
             (json!(10), json!(0)),
             (json!("EUR 10"), json!("USD 5")),
         ];
-        insta::assert_snapshot!(costs.map(title).join("\n"), @"
-        to endpoints, critical: Costs are at USD 200, 100% above the average of USD 100
-        to endpoints, warning: Costs are at USD 40, 60% below the average of USD 100
-        to endpoints, critical: Costs are at USD 10; on average they are USD 0
-        to endpoints, critical: Costs are at EUR 10; on average they are USD 5
-        ");
-    }
-
-    #[test]
-    fn required_keys() {
-        let errors = [
-            json!({"average_cost": 1}),
-            json!({"current_cost": 1}),
-            json!({"current_cost": [], "average_cost": 1}),
-            json!({"current_cost": 1, "average_cost": "much"}),
-        ];
-        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
-        invalid cost_anomaly_detected event: payload.current_cost is required
-        invalid cost_anomaly_detected event: payload.average_cost is required
-        invalid cost_anomaly_detected event: payload.current_cost must be an amount
-        invalid cost_anomaly_detected event: payload.average_cost must be an amount
+        let titles = costs.map(|(current, average)| {
+            title_with(
+                IT,
+                json!({"current_cost": current, "average_cost": average}),
+            )
+        });
+        insta::assert_snapshot!(titles.join("\n"), @"
+        critical: Costs are at EUR 200, 100% above the average of EUR 100
+        warning: Costs are at EUR 40, 60% below the average of EUR 100
+        critical: Costs are at EUR 10; on average they are EUR 0
+        critical: Costs are at EUR 10; on average they are USD 5
         ");
     }
 }

@@ -1,194 +1,153 @@
-//! A document was uploaded to a project: everyone who can view it hears of it.
-//!
-//! Optional keys: `fileName` or `resource_name`, `project_name`, `uploader_name` or `actor_name`.
+//! A document was uploaded: everyone who may view it is notified.
 
-use uuid::Uuid;
+use serde_json::json;
 
 use super::draft::{Draft, object};
 use super::entity::Entity;
-use super::{Handler, Lookups, Names};
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use super::payload::payload;
+use super::sample::{self, ADA, APPRAISAL, CHIARA, Column, QUAYSIDE, RENT_ROLL};
+use super::{Event, MailTemplates, Names};
+use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct DocumentUploaded {
-    project_id: Option<Uuid>,
-    resource_id: Option<Uuid>,
-    uploader: Entity,
-    document: Entity,
-    project: Entity,
-}
-
-impl DocumentUploaded {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let row = fields.row;
-        // A document of an organisation may be in no project.
-        let place = row.project_id.or(row.resource_id);
-        fields.column("project_id or resource_id", place)?;
-        Ok(Self {
-            project_id: row.project_id,
-            resource_id: row.resource_id,
-            uploader: Entity::person(fields, row.actor_id, &["uploader_name", "actor_name"]),
-            document: Entity::document(fields, row.resource_id),
-            project: Entity::project(fields, row.project_id),
-        })
+payload! {
+    pub(super) struct DocumentUploaded {
+        project: Entity = |fields| {
+            // A document of an organisation may be in no project.
+            let place = fields.row.project_id.or(fields.row.resource_id);
+            fields.column("project_id or resource_id", place)?;
+            Ok(Entity::project(fields, fields.row.project_id))
+        },
+        document: Entity = |fields| Ok(Entity::document(fields, fields.row.resource_id)),
+        uploader: Entity = |fields| Ok(Entity::actor(fields, &["uploader_name", "actor_name"])),
     }
 }
 
-impl Handler for DocumentUploaded {
-    fn lookups(&self, lookups: &mut Lookups) {
-        lookups.extend([&self.uploader, &self.document, &self.project]);
+impl Event for DocumentUploaded {
+    const MAIL: Option<MailTemplates> = Some(templates!(
+        "document_uploaded",
+        "uploader_name",
+        "resource_name"
+    ));
+
+    fn samples() -> Vec<EventRow> {
+        vec![
+            // Ada is the actor, Elif may not view it, Dev has muted the app, Farid the e-mails.
+            sample::event(
+                [
+                    Column::Actor(ADA),
+                    Column::Project(QUAYSIDE),
+                    Column::Document(APPRAISAL),
+                ],
+                json!({"fileName": "Appraisal report (final).pdf"}),
+            ),
+            // The name is looked up, and Elif may view this one.
+            sample::event(
+                [
+                    Column::Actor(CHIARA),
+                    Column::Project(QUAYSIDE),
+                    Column::Document(RENT_ROLL),
+                ],
+                json!({}),
+            ),
+        ]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [who, document, project] = names.of([&self.uploader, &self.document, &self.project]);
         let draft = Draft::new(
-            names.body_format(),
-            names.links().document(self.project_id, self.resource_id),
+            names,
+            names.links().document(project.id, document.id),
             object! {
                 "type": "document_uploaded",
                 "project_id": project.id,
                 "project_name": project.name,
                 "resource_id": document.id,
-                "resource_name": document.words,
-                "file_name": document.words,
+                "resource_name": document.label,
+                "file_name": document.label,
                 "uploader_id": who.id,
-                "uploader_name": who.words,
+                "uploader_name": who.label,
             },
             |style| {
-                let (who, what) = (style.name(who.words), style.name(document.words));
-                match self.project_id {
-                    Some(_) => format!("{who} uploaded {what} to {}", style.name(project.words)),
+                let (who, what) = (style.name(who.label), style.name(document.label));
+                match project.id {
+                    Some(_) => format!("{who} uploaded {what} to {}", style.name(project.label)),
                     None => format!("{who} uploaded {what}"),
                 }
             },
         );
+        let audience = Audience::ProjectViewers {
+            project_id: project.id,
+            resource_id: document.id,
+        };
         vec![Plan {
-            audience: Audience::ProjectViewers {
-                project_id: self.project_id,
-                resource_id: self.resource_id,
-            },
             actor_id: who.id,
-            scopes: project.scopes(),
             in_app: draft.in_app(),
             email: Some(draft.email(EmailTiming::Aggregated, project)),
-            once_key: None,
+            ..Plan::new(audience, self.project.scopes())
         }]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::super::EventType;
-    use super::super::testing::{
-        ATLAS, BO, HOSTILE, REPORT, planned, planned_row, planned_without_columns,
-    };
+    use super::super::EventType::DocumentUploaded as IT;
+    use super::super::fixture::{mail, planned, planned_with, sample};
     use crate::domain::event::EventRow;
 
-    const IT: EventType = EventType::DocumentUploaded;
-
     #[test]
-    fn names_are_looked_up() {
-        insta::assert_snapshot!(planned(IT, json!({})), @r#"
-        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
-          app each: Ada uploaded report.pdf to Atlas
-            **Ada** uploaded **report.pdf** to **Atlas**.
-            /project/workspace/ATLAS?resourceId=REPORT
-            {file_name: "report.pdf", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
-          mail Aggregated: Ada uploaded report.pdf to Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
+    fn message() {
+        insta::assert_snapshot!(planned(IT, &sample(IT)), @r#"
+        to ProjectViewers { project_id: Some(QUAYSIDE), resource_id: Some(APPRAISAL) } but ADA, project QUAYSIDE, in app, e-mail Aggregated
+          Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
+          **Ada Okafor** uploaded **Appraisal report (final).pdf** to **Quayside Lofts**.
+          /project/workspace/QUAYSIDE?resourceId=APPRAISAL
+          {file_name: "Appraisal report (final).pdf", project_id: "QUAYSIDE", project_name: "Quayside Lofts", resource_id: "APPRAISAL", resource_name: "Appraisal report (final).pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada Okafor"}
+          e-mail, Quayside Lofts: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
+          {link_url: "/project/workspace/QUAYSIDE?resourceId=APPRAISAL"}
         "#);
+        insta::assert_snapshot!(mail(IT), @"
+        New document
+
+        Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts.
+
+        Open the document:
+        https://app.example.com/project/workspace/5eed5eed-fa11-4003-8000-000000000001?resourceId=5eed5eed-fa11-4004-8000-000000000001
+
+        ---
+        You get this because you can see this document on app.example.com.
+        ");
     }
 
     #[test]
-    fn names_in_the_payload_come_first() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "fileName": "plan.xlsx",
-            "resource_name": "other",
-            "uploader_name": "Ada L.",
-            "project_name": "Atlas II",
-        })), @r#"
-        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
-          app each: Ada L. uploaded plan.xlsx to Atlas II
-            **Ada L.** uploaded **plan.xlsx** to **Atlas II**.
-            /project/workspace/ATLAS?resourceId=REPORT
-            {file_name: "plan.xlsx", project_id: "ATLAS", project_name: "Atlas II", resource_id: "REPORT", resource_name: "plan.xlsx", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada L."}
-          mail Aggregated: Ada L. uploaded plan.xlsx to Atlas II (ATLAS Atlas II)
-            {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
-        "#);
-    }
-
-    #[test]
-    fn what_is_mistyped_is_looked_up() {
-        let mistyped = json!({"fileName": 7, "resource_name": " ", "project_name": {}});
-        insta::assert_snapshot!(planned(IT, mistyped), @r#"
-        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
-          app each: Ada uploaded report.pdf to Atlas
-            **Ada** uploaded **report.pdf** to **Atlas**.
-            /project/workspace/ATLAS?resourceId=REPORT
-            {file_name: "report.pdf", project_id: "ATLAS", project_name: "Atlas", resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
-          mail Aggregated: Ada uploaded report.pdf to Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
-        "#);
-    }
-
-    #[test]
-    fn hostile_and_long_names() {
-        let hostile = json!({"fileName": HOSTILE, "project_name": "long ".repeat(99)});
-        insta::assert_snapshot!(planned(IT, hostile), @r#"
-        to ProjectViewers { project_id: Some(ATLAS), resource_id: Some(REPORT) } but ADA, project ATLAS
-          app each: Ada uploaded [Win](https://evil.example) <img src=x>… to long long long long long long long long…
-            **Ada** uploaded **[Win](https://evil.example) <img src=x> @all now `` # !** to **long long long long long long long long long long long long long long long long long long long long long long long long…**.
-            /project/workspace/ATLAS?resourceId=REPORT
-            {file_name: "HOSTILE", project_id: "ATLAS", project_name: "long long long long long long long long long long long long long long long long long long long long long long long long long long long lon…, resource_id: "REPORT", resource_name: "HOSTILE", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada"}
-          mail Aggregated: Ada uploaded [Win](https://evil.example) <img src=x>… to long long long long long long long long… (ATLAS long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long )
-            {link_url: "/project/workspace/ATLAS?resourceId=REPORT"}
+    fn names_that_the_payload_lacks_are_looked_up() {
+        let mistyped = serde_json::json!({"fileName": 7, "resource_name": " "});
+        insta::assert_snapshot!(planned_with(IT, mistyped), @r#"
+        to ProjectViewers { project_id: Some(QUAYSIDE), resource_id: Some(APPRAISAL) } but ADA, project QUAYSIDE, in app, e-mail Aggregated
+          Ada Okafor uploaded Appraisal report.pdf to Quayside Lofts
+          **Ada Okafor** uploaded **Appraisal report.pdf** to **Quayside Lofts**.
+          /project/workspace/QUAYSIDE?resourceId=APPRAISAL
+          {file_name: "Appraisal report.pdf", project_id: "QUAYSIDE", project_name: "Quayside Lofts", resource_id: "APPRAISAL", resource_name: "Appraisal report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada Okafor"}
+          e-mail, Quayside Lofts: Ada Okafor uploaded Appraisal report.pdf to Quayside Lofts
+          {link_url: "/project/workspace/QUAYSIDE?resourceId=APPRAISAL"}
         "#);
     }
 
     #[test]
     fn a_document_may_be_in_no_project() {
         let row = EventRow {
-            resource_id: Some(REPORT),
-            ..EventRow::default()
+            project_id: None,
+            actor_id: None,
+            ..sample(IT)
         };
-        insta::assert_snapshot!(planned_row(IT, row, json!(null)), @r#"
-        to ProjectViewers { project_id: None, resource_id: Some(REPORT) }
-          app each: Someone uploaded report.pdf
-            **Someone** uploaded **report.pdf**.
-            /dashboard
-            {file_name: "report.pdf", project_id: null, project_name: null, resource_id: "REPORT", resource_name: "report.pdf", type: "document_uploaded", uploader_id: null, uploader_name: "Someone"}
-          mail Aggregated: Someone uploaded report.pdf ( )
-            {link_url: "/dashboard"}
+        insta::assert_snapshot!(planned(IT, &row), @r#"
+        to ProjectViewers { project_id: None, resource_id: Some(APPRAISAL) }, in app, e-mail Aggregated
+          Someone uploaded Appraisal report (final).pdf
+          **Someone** uploaded **Appraisal report (final).pdf**.
+          /dashboard
+          {file_name: "Appraisal report (final).pdf", project_id: null, project_name: null, resource_id: "APPRAISAL", resource_name: "Appraisal report (final).pdf", type: "document_uploaded", uploader_id: null, uploader_name: "Someone"}
+          e-mail, no project: Someone uploaded Appraisal report (final).pdf
+          {link_url: "/dashboard"}
         "#);
-    }
-
-    #[test]
-    fn nothing_is_known() {
-        let row = EventRow {
-            project_id: Some(BO),
-            ..EventRow::default()
-        };
-        insta::assert_snapshot!(planned_row(IT, row, json!(null)), @r#"
-        to ProjectViewers { project_id: Some(BO), resource_id: None }, project BO
-          app each: Someone uploaded a document to a project
-            **Someone** uploaded **a document** to **a project**.
-            /project/workspace/BO
-            {file_name: "a document", project_id: "BO", project_name: null, resource_id: null, resource_name: "a document", type: "document_uploaded", uploader_id: null, uploader_name: "Someone"}
-          mail Aggregated: Someone uploaded a document to a project (BO )
-            {link_url: "/project/workspace/BO"}
-        "#);
-    }
-
-    #[test]
-    fn the_payload_is_no_substitute_for_the_column() {
-        assert_eq!(
-            planned_without_columns(IT, json!({"project_id": ATLAS})),
-            "invalid document_uploaded event: project_id or resource_id is required"
-        );
     }
 }

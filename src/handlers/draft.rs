@@ -1,7 +1,9 @@
-//! One act as every channel tells it: who, what and where, in one sentence.
+//! The title and body that a notification and an e-mail have in common: who, what and where, in one
+//! sentence.
 
 use serde_json::{Map, Value};
 
+use super::Names;
 use super::entity::NamedEntity;
 use crate::domain::body::BodyFormat;
 use crate::domain::plan::{Email, EmailTiming, InApp, Notification};
@@ -21,24 +23,24 @@ pub(super) use object;
 /// How names stand in a sentence.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Style {
-    /// As plain words, each cut to so many characters.
+    /// As plain text, each truncated to so many characters.
     Plain(usize),
     /// Bold, in a body.
     Body(BodyFormat),
 }
 
 impl Style {
-    /// A name or another word that came from people.
-    pub(super) fn name(self, words: &str) -> String {
+    /// A name or another text that people wrote.
+    pub(super) fn name(self, name: impl AsRef<str>) -> String {
         match self {
-            Self::Plain(max) => text::clip(&text::plain(words), max),
-            Self::Body(format) => format.bold(words),
+            Self::Plain(max) => text::clip(&text::plain(name.as_ref()), max),
+            Self::Body(format) => format.bold(name.as_ref()),
         }
     }
 
     /// A thing and, where it is known, the project it is in.
     pub(super) fn place(self, thing: NamedEntity<'_>, project: NamedEntity<'_>) -> String {
-        let thing = self.name(thing.words);
+        let thing = self.name(thing.label);
         match project.name {
             Some(project) => format!("{thing} · {}", self.name(project)),
             None => thing,
@@ -46,8 +48,8 @@ impl Style {
     }
 }
 
-/// A title of at most `max` characters. Long names are shortened before the sentence is, so that
-/// none pushes out what follows it.
+/// A title of at most `max` characters. Long names are truncated before the sentence is, so that
+/// none displaces what follows it.
 pub(super) fn title(max: usize, sentence: impl Fn(Style) -> String) -> String {
     [text::TITLE_MAX, 60, 40, 30, 24]
         .into_iter()
@@ -62,43 +64,26 @@ pub(super) fn counted(count: i64, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// The words and data that a notification and a mail have in common.
+/// A message that becomes a notification, an e-mail or both.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
-    title: String,
-    body: String,
-    link_url: String,
-    data: Map<String, Value>,
+    pub(super) title: String,
+    pub(super) body: String,
+    pub(super) link_url: String,
+    pub(super) data: Map<String, Value>,
 }
 
 impl Draft {
     /// The sentence, without its full stop, is the title and begins the body.
     pub(super) fn new(
-        format: BodyFormat,
+        names: &Names,
         link_url: String,
         data: Map<String, Value>,
         sentence: impl Fn(Style) -> String,
     ) -> Self {
-        let body = format!("{}.", sentence(Style::Body(format)));
-        let title = title(text::TITLE_MAX, sentence);
         Self {
-            title,
-            body,
-            link_url,
-            data,
-        }
-    }
-
-    /// The title and body that are given.
-    pub(super) fn planned(
-        link_url: String,
-        data: Map<String, Value>,
-        title: String,
-        body: String,
-    ) -> Self {
-        Self {
-            title,
-            body,
+            body: format!("{}.", sentence(Style::Body(names.body_format()))),
+            title: title(text::TITLE_MAX, sentence),
             link_url,
             data,
         }
@@ -113,28 +98,18 @@ impl Draft {
         self
     }
 
-    /// Another body.
-    pub(super) fn with_body(self, body: String) -> Self {
-        Self { body, ..self }
-    }
-
     /// As a notification of its own.
     pub(super) fn in_app(&self) -> InApp {
-        let Self {
-            title,
-            body,
-            link_url,
-            data,
-        } = self.clone();
+        let draft = self.clone();
         InApp::Each(Notification {
-            title,
-            body: Some(body),
-            link_url: Some(link_url),
-            payload: data,
+            title: draft.title,
+            body: Some(draft.body),
+            link_url: Some(draft.link_url),
+            payload: draft.data,
         })
     }
 
-    /// As a mail, which a digest groups under the project.
+    /// As an e-mail, which a digest groups under the project.
     pub(super) fn email(&self, timing: EmailTiming, project: NamedEntity<'_>) -> Email {
         Email {
             timing,

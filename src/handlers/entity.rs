@@ -1,12 +1,15 @@
-//! What an event speaks of, and how messages call it.
+//! The rows that an event refers to, and what messages call them.
 
 use uuid::Uuid;
 
+use super::names::named;
+use super::payload::Part;
 use super::{Lookups, Names};
+use crate::domain::event::InvalidEvent;
 use crate::domain::payload::Fields;
 use crate::domain::plan::PreferenceScopes;
 
-/// What kind of row has the name.
+/// Which table has the name.
 #[derive(Debug, Clone, Copy)]
 enum EntityKind {
     Person,
@@ -17,11 +20,11 @@ enum EntityKind {
     Meeting,
 }
 
-/// Something that messages name: by the payload's word for it, else by a lookup.
+/// A row that messages name: as the payload names it, else by a lookup.
 #[derive(Debug)]
 pub(super) struct Entity {
     kind: EntityKind,
-    id: Option<Uuid>,
+    pub(super) id: Option<Uuid>,
     given: Option<String>,
 }
 
@@ -31,92 +34,46 @@ impl Entity {
         Self::new(EntityKind::Person, fields, id, keys)
     }
 
-    /// A project; its name may stand in `project_name`.
+    /// The actor; `keys` are the payload keys that may hold the name.
+    pub(super) fn actor(fields: Fields<'_>, keys: &[&str]) -> Self {
+        Self::person(fields, fields.row.actor_id, keys)
+    }
+
     pub(super) fn project(fields: Fields<'_>, id: Option<Uuid>) -> Self {
         Self::new(EntityKind::Project, fields, id, &["project_name"])
     }
 
-    /// The project of an event that may have none: the column, else the payload's `project_id`.
-    pub(super) fn any_project(fields: Fields<'_>) -> Self {
-        let id = fields.row.project_id.or_else(|| fields.uuid("project_id"));
-        Self::project(fields, id)
-    }
-
-    /// An organisation; its name may stand in `org_name`.
     pub(super) fn org(fields: Fields<'_>, id: Uuid) -> Self {
         Self::new(EntityKind::Org, fields, Some(id), &["org_name"])
     }
 
-    /// An organisation that may not be one of this database, and has a name all the same: in
-    /// `tenant_name` or `org_name`.
+    /// An organisation that may not be one of this database, and has a name all the same.
     pub(super) fn tenant(fields: Fields<'_>, id: Option<Uuid>) -> Self {
         Self::new(EntityKind::Org, fields, id, &["tenant_name", "org_name"])
     }
 
-    /// A document; its name may stand in `fileName` or `resource_name`.
     pub(super) fn document(fields: Fields<'_>, id: Option<Uuid>) -> Self {
-        Self::new(
-            EntityKind::Document,
-            fields,
-            id,
-            &["fileName", "resource_name"],
-        )
+        let keys = &["fileName", "resource_name"];
+        Self::new(EntityKind::Document, fields, id, keys)
     }
 
-    /// A chat thread; its topic may stand in `thread_topic` or `thread_name`.
-    pub(super) fn thread(fields: Fields<'_>, id: Uuid) -> Self {
-        Self::new(
-            EntityKind::Thread,
-            fields,
-            Some(id),
-            &["thread_topic", "thread_name"],
-        )
+    pub(super) fn thread(fields: Fields<'_>) -> Self {
+        let keys = &["thread_topic", "thread_name"];
+        Self::new(EntityKind::Thread, fields, fields.row.thread_id, keys)
     }
 
-    /// A meeting; its title may stand in `meeting_title`.
-    pub(super) fn meeting(fields: Fields<'_>, id: Uuid) -> Self {
-        Self::new(EntityKind::Meeting, fields, Some(id), &["meeting_title"])
+    pub(super) fn meeting(fields: Fields<'_>) -> Self {
+        let keys = &["meeting_title"];
+        Self::new(EntityKind::Meeting, fields, fields.row.meeting_id, keys)
     }
 
     fn new(kind: EntityKind, fields: Fields<'_>, id: Option<Uuid>, keys: &[&str]) -> Self {
-        let given = fields.first_text(keys).map(str::to_owned);
+        let given = fields.first_text(keys);
         Self { kind, id, given }
     }
-}
 
-impl<'a> Extend<&'a Entity> for Lookups {
-    fn extend<I: IntoIterator<Item = &'a Entity>>(&mut self, subjects: I) {
-        for subject in subjects
-            .into_iter()
-            .filter(|subject| subject.given.is_none())
-        {
-            let ids = match subject.kind {
-                EntityKind::Person => &mut self.people,
-                EntityKind::Project => &mut self.projects,
-                EntityKind::Org => &mut self.orgs,
-                EntityKind::Document => &mut self.resources,
-                EntityKind::Thread => &mut self.threads,
-                EntityKind::Meeting => &mut self.meetings,
-            };
-            ids.extend(subject.id);
-        }
-    }
-}
-
-/// A subject whose name was looked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NamedEntity<'a> {
-    /// Its identifier, if the event has it.
-    pub(super) id: Option<Uuid>,
-    /// Its name, if anybody knows it.
-    pub(super) name: Option<&'a str>,
-    /// What to call it in any case.
-    pub(super) words: &'a str,
-}
-
-impl NamedEntity<'_> {
     /// The preferences that count for an event of this project.
-    pub(super) fn scopes(self) -> PreferenceScopes {
+    pub(super) fn scopes(&self) -> PreferenceScopes {
         PreferenceScopes {
             project_id: self.id,
             thread_id: None,
@@ -124,27 +81,68 @@ impl NamedEntity<'_> {
     }
 }
 
+/// Unless declared otherwise, the project of an event that may have none: the column, else the
+/// payload's `project_id`.
+impl Part for Entity {
+    fn decode(fields: Fields<'_>, _: &'static str) -> Result<Self, InvalidEvent> {
+        let id = fields.row.project_id;
+        let id = id.or_else(|| fields.optional("project_id"));
+        Ok(Self::project(fields, id))
+    }
+
+    fn lookups(&self, lookups: &mut Lookups) {
+        let ids = match self.kind {
+            EntityKind::Person => &mut lookups.people,
+            EntityKind::Project => &mut lookups.projects,
+            EntityKind::Org => &mut lookups.orgs,
+            EntityKind::Document => &mut lookups.resources,
+            EntityKind::Thread => &mut lookups.threads,
+            EntityKind::Meeting => &mut lookups.meetings,
+        };
+        if self.given.is_none() {
+            ids.extend(self.id);
+        }
+    }
+}
+
+/// An entity whose name was looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NamedEntity<'a> {
+    /// Its identifier, if the event has it.
+    pub(super) id: Option<Uuid>,
+    /// Its name, if it is known.
+    pub(super) name: Option<&'a str>,
+    /// Its name, or what to call it without one.
+    pub(super) label: &'a str,
+}
+
 impl Names {
-    /// Finds the names of these subjects.
+    /// Finds the names of these entities.
     pub(super) fn of<'a, const N: usize>(
         &'a self,
-        subjects: [&'a Entity; N],
+        entities: [&'a Entity; N],
     ) -> [NamedEntity<'a>; N] {
-        subjects.map(|Entity { kind, id, given }| {
-            let (found, otherwise) = match kind {
-                EntityKind::Person => (self.person(*id), "Someone"),
-                EntityKind::Project => (self.project(*id), "a project"),
-                EntityKind::Org => (self.org(*id), "your organisation"),
-                EntityKind::Document => (self.resource(*id), "a document"),
-                EntityKind::Thread => (self.thread(*id), "a chat thread"),
-                EntityKind::Meeting => (self.meeting(*id), "a meeting"),
-            };
-            let name = given.as_deref().or(found);
-            NamedEntity {
-                id: *id,
-                name,
-                words: name.unwrap_or(otherwise),
-            }
-        })
+        entities.map(
+            |&Entity {
+                 kind,
+                 id,
+                 ref given,
+             }| {
+                let (found, otherwise) = match kind {
+                    EntityKind::Person => (self.person(id), "Someone"),
+                    EntityKind::Project => (named(&self.projects, id), "a project"),
+                    EntityKind::Org => (named(&self.orgs, id), "your organisation"),
+                    EntityKind::Document => (named(&self.resources, id), "a document"),
+                    EntityKind::Thread => (named(&self.threads, id), "a chat thread"),
+                    EntityKind::Meeting => (named(&self.meetings, id), "a meeting"),
+                };
+                let name = given.as_deref().or(found);
+                NamedEntity {
+                    id,
+                    name,
+                    label: name.unwrap_or(otherwise),
+                }
+            },
+        )
     }
 }

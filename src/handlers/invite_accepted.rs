@@ -1,89 +1,99 @@
-//! Somebody accepted an invitation to an organisation: its owners hear of it.
+//! A person accepted an invitation to an organisation: its owners are notified.
 //!
 //! The new member is `new_member_id` before the actor, who may be an administrator acting for
-//! him; neither of them hears of it. Optional keys: `new_member_name`, `new_member_email`,
-//! `org_name`, and where it came with a project `project_id` (else the column), `project_name`.
+//! them; neither is notified.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::draft::{Draft, object};
 use super::entity::Entity;
-use super::{Handler, Lookups, Names};
-use crate::domain::event::InvalidEvent;
+use super::payload::{Part, payload};
+use super::sample::{self, CHIARA, Column, HARBOR};
+use super::{Event, Lookups, MailTemplates, Names};
+use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, Plan};
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct InviteAccepted {
-    actor_id: Option<Uuid>,
-    org_id: Uuid,
-    org: Entity,
-    project: Entity,
-    new_member_id: Uuid,
-    new_member: Entity,
-    new_member_email: Option<String>,
-}
-
-impl InviteAccepted {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let row = fields.row;
-        let org_id = fields.column_or_key("org_id", row.org_id, "org_id")?;
-        let actor_id = row
-            .actor_id
-            .filter(|_| fields.value("new_member_id").is_none());
-        let new_member_id = fields.column_or_key("actor_id", actor_id, "new_member_id")?;
-        Ok(Self {
-            actor_id: row.actor_id,
-            org_id,
-            org: Entity::org(fields, org_id),
-            project: Entity::any_project(fields),
-            new_member_id,
-            new_member: Entity::person(fields, Some(new_member_id), &["new_member_name"]),
-            new_member_email: fields.text("new_member_email").map(str::to_owned),
-        })
+payload! {
+    pub(super) struct InviteAccepted {
+        actor_id: Option<Uuid> = |fields| Ok(fields.row.actor_id),
+        org_id: Uuid = |fields| fields.column_or_key("org_id", fields.row.org_id, "org_id"),
+        org: Entity = |fields| {
+            let id = fields.column_or_key("org_id", fields.row.org_id, "org_id")?;
+            Ok(Entity::org(fields, id))
+        },
+        project: Entity,
+        new_member: NewMember,
     }
 }
 
-impl Handler for InviteAccepted {
+#[derive(Debug)]
+pub(super) struct NewMember {
+    id: Uuid,
+    person: Entity,
+    email: Option<String>,
+}
+
+impl Part for NewMember {
+    fn decode(fields: Fields<'_>, _: &'static str) -> Result<Self, InvalidEvent> {
+        let is_named = fields.value("new_member_id").is_some();
+        let actor_id = fields.row.actor_id.filter(|_| !is_named);
+        let id = fields.column_or_key("actor_id", actor_id, "new_member_id")?;
+        Ok(Self {
+            id,
+            person: Entity::person(fields, Some(id), &["new_member_name"]),
+            email: fields.optional("new_member_email"),
+        })
+    }
+
     fn lookups(&self, lookups: &mut Lookups) {
-        lookups.extend([&self.org, &self.project, &self.new_member]);
-        if self.new_member_email.is_none() {
-            lookups.people.insert(self.new_member_id);
+        self.person.lookups(lookups);
+        if self.email.is_none() {
+            lookups.people.insert(self.id);
         }
+    }
+}
+
+impl Event for InviteAccepted {
+    const MAIL: Option<MailTemplates> = Some(templates!("invite_accepted", "new_member_name"));
+
+    fn samples() -> Vec<EventRow> {
+        // Ada gets an e-mail of its own, Bruno one in a digest.
+        let columns = [Column::Actor(CHIARA), Column::Org(HARBOR)];
+        vec![sample::event(columns, json!({}))]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
-        let [org, project, member] = names.of([&self.org, &self.project, &self.new_member]);
-        let given_email = self.new_member_email.as_deref();
-        let email = given_email.or_else(|| names.email(self.new_member_id));
-        let who = member.name.or(email).unwrap_or(member.words);
+        let NewMember { id, person, email } = &self.new_member;
+        let [org, project, member] = names.of([&self.org, &self.project, person]);
+        let email = email.as_deref().or_else(|| names.email(*id));
+        let who = member.name.or(email).unwrap_or(member.label);
         let draft = Draft::new(
-            names.body_format(),
+            names,
             names.links().team(self.org_id),
             object! {
                 "type": "invite_accepted",
                 "org_id": org.id,
                 "org_name": org.name,
-                "new_member_id": member.id,
+                "new_member_id": id,
                 "new_member_name": who,
                 "new_member_email": email,
             },
             |style| {
-                let (who, place) = (style.name(who), style.name(org.words));
+                let (who, place) = (style.name(who), style.name(org.label));
                 format!("{who} accepted the invitation to {place}")
             },
         );
+        let audience = Audience::OrgOwners {
+            org_id: self.org_id,
+            except: Some(*id),
+        };
         vec![Plan {
-            audience: Audience::OrgOwners {
-                org_id: self.org_id,
-                except: Some(self.new_member_id),
-            },
             actor_id: self.actor_id,
-            scopes: project.scopes(),
             in_app: draft.in_app(),
             email: Some(draft.email(EmailTiming::Immediate, project)),
-            once_key: None,
+            ..Plan::new(audience, self.project.scopes())
         }]
     }
 }
@@ -92,94 +102,52 @@ impl Handler for InviteAccepted {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{ACME, BO, GONE, HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::InviteAccepted;
+    use super::super::EventType::InviteAccepted as IT;
+    use super::super::fixture::{mail, planned_with, title_with};
+    use super::super::sample::FARID;
 
     #[test]
-    fn the_actor_is_the_new_member() {
-        insta::assert_snapshot!(planned(IT, json!({})), @r#"
-        to OrgOwners { org_id: ACME, except: Some(ADA) } but ADA, project ATLAS
-          app each: Ada accepted the invitation to Acme
-            **Ada** accepted the invitation to **Acme**.
-            /team
-            {new_member_email: "ada@example.com", new_member_id: "ADA", new_member_name: "Ada", org_id: "ACME", org_name: "Acme", type: "invite_accepted"}
-          mail Immediate: Ada accepted the invitation to Acme (ATLAS Atlas)
-            {link_url: "/team"}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        to OrgOwners { org_id: HARBOR, except: Some(CHIARA) } but CHIARA, in app, e-mail Immediate
+          Chiara Rossi accepted the invitation to Harbor Homes
+          **Chiara Rossi** accepted the invitation to **Harbor Homes**.
+          /team
+          {new_member_email: "chiara@example.com", new_member_id: "CHIARA", new_member_name: "Chiara Rossi", org_id: "HARBOR", org_name: "Harbor Homes", type: "invite_accepted"}
+          e-mail, no project: Chiara Rossi accepted the invitation to Harbor Homes
+          {link_url: "/team"}
         "#);
+        insta::assert_snapshot!(mail(IT), @"
+        A new member
+
+        Chiara Rossi (chiara@example.com) accepted the invitation to Harbor
+        Homes.
+
+        See your team:
+        https://app.example.com/team
+
+        ---
+        You get this because you are an owner of this organisation on
+        app.example.com.
+        ");
     }
 
     #[test]
-    fn the_payload_names_the_new_member() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "new_member_id": BO,
-            "new_member_name": "Bo",
-            "new_member_email": "bo@home.example",
-            "org_name": HOSTILE,
-        })), @r#"
-        to OrgOwners { org_id: ACME, except: Some(BO) } but ADA, project ATLAS
-          app each: Bo accepted the invitation to [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **Bo** accepted the invitation to **[Win](https://evil.example) <img src=x> @all now `` # !**.
-            /team
-            {new_member_email: "bo@home.example", new_member_id: "BO", new_member_name: "Bo", org_id: "ACME", org_name: "HOSTILE", type: "invite_accepted"}
-          mail Immediate: Bo accepted the invitation to [Win](https://evil.example) <img src=x> @all **now** `` # ! (ATLAS Atlas)
-            {link_url: "/team"}
+    fn the_payload_may_name_the_new_member() {
+        let invited = json!({"new_member_id": FARID, "new_member_email": "farid@example.com"});
+        insta::assert_snapshot!(planned_with(IT, invited), @r#"
+        to OrgOwners { org_id: HARBOR, except: Some(FARID) } but CHIARA, in app, e-mail Immediate
+          farid@example.com accepted the invitation to Harbor Homes
+          **farid@example.com** accepted the invitation to **Harbor Homes**.
+          /team
+          {new_member_email: "farid@example.com", new_member_id: "FARID", new_member_name: "farid@example.com", org_id: "HARBOR", org_name: "Harbor Homes", type: "invite_accepted"}
+          e-mail, no project: farid@example.com accepted the invitation to Harbor Homes
+          {link_url: "/team"}
         "#);
-    }
-
-    #[test]
-    fn known_by_address_only() {
-        insta::assert_snapshot!(planned(IT, json!({"new_member_id": BO})), @r#"
-        to OrgOwners { org_id: ACME, except: Some(BO) } but ADA, project ATLAS
-          app each: bo@example.com accepted the invitation to Acme
-            **bo@example.com** accepted the invitation to **Acme**.
-            /team
-            {new_member_email: "bo@example.com", new_member_id: "BO", new_member_name: "bo@example.com", org_id: "ACME", org_name: "Acme", type: "invite_accepted"}
-          mail Immediate: bo@example.com accepted the invitation to Acme (ATLAS Atlas)
-            {link_url: "/team"}
-        "#);
-        insta::assert_snapshot!(planned(IT, json!({
-            "new_member_id": GONE,
-            "new_member_email": "new@example.com",
-        })), @r#"
-        to OrgOwners { org_id: ACME, except: Some(GONE) } but ADA, project ATLAS
-          app each: new@example.com accepted the invitation to Acme
-            **new@example.com** accepted the invitation to **Acme**.
-            /team
-            {new_member_email: "new@example.com", new_member_id: "GONE", new_member_name: "new@example.com", org_id: "ACME", org_name: "Acme", type: "invite_accepted"}
-          mail Immediate: new@example.com accepted the invitation to Acme (ATLAS Atlas)
-            {link_url: "/team"}
-        "#);
-    }
-
-    #[test]
-    fn required_keys() {
-        assert_eq!(
-            planned(IT, json!({"new_member_id": "bo"})),
-            "invalid invite_accepted event: payload.new_member_id must be a UUID"
+        let invalid = title_with(IT, json!({"new_member_id": "farid"}));
+        assert!(
+            invalid.ends_with("payload.new_member_id must be a UUID"),
+            "{invalid}"
         );
-        assert_eq!(
-            planned_without_columns(IT, json!({})),
-            "invalid invite_accepted event: org_id or payload.org_id is required"
-        );
-        assert_eq!(
-            planned_without_columns(IT, json!({"org_id": 1})),
-            "invalid invite_accepted event: payload.org_id must be a UUID"
-        );
-        assert_eq!(
-            planned_without_columns(IT, json!({"org_id": ACME})),
-            "invalid invite_accepted event: actor_id or payload.new_member_id is required"
-        );
-        let both = json!({"org_id": ACME, "new_member_id": GONE});
-        insta::assert_snapshot!(planned_without_columns(IT, both), @r#"
-        to OrgOwners { org_id: ACME, except: Some(GONE) }
-          app each: Someone accepted the invitation to Acme
-            **Someone** accepted the invitation to **Acme**.
-            /team
-            {new_member_email: null, new_member_id: "GONE", new_member_name: "Someone", org_id: "ACME", org_name: "Acme", type: "invite_accepted"}
-          mail Immediate: Someone accepted the invitation to Acme ( )
-            {link_url: "/team"}
-        "#);
     }
 }

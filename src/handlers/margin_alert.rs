@@ -1,54 +1,55 @@
-//! The margin of somebody's account is at risk: he hears of it, and the owners of his organisation.
-//!
-//! Optional keys: `severity` (else a warning), `message`, `alert_id`, with which nobody is told more
-//! than once a day, `user_name`, and those of an [`OperatorContext`]. The same message of the same severity
-//! about the same person is not told again within a day.
+//! The margin of a person's account is at risk: they are notified, and the owners of their
+//! organisation. Severity: its own, else warning. With an `alert_id` it is sent once a day.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::draft::object;
+use super::entity::Entity;
 use super::operator::{OperatorContext, OperatorEvent};
 use super::operator_message::OperatorMessage;
+use super::payload::payload;
+use super::sample::{self, CHIARA, Column, HARBOR};
 use super::{Names, alert};
-use crate::domain::announcement::Severity;
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use crate::domain::announcement::{DedupKey, Severity};
+use crate::domain::event::EventRow;
+use crate::domain::payload::Id;
 use crate::domain::quantity::Quantity;
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct MarginAlert {
-    context: OperatorContext,
-    health_score: Quantity,
-    severity: Severity,
-    message: Option<String>,
-    alert_id: Option<String>,
+payload! {
+    pub(super) struct MarginAlert {
+        context: OperatorContext,
+        person: Entity = |fields| {
+            let id = fields.required("user_id")?;
+            Ok(Entity::person(fields, Some(id), &["user_name"]))
+        },
+        health_score: Quantity,
+        severity: Option<String>,
+        message: Option<String>,
+        alert_id: Option<Id>,
+    }
 }
 
 impl MarginAlert {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let user_id = fields.required_uuid("user_id")?;
-        let health_score = fields.required_quantity("health_score")?;
-        let severity = alert::severity(fields);
-        let alert_id = fields.id("alert_id");
-        let message = fields.text("message");
-        let condition = Value::from(severity.name());
-        // Without words of its own the score is what it says.
-        let said = message.map_or_else(|| health_score.to_string(), str::to_owned);
-        let content = alert::content(Some(&condition), Some(&said), Some(user_id));
-        let day = alert_id.as_deref().map(|id| alert::day(fields, id));
-        let dedup_keys = day.into_iter().chain(content).collect();
-        Ok(Self {
-            context: OperatorContext::about_person(fields)?.guarded(dedup_keys),
-            health_score,
-            severity,
-            message: message.map(str::to_owned),
-            alert_id,
-        })
+    fn severity(&self) -> Severity {
+        alert::severity(self.severity.as_deref())
     }
 }
 
 impl OperatorEvent for MarginAlert {
+    const DOTTED: &'static str = "margin.alert";
+
+    fn sample() -> EventRow {
+        sample::event(
+            [Column::Org(HARBOR)],
+            json!({
+                "user_id": CHIARA,
+                "health_score": "1.08",
+                "severity": "critical",
+                "message": "Add collateral, or positions will be closed.",
+            }),
+        )
+    }
+
     fn context(&self) -> &OperatorContext {
         &self.context
     }
@@ -56,15 +57,33 @@ impl OperatorEvent for MarginAlert {
     fn message(&self, names: &Names) -> OperatorMessage {
         let data = object! {
             "alert_id": self.alert_id,
-            "user_id": self.context.user_id(),
+            "user_id": self.person.id,
             "health_score": self.health_score.number(),
             "message": self.message,
         };
-        OperatorMessage::new(names.body_format(), self.severity, data, |style| {
-            let score = style.name(&self.health_score.to_string());
+        OperatorMessage::new(names, self.severity(), data, |style| {
+            let score = style.name(self.health_score.to_string());
             format!("Margin alert: the health score is {score}")
         })
-        .saying(self.message.as_deref())
+        .text(self.message.as_deref())
+    }
+
+    fn person(&self) -> Option<&Entity> {
+        Some(&self.person)
+    }
+
+    /// The same message of the same severity about the same person is sent once a day.
+    fn dedup_keys(&self) -> Vec<DedupKey> {
+        let severity = Value::from(self.severity().name());
+        // Without a text the score is what it says.
+        let score = self.health_score.to_string();
+        let message = self.message.as_ref().unwrap_or(&score);
+        let day = self
+            .alert_id
+            .as_ref()
+            .map(|id| self.context.once_a_day(&id.0));
+        let content = alert::content(Some(&severity), Some(message), self.person.id);
+        day.into_iter().chain(content).collect()
     }
 }
 
@@ -72,109 +91,37 @@ impl OperatorEvent for MarginAlert {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::MarginAlert;
+    use super::super::EventType::MarginAlert as IT;
+    use super::super::fixture::planned_with;
 
     #[test]
-    fn the_person_and_the_owners_hear_of_it() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "user_id": BO,
-            "health_score": "1.08",
-            "severity": "CRITICAL",
-            "message": format!("Add funds.\n\n{HOSTILE}"),
-            "alert_id": 7,
-        })), @r#"
-        to User(BO), project ATLAS, once margin_alert:7:1970-01-01
-          app each: Margin alert: the health score is 1.08
-            Margin alert: the health score is **1.08**.
-
-        Add funds.
-
-        [Win](https://evil.example) <img src=x> @all now ``
-        # !
-
-        Organisation: Acme
-        Project: Atlas
-            /project/workspace/ATLAS
-            {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "margin_alert", user_id: "BO"}
-          mail Immediate: Margin alert: the health score is 1.08 (ATLAS Atlas)
-            {fields: [{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], guards: ["day:margin_alert:7:1970-01-01","content:42f9acee3614c6e67f973fbc8e5dccaa3d78945c4596026b8c0fa9df7c10fc86"], link_url: "/project/workspace/ATLAS", text: "Add funds.\n\n[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
-            without alert_id
-            without health_score
-            without message
-            without user_id
-        to OrgOwners { org_id: ACME, except: Some(BO) }, project ATLAS, once margin_alert:7:1970-01-01
-          app each: Margin alert: the health score is 1.08
-            Margin alert: the health score is **1.08**.
-
-        Add funds.
-
-        [Win](https://evil.example) <img src=x> @all now ``
-        # !
-
-        User: bo@example.com
-        Organisation: Acme
-        Project: Atlas
-            /project/workspace/ATLAS
-            {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "critical", type: "margin_alert", user_id: "BO"}
-          mail Immediate: Margin alert: the health score is 1.08 (ATLAS Atlas)
-            {fields: [{"name":"User","value":"bo@example.com"},{"name":"Organisation","value":"Acme"},{"name":"Project","value":"Atlas"}], guards: ["day:margin_alert:7:1970-01-01","content:42f9acee3614c6e67f973fbc8e5dccaa3d78945c4596026b8c0fa9df7c10fc86"], link_url: "/project/workspace/ATLAS", text: "Add funds.\n\n[Win](https://evil.example) <img src=x> @all **now** ``\n# !"}
-            without alert_id
-            without health_score
-            without message
-            without user_id
-        to endpoints, critical, org ACME, project ATLAS: Margin alert: the health score is 1.08
-            Add funds.
-
-            [Win](https://evil.example) <img src=x> @all **now** ``
-            # !
-            User: bo@example.com
-            Organisation: Acme
-            Project: Atlas
-            /project/workspace/ATLAS
-            {alert_id: "7", health_score: 1.08, message: "Add funds.\n\nHOSTILE", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", user_id: "BO"}
-            guard day:margin_alert:7:1970-01-01
-            guard content:42f9acee3614c6e67f973fbc8e5dccaa3d78945c4596026b8c0…
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        critical: Margin alert: the health score is 1.08
+          Add collateral, or positions will be closed.
+          User: Chiara Rossi
+          Organisation: Harbor Homes
+          {alert_id: null, health_score: 1.08, message: "Add collateral, or positions will be closed.", org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, user_id: "CHIARA"}
+          dedup content:310357255f3058ab2720027660bad7456f7f67a21afc790cc4f…
+        to endpoints, org HARBOR
+        to User(CHIARA), in app, e-mail Immediate
+        to OrgOwners { org_id: HARBOR, except: Some(CHIARA) }, in app, e-mail Immediate
         "#);
     }
 
     #[test]
-    fn without_words() {
-        insta::assert_snapshot!(planned_without_columns(IT, json!({"user_id": BO, "health_score": 40, "severity": 3})), @r#"
-        to User(BO)
-          app each: Margin alert: the health score is 40
-            Margin alert: the health score is **40**.
-            /dashboard
-            {alert_id: null, health_score: 40, message: null, org_id: null, org_name: null, project_id: null, project_name: null, severity: "warning", type: "margin_alert", user_id: "BO"}
-          mail Immediate: Margin alert: the health score is 40 ( )
-            {fields: [], guards: ["content:bb78f6fcae0a8e000b699803d4a55fb423a0c82a484cb9a1b543c084e83d2ed6"], link_url: "/dashboard", text: null}
-            without alert_id
-            without health_score
-            without message
-            without user_id
-        to endpoints, warning: Margin alert: the health score is 40
-            User: bo@example.com
-            /dashboard
-            {alert_id: null, health_score: 40, message: null, org_id: null, org_name: null, project_id: null, project_name: null, user_id: "BO"}
-            guard content:bb78f6fcae0a8e000b699803d4a55fb423a0c82a484cb9a1b54…
+    fn only_an_alert_with_an_identifier_is_sent_once_a_day() {
+        let planned = planned_with(IT, json!({"alert_id": 7, "severity": 3, "message": null}));
+        insta::assert_snapshot!(planned, @r#"
+        warning: Margin alert: the health score is 1.08
+          User: Chiara Rossi
+          Organisation: Harbor Homes
+          {alert_id: "7", health_score: 1.08, message: null, org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, user_id: "CHIARA"}
+          dedup day:margin_alert:7:1970-01-01
+          dedup content:9631daaab7c878aaf222ea6672f8bb684c1ef2d66cb4cbedf3d…
+        to endpoints, org HARBOR
+        to User(CHIARA), once margin_alert:7:1970-01-01, in app, e-mail Immediate
+        to OrgOwners { org_id: HARBOR, except: Some(CHIARA) }, once margin_alert:7:1970-01-01, in app, e-mail Immediate
         "#);
-    }
-
-    #[test]
-    fn required_keys() {
-        let errors = [
-            json!({"health_score": 1}),
-            json!({"user_id": "bo", "health_score": 1}),
-            json!({"user_id": BO}),
-            json!({"user_id": BO, "health_score": "low"}),
-        ];
-        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
-        invalid margin_alert event: payload.user_id is required
-        invalid margin_alert event: payload.user_id must be a UUID
-        invalid margin_alert event: payload.health_score is required
-        invalid margin_alert event: payload.health_score must be a number
-        ");
     }
 }

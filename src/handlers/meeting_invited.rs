@@ -1,48 +1,47 @@
-//! Somebody was invited to a meeting and hears of it.
-//!
-//! Optional keys: those of a [`Meeting`]; without `organizer_id` the actor is the organiser.
+//! A person was invited to a meeting and is notified.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::meeting::Meeting;
-use super::{Handler, Lookups, Names};
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use super::payload::payload;
+use super::sample::{self, ADA, Column, GRACE, KICKOFF, QUAYSIDE};
+use super::{Event, Names};
+use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, Plan};
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct MeetingInvited {
-    actor_id: Option<Uuid>,
-    invited_user_id: Uuid,
-    meeting: Meeting,
-}
-
-impl MeetingInvited {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let actor_id = fields.row.actor_id;
-        Ok(Self {
-            actor_id,
-            meeting: Meeting::decode(fields, actor_id)?,
-            invited_user_id: fields.required_uuid("invited_user_id")?,
-        })
+payload! {
+    pub(super) struct MeetingInvited {
+        actor_id: Option<Uuid> = |fields| Ok(fields.row.actor_id),
+        // Unless the payload names an organiser, it is the actor.
+        meeting: Meeting = |fields| {
+            let mut meeting = Meeting::decode(fields, "")?;
+            meeting.organizer.id = meeting.organizer.id.or(fields.row.actor_id);
+            Ok(meeting)
+        },
+        invited_user_id: Uuid,
     }
 }
 
-impl Handler for MeetingInvited {
-    fn lookups(&self, lookups: &mut Lookups) {
-        self.meeting.lookups(lookups);
+impl Event for MeetingInvited {
+    fn samples() -> Vec<EventRow> {
+        vec![sample::event(
+            [
+                Column::Actor(ADA),
+                Column::Project(QUAYSIDE),
+                Column::Meeting(KICKOFF),
+            ],
+            json!({"invited_user_id": GRACE}),
+        )]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
-        let meeting = self.meeting.named(names);
-        let who = meeting.organizer.words;
-        let draft = meeting.draft(meeting.data("meeting_invitation"), "When", |style| {
-            format!(
-                "{} invited you to {}",
-                style.name(who),
-                meeting.place(style)
-            )
+        let meeting = &self.meeting;
+        let [organizer] = names.of([&meeting.organizer]);
+        let data = meeting.data(names, "meeting_invitation");
+        let draft = meeting.draft(names, data, "When", |style| {
+            let (who, place) = (style.name(organizer.label), meeting.place(names, style));
+            format!("{who} invited you to {place}")
         });
         meeting.plan(Audience::User(self.invited_user_id), self.actor_id, &draft)
     }
@@ -52,90 +51,50 @@ impl Handler for MeetingInvited {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{
-        BO, CY, GONE, HOSTILE, KICKOFF, planned, planned_row, planned_without_columns,
-    };
-    use crate::domain::event::EventRow;
-
-    const IT: EventType = EventType::MeetingInvited;
+    use super::super::EventType::MeetingInvited as IT;
+    use super::super::fixture::{planned, planned_with, with};
+    use super::super::sample::BRUNO;
+    use super::EventRow;
 
     #[test]
-    fn the_actor_organises() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "invited_user_id": BO,
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        to User(GRACE) but ADA, project QUAYSIDE, in app
+          Ada Okafor invited you to Kick-off with the lender · Quayside Lofts
+          **Ada Okafor** invited you to **Kick-off with the lender** · **Quayside Lofts**. When: {{meeting_time}}.
+          /project/workspace/QUAYSIDE?tab=meetings
+          {meeting_id: "KICKOFF", meeting_title: "Kick-off with the lender", organizer_id: "ADA", organizer_name: "Ada Okafor", project_id: "QUAYSIDE", project_name: "Quayside Lofts", start_time: "2030-01-17T09:30:00Z", type: "meeting_invitation"}
+        "#);
+    }
+
+    #[test]
+    fn the_payload_may_name_the_organiser_and_the_time() {
+        insta::assert_snapshot!(planned_with(IT, json!({
+            "organizer_id": BRUNO,
             "start_time": "2026-03-01T09:00:00Z",
+            "meeting_title": 7,
         })), @r#"
-        to User(BO) but ADA, project ATLAS
-          app each: Ada invited you to Kick-off · Atlas
-            **Ada** invited you to **Kick-off** · **Atlas**. When: {{meeting_time}}.
-            /project/workspace/ATLAS?tab=meetings
-            {meeting_id: "KICKOFF", meeting_title: "Kick-off", organizer_id: "ADA", organizer_name: "Ada", project_id: "ATLAS", project_name: "Atlas", start_time: "2026-03-01T09:00:00Z", type: "meeting_invitation"}
+        to User(GRACE) but ADA, project QUAYSIDE, in app
+          Bruno Keller invited you to Kick-off with the lender · Quayside Lofts
+          **Bruno Keller** invited you to **Kick-off with the lender** · **Quayside Lofts**. When: {{meeting_time}}.
+          /project/workspace/QUAYSIDE?tab=meetings
+          {meeting_id: "KICKOFF", meeting_title: "Kick-off with the lender", organizer_id: "BRUNO", organizer_name: "Bruno Keller", project_id: "QUAYSIDE", project_name: "Quayside Lofts", start_time: "2026-03-01T09:00:00Z", type: "meeting_invitation"}
         "#);
     }
 
     #[test]
-    fn names_in_the_payload_come_first() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "invited_user_id": BO,
-            "meeting_title": "Review",
-            "organizer_id": CY,
-            "organizer_name": "Cy",
-            "project_name": HOSTILE,
-        })), @r#"
-        to User(BO) but ADA, project ATLAS
-          app each: Cy invited you to Review · [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **Cy** invited you to **Review** · **[Win](https://evil.example) <img src=x> @all now `` # !**. When: {{meeting_time}}.
-            /project/workspace/ATLAS?tab=meetings
-            {meeting_id: "KICKOFF", meeting_title: "Review", organizer_id: "CY", organizer_name: "Cy", project_id: "ATLAS", project_name: "HOSTILE", start_time: "1970-01-01T00:00:00Z", type: "meeting_invitation"}
-        "#);
-    }
-
-    #[test]
-    fn without_a_project() {
+    fn an_unknown_meeting_has_no_time_and_no_project() {
         let row = EventRow {
-            meeting_id: Some(KICKOFF),
-            ..EventRow::default()
+            meeting_id: Some(uuid::Uuid::nil()),
+            project_id: None,
+            ..with(IT, json!({"organizer_id": uuid::Uuid::nil()}))
         };
-        let payload = json!({"invited_user_id": BO, "meeting_title": 7});
-        insta::assert_snapshot!(planned_row(IT, row, payload), @r#"
-        to User(BO)
-          app each: Someone invited you to Kick-off
-            **Someone** invited you to **Kick-off**. When: {{meeting_time}}.
-            /dashboard?tab=meetings
-            {meeting_id: "KICKOFF", meeting_title: "Kick-off", organizer_id: null, organizer_name: null, project_id: null, project_name: null, start_time: "1970-01-01T00:00:00Z", type: "meeting_invitation"}
+        insta::assert_snapshot!(planned(IT, &row), @r#"
+        to User(GRACE) but ADA, in app
+          Someone invited you to a meeting
+          **Someone** invited you to **a meeting**.
+          /dashboard?tab=meetings
+          {meeting_id: "00000000-0000-0000-0000-000000000000", meeting_title: null, organizer_id: "00000000-0000-0000-0000-000000000000", organizer_name: "Someone", project_id: null, project_name: null, start_time: null, type: "meeting_invitation"}
         "#);
-    }
-
-    #[test]
-    fn a_meeting_that_is_gone_has_no_time() {
-        let row = EventRow {
-            meeting_id: Some(GONE),
-            ..EventRow::default()
-        };
-        let payload = json!({"invited_user_id": BO, "organizer_id": CY});
-        insta::assert_snapshot!(planned_row(IT, row, payload), @r#"
-        to User(BO)
-          app each: Someone invited you to a meeting
-            **Someone** invited you to **a meeting**.
-            /dashboard?tab=meetings
-            {meeting_id: "GONE", meeting_title: null, organizer_id: "CY", organizer_name: "Someone", project_id: null, project_name: null, start_time: null, type: "meeting_invitation"}
-        "#);
-    }
-
-    #[test]
-    fn required_keys() {
-        assert_eq!(
-            planned(IT, json!({})),
-            "invalid meeting_invited event: payload.invited_user_id is required"
-        );
-        assert_eq!(
-            planned(IT, json!({"invited_user_id": []})),
-            "invalid meeting_invited event: payload.invited_user_id must be a UUID"
-        );
-        assert_eq!(
-            planned_without_columns(IT, json!({"invited_user_id": BO})),
-            "invalid meeting_invited event: meeting_id is required"
-        );
     }
 }

@@ -1,66 +1,54 @@
-//! A meeting was changed: its participants hear what is new.
-//!
-//! Optional keys: `changes` with `timeChanged` and `participantsChanged`, `actor_name`, and those
-//! of a [`Meeting`].
+//! A meeting was changed: its participants are notified of what changed.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::draft::object;
 use super::entity::Entity;
 use super::meeting::Meeting;
-use super::{Handler, Lookups, Names};
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use super::payload::payload;
+use super::sample::{self, ADA, Column, KICKOFF, QUAYSIDE};
+use super::{Event, Names};
+use crate::domain::event::EventRow;
 use crate::domain::plan::{Audience, Plan};
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct MeetingUpdated {
-    actor: Entity,
-    meeting: Meeting,
-    changes: Map<String, Value>,
-}
-
-impl MeetingUpdated {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        Ok(Self {
-            actor: Entity::person(fields, fields.row.actor_id, &["actor_name"]),
-            meeting: Meeting::decode(fields, None)?,
-            changes: fields.object("changes").unwrap_or_default(),
-        })
-    }
-
-    fn changed(&self, key: &str) -> bool {
-        self.changes.get(key) == Some(&Value::Bool(true))
+payload! {
+    pub(super) struct MeetingUpdated {
+        meeting: Meeting,
+        actor: Entity = |fields| Ok(Entity::actor(fields, &["actor_name"])),
+        changes: Option<Map<String, Value>>,
     }
 }
 
-impl Handler for MeetingUpdated {
-    fn lookups(&self, lookups: &mut Lookups) {
-        self.meeting.lookups(lookups);
-        lookups.extend([&self.actor]);
+impl Event for MeetingUpdated {
+    fn samples() -> Vec<EventRow> {
+        vec![sample::event(
+            [
+                Column::Actor(ADA),
+                Column::Project(QUAYSIDE),
+                Column::Meeting(KICKOFF),
+            ],
+            json!({"changes": {"timeChanged": true}}),
+        )]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
-        let meeting = self.meeting.named(names);
+        let meeting = &self.meeting;
         let [who] = names.of([&self.actor]);
-        let (did, time) = match (
-            self.changed("timeChanged"),
-            self.changed("participantsChanged"),
-        ) {
+        let changes = self.changes.clone().unwrap_or_default();
+        let changed = |key| changes.get(key) == Some(&Value::Bool(true));
+        let (did, time) = match (changed("timeChanged"), changed("participantsChanged")) {
             (true, true) => ("changed the time and participants of", "New time"),
             (true, false) => ("changed the time of", "New time"),
             (false, true) => ("changed the participants of", "When"),
             (false, false) => ("updated", "When"),
         };
-        let data = object! { ..meeting.data("meeting_update"), "changes": self.changes };
-        let draft = meeting.draft(data, time, |style| {
-            format!("{} {did} {}", style.name(who.words), meeting.place(style))
+        let data = object! { ..meeting.data(names, "meeting_update"), "changes": changes };
+        let draft = meeting.draft(names, data, time, |style| {
+            let (who, place) = (style.name(who.label), meeting.place(names, style));
+            format!("{who} {did} {place}")
         });
-        let participants = Audience::MeetingParticipants {
-            meeting_id: self.meeting.id,
-        };
-        meeting.plan(participants, who.id, &draft)
+        let meeting_id = meeting.id;
+        meeting.plan(Audience::MeetingParticipants { meeting_id }, who.id, &draft)
     }
 }
 
@@ -68,79 +56,37 @@ impl Handler for MeetingUpdated {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, KICKOFF, planned, planned_without_columns};
-
-    const IT: EventType = EventType::MeetingUpdated;
+    use super::super::EventType::MeetingUpdated as IT;
+    use super::super::fixture::planned_with;
 
     #[test]
-    fn another_time() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "changes": {"timeChanged": true},
-            "start_time": "2026-03-01T09:00:00Z",
-        })), @r#"
-        to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
-          app each: Ada changed the time of Kick-off · Atlas
-            **Ada** changed the time of **Kick-off** · **Atlas**. New time: {{meeting_time}}.
-            /project/workspace/ATLAS?tab=meetings
-            {changes: {"timeChanged":true}, meeting_id: "KICKOFF", meeting_title: "Kick-off", organizer_id: null, organizer_name: null, project_id: "ATLAS", project_name: "Atlas", start_time: "2026-03-01T09:00:00Z", type: "meeting_update"}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        to MeetingParticipants { meeting_id: KICKOFF } but ADA, project QUAYSIDE, in app
+          Ada Okafor changed the time of Kick-off with the lender · Quayside Lofts
+          **Ada Okafor** changed the time of **Kick-off with the lender** · **Quayside Lofts**. New time: {{meeting_time}}.
+          /project/workspace/QUAYSIDE?tab=meetings
+          {changes: {"timeChanged":true}, meeting_id: "KICKOFF", meeting_title: "Kick-off with the lender", organizer_id: null, organizer_name: null, project_id: "QUAYSIDE", project_name: "Quayside Lofts", start_time: "2030-01-17T09:30:00Z", type: "meeting_update"}
         "#);
     }
 
     #[test]
-    fn other_participants() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "changes": {"participantsChanged": true},
-            "start_time": "2026-03-01T09:00:00Z",
-            "organizer_id": BO,
-        })), @r#"
-        to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
-          app each: Ada changed the participants of Kick-off · Atlas
-            **Ada** changed the participants of **Kick-off** · **Atlas**. When: {{meeting_time}}.
-            /project/workspace/ATLAS?tab=meetings
-            {changes: {"participantsChanged":true}, meeting_id: "KICKOFF", meeting_title: "Kick-off", organizer_id: "BO", organizer_name: "bo@example.com", project_id: "ATLAS", project_name: "Atlas", start_time: "2026-03-01T09:00:00Z", type: "meeting_update"}
-        "#);
-    }
-
-    #[test]
-    fn both() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "changes": {"timeChanged": true, "participantsChanged": true},
-        })), @r#"
-        to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
-          app each: Ada changed the time and participants of Kick-off · Atlas
-            **Ada** changed the time and participants of **Kick-off** · **Atlas**. New time: {{meeting_time}}.
-            /project/workspace/ATLAS?tab=meetings
-            {changes: {"participantsChanged":true,"timeChanged":true}, meeting_id: "KICKOFF", meeting_title: "Kick-off", organizer_id: null, organizer_name: null, project_id: "ATLAS", project_name: "Atlas", start_time: "1970-01-01T00:00:00Z", type: "meeting_update"}
-        "#);
-    }
-
-    #[test]
-    fn something_else() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "changes": {"timeChanged": "yes"},
-            "meeting_title": HOSTILE,
-        })), @r#"
-        to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
-          app each: Ada updated [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas
-            **Ada** updated **[Win](https://evil.example) <img src=x> @all now `` # !** · **Atlas**. When: {{meeting_time}}.
-            /project/workspace/ATLAS?tab=meetings
-            {changes: {"timeChanged":"yes"}, meeting_id: "KICKOFF", meeting_title: "HOSTILE", organizer_id: null, organizer_name: null, project_id: "ATLAS", project_name: "Atlas", start_time: "1970-01-01T00:00:00Z", type: "meeting_update"}
-        "#);
-        insta::assert_snapshot!(planned(IT, json!({"changes": "all"})), @r#"
-        to MeetingParticipants { meeting_id: KICKOFF } but ADA, project ATLAS
-          app each: Ada updated Kick-off · Atlas
-            **Ada** updated **Kick-off** · **Atlas**. When: {{meeting_time}}.
-            /project/workspace/ATLAS?tab=meetings
-            {changes: {}, meeting_id: "KICKOFF", meeting_title: "Kick-off", organizer_id: null, organizer_name: null, project_id: "ATLAS", project_name: "Atlas", start_time: "1970-01-01T00:00:00Z", type: "meeting_update"}
-        "#);
-    }
-
-    #[test]
-    fn a_meeting_is_required() {
-        assert_eq!(
-            planned_without_columns(IT, json!({"meeting_id": KICKOFF})),
-            "invalid meeting_updated event: meeting_id is required"
-        );
+    fn each_kind_of_change_has_its_sentence() {
+        let changes = [
+            json!({"participantsChanged": true}),
+            json!({"timeChanged": true, "participantsChanged": true}),
+            json!({"timeChanged": "yes"}),
+            json!("all"),
+        ];
+        let bodies = changes.map(|changes| {
+            let planned = planned_with(IT, json!({ "changes": changes }));
+            planned.lines().nth(2).unwrap_or_default().to_owned()
+        });
+        insta::assert_snapshot!(bodies.join("\n"), @"
+        **Ada Okafor** changed the participants of **Kick-off with the lender** · **Quayside Lofts**. When: {{meeting_time}}.
+        **Ada Okafor** changed the time and participants of **Kick-off with the lender** · **Quayside Lofts**. New time: {{meeting_time}}.
+        **Ada Okafor** updated **Kick-off with the lender** · **Quayside Lofts**. When: {{meeting_time}}.
+        **Ada Okafor** updated **Kick-off with the lender** · **Quayside Lofts**. When: {{meeting_time}}.
+        ");
     }
 }

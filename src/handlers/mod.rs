@@ -1,55 +1,116 @@
-//! One file per event type: its payload, its plan and its tests.
+//! One file per event type: its payload, its plan, its sample and, if it has e-mails of its own,
+//! their templates beside it.
 //!
-//! A handler is pure: it does no I/O and sees no clock. Adding an event type is one new file and
-//! one line in the list below; the rest follows from it. What events of one kind have in common
-//! stands in `access`, `meeting`, `thread` and `context`; [`Names`] finds what they speak of, and
-//! `draft` tells it in one voice.
+//! A handler is pure: it does no I/O and sees no clock. To add an event type, add its file and its
+//! line in the list below; names, spellings, previews, test data, the table in the docs and the
+//! generic tests follow from these. What several types have in common is in `access`, `meeting`,
+//! `thread` and `operator`.
 
 mod access;
 mod alert;
+mod channel_choice;
+#[cfg(test)]
+pub(crate) mod docs;
 mod draft;
 mod entity;
+#[cfg(test)]
+mod fixture;
 mod links;
 mod meeting;
 mod names;
 mod operator;
 mod operator_message;
+mod payload;
 mod rendering;
-#[cfg(test)]
-mod testing;
+pub(crate) mod sample;
 mod thread;
-
-mod channel_choice;
 
 pub use links::Links;
 pub use names::{Lookups, Names, Profile};
 pub use rendering::Rendering;
+
+use payload::Part;
 
 use crate::domain::announcement::Announcement;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::payload::Fields;
 use crate::domain::plan::Plan;
 
-/// A typed event that knows whom to tell what.
-pub trait Handler: std::fmt::Debug + Send {
-    /// Names the rows whose names [`Handler::plan`] will ask for.
-    fn lookups(&self, lookups: &mut Lookups);
+/// An event type.
+trait Event: Part + std::fmt::Debug + Send + 'static {
+    /// Another name that preferences may have for it.
+    const ALIAS: Option<&'static str> = None;
+    /// Whether endpoints receive it. Such events have spellings with dots, too.
+    const IS_OPERATOR: bool = false;
+    /// The templates of its e-mails, if it has any.
+    const MAIL: Option<MailTemplates> = None;
 
-    /// Whom to tell what. Without plans the event completes without effect.
+    /// Events over the test world (`sample`). The first one has every key that the templates need.
+    fn samples() -> Vec<EventRow>;
+
+    /// Who is notified of what. Without plans the event completes without effect.
     fn plan(&self, names: &Names) -> Vec<Plan>;
 
-    /// What endpoints are told. Nothing, but of operator events.
+    /// The message to endpoints.
     fn announce(&self, _names: &Names) -> Option<Announcement> {
         None
     }
 }
 
-/// Declares the closed set of event types: a module, a typed event and a name each; and for operator
-/// events the other name that they are known by.
-macro_rules! event_types {
-    (@dotted) => { None };
-    (@dotted $dotted:literal) => { Some($dotted) };
-    ($($module:ident => $event:ident $(or $dotted:literal)?),+ $(,)?) => {
+/// A decoded event.
+pub trait Handler: std::fmt::Debug + Send {
+    /// Adds the rows whose names [`Handler::plan`] needs.
+    fn lookups(&self, lookups: &mut Lookups);
+
+    /// Who is notified of what. Without plans the event completes without effect.
+    fn plan(&self, names: &Names) -> Vec<Plan>;
+
+    /// The message to endpoints, of operator events.
+    fn announce(&self, names: &Names) -> Option<Announcement>;
+}
+
+impl<E: Event> Handler for E {
+    fn lookups(&self, lookups: &mut Lookups) {
+        Part::lookups(self, lookups);
+    }
+
+    fn plan(&self, names: &Names) -> Vec<Plan> {
+        Event::plan(self, names)
+    }
+
+    fn announce(&self, names: &Names) -> Option<Announcement> {
+        Event::announce(self, names)
+    }
+}
+
+/// The templates of an event type's e-mails; the subject is that of the message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MailTemplates {
+    /// Their name among the templates, which several types may share.
+    pub(crate) name: &'static str,
+    pub(crate) html: &'static str,
+    pub(crate) text: &'static str,
+    /// Keys of the e-mail's data without which there is nothing to say, of the sample's type.
+    pub(crate) needs: &'static [&'static str],
+}
+
+/// The templates in `NAME.html` and `NAME.txt`, and the keys that they need.
+macro_rules! templates {
+    ($name:literal $(, $needed:literal)*) => {
+        $crate::handlers::MailTemplates {
+            name: $name,
+            html: include_str!(concat!($name, ".html")),
+            text: include_str!(concat!($name, ".txt")),
+            needs: &[$($needed),*],
+        }
+    };
+}
+use templates;
+
+/// Declares the event types: for each a module, which is named as `domain_events.event_type` names
+/// the type, and in it the struct of its payload.
+macro_rules! handlers {
+    ($($module:ident => $event:ident),+ $(,)?) => {
         $(mod $module;)+
 
         /// The event types that have a handler.
@@ -65,7 +126,7 @@ macro_rules! event_types {
             /// Every type, in the order of declaration.
             pub const ALL: &[Self] = &[$(Self::$event),+];
 
-            /// The name that stands in `domain_events.event_type`.
+            /// The name in `domain_events.event_type`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -73,20 +134,42 @@ macro_rules! event_types {
                 }
             }
 
-            /// The name of an operator event as other systems write it; none of the others has one.
+            /// Another name that preferences may have for it.
             #[must_use]
-            pub const fn dotted(self) -> Option<&'static str> {
+            pub const fn alias(self) -> Option<&'static str> {
                 match self {
-                    $(Self::$event => event_types!(@dotted $($dotted)?),)+
+                    $(Self::$event => $module::$event::ALIAS,)+
                 }
             }
 
-            /// Understands a row as an event of this type.
+            /// Whether endpoints receive it.
+            #[must_use]
+            pub const fn is_operator(self) -> bool {
+                match self {
+                    $(Self::$event => $module::$event::IS_OPERATOR,)+
+                }
+            }
+
+            /// The templates of its e-mails, if it has any.
+            pub(crate) const fn mail(self) -> Option<MailTemplates> {
+                match self {
+                    $(Self::$event => $module::$event::MAIL,)+
+                }
+            }
+
+            /// Decodes a row as an event of this type.
             pub fn decode(self, row: &EventRow) -> Result<Box<dyn Handler>, InvalidEvent> {
-                let fields = Fields::new(row, self.name());
+                let event_type = self.name();
+                let fields = Fields { row, event_type };
                 Ok(match self {
-                    $(Self::$event => Box::new($module::$event::decode(fields)?),)+
+                    $(Self::$event => Box::new($module::$event::decode(fields, event_type)?),)+
                 })
+            }
+
+            fn events(self) -> Vec<EventRow> {
+                match self {
+                    $(Self::$event => $module::$event::samples(),)+
+                }
             }
         }
     };
@@ -97,16 +180,16 @@ impl EventType {
     /// in the place of some underscores too.
     #[must_use]
     pub fn spellings(self) -> Vec<String> {
-        if self.dotted().is_none() {
+        if !self.is_operator() {
             return vec![self.name().to_owned()];
         }
-        let mut words = self.name().split('_');
-        let first = words.next().map(str::to_owned);
-        words.fold(Vec::from_iter(first), |names, word| {
+        let mut parts = self.name().split('_');
+        let first = parts.next().map(str::to_owned);
+        parts.fold(Vec::from_iter(first), |names, part| {
             let longer = |between| {
                 names
                     .iter()
-                    .map(move |name| format!("{name}{between}{word}"))
+                    .map(move |name| format!("{name}{between}{part}"))
             };
             longer('_').chain(longer('.')).collect()
         })
@@ -116,11 +199,15 @@ impl EventType {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let underscored = name.replace('.', "_");
-        let is_named = |known: &Self| match known.dotted() {
-            Some(_) => known.name() == underscored,
-            None => known.name() == name,
-        };
-        Self::ALL.iter().copied().find(is_named)
+        let mut all = Self::ALL.iter().copied();
+        all.find(|known| {
+            known.name()
+                == if known.is_operator() {
+                    &*underscored
+                } else {
+                    name
+                }
+        })
     }
 
     /// Every spelling of the type of that name; of one without a handler, the name itself.
@@ -129,23 +216,28 @@ impl EventType {
         Self::from_name(name).map_or_else(|| vec![name.to_owned()], Self::spellings)
     }
 
-    /// Whether endpoints hear of it.
-    #[must_use]
-    pub fn is_operator(self) -> bool {
-        self.dotted().is_some()
-    }
-
     /// Every spelling of every type.
     #[must_use]
     pub fn all_spellings() -> Vec<String> {
-        Self::ALL
-            .iter()
-            .flat_map(|known| known.spellings())
-            .collect()
+        let all = Self::ALL.iter();
+        all.flat_map(|known| known.spellings()).collect()
+    }
+
+    /// Events over the test world.
+    pub(crate) fn samples(self) -> impl Iterator<Item = EventRow> {
+        self.events()
+            .into_iter()
+            .map(move |row| match &*row.event_type {
+                "" => EventRow {
+                    event_type: self.name().to_owned(),
+                    ..row
+                },
+                _ => row,
+            })
     }
 }
 
-event_types! {
+handlers! {
     document_uploaded => DocumentUploaded,
     chat_message_sent => ChatMessageSent,
     thread_unread_stale => ThreadUnreadStale,
@@ -159,16 +251,16 @@ event_types! {
     project_access_revoked => ProjectAccessRevoked,
     document_permission_granted => DocumentPermissionGranted,
     document_permission_changed => DocumentPermissionChanged,
-    tenant_created => TenantCreated or "tenant.created",
-    payment_succeeded => PaymentSucceeded or "payment.succeeded",
-    payment_failed => PaymentFailed or "payment.failed",
-    node_launched => NodeLaunched or "node.launched",
-    node_terminated => NodeTerminated or "node.terminated",
-    node_health_degraded => NodeHealthDegraded or "node.health_degraded",
-    cost_anomaly_detected => CostAnomalyDetected or "cost.anomaly_detected",
-    ratelimit_threshold_reached => RatelimitThresholdReached or "ratelimit.threshold_reached",
-    margin_alert => MarginAlert or "margin.alert",
-    alert_triggered => AlertTriggered or "alert.triggered",
+    tenant_created => TenantCreated,
+    payment_succeeded => PaymentSucceeded,
+    payment_failed => PaymentFailed,
+    node_launched => NodeLaunched,
+    node_terminated => NodeTerminated,
+    node_health_degraded => NodeHealthDegraded,
+    cost_anomaly_detected => CostAnomalyDetected,
+    ratelimit_threshold_reached => RatelimitThresholdReached,
+    margin_alert => MarginAlert,
+    alert_triggered => AlertTriggered,
 }
 
 #[cfg(test)]

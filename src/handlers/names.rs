@@ -1,4 +1,4 @@
-//! The names that plans speak of, looked up once for a whole batch.
+//! The names that messages need, looked up once for a whole batch.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,7 +27,7 @@ pub struct Lookups {
     pub meetings: BTreeSet<Uuid>,
 }
 
-/// A person as far as messages speak of one.
+/// What messages need of a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
     /// `full_name`, if set.
@@ -36,7 +36,7 @@ pub struct Profile {
     pub email: Option<String>,
 }
 
-/// The names that were found, and how to write them. A row that is gone simply has none.
+/// The names that were found, and how to render them. A row that is gone has none.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     /// By `profiles.id`.
@@ -67,50 +67,17 @@ impl Names {
     }
 
     /// A person's full name, else e-mail address.
-    #[must_use]
-    pub fn person(&self, id: Option<Uuid>) -> Option<&str> {
+    pub(super) fn person(&self, id: Option<Uuid>) -> Option<&str> {
         let person = self.people.get(&id?)?;
         not_blank(person.full_name.as_deref()).or_else(|| not_blank(person.email.as_deref()))
     }
 
-    /// A person's e-mail address.
-    #[must_use]
-    pub fn email(&self, id: Uuid) -> Option<&str> {
+    pub(super) fn email(&self, id: Uuid) -> Option<&str> {
         not_blank(self.people.get(&id)?.email.as_deref())
-    }
-
-    /// A project's name.
-    #[must_use]
-    pub fn project(&self, id: Option<Uuid>) -> Option<&str> {
-        named(&self.projects, id)
-    }
-
-    /// An organisation's name.
-    #[must_use]
-    pub fn org(&self, id: Option<Uuid>) -> Option<&str> {
-        named(&self.orgs, id)
-    }
-
-    /// A document's name.
-    #[must_use]
-    pub fn resource(&self, id: Option<Uuid>) -> Option<&str> {
-        named(&self.resources, id)
-    }
-
-    /// A chat thread's topic.
-    #[must_use]
-    pub fn thread(&self, id: Option<Uuid>) -> Option<&str> {
-        named(&self.threads, id)
-    }
-
-    /// A meeting's title.
-    #[must_use]
-    pub fn meeting(&self, id: Option<Uuid>) -> Option<&str> {
-        named(&self.meetings, id)
     }
 }
 
-fn named(names: &HashMap<Uuid, String>, id: Option<Uuid>) -> Option<&str> {
+pub(super) fn named(names: &HashMap<Uuid, String>, id: Option<Uuid>) -> Option<&str> {
     not_blank(names.get(&id?).map(String::as_str))
 }
 

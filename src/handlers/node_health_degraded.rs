@@ -1,55 +1,53 @@
-//! A node's health went down.
-//!
-//! Optional keys: `issues` (a list of texts, or a text), and those of an [`OperatorContext`].
+//! A node's health went down. Severity: critical below 50 of 100 (a score below 1 is of 1), else
+//! warning.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Names;
 use super::draft::object;
 use super::operator::{OperatorContext, OperatorEvent};
 use super::operator_message::OperatorMessage;
+use super::payload::payload;
+use super::sample::{self, Column, HARBOR};
 use crate::domain::announcement::Severity;
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use crate::domain::event::EventRow;
+use crate::domain::payload::{Fields, FromPayload, Id};
 use crate::domain::quantity::Quantity;
 use crate::domain::text;
 
 /// Below this many of a hundred, it is critical.
 const CRITICAL_BELOW: f64 = 50.0;
-/// More of a list are not told.
+/// The first of a longer list are kept.
 const ISSUES_MAX: usize = 50;
 
-/// The event as it was committed.
+payload! {
+    pub(super) struct NodeHealthDegraded {
+        context: OperatorContext,
+        node_id: Id,
+        health_score: Quantity,
+        issues: Option<Issues>,
+    }
+}
+
+/// A list of texts, or a text.
 #[derive(Debug)]
-pub(super) struct NodeHealthDegraded {
-    context: OperatorContext,
-    node_id: String,
-    health_score: Quantity,
-    issues: Vec<String>,
+pub(super) struct Issues(Vec<String>);
+
+impl FromPayload for Issues {
+    const TYPE: &'static str = "a list of texts";
+
+    fn read(value: &Value, _: Fields<'_>) -> Option<Self> {
+        let issues = match value {
+            Value::Array(issues) => issues,
+            other => std::slice::from_ref(other),
+        };
+        let issues = issues.iter().filter_map(Value::as_str).take(ISSUES_MAX);
+        let issues = issues.map(|issue| text::clip(issue, text::PREVIEW_MAX));
+        Some(Self(issues.collect()))
+    }
 }
 
 impl NodeHealthDegraded {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let issues = match fields.value("issues") {
-            Some(Value::Array(issues)) => issues
-                .iter()
-                .filter_map(Value::as_str)
-                .take(ISSUES_MAX)
-                .collect(),
-            Some(Value::String(issue)) => vec![issue.as_str()],
-            _ => Vec::new(),
-        };
-        Ok(Self {
-            context: OperatorContext::decode(fields),
-            node_id: fields.required_id("node_id")?,
-            health_score: fields.required_quantity("health_score")?,
-            issues: issues
-                .into_iter()
-                .map(|issue| text::clip(issue, text::PREVIEW_MAX))
-                .collect(),
-        })
-    }
-
     /// A score is out of a hundred; what is below one can only be out of one.
     fn severity(&self) -> Severity {
         let score = self.health_score.value();
@@ -63,24 +61,39 @@ impl NodeHealthDegraded {
 }
 
 impl OperatorEvent for NodeHealthDegraded {
+    const DOTTED: &'static str = "node.health_degraded";
+
+    fn sample() -> EventRow {
+        sample::event(
+            [Column::Org(HARBOR)],
+            json!({
+                "node_id": "node-18",
+                "health_score": 42,
+                "issues": ["GPU temperature is 91 °C", "Disk is 97% full"],
+            }),
+        )
+    }
+
     fn context(&self) -> &OperatorContext {
         &self.context
     }
 
     fn message(&self, names: &Names) -> OperatorMessage {
+        let issues = self
+            .issues
+            .as_ref()
+            .map_or(&[][..], |Issues(issues)| issues);
         let data = object! {
             "node_id": self.node_id,
             "health_score": self.health_score.number(),
-            "issues": self.issues,
+            "issues": issues,
         };
-        OperatorMessage::new(names.body_format(), self.severity(), data, |style| {
-            let score = style.name(&self.health_score.to_string());
-            format!(
-                "The health of node {} is down to {score}",
-                style.name(&self.node_id)
-            )
+        OperatorMessage::new(names, self.severity(), data, |style| {
+            let score = style.name(self.health_score.to_string());
+            let node = style.name(&self.node_id.0);
+            format!("The health of node {node} is down to {score}")
         })
-        .with("Issues", Some(&self.issues.join(", ")))
+        .with("Issues", Some(issues.join(", ")))
     }
 }
 
@@ -88,71 +101,42 @@ impl OperatorEvent for NodeHealthDegraded {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::NodeHealthDegraded;
+    use super::super::EventType::NodeHealthDegraded as IT;
+    use super::super::fixture::{planned_with, title_with};
 
     #[test]
-    fn with_its_issues() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "node_id": "node-7",
-            "health_score": 72.5,
-            "issues": ["disk is 91% full", 7, HOSTILE],
-        })), @r#"
-        to OrgOwners { org_id: ACME, except: None }, project ATLAS
-          app each: The health of node node-7 is down to 72.5
-            The health of node **node-7** is down to **72.5**.
-
-        Issues: disk is 91% full, [Win](https://evil.example) <img src=x> @all now `` # !
-        Organisation: Acme
-        Project: Atlas
-            /project/workspace/ATLAS
-            {health_score: 72.5, issues: ["disk is 91% full","HOSTILE"], node_id: "node-7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", severity: "warning", type: "node_health_degraded"}
-          mail Immediate: The health of node node-7 is down to 72.5 (ATLAS Atlas)
-            {fields: [{"name":"Issues","value":"disk is 91% full, [Win](https://evil.example) <img src=x> @all **now** `` # !"},{"name":"Organisation","value":"…, link_url: "/project/workspace/ATLAS", text: null}
-            without health_score
-            without issues
-            without node_id
-        to endpoints, warning, org ACME, project ATLAS: The health of node node-7 is down to 72.5
-            Issues: disk is 91% full, [Win](https://evil.example) <img src=x> @all **now** `` # !
-            Organisation: Acme
-            Project: Atlas
-            /project/workspace/ATLAS
-            {health_score: 72.5, issues: ["disk is 91% full","HOSTILE"], node_id: "node-7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", user_id: null}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        critical: The health of node node-18 is down to 42
+          Issues: GPU temperature is 91 °C, Disk is 97% full
+          Organisation: Harbor Homes
+          {health_score: 42, issues: ["GPU temperature is 91 °C","Disk is 97% full"], node_id: "node-18", org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, user_id: null}
+        to endpoints, org HARBOR
+        to OrgOwners { org_id: HARBOR, except: None }, in app, e-mail Immediate
         "#);
     }
 
     #[test]
-    fn the_score_tells_how_bad_it_is() {
-        let severity = |score| {
-            let told = planned_without_columns(
-                IT,
-                json!({"node_id": 1, "health_score": score, "issues": "slow"}),
-            );
-            told.lines().next().unwrap_or_default().to_owned()
-        };
+    fn the_score_decides_the_severity() {
         let scores = [json!(50), json!("49.9"), json!(0.8), json!(0.2), json!(0)];
-        insta::assert_snapshot!(scores.map(severity).join("\n"), @"
-        to endpoints, warning: The health of node 1 is down to 50
-        to endpoints, critical: The health of node 1 is down to 49.9
-        to endpoints, warning: The health of node 1 is down to 0.8
-        to endpoints, critical: The health of node 1 is down to 0.2
-        to endpoints, critical: The health of node 1 is down to 0
+        let titles = scores.map(|score| title_with(IT, json!({ "health_score": score })));
+        insta::assert_snapshot!(titles.join("\n"), @"
+        warning: The health of node node-18 is down to 50
+        critical: The health of node node-18 is down to 49.9
+        warning: The health of node node-18 is down to 0.8
+        critical: The health of node node-18 is down to 0.2
+        critical: The health of node node-18 is down to 0
         ");
     }
 
     #[test]
-    fn required_keys() {
-        let errors = [
-            json!({"health_score": 1}),
-            json!({"node_id": "n"}),
-            json!({"node_id": "n", "health_score": "bad"}),
-        ];
-        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
-        invalid node_health_degraded event: payload.node_id is required
-        invalid node_health_degraded event: payload.health_score is required
-        invalid node_health_degraded event: payload.health_score must be a number
-        ");
+    fn issues_may_be_a_text_or_mixed() {
+        for (issues, expected) in [
+            (json!("slow"), "Issues: slow\n"),
+            (json!(["slow", 7, "hot"]), "Issues: slow, hot\n"),
+        ] {
+            let planned = planned_with(IT, json!({ "issues": issues }));
+            assert!(planned.contains(expected), "{planned}");
+        }
     }
 }

@@ -1,51 +1,57 @@
-//! A node was launched.
-//!
-//! Optional keys: `provider`, `region`, `gpu`, `model`, `duration` (texts or numbers), `spot`,
-//! `price` and its `currency`, and those of an [`OperatorContext`].
+//! A node was launched. Severity: info.
 
-use serde_json::Value;
+use serde_json::json;
 
 use super::Names;
 use super::draft::object;
 use super::operator::{OperatorContext, OperatorEvent};
 use super::operator_message::OperatorMessage;
+use super::payload::payload;
+use super::sample::{self, ADA, Column, HARBOR, QUAYSIDE};
 use crate::domain::announcement::Severity;
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use crate::domain::event::EventRow;
+use crate::domain::payload::{Id, Scalar};
 use crate::domain::quantity::Amount;
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct NodeLaunched {
-    context: OperatorContext,
-    node_id: String,
-    provider: Option<Value>,
-    region: Option<Value>,
-    gpu: Option<Value>,
-    model: Option<Value>,
-    duration: Option<Value>,
-    spot: Option<bool>,
-    price: Option<Amount>,
-}
-
-impl NodeLaunched {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let scalar = |key| fields.scalar(key);
-        Ok(Self {
-            context: OperatorContext::act(fields),
-            node_id: fields.required_id("node_id")?,
-            provider: scalar("provider"),
-            region: scalar("region"),
-            gpu: scalar("gpu"),
-            model: scalar("model"),
-            duration: scalar("duration"),
-            spot: fields.value("spot").and_then(Value::as_bool),
-            price: fields.amount("price"),
-        })
+payload! {
+    pub(super) struct NodeLaunched {
+        context: OperatorContext,
+        node_id: Id,
+        provider: Option<Scalar>,
+        region: Option<Scalar>,
+        gpu: Option<Scalar>,
+        model: Option<Scalar>,
+        duration: Option<Scalar>,
+        spot: Option<bool>,
+        price: Option<Amount>,
     }
 }
 
 impl OperatorEvent for NodeLaunched {
+    const DOTTED: &'static str = "node.launched";
+    const EXCLUDES_ACTOR: bool = true;
+
+    fn sample() -> EventRow {
+        // Of the owners Ada, who launched it, is not notified.
+        sample::event(
+            [
+                Column::Actor(ADA),
+                Column::Project(QUAYSIDE),
+                Column::Org(HARBOR),
+            ],
+            json!({
+                "node_id": "node-17",
+                "provider": "runpod",
+                "region": "eu-west-1",
+                "gpu": "A100",
+                "model": "llama-70b",
+                "duration": "4h",
+                "spot": true,
+                "price": "1.20",
+            }),
+        )
+    }
+
     fn context(&self) -> &OperatorContext {
         &self.context
     }
@@ -64,8 +70,8 @@ impl OperatorEvent for NodeLaunched {
             "currency": price.map(|price| &price.currency),
         };
         let spot = self.spot.map(|spot| if spot { "yes" } else { "no" });
-        OperatorMessage::new(names.body_format(), Severity::Info, data, |style| {
-            format!("Node {} was launched", style.name(&self.node_id))
+        OperatorMessage::new(names, Severity::Info, data, |style| {
+            format!("Node {} was launched", style.name(&self.node_id.0))
         })
         .with_scalar("Provider", self.provider.as_ref())
         .with_scalar("Region", self.region.as_ref())
@@ -73,7 +79,7 @@ impl OperatorEvent for NodeLaunched {
         .with_scalar("Model", self.model.as_ref())
         .with_scalar("Duration", self.duration.as_ref())
         .with("Spot", spot)
-        .with("Price", price.map(ToString::to_string).as_deref())
+        .with("Price", price.map(ToString::to_string))
     }
 }
 
@@ -81,84 +87,47 @@ impl OperatorEvent for NodeLaunched {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::NodeLaunched;
+    use super::super::EventType::NodeLaunched as IT;
+    use super::super::fixture::{mail, planned_with};
 
     #[test]
-    fn with_its_particulars() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "node_id": "node-7",
-            "provider": "runpod",
-            "region": "eu-west",
-            "gpu": "A100",
-            "model": "llama-70b",
-            "duration": 3600,
-            "spot": true,
-            "price": "1.20",
-        })), @r#"
-        to OrgOwners { org_id: ACME, except: None } but ADA, project ATLAS
-          app each: Node node-7 was launched
-            Node **node-7** was launched.
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        info: Node node-17 was launched
+          Provider: runpod
+          Region: eu-west-1
+          GPU: A100
+          Model: llama-70b
+          Duration: 4h
+          Spot: yes
+          Price: USD 1.20
+          Organisation: Harbor Homes
+          Project: Quayside Lofts
+          {currency: "USD", duration: "4h", gpu: "A100", model: "llama-70b", node_id: "node-17", org_id: "HARBOR", org_name: "Harbor Homes", price: 1.2, project_id: "QUAYSIDE", project_name: "Quayside Lofts", provider: "runpod", region: "eu-west-1", spot: true, user_id: null}
+        to endpoints, org HARBOR, project QUAYSIDE
+        to OrgOwners { org_id: HARBOR, except: None } but ADA, project QUAYSIDE, in app, e-mail Immediate
+        "#);
+        insta::assert_snapshot!(mail(IT), @"
+        Node node-17 was launched
+
+        Severity: Info
 
         Provider: runpod
-        Region: eu-west
+        Region: eu-west-1
         GPU: A100
         Model: llama-70b
-        Duration: 3600
+        Duration: 4h
         Spot: yes
         Price: USD 1.20
-        Organisation: Acme
-        Project: Atlas
-            /project/workspace/ATLAS
-            {currency: "USD", duration: 3600, gpu: "A100", model: "llama-70b", node_id: "node-7", org_id: "ACME", org_name: "Acme", price: 1.2, project_id: "ATLAS", project_name: "Atlas", provider: "runpod", region: "eu-west", severity: "info", spot: true, type: "node_launched"}
-          mail Immediate: Node node-7 was launched (ATLAS Atlas)
-            {fields: [{"name":"Provider","value":"runpod"},{"name":"Region","value":"eu-west"},{"name":"GPU","value":"A100"},{"name":"Model","value":"llama-70b"…, link_url: "/project/workspace/ATLAS", text: null}
-            without currency
-            without duration
-            without gpu
-            without model
-            without node_id
-            without price
-            without provider
-            without region
-            without spot
-        to endpoints, info, org ACME, project ATLAS: Node node-7 was launched
-            Provider: runpod
-            Region: eu-west
-            GPU: A100
-            Model: llama-70b
-            Duration: 3600
-            Spot: yes
-            Price: USD 1.20
-            Organisation: Acme
-            Project: Atlas
-            /project/workspace/ATLAS
-            {currency: "USD", duration: 3600, gpu: "A100", model: "llama-70b", node_id: "node-7", org_id: "ACME", org_name: "Acme", price: 1.2, project_id: "ATLAS", project_name: "Atlas", provider: "runpod", region: "eu-west", spot: true, user_id: null}
-        "#);
-    }
+        Organisation: Harbor Homes
+        Project: Quayside Lofts
 
-    #[test]
-    fn nothing_else_is_needed() {
-        insta::assert_snapshot!(planned_without_columns(IT, json!({
-            "node_id": HOSTILE,
-            "provider": [],
-            "spot": "maybe",
-            "price": "dear",
-        })), @r#"
-        to endpoints, info: Node [Win](https://evil.example) <img src=x> @all **now** `` # ! was launched
-            /dashboard
-            {currency: null, duration: null, gpu: null, model: null, node_id: "HOSTILE", org_id: null, org_name: null, price: null, project_id: null, project_name: null, provider: null, region: null, spot: null, user_id: null}
-        "#);
-    }
+        Take a look:
+        https://app.example.com/project/workspace/5eed5eed-fa11-4003-8000-000000000001
 
-    #[test]
-    fn required_keys() {
-        let errors = [planned(IT, json!({})), planned(IT, json!({"node_id": {}}))];
-        insta::assert_snapshot!(errors.join("\n"), @"
-        invalid node_launched event: payload.node_id is required
-        invalid node_launched event: payload.node_id must be a short text or a whole number
+        ---
+        You get this because it is about you, or about an organisation of yours,
+        on app.example.com.
         ");
     }
 }

@@ -1,38 +1,41 @@
-//! A node was terminated.
-//!
-//! Optional keys: `time_remaining` (a text or a number), `reason`, and those of an [`OperatorContext`].
+//! A node was terminated. Severity: warning.
 
-use serde_json::Value;
+use serde_json::json;
 
 use super::Names;
 use super::draft::object;
 use super::operator::{OperatorContext, OperatorEvent};
 use super::operator_message::OperatorMessage;
+use super::payload::payload;
+use super::sample::{self, Column, HARBOR, QUAYSIDE};
 use crate::domain::announcement::Severity;
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use crate::domain::event::EventRow;
+use crate::domain::payload::{Id, Scalar};
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct NodeTerminated {
-    context: OperatorContext,
-    node_id: String,
-    time_remaining: Option<Value>,
-    reason: Option<String>,
-}
-
-impl NodeTerminated {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        Ok(Self {
-            context: OperatorContext::act(fields),
-            node_id: fields.required_id("node_id")?,
-            time_remaining: fields.scalar("time_remaining"),
-            reason: fields.text("reason").map(str::to_owned),
-        })
+payload! {
+    pub(super) struct NodeTerminated {
+        context: OperatorContext,
+        node_id: Id,
+        time_remaining: Option<Scalar>,
+        reason: Option<String>,
     }
 }
 
 impl OperatorEvent for NodeTerminated {
+    const DOTTED: &'static str = "node.terminated";
+    const EXCLUDES_ACTOR: bool = true;
+
+    fn sample() -> EventRow {
+        sample::event(
+            [Column::Project(QUAYSIDE), Column::Org(HARBOR)],
+            json!({
+                "node_id": "node-17",
+                "time_remaining": "52m",
+                "reason": "Spot capacity was reclaimed",
+            }),
+        )
+    }
+
     fn context(&self) -> &OperatorContext {
         &self.context
     }
@@ -43,10 +46,10 @@ impl OperatorEvent for NodeTerminated {
             "time_remaining": self.time_remaining,
             "reason": self.reason,
         };
-        OperatorMessage::new(names.body_format(), Severity::Warning, data, |style| {
-            format!("Node {} was terminated", style.name(&self.node_id))
+        OperatorMessage::new(names, Severity::Warning, data, |style| {
+            format!("Node {} was terminated", style.name(&self.node_id.0))
         })
-        .with("Reason", self.reason.as_deref())
+        .with("Reason", self.reason.as_ref())
         .with_scalar("Time remaining", self.time_remaining.as_ref())
     }
 }
@@ -55,61 +58,20 @@ impl OperatorEvent for NodeTerminated {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{planned, planned_without_columns};
-
-    const IT: EventType = EventType::NodeTerminated;
+    use super::super::EventType::NodeTerminated as IT;
+    use super::super::fixture::planned_with;
 
     #[test]
-    fn with_its_reason() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "node_id": 7,
-            "time_remaining": "12m",
-            "reason": "spot capacity was *reclaimed*",
-        })), @r#"
-        to OrgOwners { org_id: ACME, except: None } but ADA, project ATLAS
-          app each: Node 7 was terminated
-            Node **7** was terminated.
-
-        Reason: spot capacity was *reclaimed*
-        Time remaining: 12m
-        Organisation: Acme
-        Project: Atlas
-            /project/workspace/ATLAS
-            {node_id: "7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", reason: "spot capacity was *reclaimed*", severity: "warning", time_remaining: "12m", type: "node_terminated"}
-          mail Immediate: Node 7 was terminated (ATLAS Atlas)
-            {fields: [{"name":"Reason","value":"spot capacity was *reclaimed*"},{"name":"Time remaining","value":"12m"},{"name":"Organisation","value":"Acme"},{…, link_url: "/project/workspace/ATLAS", text: null}
-            without node_id
-            without reason
-            without time_remaining
-        to endpoints, warning, org ACME, project ATLAS: Node 7 was terminated
-            Reason: spot capacity was *reclaimed*
-            Time remaining: 12m
-            Organisation: Acme
-            Project: Atlas
-            /project/workspace/ATLAS
-            {node_id: "7", org_id: "ACME", org_name: "Acme", project_id: "ATLAS", project_name: "Atlas", reason: "spot capacity was *reclaimed*", time_remaining: "12m", user_id: null}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        warning: Node node-17 was terminated
+          Reason: Spot capacity was reclaimed
+          Time remaining: 52m
+          Organisation: Harbor Homes
+          Project: Quayside Lofts
+          {node_id: "node-17", org_id: "HARBOR", org_name: "Harbor Homes", project_id: "QUAYSIDE", project_name: "Quayside Lofts", reason: "Spot capacity was reclaimed", time_remaining: "52m", user_id: null}
+        to endpoints, org HARBOR, project QUAYSIDE
+        to OrgOwners { org_id: HARBOR, except: None }, project QUAYSIDE, in app, e-mail Immediate
         "#);
-    }
-
-    #[test]
-    fn nothing_else_is_needed() {
-        insta::assert_snapshot!(planned_without_columns(IT, json!({"node_id": "n", "time_remaining": {}})), @r#"
-        to endpoints, warning: Node n was terminated
-            /dashboard
-            {node_id: "n", org_id: null, org_name: null, project_id: null, project_name: null, reason: null, time_remaining: null, user_id: null}
-        "#);
-    }
-
-    #[test]
-    fn required_keys() {
-        let errors = [
-            planned(IT, json!({})),
-            planned(IT, json!({"node_id": true})),
-        ];
-        insta::assert_snapshot!(errors.join("\n"), @"
-        invalid node_terminated event: payload.node_id is required
-        invalid node_terminated event: payload.node_id must be a short text or a whole number
-        ");
     }
 }

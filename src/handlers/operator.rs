@@ -1,9 +1,7 @@
-//! What the events of operations and billing have in common: each is told to endpoints, to the
-//! person whom it names and to the owners of its organisation, all in the same words.
-//!
-//! Optional keys: `org_id` or `tenant_id` (else the column; what is no UUID names no
-//! organisation), `org_name` or `tenant_name`, `project_id` (else the column), `project_name`.
+//! What the events of operations and billing have in common: endpoints, the person whom the event
+//! names and the owners of its organisation receive the same message.
 
+use chrono::NaiveDate;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -11,249 +9,291 @@ use super::channel_choice::ChannelChoice;
 use super::draft::{Draft, object};
 use super::entity::{Entity, NamedEntity};
 use super::operator_message::OperatorMessage;
-use super::{Handler, Lookups, Names};
+use super::payload::Part;
+use super::{Event, Lookups, MailTemplates, Names, templates};
 use crate::domain::announcement::{Announcement, DedupKey, Field, Message};
-use crate::domain::event::InvalidEvent;
+use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::payload::Fields;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
 
 /// An event of operations or billing.
-pub(super) trait OperatorEvent: std::fmt::Debug + Send {
-    /// Where it happened, and whom it names.
+pub(super) trait OperatorEvent: Part + std::fmt::Debug + Send + 'static {
+    /// Its name as other systems write it.
+    const DOTTED: &'static str;
+    /// Whether the actor, if there is one, is not notified.
+    const EXCLUDES_ACTOR: bool = false;
+
+    fn sample() -> EventRow;
+
     fn context(&self) -> &OperatorContext;
 
-    /// What there is to say of it.
     fn message(&self, names: &Names) -> OperatorMessage;
+
+    /// Whom it is about.
+    fn person(&self) -> Option<&Entity> {
+        None
+    }
+
+    fn channels(&self) -> ChannelChoice {
+        ChannelChoice::default()
+    }
+
+    fn dedup_keys(&self) -> Vec<DedupKey> {
+        Vec::new()
+    }
 }
 
-/// Where an event of operations or billing happened, and who is to hear of it.
+/// Where an operator event happened, and when.
+///
+/// The organisation is `org_id` or `tenant_id`, else the column; what is not a UUID names none.
 #[derive(Debug)]
 pub(super) struct OperatorContext {
     event_type: &'static str,
     actor_id: Option<Uuid>,
-    user_id: Option<Uuid>,
-    user: Entity,
+    day: NaiveDate,
     tenant: Entity,
     project: Entity,
-    channel_choice: ChannelChoice,
-    dedup_keys: Vec<DedupKey>,
 }
 
-impl OperatorContext {
-    /// Reads an event that is nobody's act.
-    pub(super) fn decode(fields: Fields<'_>) -> Self {
-        let org_id = fields
-            .row
+impl Part for OperatorContext {
+    fn decode(fields: Fields<'_>, key: &'static str) -> Result<Self, InvalidEvent> {
+        let row = fields.row;
+        let org_id = row
             .org_id
-            .or_else(|| fields.uuid("org_id"))
-            .or_else(|| fields.uuid("tenant_id"));
-        Self {
-            event_type: fields.event_type(),
-            actor_id: None,
-            user_id: None,
-            user: Entity::person(fields, None, &[]),
-            tenant: Entity::tenant(fields, org_id),
-            project: Entity::any_project(fields),
-            channel_choice: ChannelChoice::default(),
-            dedup_keys: Vec::new(),
-        }
-    }
-
-    /// Reads an event that somebody brought about: he does not hear of it.
-    pub(super) fn act(fields: Fields<'_>) -> Self {
-        Self {
-            actor_id: fields.row.actor_id,
-            ..Self::decode(fields)
-        }
-    }
-
-    /// Reads an event about a person, if it names one in `user_id`.
-    pub(super) fn about_person(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let user_id = fields.strict_uuid("user_id")?;
+            .or_else(|| fields.optional("org_id"))
+            .or_else(|| fields.optional("tenant_id"));
         Ok(Self {
-            user_id,
-            user: Entity::person(fields, user_id, &["user_name"]),
-            ..Self::decode(fields)
+            event_type: fields.event_type,
+            actor_id: row.actor_id,
+            day: row.occurred_at.date_naive(),
+            tenant: Entity::tenant(fields, org_id),
+            project: Entity::decode(fields, key)?,
         })
     }
 
-    /// By these channels only.
-    pub(super) fn by(self, channel_choice: ChannelChoice) -> Self {
-        Self {
-            channel_choice,
-            ..self
-        }
+    fn lookups(&self, lookups: &mut Lookups) {
+        self.tenant.lookups(lookups);
+        self.project.lookups(lookups);
     }
+}
 
-    /// Not again while one of these holds.
-    pub(super) fn guarded(self, dedup_keys: Vec<DedupKey>) -> Self {
-        Self { dedup_keys, ..self }
-    }
-
-    /// Whom it is about.
-    pub(super) fn user_id(&self) -> Option<Uuid> {
-        self.user_id
-    }
-
+impl OperatorContext {
     /// The organisation that it happened to.
     pub(super) fn tenant<'a>(&'a self, names: &'a Names) -> NamedEntity<'a> {
         let [tenant] = names.of([&self.tenant]);
         tenant
     }
 
-    fn lookups(&self, lookups: &mut Lookups) {
-        lookups.extend([&self.user, &self.tenant, &self.project]);
+    /// One alert on the day of its event, in UTC.
+    pub(super) fn once_a_day(&self, alert_id: &str) -> DedupKey {
+        DedupKey::Day(format!("{}:{alert_id}:{}", self.event_type, self.day))
+    }
+}
+
+impl<E: OperatorEvent> Event for E {
+    const ALIAS: Option<&'static str> = Some(E::DOTTED);
+    const IS_OPERATOR: bool = true;
+    const MAIL: Option<MailTemplates> = Some(templates!("operator", "severity"));
+
+    fn samples() -> Vec<EventRow> {
+        vec![E::sample()]
     }
 
-    fn plans(&self, message: &OperatorMessage, names: &Names) -> Vec<Plan> {
-        if !self.channel_choice.in_app && !self.channel_choice.email {
+    fn plan(&self, names: &Names) -> Vec<Plan> {
+        let channels = self.channels();
+        if !channels.in_app && !channels.email {
             return Vec::new();
         }
-        let person = self.user_id.map(|user_id| {
-            // He knows who he is.
-            let fields = self.fields(message, names, false);
-            self.plan(Audience::User(user_id), message, &fields, names)
-        });
-        let owners = self.tenant(names).id.map(|org_id| {
-            let audience = Audience::OrgOwners {
-                org_id,
-                except: self.user_id,
-            };
-            let fields = self.fields(message, names, true);
-            self.plan(audience, message, &fields, names)
-        });
-        person.into_iter().chain(owners).collect()
+        Composed::new(self, names).plans(&channels)
     }
 
-    fn plan(
-        &self,
-        audience: Audience,
-        message: &OperatorMessage,
-        fields: &[Field],
-        names: &Names,
-    ) -> Plan {
-        let [project] = names.of([&self.project]);
-        let data = object! {
-            ..message.data.clone(),
-            "type": self.event_type,
-            "severity": message.severity,
+    fn announce(&self, names: &Names) -> Option<Announcement> {
+        let channels = self.channels();
+        Some(Composed::new(self, names).announcement(channels))
+    }
+}
+
+/// An event's message and the names in it.
+struct Composed<'a> {
+    context: &'a OperatorContext,
+    message: OperatorMessage,
+    dedup_keys: Vec<DedupKey>,
+    actor_id: Option<Uuid>,
+    person: Option<NamedEntity<'a>>,
+    tenant: NamedEntity<'a>,
+    project: NamedEntity<'a>,
+    link_url: String,
+}
+
+impl<'a> Composed<'a> {
+    fn new<E: OperatorEvent>(event: &'a E, names: &'a Names) -> Self {
+        let context = event.context();
+        let [tenant, project] = names.of([&context.tenant, &context.project]);
+        Self {
+            context,
+            message: event.message(names),
+            dedup_keys: event.dedup_keys(),
+            actor_id: context.actor_id.filter(|_| E::EXCLUDES_ACTOR),
+            person: event.person().map(|person| names.of([person])[0]),
+            tenant,
+            project,
+            link_url: names.links().document(project.id, None),
+        }
+    }
+
+    fn user_id(&self) -> Option<Uuid> {
+        self.person.and_then(|person| person.id)
+    }
+
+    fn plans(&self, channels: &ChannelChoice) -> Vec<Plan> {
+        let user_id = self.user_id();
+        // They know who they are.
+        let person = user_id.map(|user_id| (Audience::User(user_id), false));
+        let owners = self.tenant.id.map(|org_id| {
+            let except = user_id;
+            (Audience::OrgOwners { org_id, except }, true)
+        });
+        let audiences = person.into_iter().chain(owners);
+        audiences
+            .map(|(audience, with_user)| self.plan(audience, &self.fields(with_user), channels))
+            .collect()
+    }
+
+    fn plan(&self, audience: Audience, fields: &[Field], channels: &ChannelChoice) -> Plan {
+        let draft = Draft {
+            title: self.message.title.clone(),
+            body: self.message.body(fields),
+            link_url: self.link_url.clone(),
+            data: object! {
+                ..self.with_place(self.message.data.clone()),
+                "type": self.context.event_type,
+                "severity": self.message.severity,
+            },
         };
-        let draft = Draft::planned(
-            self.link(names),
-            self.with_place(data, names),
-            message.title.clone(),
-            message.body(fields),
-        );
-        let mut email = draft.email(EmailTiming::Immediate, project);
-        email.body_data = self.body_data(message, fields, names);
-        let day = self.dedup_keys.iter().find_map(|guard| match guard {
+        let mut email = draft.email(EmailTiming::Immediate, self.project);
+        email.body_data = self.body_data(fields);
+        let day = self.dedup_keys.iter().find_map(|key| match key {
             DedupKey::Day(key) => Some(key.clone()),
             DedupKey::Content(_) => None,
         });
         Plan {
-            audience,
             actor_id: self.actor_id,
-            scopes: project.scopes(),
-            in_app: if self.channel_choice.in_app {
+            in_app: if channels.in_app {
                 draft.in_app()
             } else {
                 InApp::None
             },
-            email: self.channel_choice.email.then_some(email),
+            email: channels.email.then_some(email),
             once_key: day,
+            ..Plan::new(audience, self.context.project.scopes())
         }
     }
 
-    fn announcement(&self, message: OperatorMessage, names: &Names) -> Announcement {
-        let [project] = names.of([&self.project]);
-        let data = object! { ..message.data.clone(), "user_id": self.user_id };
+    fn announcement(self, channels: ChannelChoice) -> Announcement {
+        let data = object! { ..self.message.data.clone(), "user_id": self.user_id() };
         Announcement {
-            org_id: self.tenant(names).id,
-            project_id: project.id,
-            channels: self.channel_choice.channels.clone(),
-            sms_to: self.user_id.filter(|_| self.channel_choice.text),
-            dedup_keys: self.dedup_keys.clone(),
+            org_id: self.tenant.id,
+            project_id: self.project.id,
+            channels: channels.endpoints,
+            sms_to: self.user_id().filter(|_| channels.sms),
             message: Message {
-                fields: self.fields(&message, names, true),
-                severity: message.severity,
-                link_url: Some(self.link(names)),
-                data: self.with_place(data, names),
-                title: message.title,
-                text: message.text,
+                fields: self.fields(true),
+                data: self.with_place(data),
+                severity: self.message.severity,
+                link_url: Some(self.link_url),
+                title: self.message.title,
+                text: self.message.text,
             },
+            dedup_keys: self.dedup_keys,
         }
     }
 
-    /// Its particulars, and the names of those concerned as far as the title lacks them.
-    fn fields(&self, message: &OperatorMessage, names: &Names, with_user: bool) -> Vec<Field> {
-        let [user, tenant, project] = names.of([&self.user, &self.tenant, &self.project]);
+    /// The message's fields, and the names that its title lacks.
+    fn fields(&self, with_user: bool) -> Vec<Field> {
+        let person = self.person.filter(|_| with_user);
         let place = [
-            ("User", user.name.filter(|_| with_user)),
-            ("Organisation", tenant.name),
-            ("Project", project.name),
+            ("User", person.and_then(|person| person.name)),
+            ("Organisation", self.tenant.name),
+            ("Project", self.project.name),
         ];
-        let mut fields = message.fields.clone();
-        fields.extend(
-            place
-                .into_iter()
-                .filter_map(|(name, value)| OperatorMessage::field(name, value?))
-                .filter(|field| !message.title.contains(&field.value)),
-        );
-        fields
+        let place = place
+            .into_iter()
+            .filter_map(|(name, value)| OperatorMessage::field(name, value?))
+            .filter(|field| !self.message.title.contains(&field.value));
+        self.message.fields.iter().cloned().chain(place).collect()
     }
 
-    fn with_place(&self, data: Map<String, Value>, names: &Names) -> Map<String, Value> {
-        let [tenant, project] = names.of([&self.tenant, &self.project]);
+    fn with_place(&self, data: Map<String, Value>) -> Map<String, Value> {
         object! {
             ..data,
-            "org_id": tenant.id,
-            "org_name": tenant.name,
-            "project_id": project.id,
-            "project_name": project.name,
+            "org_id": self.tenant.id,
+            "org_name": self.tenant.name,
+            "project_id": self.project.id,
+            "project_name": self.project.name,
         }
     }
 
-    /// What the mail of all these events is made from.
-    fn body_data(
-        &self,
-        message: &OperatorMessage,
-        fields: &[Field],
-        names: &Names,
-    ) -> Map<String, Value> {
-        let text = Some(&message.text).filter(|text| !text.is_empty());
-        let data = object! {
-            "type": self.event_type,
-            "link_url": self.link(names),
-            "severity": message.severity,
+    /// What the templates of all operator events need.
+    fn body_data(&self, fields: &[Field]) -> Map<String, Value> {
+        let text = Some(&self.message.text).filter(|text| !text.is_empty());
+        let mut data = object! {
+            "type": self.context.event_type,
+            "link_url": self.link_url,
+            "severity": self.message.severity,
             "text": text,
             "fields": fields,
         };
-        let dedup_keys: Vec<_> = self.dedup_keys.iter().map(DedupKey::key).collect();
-        let data = if dedup_keys.is_empty() {
-            data
-        } else {
-            object! { ..data, "guards": dedup_keys }
-        };
-        self.with_place(data, names)
-    }
-
-    fn link(&self, names: &Names) -> String {
-        let [project] = names.of([&self.project]);
-        names.links().document(project.id, None)
+        if !self.dedup_keys.is_empty() {
+            let keys: Vec<_> = self.dedup_keys.iter().map(DedupKey::key).collect();
+            data.insert("guards".to_owned(), keys.into());
+        }
+        self.with_place(data)
     }
 }
 
-impl<E: OperatorEvent> Handler for E {
-    fn lookups(&self, lookups: &mut Lookups) {
-        self.context().lookups(lookups);
-    }
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-    fn plan(&self, names: &Names) -> Vec<Plan> {
-        self.context().plans(&self.message(names), names)
-    }
+    use super::super::EventType::MarginAlert;
+    use super::super::Rendering;
+    use super::super::fixture::{details, with};
+    use super::super::sample::names;
 
-    fn announce(&self, names: &Names) -> Option<Announcement> {
-        let announcement = self.context().announcement(self.message(names), names);
-        Some(announcement)
+    #[test]
+    fn people_receive_the_message_with_its_details() {
+        let row = with(
+            MarginAlert,
+            json!({"alert_id": 7, "message": "Add *funds*.\n\n\n# Now"}),
+        );
+        let event = MarginAlert.decode(&row).expect("valid");
+        let plans = event.plan(&names(Rendering::default()));
+        insta::assert_snapshot!(plans.iter().map(details).collect::<String>(), @r#"
+          Margin alert: the health score is 1.08
+          Margin alert: the health score is **1.08**.
+
+        Add *funds*.
+
+        # Now
+
+        Organisation: Harbor Homes
+          /dashboard
+          {alert_id: "7", health_score: 1.08, message: "Add *funds*.\n\n\n# Now", org_id: "5eed5eed-fa11-4002-8000-000000000001", org_name: "Harbor Homes", project_id: null, project_name: null, severity: "critical", type: "margin_alert", user_id: "5eed5eed-fa11-4001-8000-000000000003"}
+          e-mail, no project: Margin alert: the health score is 1.08
+          {fields: [{"name":"Organisation","value":"Harbor Homes"}], guards: ["day:margin_alert:7:1970-01-01","content:462db6fd1b0f2a3ff0c88e4a8f4d0e5fb8354870a3d747da294bba4d0399238e"], link_url: "/dashboard", text: "Add *funds*.\n\n\n# Now"}
+          Margin alert: the health score is 1.08
+          Margin alert: the health score is **1.08**.
+
+        Add *funds*.
+
+        # Now
+
+        User: Chiara Rossi
+        Organisation: Harbor Homes
+          /dashboard
+          {alert_id: "7", health_score: 1.08, message: "Add *funds*.\n\n\n# Now", org_id: "5eed5eed-fa11-4002-8000-000000000001", org_name: "Harbor Homes", project_id: null, project_name: null, severity: "critical", type: "margin_alert", user_id: "5eed5eed-fa11-4001-8000-000000000003"}
+          e-mail, no project: Margin alert: the health score is 1.08
+          {fields: [{"name":"User","value":"Chiara Rossi"},{"name":"Organisation","value":"Harbor Homes"}], guards: ["day:margin_alert:7:1970-01-01","content:462db6fd1b0f2a3ff0c88e4a8f4d0e5fb8354870a3d747da294bba4d0399238e"], link_url: "/dashboard", text: "Add *funds*.\n\n\n# Now"}
+        "#);
     }
 }

@@ -1,15 +1,17 @@
-//! What there is to say of an event of operations or billing, for people and programs.
+//! The message of an operator event, for people and for programs.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use super::Names;
 use super::draft::{self, Style};
 use crate::domain::announcement::{Field, Severity};
 use crate::domain::body::BodyFormat;
+use crate::domain::payload::Scalar;
 use crate::domain::text;
 
-/// The words of an event, before they take the form of a notification, a mail or a message.
+/// A message before it becomes a notification, an e-mail and a message to endpoints.
 #[derive(Debug, Clone)]
 pub(super) struct OperatorMessage {
     pub(super) severity: Severity,
@@ -20,20 +22,21 @@ pub(super) struct OperatorMessage {
     format: BodyFormat,
     /// What somebody wrote about it, as plain text.
     pub(super) text: String,
-    /// The particulars.
+    /// Details for people.
     pub(super) fields: Vec<Field>,
-    /// The same, typed.
+    /// Details for programs.
     pub(super) data: Map<String, Value>,
 }
 
 impl OperatorMessage {
     /// The sentence, without its full stop, is the title and begins the body.
     pub(super) fn new(
-        format: BodyFormat,
+        names: &Names,
         severity: Severity,
         data: Map<String, Value>,
         sentence: impl Fn(Style) -> String,
     ) -> Self {
+        let format = names.body_format();
         Self {
             severity,
             format,
@@ -46,30 +49,30 @@ impl OperatorMessage {
     }
 
     /// Adds what somebody wrote about it.
-    pub(super) fn saying(mut self, words: Option<&str>) -> Self {
-        let words = text::clip(words.unwrap_or_default(), text::MESSAGE_MAX);
-        let lines: Vec<_> = words.lines().map(text::plain).collect();
+    pub(super) fn text(mut self, written: Option<&str>) -> Self {
+        let written = text::clip(written.unwrap_or_default(), text::MESSAGE_MAX);
+        let lines: Vec<_> = written.lines().map(text::plain).collect();
         lines.join("\n").trim().clone_into(&mut self.text);
         self
     }
 
-    /// Adds a particular, if it is known.
-    pub(super) fn with(mut self, name: &str, value: Option<&str>) -> Self {
-        let field = value.and_then(|value| Self::field(name, value));
+    /// Adds a detail, if it is known.
+    pub(super) fn with(mut self, name: &str, value: Option<impl AsRef<str>>) -> Self {
+        let field = value.and_then(|value| Self::field(name, value.as_ref()));
         self.fields.extend(field);
         self
     }
 
-    /// Adds a particular that may be a text or a number, if it is known.
-    pub(super) fn with_scalar(self, name: &str, value: Option<&Value>) -> Self {
-        match value {
-            Some(Value::String(text)) => self.with(name, Some(text)),
-            Some(other) => self.with(name, Some(&other.to_string())),
-            None => self,
-        }
+    /// Adds a detail that may be a text or a number, if it is known.
+    pub(super) fn with_scalar(self, name: &str, value: Option<&Scalar>) -> Self {
+        let value = value.map(|Scalar(value)| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        self.with(name, value)
     }
 
-    /// A particular, unless nothing of it can be seen.
+    /// A detail, unless nothing of it is visible.
     pub(super) fn field(name: &str, value: &str) -> Option<Field> {
         let value = text::clip(&text::plain(value), text::PREVIEW_MAX);
         (!value.is_empty()).then(|| Field {
@@ -78,7 +81,7 @@ impl OperatorMessage {
         })
     }
 
-    /// All of it as a body, with the particulars given.
+    /// All of it as a body, with the fields given.
     pub(super) fn body(&self, fields: &[Field]) -> String {
         let mut body = self.sentence.clone();
         if !self.text.is_empty() {

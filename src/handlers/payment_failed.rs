@@ -1,38 +1,45 @@
-//! A tenant's payment failed.
-//!
-//! Optional keys: `reason`, `currency` (else US dollars, unless the amount names it), and those of
-//! an [`OperatorContext`].
+//! A tenant's payment failed. Severity: critical.
+
+use serde_json::json;
 
 use super::Names;
 use super::draft::object;
 use super::operator::{OperatorContext, OperatorEvent};
 use super::operator_message::OperatorMessage;
+use super::payload::payload;
+use super::sample::{self, Column, NORTHWIND};
 use crate::domain::announcement::Severity;
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use crate::domain::event::EventRow;
+use crate::domain::payload::Id;
 use crate::domain::quantity::Amount;
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct PaymentFailed {
-    context: OperatorContext,
-    tenant_id: String,
-    reason: Option<String>,
-    amount: Amount,
-}
-
-impl PaymentFailed {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        Ok(Self {
-            context: OperatorContext::decode(fields),
-            tenant_id: fields.required_id("tenant_id")?,
-            reason: fields.text("reason").map(str::to_owned),
-            amount: fields.required_amount("amount")?,
-        })
+payload! {
+    pub(super) struct PaymentFailed {
+        context: OperatorContext,
+        tenant_id: Id,
+        amount: Amount,
+        reason: Option<String>,
     }
 }
 
 impl OperatorEvent for PaymentFailed {
+    const DOTTED: &'static str = "payment.failed";
+
+    fn sample() -> EventRow {
+        let event = sample::event(
+            [Column::Org(NORTHWIND)],
+            json!({
+                "tenant_id": "tenant-31",
+                "reason": "The card was declined",
+                "amount": 96.5,
+            }),
+        );
+        EventRow {
+            event_type: Self::DOTTED.to_owned(),
+            ..event
+        }
+    }
+
     fn context(&self) -> &OperatorContext {
         &self.context
     }
@@ -46,18 +53,18 @@ impl OperatorEvent for PaymentFailed {
             "currency": self.amount.currency,
             "reason": self.reason,
         };
-        OperatorMessage::new(names.body_format(), Severity::Critical, data, |style| {
-            let amount = style.name(&self.amount.to_string());
+        OperatorMessage::new(names, Severity::Critical, data, |style| {
+            let amount = style.name(self.amount.to_string());
             match tenant.name {
                 Some(name) => format!("Payment of {amount} by {} failed", style.name(name)),
                 None => format!(
                     "Payment of {amount} by tenant {} failed",
-                    style.name(&self.tenant_id)
+                    style.name(&self.tenant_id.0)
                 ),
             }
         })
-        .with("Reason", self.reason.as_deref())
-        .with("Tenant", tenant.name.and(Some(&self.tenant_id)))
+        .with("Reason", self.reason.as_ref())
+        .with("Tenant", tenant.name.and(Some(&self.tenant_id.0)))
     }
 }
 
@@ -65,69 +72,39 @@ impl OperatorEvent for PaymentFailed {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{ACME, HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::PaymentFailed;
+    use super::super::EventType::PaymentFailed as IT;
+    use super::super::fixture::{planned, planned_with, with};
+    use super::super::sample::HARBOR;
+    use super::EventRow;
 
     #[test]
-    fn the_tenant_is_an_organisation() {
-        insta::assert_snapshot!(planned_without_columns(IT, json!({
-            "tenant_id": ACME,
-            "reason": "card_declined",
-            "amount": "49.90",
-            "currency": "GBP",
-        })), @r#"
-        to OrgOwners { org_id: ACME, except: None }
-          app each: Payment of GBP 49.90 by Acme failed
-            Payment of **GBP 49.90** by **Acme** failed.
-
-        Reason: card_declined
-        Tenant: ACME
-            /dashboard
-            {amount: 49.9, currency: "GBP", org_id: "ACME", org_name: "Acme", project_id: null, project_name: null, reason: "card_declined", severity: "critical", tenant_id: "ACME", tenant_name: "Acme", type: "payment_failed"}
-          mail Immediate: Payment of GBP 49.90 by Acme failed ( )
-            {fields: [{"name":"Reason","value":"card_declined"},{"name":"Tenant","value":"ACME"}], link_url: "/dashboard", text: null}
-            without amount
-            without currency
-            without reason
-            without tenant_id
-            without tenant_name
-        to endpoints, critical, org ACME: Payment of GBP 49.90 by Acme failed
-            Reason: card_declined
-            Tenant: ACME
-            /dashboard
-            {amount: 49.9, currency: "GBP", org_id: "ACME", org_name: "Acme", project_id: null, project_name: null, reason: "card_declined", tenant_id: "ACME", tenant_name: "Acme", user_id: null}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        critical: Payment of USD 96.50 by Northwind Lending failed
+          Reason: The card was declined
+          Tenant: tenant-31
+          {amount: 96.5, currency: "USD", org_id: "NORTHWIND", org_name: "Northwind Lending", project_id: null, project_name: null, reason: "The card was declined", tenant_id: "tenant-31", tenant_name: "Northwind Lending", user_id: null}
+        to endpoints, org NORTHWIND
+        to OrgOwners { org_id: NORTHWIND, except: None }, in app, e-mail Immediate
         "#);
     }
 
     #[test]
-    fn the_tenant_is_not_known_here() {
-        insta::assert_snapshot!(planned_without_columns(IT, json!({
-            "tenant_id": "t-17",
-            "reason": HOSTILE,
-            "amount": 49,
-        })), @r#"
-        to endpoints, critical: Payment of USD 49 by tenant t-17 failed
-            Reason: [Win](https://evil.example) <img src=x> @all **now** `` # !
-            /dashboard
-            {amount: 49, currency: "USD", org_id: null, org_name: null, project_id: null, project_name: null, reason: "HOSTILE", tenant_id: "t-17", tenant_name: null, user_id: null}
-        "#);
-    }
-
-    #[test]
-    fn required_keys() {
-        let errors = [
-            json!({"amount": 1}),
-            json!({"tenant_id": [], "amount": 1}),
-            json!({"tenant_id": 1}),
-            json!({"tenant_id": 1, "amount": {}}),
-        ];
-        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
-        invalid payment_failed event: payload.tenant_id is required
-        invalid payment_failed event: payload.tenant_id must be a short text or a whole number
-        invalid payment_failed event: payload.amount is required
-        invalid payment_failed event: payload.amount must be an amount
+    fn the_tenant_is_an_organisation_or_unknown_here() {
+        let planned = |tenant_id: serde_json::Value| {
+            let row = EventRow {
+                org_id: None,
+                ..with(IT, json!({ "tenant_id": tenant_id }))
+            };
+            planned(IT, &row)
+                .lines()
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" / ")
+        };
+        insta::assert_snapshot!([planned(json!(HARBOR)), planned(json!("t-17"))].join("\n"), @"
+        critical: Payment of USD 96.50 by Harbor Homes failed /   Reason: The card was declined
+        critical: Payment of USD 96.50 by tenant t-17 failed /   Reason: The card was declined
         ");
     }
 }

@@ -1,36 +1,36 @@
-//! A tenant paid.
-//!
-//! Optional keys: `currency` (else US dollars, unless the amount names it), and those of an
-//! [`OperatorContext`].
+//! A tenant paid. Severity: success.
+
+use serde_json::json;
 
 use super::Names;
 use super::draft::object;
 use super::operator::{OperatorContext, OperatorEvent};
 use super::operator_message::OperatorMessage;
+use super::payload::payload;
+use super::sample::{self, Column, HARBOR};
 use crate::domain::announcement::Severity;
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use crate::domain::event::EventRow;
+use crate::domain::payload::Id;
 use crate::domain::quantity::Amount;
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct PaymentSucceeded {
-    context: OperatorContext,
-    amount: Amount,
-    payment_id: String,
-}
-
-impl PaymentSucceeded {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        Ok(Self {
-            context: OperatorContext::decode(fields),
-            amount: fields.required_amount("amount")?,
-            payment_id: fields.required_id("payment_id")?,
-        })
+payload! {
+    pub(super) struct PaymentSucceeded {
+        context: OperatorContext,
+        amount: Amount,
+        payment_id: Id,
     }
 }
 
 impl OperatorEvent for PaymentSucceeded {
+    const DOTTED: &'static str = "payment.succeeded";
+
+    fn sample() -> EventRow {
+        sample::event(
+            [Column::Org(HARBOR)],
+            json!({"amount": "480.00", "currency": "EUR", "payment_id": "pay_20491"}),
+        )
+    }
+
     fn context(&self) -> &OperatorContext {
         &self.context
     }
@@ -43,11 +43,11 @@ impl OperatorEvent for PaymentSucceeded {
             "currency": self.amount.currency,
             "payment_id": self.payment_id,
         };
-        OperatorMessage::new(names.body_format(), Severity::Success, data, |style| {
+        OperatorMessage::new(names, Severity::Success, data, |style| {
             let who = style.name(tenant.name.unwrap_or("A tenant"));
-            format!("{who} paid {}", style.name(&self.amount.to_string()))
+            format!("{who} paid {}", style.name(self.amount.to_string()))
         })
-        .with("Payment", Some(&self.payment_id))
+        .with("Payment", Some(&self.payment_id.0))
     }
 }
 
@@ -55,69 +55,42 @@ impl OperatorEvent for PaymentSucceeded {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::PaymentSucceeded;
+    use super::super::EventType::PaymentSucceeded as IT;
+    use super::super::fixture::{planned, planned_with, with};
+    use super::EventRow;
 
     #[test]
-    fn the_tenant_is_the_organisation() {
-        insta::assert_snapshot!(planned(IT, json!({"amount": 12.5, "currency": "eur", "payment_id": "pi_1"})), @r#"
-        to OrgOwners { org_id: ACME, except: None }, project ATLAS
-          app each: Acme paid EUR 12.50
-            **Acme** paid **EUR 12.50**.
-
-        Payment: pi_1
-        Project: Atlas
-            /project/workspace/ATLAS
-            {amount: 12.5, currency: "EUR", org_id: "ACME", org_name: "Acme", payment_id: "pi_1", project_id: "ATLAS", project_name: "Atlas", severity: "success", tenant_name: "Acme", type: "payment_succeeded"}
-          mail Immediate: Acme paid EUR 12.50 (ATLAS Atlas)
-            {fields: [{"name":"Payment","value":"pi_1"},{"name":"Project","value":"Atlas"}], link_url: "/project/workspace/ATLAS", text: null}
-            without amount
-            without currency
-            without payment_id
-            without tenant_name
-        to endpoints, success, org ACME, project ATLAS: Acme paid EUR 12.50
-            Payment: pi_1
-            Project: Atlas
-            /project/workspace/ATLAS
-            {amount: 12.5, currency: "EUR", org_id: "ACME", org_name: "Acme", payment_id: "pi_1", project_id: "ATLAS", project_name: "Atlas", tenant_name: "Acme", user_id: null}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        success: Harbor Homes paid EUR 480.00
+          Payment: pay_20491
+          {amount: 480.0, currency: "EUR", org_id: "HARBOR", org_name: "Harbor Homes", payment_id: "pay_20491", project_id: null, project_name: null, tenant_name: "Harbor Homes", user_id: null}
+        to endpoints, org HARBOR
+        to OrgOwners { org_id: HARBOR, except: None }, in app, e-mail Immediate
         "#);
     }
 
     #[test]
     fn the_tenant_may_be_a_name_only() {
-        insta::assert_snapshot!(planned_without_columns(IT, json!({
-            "tenant_name": HOSTILE,
-            "amount": "99.00",
-            "payment_id": 4711,
-        })), @r#"
-        to endpoints, success: [Win](https://evil.example) <img src=x> @all **now** `` # ! paid USD 99.00
-            Payment: 4711
-            /dashboard
-            {amount: 99.0, currency: "USD", org_id: null, org_name: "HOSTILE", payment_id: "4711", project_id: null, project_name: null, tenant_name: "HOSTILE", user_id: null}
-        "#);
-        let planned = planned_without_columns(IT, json!({"amount": 1, "payment_id": 1}));
-        assert!(planned.contains(": A tenant paid USD 1\n"), "{planned}");
-    }
-
-    #[test]
-    fn required_keys() {
-        let errors = [
-            json!({}),
-            json!({"amount": "free"}),
-            json!({"amount": true}),
-            json!({"amount": 1}),
-            json!({"amount": 1, "payment_id": 1.5}),
-            json!({"amount": 1, "payment_id": "x".repeat(256)}),
-        ];
-        insta::assert_snapshot!(errors.map(|payload| planned(IT, payload)).join("\n"), @"
-        invalid payment_succeeded event: payload.amount is required
-        invalid payment_succeeded event: payload.amount must be an amount
-        invalid payment_succeeded event: payload.amount must be an amount
-        invalid payment_succeeded event: payload.payment_id is required
-        invalid payment_succeeded event: payload.payment_id must be a short text or a whole number
-        invalid payment_succeeded event: payload.payment_id must be a short text or a whole number
-        ");
+        let row = |payload| EventRow {
+            org_id: None,
+            ..with(IT, payload)
+        };
+        for (payload, expected) in [
+            (
+                json!({"tenant_name": "Cy & Co"}),
+                "success: Cy & Co paid EUR 480.00\n",
+            ),
+            (
+                json!({"currency": null}),
+                "success: A tenant paid USD 480.00\n",
+            ),
+        ] {
+            let planned = planned(IT, &row(payload));
+            assert!(
+                planned.starts_with(expected) && !planned.contains("OrgOwners"),
+                "{planned}"
+            );
+        }
     }
 }

@@ -1,47 +1,51 @@
-//! Somebody's access to a project was changed: he hears of it, by mail only if he may do more.
-//!
-//! Optional keys: those of [`Access`].
+//! A person's access to a project was changed: they are notified, by e-mail only if it allows more.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::access::Access;
 use super::draft::Draft;
-use super::{Handler, Lookups, Names};
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use super::payload::payload;
+use super::sample::{self, ADA, Column, DEV, QUAYSIDE};
+use super::{Event, MailTemplates, Names};
+use crate::domain::event::EventRow;
 use crate::domain::plan::{EmailTiming, Plan};
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct ProjectAccessChanged {
-    project_id: Uuid,
-    access: Access,
-}
-
-impl ProjectAccessChanged {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let (project_id, access) = Access::to_project(fields)?;
-        Ok(Self { project_id, access })
+payload! {
+    pub(super) struct ProjectAccessChanged {
+        project_id: Uuid = |fields| {
+            fields.column_or_key("project_id", fields.row.project_id, "project_id")
+        },
+        access: Access,
     }
 }
 
-impl Handler for ProjectAccessChanged {
-    fn lookups(&self, lookups: &mut Lookups) {
-        self.access.lookups(lookups);
+impl Event for ProjectAccessChanged {
+    const MAIL: Option<MailTemplates> = Some(templates!("project_access_changed"));
+
+    fn samples() -> Vec<EventRow> {
+        let payload = json!({
+            "affected_user_id": DEV,
+            "old_permission": "view",
+            "new_permission": "edit",
+        });
+        let columns = [Column::Actor(ADA), Column::Project(QUAYSIDE)];
+        vec![sample::event(columns, payload)]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
-        let [who, project] = self.access.named(names);
+        let access = &self.access;
+        let [project] = names.of([&access.project]);
         let draft = Draft::new(
-            names.body_format(),
+            names,
             names.links().project(self.project_id),
-            self.access.change_data("project_access_changed", names),
-            |style| self.access.changed(style, who, &style.name(project.words)),
+            access.change_data(names, "project_access_changed"),
+            |style| access.changed(names, style, &style.name(project.label)),
         );
-        let mail = || draft.email(EmailTiming::Immediate, project);
+        let email = || draft.email(EmailTiming::Immediate, project);
         vec![Plan {
-            email: self.access.is_view_to_edit().then(mail),
-            ..self.access.plan(&draft, names)
+            email: access.is_view_to_edit().then(email),
+            ..access.plan(&draft)
         }]
     }
 }
@@ -50,87 +54,52 @@ impl Handler for ProjectAccessChanged {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{ADA, BO, HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::ProjectAccessChanged;
+    use super::super::EventType::ProjectAccessChanged as IT;
+    use super::super::fixture::{mail, planned_with};
 
     #[test]
-    fn more_is_mailed() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "affected_user_id": BO,
-            "old_permission": "view",
-            "new_permission": "edit",
-        })), @r#"
-        to User(BO), project ATLAS
-          app each: Ada changed your access to Atlas from view to edit
-            **Ada** changed your access to **Atlas** from **view** to **edit**.
-            /project/workspace/ATLAS
-            {actor_id: "ADA", actor_name: "Ada", new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
-          mail Immediate: Ada changed your access to Atlas from view to edit (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS"}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        to User(DEV), project QUAYSIDE, in app, e-mail Immediate
+          Ada Okafor changed your access to Quayside Lofts from view to edit
+          **Ada Okafor** changed your access to **Quayside Lofts** from **view** to **edit**.
+          /project/workspace/QUAYSIDE
+          {actor_id: "ADA", actor_name: "Ada Okafor", new_permission: "edit", old_permission: "view", project_id: "QUAYSIDE", project_name: "Quayside Lofts", type: "project_access_changed"}
+          e-mail, Quayside Lofts: Ada Okafor changed your access to Quayside Lofts from view to edit
+          {link_url: "/project/workspace/QUAYSIDE"}
         "#);
+        insta::assert_snapshot!(mail(IT), @"
+        Your access changed
+
+        Ada Okafor changed your access to Quayside Lofts from view to edit.
+
+        Open the project:
+        https://app.example.com/project/workspace/5eed5eed-fa11-4003-8000-000000000001
+
+        ---
+        You get this because your access to a project on app.example.com
+        changed.
+        ");
     }
 
     #[test]
-    fn less_is_not() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "affected_user_id": BO,
-            "old_permission": "edit",
-            "new_permission": "view",
-        })), @r#"
-        to User(BO), project ATLAS
-          app each: Ada changed your access to Atlas from edit to view
-            **Ada** changed your access to **Atlas** from **edit** to **view**.
-            /project/workspace/ATLAS
-            {actor_id: "ADA", actor_name: "Ada", new_permission: "view", old_permission: "edit", project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
-        "#);
-    }
-
-    #[test]
-    fn without_permissions() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "affected_user_id": BO,
-            "old_permission": 7,
-            "new_permission": HOSTILE,
-        })), @r#"
-        to User(BO), project ATLAS
-          app each: Ada changed your access to Atlas to [Win](https://evil.example) <img src=x> @all **now** `` # !
-            **Ada** changed your access to **Atlas** to **[Win](https://evil.example) <img src=x> @all now `` # !**.
-            /project/workspace/ATLAS
-            {actor_id: "ADA", actor_name: "Ada", new_permission: "HOSTILE", old_permission: null, project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
-        "#);
-        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": BO})), @r#"
-        to User(BO), project ATLAS
-          app each: Ada changed your access to Atlas
-            **Ada** changed your access to **Atlas**.
-            /project/workspace/ATLAS
-            {actor_id: "ADA", actor_name: "Ada", new_permission: null, old_permission: null, project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
-        "#);
-    }
-
-    #[test]
-    fn the_actor_may_be_the_person_affected() {
-        insta::assert_snapshot!(planned(IT, json!({"affected_user_id": ADA, "old_permission": "view", "new_permission": "edit"})), @r#"
-        to User(ADA), project ATLAS
-          app each: Your access to Atlas was changed from view to edit
-            Your access to **Atlas** was changed from **view** to **edit**.
-            /project/workspace/ATLAS
-            {actor_id: "ADA", actor_name: null, new_permission: "edit", old_permission: "view", project_id: "ATLAS", project_name: "Atlas", type: "project_access_changed"}
-          mail Immediate: Your access to Atlas was changed from view to edit (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS"}
-        "#);
-    }
-
-    #[test]
-    fn required_keys() {
-        assert_eq!(
-            planned(IT, json!({})),
-            "invalid project_access_changed event: payload.affected_user_id is required"
-        );
-        assert_eq!(
-            planned_without_columns(IT, json!({})),
-            "invalid project_access_changed event: project_id or payload.project_id is required"
-        );
+    fn other_changes_are_not_mailed() {
+        let changes = [
+            json!({"old_permission": "edit", "new_permission": "view"}),
+            json!({"old_permission": null}),
+            json!({"new_permission": null}),
+        ];
+        let planned = changes.map(|payload| {
+            let planned = planned_with(IT, payload);
+            planned.lines().take(2).collect::<Vec<_>>().join("\n")
+        });
+        insta::assert_snapshot!(planned.join("\n"), @"
+        to User(DEV), project QUAYSIDE, in app
+          Ada Okafor changed your access to Quayside Lofts from edit to view
+        to User(DEV), project QUAYSIDE, in app
+          Ada Okafor changed your access to Quayside Lofts to edit
+        to User(DEV), project QUAYSIDE, in app
+          Ada Okafor changed your access to Quayside Lofts
+        ");
     }
 }

@@ -1,13 +1,13 @@
-//! How notifications are written for the application that shows them.
+//! How notifications are rendered for the application that shows them.
 
 use super::links::Links;
 use crate::domain::body::BodyFormat;
 
-/// What of a notification the application's configuration decides.
+/// What the application's configuration decides about notifications.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rendering {
-    /// What its bell renders.
+    /// What the application renders.
     pub body_format: BodyFormat,
-    /// What its routes are.
+    /// The application's routes.
     pub links: Links,
 }

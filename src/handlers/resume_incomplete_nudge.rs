@@ -1,34 +1,35 @@
-//! A resume was left incomplete: an owner of the project is nudged, once per tier, ever.
-//!
-//! Optional key: `project_name`.
+//! A resume was left incomplete: an owner of the project is nudged, once per tier until the application
+//! deletes the notification.
 
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, json};
 use uuid::Uuid;
 
 use super::draft::{Draft, object};
 use super::entity::Entity;
-use super::{Handler, Lookups, Names};
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
+use super::payload::payload;
+use super::sample::{self, ADA, CHIARA, Column, QUAYSIDE};
+use super::{Event, MailTemplates, Names};
+use crate::domain::event::EventRow;
+use crate::domain::payload::{Fields, FromPayload};
 use crate::domain::plan::{Audience, EmailTiming, Plan};
 
 /// Longest tier, in bytes: it is part of an indexed key.
 const TIER_MAX: usize = 100;
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct ResumeIncompleteNudge {
-    project_id: Uuid,
-    project: Entity,
-    user_id: Uuid,
-    resume_type: ResumeType,
-    completion_percent: Number,
-    nudge_tier: Value,
+payload! {
+    pub(super) struct ResumeIncompleteNudge {
+        project_id: Uuid = |fields| fields.column("project_id", fields.row.project_id),
+        project: Entity,
+        user_id: Uuid,
+        resume_type: ResumeType,
+        completion_percent: Percent,
+        nudge_tier: Tier,
+    }
 }
 
 /// Whose resume it is.
 #[derive(Debug, Clone, Copy)]
-enum ResumeType {
+pub(super) enum ResumeType {
     Project,
     Borrower,
 }
@@ -41,7 +42,7 @@ impl ResumeType {
         }
     }
 
-    /// Its name as mails show it.
+    /// Its name as e-mails show it.
     fn label(self) -> &'static str {
         match self {
             Self::Project => "Project",
@@ -50,72 +51,85 @@ impl ResumeType {
     }
 }
 
-impl ResumeIncompleteNudge {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let project_id = fields.column("project_id", fields.row.project_id)?;
-        Ok(Self {
-            project_id,
-            project: Entity::project(fields, Some(project_id)),
-            user_id: fields.required_uuid("user_id")?,
-            resume_type: fields.required("resume_type", "project or borrower", resume_type)?,
-            completion_percent: fields.required(
-                "completion_percent",
-                "a number from 0 to 100",
-                percent,
-            )?,
-            nudge_tier: fields.required(
-                "nudge_tier",
-                "a whole number or a short text",
-                |value| tier(value).map(|_| value.clone()),
-            )?,
-        })
-    }
+impl FromPayload for ResumeType {
+    const TYPE: &'static str = "project or borrower";
 
-    fn once_key(&self) -> Option<String> {
-        let (project, resume) = (self.project_id, self.resume_type.name());
-        let tier = tier(&self.nudge_tier)?;
-        Some(format!("resume_incomplete_nudge:{project}:{resume}:{tier}"))
+    fn read(value: &Value, _: Fields<'_>) -> Option<Self> {
+        let known = [Self::Project, Self::Borrower];
+        known.into_iter().find(|known| value == known.name())
     }
 }
 
-fn resume_type(value: &Value) -> Option<ResumeType> {
-    let known = [ResumeType::Project, ResumeType::Borrower];
-    known.into_iter().find(|known| value == known.name())
+#[derive(Debug)]
+pub(super) struct Percent(Number);
+
+impl FromPayload for Percent {
+    const TYPE: &'static str = "a number from 0 to 100";
+
+    fn read(value: &Value, _: Fields<'_>) -> Option<Self> {
+        let percent = value.as_f64()?;
+        let number = value.as_number()?.clone();
+        (0.0..=100.0).contains(&percent).then_some(Self(number))
+    }
 }
 
-fn percent(value: &Value) -> Option<Number> {
-    let in_range = value
-        .as_f64()
-        .is_some_and(|percent| (0.0..=100.0).contains(&percent));
-    value.as_number().filter(|_| in_range).cloned()
+/// A tier, and how the dedup key writes it: `1` for 1 and 1.0.
+#[derive(Debug)]
+pub(super) struct Tier(Value, String);
+
+impl FromPayload for Tier {
+    const TYPE: &'static str = "a whole number or a short text";
+
+    fn read(value: &Value, _: Fields<'_>) -> Option<Self> {
+        let key = match value {
+            Value::Number(number) => {
+                let number = number.as_f64()?;
+                let is_whole = number.fract() == 0.0 && number.abs() < 1e15;
+                is_whole.then(|| format!("{number:.0}"))?
+            }
+            Value::String(text) => text.trim().to_owned(),
+            _ => return None,
+        };
+        let fits = (1..=TIER_MAX).contains(&key.len());
+        fits.then(|| Self(value.clone(), key))
+    }
 }
 
-fn whole(number: f64) -> Option<String> {
-    (number.fract() == 0.0 && number.abs() < 1e15).then(|| format!("{number:.0}"))
-}
+impl Event for ResumeIncompleteNudge {
+    const MAIL: Option<MailTemplates> = Some(templates!(
+        "resume_incomplete_nudge",
+        "resume_type",
+        "completion_percent"
+    ));
 
-fn tier(value: &Value) -> Option<String> {
-    let tier = match value {
-        Value::Number(number) => whole(number.as_f64()?)?,
-        Value::String(text) => text.trim().to_owned(),
-        _ => return None,
-    };
-    (1..=TIER_MAX).contains(&tier.len()).then_some(tier)
-}
-
-impl Handler for ResumeIncompleteNudge {
-    fn lookups(&self, lookups: &mut Lookups) {
-        lookups.extend([&self.project]);
+    fn samples() -> Vec<EventRow> {
+        let nudge = |user_id, resume_type, percent| {
+            let payload = json!({
+                "user_id": user_id,
+                "resume_type": resume_type,
+                "completion_percent": percent,
+                "nudge_tier": 1,
+            });
+            sample::event([Column::Project(QUAYSIDE)], payload)
+        };
+        vec![
+            // Ada owns the project's organisation.
+            nudge(ADA, "borrower", 40),
+            // Chiara does not: she is skipped.
+            nudge(CHIARA, "project", 45),
+        ]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [project] = names.of([&self.project]);
-        let resume = self.resume_type.name();
+        let (Percent(completion), Tier(tier, tier_key)) =
+            (&self.completion_percent, &self.nudge_tier);
+        let (project_id, resume) = (self.project_id, self.resume_type.name());
         // Rounded down: only what is complete is called complete.
-        let percent = self.completion_percent.as_f64().unwrap_or_default().floor();
+        let percent = completion.as_f64().unwrap_or_default().floor();
         let draft = Draft::new(
-            names.body_format(),
-            names.links().project(self.project_id),
+            names,
+            names.links().project(project_id),
             object! {
                 "type": "resume_incomplete_nudge",
                 "project_id": project.id,
@@ -123,144 +137,125 @@ impl Handler for ResumeIncompleteNudge {
                 "user_id": self.user_id,
                 "resume_type": resume,
                 "resume_type_label": self.resume_type.label(),
-                "completion_percent": self.completion_percent,
-                "nudge_tier": self.nudge_tier,
+                "completion_percent": completion,
+                "nudge_tier": tier,
             },
             |style| {
-                let place = style.name(project.words);
+                let place = style.name(project.label);
                 format!("Your {resume} resume for {place} is {percent}% complete")
             },
         )
         .and((percent < 100.0).then(|| "Pick up where you left off.".to_owned()));
+        let audience = Audience::ProjectOwner {
+            user_id: self.user_id,
+            project_id,
+        };
         vec![Plan {
-            audience: Audience::ProjectOwner {
-                user_id: self.user_id,
-                project_id: self.project_id,
-            },
-            actor_id: None,
-            scopes: project.scopes(),
             in_app: draft.in_app(),
             email: Some(draft.email(EmailTiming::Immediate, project)),
-            once_key: self.once_key(),
+            once_key: Some(format!(
+                "resume_incomplete_nudge:{project_id}:{resume}:{tier_key}"
+            )),
+            ..Plan::new(audience, self.project.scopes())
         }]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{ATLAS, BO, HOSTILE, planned, planned_without_columns};
-    use super::tier;
-
-    const IT: EventType = EventType::ResumeIncompleteNudge;
+    use super::super::EventType::ResumeIncompleteNudge as IT;
+    use super::super::fixture::{mail, planned_with, title_with};
+    use super::Value;
 
     #[test]
-    fn told_in_both_ways_and_once() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "user_id": BO,
-            "resume_type": "project",
-            "completion_percent": 40,
-            "nudge_tier": 1,
-        })), @r#"
-        to ProjectOwner { user_id: BO, project_id: ATLAS }, project ATLAS, once resume_incomplete_nudge:ATLAS:project:1
-          app each: Your project resume for Atlas is 40% complete
-            Your project resume for **Atlas** is 40% complete. Pick up where you left off.
-            /project/workspace/ATLAS
-            {completion_percent: 40, nudge_tier: 1, project_id: "ATLAS", project_name: "Atlas", resume_type: "project", resume_type_label: "Project", type: "resume_incomplete_nudge", user_id: "BO"}
-          mail Immediate: Your project resume for Atlas is 40% complete (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS"}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        to ProjectOwner { user_id: ADA, project_id: QUAYSIDE }, project QUAYSIDE, once resume_incomplete_nudge:QUAYSIDE:borrower:1, in app, e-mail Immediate
+          Your borrower resume for Quayside Lofts is 40% complete
+          Your borrower resume for **Quayside Lofts** is 40% complete. Pick up where you left off.
+          /project/workspace/QUAYSIDE
+          {completion_percent: 40, nudge_tier: 1, project_id: "QUAYSIDE", project_name: "Quayside Lofts", resume_type: "borrower", resume_type_label: "Borrower", type: "resume_incomplete_nudge", user_id: "ADA"}
+          e-mail, Quayside Lofts: Your borrower resume for Quayside Lofts is 40% complete
+          {link_url: "/project/workspace/QUAYSIDE"}
         "#);
-    }
+        insta::assert_snapshot!(mail(IT), @"
+        Your resume is 40% complete
 
-    #[test]
-    fn nothing_is_complete_yet() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "user_id": BO,
-            "resume_type": "borrower",
-            "completion_percent": 0,
-            "nudge_tier": " second ",
-            "project_name": HOSTILE,
-        })), @r#"
-        to ProjectOwner { user_id: BO, project_id: ATLAS }, project ATLAS, once resume_incomplete_nudge:ATLAS:borrower:second
-          app each: Your borrower resume for [Win](https://evil.example) <img src=x> @all **now** `` # ! is 0% complete
-            Your borrower resume for **[Win](https://evil.example) <img src=x> @all now `` # !** is 0% complete. Pick up where you left off.
-            /project/workspace/ATLAS
-            {completion_percent: 0, nudge_tier: " second ", project_id: "ATLAS", project_name: "HOSTILE", resume_type: "borrower", resume_type_label: "Borrower", type: "resume_incomplete_nudge", user_id: "BO"}
-          mail Immediate: Your borrower resume for [Win](https://evil.example) <img src=x> @all **now** `` # ! is 0% complete (ATLAS HOSTILE)
-            {link_url: "/project/workspace/ATLAS"}
-        "#);
-    }
+        Your borrower resume for Quayside Lofts is 40% complete. Pick up where
+        you left off.
 
-    #[test]
-    fn almost_is_not_complete() {
-        insta::assert_snapshot!(planned(IT, json!({
-            "user_id": BO,
-            "resume_type": "project",
-            "completion_percent": 99.9,
-            "nudge_tier": "3",
-        })), @r#"
-        to ProjectOwner { user_id: BO, project_id: ATLAS }, project ATLAS, once resume_incomplete_nudge:ATLAS:project:3
-          app each: Your project resume for Atlas is 99% complete
-            Your project resume for **Atlas** is 99% complete. Pick up where you left off.
-            /project/workspace/ATLAS
-            {completion_percent: 99.9, nudge_tier: "3", project_id: "ATLAS", project_name: "Atlas", resume_type: "project", resume_type_label: "Project", type: "resume_incomplete_nudge", user_id: "BO"}
-          mail Immediate: Your project resume for Atlas is 99% complete (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS"}
-        "#);
-    }
+        Go on with it:
+        https://app.example.com/project/workspace/5eed5eed-fa11-4003-8000-000000000001
 
-    #[test]
-    fn required_keys() {
-        let with = |key: &str, value: Value| {
-            let mut payload = json!({
-                "user_id": BO,
-                "resume_type": "project",
-                "completion_percent": 100,
-                "nudge_tier": 1,
-            });
-            payload[key] = value;
-            planned(IT, payload)
-        };
-        let errors = [
-            planned_without_columns(IT, json!({"project_id": ATLAS})),
-            with("user_id", json!(null)),
-            with("user_id", json!("bo")),
-            with("resume_type", json!(null)),
-            with("resume_type", json!("Project")),
-            with("completion_percent", json!(null)),
-            with("completion_percent", json!("40")),
-            with("completion_percent", json!(-1)),
-            with("completion_percent", json!(100.5)),
-            with("nudge_tier", json!(null)),
-            with("nudge_tier", json!(1.5)),
-            with("nudge_tier", json!(" ")),
-            with("nudge_tier", json!("x".repeat(101))),
-        ];
-        insta::assert_snapshot!(errors.join("\n"), @"
-        invalid resume_incomplete_nudge event: project_id is required
-        invalid resume_incomplete_nudge event: payload.user_id is required
-        invalid resume_incomplete_nudge event: payload.user_id must be a UUID
-        invalid resume_incomplete_nudge event: payload.resume_type is required
-        invalid resume_incomplete_nudge event: payload.resume_type must be project or borrower
-        invalid resume_incomplete_nudge event: payload.completion_percent is required
-        invalid resume_incomplete_nudge event: payload.completion_percent must be a number from 0 to 100
-        invalid resume_incomplete_nudge event: payload.completion_percent must be a number from 0 to 100
-        invalid resume_incomplete_nudge event: payload.completion_percent must be a number from 0 to 100
-        invalid resume_incomplete_nudge event: payload.nudge_tier is required
-        invalid resume_incomplete_nudge event: payload.nudge_tier must be a whole number or a short text
-        invalid resume_incomplete_nudge event: payload.nudge_tier must be a whole number or a short text
-        invalid resume_incomplete_nudge event: payload.nudge_tier must be a whole number or a short text
+        ---
+        You get this because you are an owner of this project on
+        app.example.com.
         ");
     }
 
     #[test]
-    fn one_key_for_a_tier_however_it_is_written() {
-        let keys = [json!(2), json!(2.0), json!("2"), json!(" 2\n")].map(|value| tier(&value));
+    fn equal_tiers_have_equal_keys() {
+        let key = |tier: Value| {
+            let line = title_with(IT, json!({ "nudge_tier": tier }));
+            let key = line.split("once resume_incomplete_nudge:QUAYSIDE:").nth(1);
+            let invalid = || {
+                line.rsplit("payload.")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            key.map_or_else(invalid, |key| {
+                key.split(',').next().unwrap_or_default().to_owned()
+            })
+        };
+        let tiers = [
+            json!(1),
+            json!(1.0),
+            json!(" 1 "),
+            json!("final"),
+            json!(1.5),
+            json!(1e15),
+            json!(""),
+            json!("x".repeat(101)),
+            json!(true),
+        ];
+        insta::assert_snapshot!(tiers.map(key).join("\n"), @"
+        borrower:1
+        borrower:1
+        borrower:1
+        borrower:final
+        nudge_tier must be a whole number or a short text
+        nudge_tier must be a whole number or a short text
+        nudge_tier must be a whole number or a short text
+        nudge_tier must be a whole number or a short text
+        nudge_tier must be a whole number or a short text
+        ");
+    }
+
+    #[test]
+    fn only_what_is_complete_is_called_complete() {
+        for (percent, expected) in [
+            (json!(0), "0% complete. Pick up"),
+            (json!(99.9), "99% complete. Pick up where you left off."),
+            (json!(100), "100% complete.\n"),
+            (
+                json!(100.1),
+                "completion_percent must be a number from 0 to 100",
+            ),
+            (
+                json!(-1),
+                "completion_percent must be a number from 0 to 100",
+            ),
+        ] {
+            let planned = planned_with(IT, json!({ "completion_percent": percent }));
+            assert!(planned.contains(expected), "{expected}: {planned}");
+        }
+        let planned = planned_with(IT, json!({"resume_type": "Borrower"}));
         assert!(
-            keys.iter().all(|key| key.as_deref() == Some("2")),
-            "{keys:?}"
+            planned.ends_with("resume_type must be project or borrower"),
+            "{planned}"
         );
     }
 }

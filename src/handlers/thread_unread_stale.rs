@@ -1,59 +1,50 @@
-//! Somebody has left messages in a thread unread for long: a mail reminds him, nothing appears in
-//! the application, which shows them anyway.
-//!
-//! Optional keys: `unread_count` (else 1), and those of a [`Thread`].
+//! A person has left messages in a thread unread for long: an e-mail reminds them. Nothing appears
+//! in the application, which shows the messages anyway.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::draft::{Draft, counted, object};
+use super::payload::payload;
+use super::sample::{self, CHECKLIST, CHIARA, Column, QUAYSIDE};
 use super::thread::Thread;
-use super::{Handler, Lookups, Names};
-use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
-use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
+use super::{Event, MailTemplates, Names};
+use crate::domain::event::EventRow;
+use crate::domain::plan::{Audience, EmailTiming, Plan};
 
-/// The event as it was committed.
-#[derive(Debug)]
-pub(super) struct ThreadUnreadStale {
-    thread: Thread,
-    user_id: Uuid,
-    unread_count: i64,
-}
-
-impl ThreadUnreadStale {
-    pub(super) fn decode(fields: Fields<'_>) -> Result<Self, InvalidEvent> {
-        let unread_count = fields.integer("unread_count").filter(|count| *count > 0);
-        Ok(Self {
-            thread: Thread::decode(fields)?,
-            user_id: fields.required_uuid("user_id")?,
-            unread_count: unread_count.unwrap_or(1),
-        })
+payload! {
+    pub(super) struct ThreadUnreadStale {
+        thread: Thread,
+        user_id: Uuid,
+        unread_count: Option<i64>,
     }
 }
 
-impl Handler for ThreadUnreadStale {
-    fn lookups(&self, lookups: &mut Lookups) {
-        self.thread.lookups(lookups);
+impl Event for ThreadUnreadStale {
+    const MAIL: Option<MailTemplates> = Some(templates!("thread_unread_stale", "unread_count"));
+
+    fn samples() -> Vec<EventRow> {
+        vec![sample::event(
+            [Column::Project(QUAYSIDE), Column::Thread(CHECKLIST)],
+            json!({"user_id": CHIARA, "unread_count": 4}),
+        )]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
-        let thread = self.thread.named(names);
+        let [topic, project] = names.of([&self.thread.topic, &self.thread.project]);
+        let unread_count = self.unread_count.filter(|count| *count > 0).unwrap_or(1);
         let data = object! {
-            ..thread.data("thread_unread_stale"),
-            "thread_topic": thread.topic.words,
-            "unread_count": self.unread_count,
+            ..self.thread.data(names, "thread_unread_stale"),
+            "thread_topic": topic.label,
+            "unread_count": unread_count,
         };
-        let draft = Draft::new(names.body_format(), thread.link(), data, |style| {
-            let unread = counted(self.unread_count, "unread message");
-            format!("You have {unread} in {}", thread.place(style))
+        let draft = Draft::new(names, self.thread.link(names), data, |style| {
+            let unread = counted(unread_count, "unread message");
+            format!("You have {unread} in {}", self.thread.place(names, style))
         });
         vec![Plan {
-            audience: Audience::User(self.user_id),
-            actor_id: None,
-            scopes: thread.scopes(),
-            in_app: InApp::None,
-            email: Some(draft.email(EmailTiming::Aggregated, thread.project)),
-            once_key: None,
+            email: Some(draft.email(EmailTiming::Aggregated, project)),
+            ..Plan::new(Audience::User(self.user_id), self.thread.scopes())
         }]
     }
 }
@@ -62,48 +53,37 @@ impl Handler for ThreadUnreadStale {
 mod tests {
     use serde_json::json;
 
-    use super::super::EventType;
-    use super::super::testing::{BO, HOSTILE, planned, planned_without_columns};
-
-    const IT: EventType = EventType::ThreadUnreadStale;
+    use super::super::EventType::ThreadUnreadStale as IT;
+    use super::super::fixture::{mail, planned_with};
 
     #[test]
-    fn a_mail_and_nothing_else() {
-        insta::assert_snapshot!(planned(IT, json!({"user_id": BO, "unread_count": 3})), @r#"
-        to User(BO), project ATLAS, thread BUDGET
-          mail Aggregated: You have 3 unread messages in Budget · Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Budget", thread_topic: "Budget", type: "thread_unread_stale", unread_count: 3}
+    fn message() {
+        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
+        to User(CHIARA), project QUAYSIDE, thread CHECKLIST, e-mail Aggregated
+          e-mail, Quayside Lofts: You have 4 unread messages in Closing checklist · Quayside Lofts
+          {link_url: "/project/workspace/QUAYSIDE?tab=chat&thread=CHECKLIST", project_id: "QUAYSIDE", project_name: "Quayside Lofts", thread_id: "CHECKLIST", thread_name: "Closing checklist", thread_topic: "Closing checklist", type: "thread_unread_stale", unread_count: 4}
         "#);
+        insta::assert_snapshot!(mail(IT), @"
+        Unread messages
+
+        You have 4 unread messages in Closing checklist · Quayside Lofts.
+
+        Read them:
+        https://app.example.com/project/workspace/5eed5eed-fa11-4003-8000-000000000001?tab=chat&thread=5eed5eed-fa11-4005-8000-000000000001
+
+        ---
+        You get this because you take part in this chat on app.example.com.
+        ");
     }
 
     #[test]
-    fn one_unless_it_says_how_many() {
-        insta::assert_snapshot!(planned(IT, json!({"user_id": BO, "thread_name": "Rent"})), @r#"
-        to User(BO), project ATLAS, thread BUDGET
-          mail Aggregated: You have 1 unread message in Rent · Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "Rent", thread_topic: "Rent", type: "thread_unread_stale", unread_count: 1}
-        "#);
-        let wrong = json!({"user_id": BO, "unread_count": -2, "thread_topic": HOSTILE});
-        insta::assert_snapshot!(planned(IT, wrong), @r#"
-        to User(BO), project ATLAS, thread BUDGET
-          mail Aggregated: You have 1 unread message in [Win](https://evil.example) <img src=x> @all **now** `` # ! · Atlas (ATLAS Atlas)
-            {link_url: "/project/workspace/ATLAS?tab=chat&thread=BUDGET", project_id: "ATLAS", project_name: "Atlas", thread_id: "BUDGET", thread_name: "HOSTILE", thread_topic: "HOSTILE", type: "thread_unread_stale", unread_count: 1}
-        "#);
-    }
-
-    #[test]
-    fn required_keys() {
-        assert_eq!(
-            planned(IT, json!({})),
-            "invalid thread_unread_stale event: payload.user_id is required"
-        );
-        assert_eq!(
-            planned(IT, json!({"user_id": 7})),
-            "invalid thread_unread_stale event: payload.user_id must be a UUID"
-        );
-        assert_eq!(
-            planned_without_columns(IT, json!({"user_id": BO})),
-            "invalid thread_unread_stale event: thread_id is required"
-        );
+    fn a_count_that_is_none_is_one() {
+        for count in [json!(null), json!(0), json!(-3), json!(1.5), json!("2")] {
+            let planned = planned_with(IT, json!({"unread_count": count}));
+            assert!(
+                planned.contains("You have 1 unread message in"),
+                "{planned}"
+            );
+        }
     }
 }

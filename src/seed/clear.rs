@@ -1,22 +1,19 @@
-//! Taking away what the seed made, and what came of it.
+//! Removes what the seed made, and what resulted from it.
 
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::world::{EVENTS, WORLD};
-use super::{Count, SeedFailed};
+use super::{Count, Removed, SeedFailed};
 use crate::db::{Access, Database, Transaction, Unnamed};
 
 /// The least and the greatest identifier that the seed makes.
 pub(super) const FIRST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000);
 pub(super) const LAST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4fff_8fff_ffff_ffff_ffff);
 
-/// What leaves the building because of the seed's events, or for its people.
-const DELIVERIES: &str = "user_id BETWEEN $1 AND $2 OR event_id = ANY ($3)";
-
-/// Removes each row that speaks of the seed's world, and no other: one with an identifier of the
-/// seed's in it, or that came of an event with one. Run again, it finds nothing.
-pub async fn clear(database: &Database) -> Result<Vec<Count>, SeedFailed> {
+/// Removes each row that belongs to the seed's world, and no other: one with an identifier of the
+/// seed, or one that resulted from such an event. Run again, it finds nothing.
+pub async fn clear(database: &Database) -> Result<Removed, SeedFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin(Access::ReadWrite).await?;
     let removed = remove(&mut transaction).await.map_err(SeedFailed::of)?;
@@ -25,7 +22,28 @@ pub async fn clear(database: &Database) -> Result<Vec<Count>, SeedFailed> {
     Ok(removed)
 }
 
-async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Error> {
+/// What results from events, children first, whether or not foreign keys say that they are. `$1` and
+/// `$2` are the bounds of the seed's identifiers, `$3` its events.
+const RESULTS: [(&str, &str); 7] = [
+    (
+        "notification_delivery_attempts",
+        "delivery_id IN (SELECT id FROM notification_deliveries
+                          WHERE user_id BETWEEN $1 AND $2 OR event_id = ANY ($3))",
+    ),
+    (
+        "notification_delivery_guards",
+        "delivery_key IN (SELECT key FROM notification_deliveries
+                           WHERE user_id BETWEEN $1 AND $2 OR event_id = ANY ($3))",
+    ),
+    ("notification_deliveries", OF_PERSON_OR_EVENT),
+    ("notifications", OF_PERSON_OR_EVENT),
+    ("pending_emails", OF_PERSON_OR_EVENT),
+    ("notification_once", OF_PERSON_OR_EVENT),
+    ("notification_processing", "event_id = ANY ($3)"),
+];
+const OF_PERSON_OR_EVENT: &str = "user_id BETWEEN $1 AND $2 OR event_id = ANY ($3)";
+
+async fn remove(connection: &mut Transaction<'_>) -> Result<Removed, sqlx::Error> {
     let mut removed = Vec::new();
     let events: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
         "SELECT id::bigint FROM domain_events WHERE {} ORDER BY id",
@@ -35,70 +53,20 @@ async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Er
     .bind(LAST)
     .fetch_all(Unnamed(&mut *connection))
     .await?;
-    // Children first, whether or not foreign keys say that they are.
-    if is_table(connection, "notification_deliveries").await? {
-        let of_them = |column: &str, theirs: &str| {
-            format!("{column} IN (SELECT {theirs} FROM notification_deliveries WHERE {DELIVERIES})")
-        };
-        for (relation, condition) in [
-            (
-                "notification_delivery_attempts",
-                of_them("delivery_id", "id"),
-            ),
-            (
-                "notification_delivery_guards",
-                of_them("delivery_key", "key"),
-            ),
-            ("notification_deliveries", DELIVERIES.to_owned()),
-        ] {
-            let rows = delete(connection, relation, &condition, &events).await?;
+    let results = RESULTS.map(|(name, condition)| (name, condition.to_owned()));
+    let events_themselves = (EVENTS.name, "id = ANY ($3)".to_owned());
+    let world = WORLD.iter().rev();
+    let world = world.map(|relation| (relation.name, of_the_seed(relation.identifiers())));
+    for (relation, condition) in results.into_iter().chain([events_themselves]).chain(world) {
+        // The seed inserts nothing into a view, and an older schema lacks some relations.
+        if is_table(connection, relation).await? {
             removed.push(Count {
                 name: relation.to_owned(),
-                rows,
+                rows: delete(connection, relation, &condition, &events).await?,
             });
         }
     }
-    for (relation, people) in [
-        ("notifications", "user_id BETWEEN $1 AND $2 OR"),
-        ("pending_emails", "user_id BETWEEN $1 AND $2 OR"),
-        ("notification_once", "user_id BETWEEN $1 AND $2 OR"),
-        ("notification_processing", ""),
-    ] {
-        let rows = delete(
-            connection,
-            relation,
-            &format!("{people} event_id = ANY ($3)"),
-            &events,
-        )
-        .await?;
-        removed.push(Count {
-            name: relation.to_owned(),
-            rows,
-        });
-    }
-    let rows = delete(connection, EVENTS.name, "id = ANY ($3)", &events).await?;
-    removed.push(Count {
-        name: EVENTS.name.to_owned(),
-        rows,
-    });
-    for relation in WORLD.iter().rev() {
-        // A view is the application's own affair: the seed has put nothing there.
-        if !is_table(connection, relation.name).await? {
-            continue;
-        }
-        let rows = delete(
-            connection,
-            relation.name,
-            &of_the_seed(relation.identifiers()),
-            &[],
-        )
-        .await?;
-        removed.push(Count {
-            name: relation.name.to_owned(),
-            rows,
-        });
-    }
-    Ok(removed)
+    Ok(Removed(removed))
 }
 
 pub(super) fn of_the_seed(columns: impl Iterator<Item = &'static str>) -> String {

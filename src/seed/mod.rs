@@ -1,28 +1,32 @@
-//! Test data that can be told from anybody's own, and be taken away again.
+//! Test data that can be distinguished from all other data, and removed again.
 //!
 //! Every identifier that the seed makes begins with `5eed5eed-fa11-4`. The rows of the world stay
-//! as they are where they exist; events are added each time. All of it in one transaction:
-//! a database that can't take the world is left as it was.
+//! as they are where they exist; events are added each time. All of it is one transaction: a
+//! database that can't hold the world is left as it was.
 
 mod clear;
-mod others;
+mod foreign;
 mod world;
 
+use std::fmt;
+
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 pub use clear::clear;
 
 use crate::db::{Access, Database, Transaction, Unnamed};
+use crate::handlers::EventType;
 
-/// From how many events on the planner is told of the new rows at once.
+/// From how many events on the new rows are analyzed at once.
 const ANALYZE_FROM: u32 = 1_000;
 
 /// How much to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// The readable world and its sixteen events.
+    /// The readable world and the samples of the event types that are no operator events.
     Small,
-    /// The same world and an event of each operator type.
+    /// The same world and the samples of the operator events.
     Operator,
     /// So many events of a mixed load, and a world that grows with them.
     Load(u32),
@@ -46,10 +50,50 @@ pub struct Seeded {
     pub events: Vec<Count>,
 }
 
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct Removed(pub Vec<Count>);
+
+impl fmt::Display for Seeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "The world:")?;
+        if sum(&self.world) == 0 {
+            writeln!(f, "   was there already")?;
+        }
+        list(f, &self.world)?;
+        writeln!(f, "Events: {}", sum(&self.events))?;
+        list(f, &self.events)?;
+        writeln!(
+            f,
+            "Next: notify-fan-out run --dry-run, then: notify-fan-out run"
+        )
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if sum(&self.0) == 0 {
+            return writeln!(f, "No rows of the seed were found.");
+        }
+        writeln!(f, "Removed:")?;
+        list(f, &self.0)
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, counts: &[Count]) -> fmt::Result {
+    let mut counts = counts.iter().filter(|count| count.rows > 0);
+    counts.try_for_each(|Count { name, rows }| writeln!(f, "{rows:>8}  {name}"))
+}
+
+fn sum(counts: &[Count]) -> i64 {
+    counts.iter().map(|count| count.rows).sum()
+}
+
 /// Why nothing was inserted or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedFailed {
-    /// The application's tables are made otherwise.
+    /// The application's tables have another form.
     #[error("the test world can't be put into this database: {}", .0.join("; "))]
     Unsuitable(Vec<String>),
     /// There are no tables yet.
@@ -88,15 +132,8 @@ pub async fn seed(
 ) -> Result<Option<Seeded>, SeedFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin(Access::ReadWrite).await?;
-    if !is_migrated(&mut transaction).await? {
-        return Err(SeedFailed::NotMigrated);
-    }
-    if only_if_empty && has_events(&mut transaction).await? {
+    if !is_wanted(&mut transaction, only_if_empty).await? {
         return Ok(None);
-    }
-    let obstacles = world::obstacles(&mut transaction).await?;
-    if !obstacles.is_empty() {
-        return Err(SeedFailed::Unsuitable(obstacles));
     }
     let seeded = insert(&mut transaction, size)
         .await
@@ -106,28 +143,40 @@ pub async fn seed(
     Ok(Some(seeded))
 }
 
-/// The relations that hold rows of others, which the seed's would stand beside. None where
-/// [`seed`] would insert nothing: `only_if_empty`, and there are events.
-pub async fn rows_of_others(
+/// The relations that hold rows which the seed has not made. None where [`seed`] would insert
+/// nothing: `only_if_empty`, and there are events.
+pub async fn foreign_rows(
     database: &Database,
     only_if_empty: bool,
 ) -> Result<Vec<String>, SeedFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin(Access::ReadOnly).await?;
-    if !is_migrated(&mut transaction).await? {
-        return Err(SeedFailed::NotMigrated);
-    }
-    if only_if_empty && has_events(&mut transaction).await? {
+    if !is_wanted(&mut transaction, only_if_empty).await? {
         return Ok(Vec::new());
     }
-    let obstacles = world::obstacles(&mut transaction).await?;
-    if !obstacles.is_empty() {
-        return Err(SeedFailed::Unsuitable(obstacles));
-    }
-    let relations = others::relations(&mut transaction).await?;
+    let relations = foreign::relations(&mut transaction).await?;
     transaction.rollback().await?;
     session.close().await?;
     Ok(relations)
+}
+
+/// Whether there is something to insert, into a database that can hold it.
+async fn is_wanted(
+    connection: &mut Transaction<'_>,
+    only_if_empty: bool,
+) -> Result<bool, SeedFailed> {
+    if !is_migrated(connection).await? {
+        return Err(SeedFailed::NotMigrated);
+    }
+    if only_if_empty && has_events(connection).await? {
+        return Ok(false);
+    }
+    let obstacles = world::obstacles(connection).await?;
+    if obstacles.is_empty() {
+        Ok(true)
+    } else {
+        Err(SeedFailed::Unsuitable(obstacles))
+    }
 }
 
 async fn is_migrated(connection: &mut Transaction<'_>) -> Result<bool, sqlx::Error> {
@@ -147,20 +196,10 @@ async fn has_events(connection: &mut Transaction<'_>) -> Result<bool, sqlx::Erro
 async fn insert(connection: &mut Transaction<'_>, size: Size) -> Result<Seeded, sqlx::Error> {
     let events = match size {
         Size::Load(events) => events,
-        Size::Small => {
+        Size::Small | Size::Operator => {
             return Ok(Seeded {
-                world: world::put(connection).await?,
-                events: sqlx::query_file_as!(Count, "seed/events.sql")
-                    .fetch_all(Unnamed(connection))
-                    .await?,
-            });
-        }
-        Size::Operator => {
-            return Ok(Seeded {
-                world: world::put(connection).await?,
-                events: sqlx::query_file_as!(Count, "seed/operator_events.sql")
-                    .fetch_all(Unnamed(connection))
-                    .await?,
+                world: world::insert(connection).await?,
+                events: samples(connection, size == Size::Operator).await?,
             });
         }
     };
@@ -174,9 +213,82 @@ async fn insert(connection: &mut Transaction<'_>, size: Size) -> Result<Seeded, 
             .await?,
     };
     if events >= ANALYZE_FROM {
-        // Whoever may not do this is only warned.
+        // A role without the right to do this only gets a warning.
         let analyze = format!("ANALYZE {}", world::relations().join(", "));
         connection.command(AssertSqlSafe(analyze)).await?;
     }
     Ok(seeded)
+}
+
+/// Inserts the samples of the operator events, or those of the others.
+async fn samples(
+    connection: &mut Transaction<'_>,
+    operator: bool,
+) -> Result<Vec<Count>, sqlx::Error> {
+    let types = EventType::ALL
+        .iter()
+        .filter(|known| known.is_operator() == operator);
+    let rows = types.flat_map(|known| known.samples()).enumerate();
+    let events = rows.map(|(place, row)| {
+        json!({
+            "place": place,
+            "event_type": row.event_type,
+            "actor_id": row.actor_id,
+            "project_id": row.project_id,
+            "org_id": row.org_id,
+            "resource_id": row.resource_id,
+            "thread_id": row.thread_id,
+            "meeting_id": row.meeting_id,
+            "payload": row.payload,
+        })
+    });
+    let events: Value = events.collect();
+    sqlx::query_file_as!(Count, "seed/events.sql", events)
+        .fetch_all(Unnamed(connection))
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(counts: &[(&str, i64)]) -> Vec<Count> {
+        let counts = counts.iter().map(|&(name, rows)| Count {
+            name: name.to_owned(),
+            rows,
+        });
+        counts.collect()
+    }
+
+    #[test]
+    fn what_changed_is_counted() {
+        let seeded = Seeded {
+            world: counts(&[("profiles", 9), ("orgs", 0)]),
+            events: counts(&[("document_uploaded", 2), ("meeting_invited", 1)]),
+        };
+        insta::assert_snapshot!(seeded, @r"
+        The world:
+               9  profiles
+        Events: 3
+               2  document_uploaded
+               1  meeting_invited
+        Next: notify-fan-out run --dry-run, then: notify-fan-out run
+        ");
+        let again = Seeded {
+            world: counts(&[("profiles", 0)]),
+            ..Seeded::default()
+        };
+        assert!(
+            again
+                .to_string()
+                .contains("   was there already\nEvents: 0\n")
+        );
+        let removed = Removed(counts(&[("notifications", 20), ("orgs", 0)]));
+        insta::assert_snapshot!(removed, @r"
+        Removed:
+              20  notifications
+        ");
+        let nothing = Removed(counts(&[("orgs", 0)])).to_string();
+        assert_eq!(nothing, "No rows of the seed were found.\n");
+    }
 }

@@ -103,7 +103,7 @@ fn all() -> impl Iterator<Item = &'static Relation> {
     WORLD.iter().chain([&EVENTS])
 }
 
-/// What keeps the world out of the database, in words.
+/// What keeps the world out of the database, for people.
 pub(super) async fn obstacles(
     connection: &mut Transaction<'_>,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -120,8 +120,8 @@ pub(super) async fn obstacles(
         .await
 }
 
-/// Inserts the readable world, as far as it is not there.
-pub(super) async fn put(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Error> {
+/// Inserts the rows of the readable world that are not there.
+pub(super) async fn insert(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Error> {
     sqlx::query_file_as!(Count, "seed/world.sql")
         .fetch_all(Unnamed(connection))
         .await

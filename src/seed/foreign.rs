@@ -1,4 +1,4 @@
-//! Rows that the seed has not made.
+//! Finds rows that the seed has not made.
 
 use sqlx::AssertSqlSafe;
 
@@ -6,8 +6,7 @@ use super::clear::{FIRST, LAST, of_the_seed};
 use super::world::{EVENTS, WORLD};
 use crate::db::{Transaction, Unnamed};
 
-/// The relations that hold some. Of the events the newest are looked at: the seed may have made
-/// millions.
+/// The relations that hold some. Only the newest events are read: the seed may have made millions.
 pub(super) async fn relations(
     connection: &mut Transaction<'_>,
 ) -> Result<Vec<String>, sqlx::Error> {

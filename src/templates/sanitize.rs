@@ -1,25 +1,25 @@
-//! What people wrote, made fit for mails: one line each, of sane length, and never a link.
+//! Sanitizes what people wrote for e-mails: one line each, of limited length, and never a link.
 
-use minijinja::value::Value as Word;
+use minijinja::value::Value as Argument;
 use serde_json::{Map, Value};
 
 use crate::domain::text;
 
-/// Longest text within a mail's data, in characters. Names are cut to [`text::NAME_MAX`] where
+/// Longest text within an e-mail's data, in characters. Names are truncated to [`text::NAME_MAX`] where
 /// they stand.
-const WORDS_MAX: usize = 500;
+const TEXT_MAX: usize = 500;
 /// Has no width, and is no part of an address.
 const JOINER: char = '\u{2060}';
 
 /// One line that mail programs don't turn into a link. (Escaping for HTML is the templates'.)
-pub(super) fn words(words: &str) -> String {
-    unlinked(&text::clip(&text::plain(words), WORDS_MAX))
+pub(super) fn line(text: &str) -> String {
+    unlinked(&text::clip(&text::plain(text), TEXT_MAX))
 }
 
-/// All that is in a mail's data.
+/// Every text in an e-mail's data.
 pub(super) fn data(value: &Value) -> Value {
     match value {
-        Value::String(string) => Value::String(words(string)),
+        Value::String(string) => Value::String(line(string)),
         Value::Array(entries) => entries.iter().map(data).collect(),
         Value::Object(pairs) => pairs
             .iter()
@@ -30,47 +30,46 @@ pub(super) fn data(value: &Value) -> Value {
     }
 }
 
-/// The filter `name`: a name is cut so that none pushes out what follows it.
+/// The filter `name`: truncates a name, so that none displaces what follows it.
 #[expect(clippy::needless_pass_by_value, reason = "filters are called so")]
-pub(super) fn name(value: Word) -> String {
-    let words = value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned);
-    text::clip(&words, text::NAME_MAX)
+pub(super) fn name(value: Argument) -> String {
+    let name = value.as_str();
+    let name = name.map_or_else(|| value.to_string(), str::to_owned);
+    text::clip(&name, text::NAME_MAX)
 }
 
-/// The filter `severity`: as a word with a sign, where it needs one.
+/// The filter `severity`: its name, with a sign where it needs one.
 #[expect(clippy::needless_pass_by_value, reason = "filters are called so")]
-pub(super) fn severity(value: Word) -> String {
+pub(super) fn severity(value: Argument) -> String {
     match value.as_str().unwrap_or_default() {
         "critical" => "🚨 Critical".to_owned(),
         "warning" => "⚠️ Warning".to_owned(),
         "success" => "✅ Success".to_owned(),
         "info" => "Info".to_owned(),
-        other => name(Word::from(other)),
+        other => name(Argument::from(other)),
     }
 }
 
-/// What stands in a mail's header: one line, whatever was in it.
+/// An e-mail's subject: one line, whatever was in it.
 pub(super) fn subject(rendered: &str) -> String {
     text::title(&rendered.replace(JOINER, ""))
 }
 
-/// A type's name as words: "Invoice paid".
+/// A type's name for people: "Invoice paid".
 pub(super) fn of_type(event_type: &str) -> String {
-    let words = text::plain(&event_type.replace(['_', '.', '-'], " "));
-    let mut letters = words.chars();
+    let name = text::plain(&event_type.replace(['_', '.', '-'], " "));
+    let mut letters = name.chars();
     letters.next().map_or_else(
         || "News for you".to_owned(),
         |first| first.to_uppercase().chain(letters).collect(),
     )
 }
 
-/// Mail programs make links of what looks like an address: `scheme://`, `www.` and `evil.example`.
-fn unlinked(line: &str) -> String {
-    let mut unlinked = String::with_capacity(line.len());
-    for (at, c) in line.char_indices() {
-        let (before, after) = (&line[..at], &line[at + c.len_utf8()..]);
+/// E-mail programs make links of what looks like an address: `scheme://`, `www.` and `evil.example`.
+fn unlinked(text: &str) -> String {
+    let mut unlinked = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
         let is_www = || {
             let start = at.checked_sub(3).and_then(|start| before.get(start..));
             start.is_some_and(|start| start.eq_ignore_ascii_case("www"))
@@ -79,7 +78,7 @@ fn unlinked(line: &str) -> String {
             let word = before.rsplit(char::is_whitespace).next();
             before.ends_with(char::is_alphanumeric)
                 && after.starts_with(char::is_alphabetic)
-                // A mail address is to be copied.
+                // An e-mail address is to be copied.
                 && !word.is_some_and(|word| word.contains('@'))
         };
         if c == '.' && (is_www() || is_domain()) || c == '/' && before.ends_with(':') {
@@ -97,8 +96,8 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn people_make_no_links() {
-        let visible = |text: &str| words(text).replace(JOINER, "|");
+    fn what_people_write_is_never_a_link() {
+        let visible = |text: &str| line(text).replace(JOINER, "|");
         assert_eq!(
             visible("https://evil.example WWW.evil.example a/b www"),
             "https:|//evil|.example WWW|.evil|.example a/b www"
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn types_as_words() {
+    fn types_for_people() {
         assert_eq!(of_type("invoice_paid"), "Invoice paid");
         assert_eq!(of_type("tenant.created"), "Tenant created");
         assert_eq!(of_type(" _"), "News for you");
@@ -135,10 +134,10 @@ mod tests {
         }
 
         #[test]
-        fn words_are_one_line_without_a_scheme(text in r"(https?://|www\.|[ -~]|\PC|\n){0,40}") {
-            let words = words(&text);
-            prop_assert!(!words.contains("://") && !words.contains(char::is_control));
-            prop_assert!(!words.to_ascii_lowercase().contains("www."));
+        fn lines_have_no_scheme(text in r"(https?://|www\.|[ -~]|\PC|\n){0,40}") {
+            let line = line(&text);
+            prop_assert!(!line.contains("://") && !line.contains(char::is_control));
+            prop_assert!(!line.to_ascii_lowercase().contains("www."));
         }
     }
 }

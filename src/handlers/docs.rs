@@ -1,0 +1,81 @@
+//! The tables of event types in the docs: what each means, as the first paragraph of its file says, and
+//! what its sample shows.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::EventType;
+use super::sample::{ADA, names};
+use super::tests::{Key, keys};
+use super::{Rendering, fixture::sample};
+use crate::domain::event::{EventRow, InvalidEvent};
+use crate::domain::plan::EmailTiming;
+
+/// Name, meaning, required, optional and e-mail of each type, of operator events or the others.
+pub(crate) fn event_types(operator: bool) -> impl Iterator<Item = [String; 5]> {
+    let types = EventType::ALL.iter().copied();
+    let types = types.filter(move |known| known.is_operator() == operator);
+    types.map(|known| {
+        let required = required(known);
+        let optional = keys(known).iter().filter(|(key, kind)| {
+            let stands_for_a_column = required.iter().any(|it| it.ends_with(&format!(".{key}")));
+            *kind != Key::Required && !stands_for_a_column
+        });
+        let optional: Vec<_> = optional.map(|(key, _)| key.as_str()).collect();
+        [
+            format!("`{}`", known.name()),
+            meaning(known),
+            required.join(", "),
+            optional.join(", "),
+            email(known).to_owned(),
+        ]
+    })
+}
+
+fn meaning(event_type: EventType) -> String {
+    let file = format!("src/handlers/{}.rs", event_type.name());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(path).expect("the type's file");
+    let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// What an empty event lacks, one after the other.
+fn required(event_type: EventType) -> Vec<String> {
+    let (sample, mut row) = (sample(event_type), EventRow::default());
+    let mut payload = json!({});
+    let mut required = Vec::new();
+    while let Err(InvalidEvent { key, .. }) = event_type.decode(&EventRow {
+        payload: Some(payload.clone()),
+        ..row.clone()
+    }) {
+        assert!(!required.contains(&key), "the sample has an invalid {key}");
+        match key.rsplit(' ').next().unwrap_or(&key) {
+            "project_id" => row.project_id = sample.project_id,
+            "org_id" => row.org_id = sample.org_id,
+            "resource_id" => row.resource_id = sample.resource_id,
+            "thread_id" => row.thread_id = sample.thread_id,
+            "meeting_id" => row.meeting_id = sample.meeting_id,
+            last => {
+                let key = last.trim_start_matches("payload.");
+                let given = sample.payload.as_ref().and_then(|payload| payload.get(key));
+                payload[key] = given.cloned().unwrap_or_else(|| json!(ADA));
+            }
+        }
+        required.push(key);
+    }
+    required
+}
+
+fn email(event_type: EventType) -> &'static str {
+    let event = event_type
+        .decode(&sample(event_type))
+        .expect("a valid sample");
+    let plans = event.plan(&names(Rendering::default()));
+    match plans.into_iter().find_map(|plan| plan.email) {
+        Some(email) if email.timing == EmailTiming::Immediate => "immediate",
+        Some(_) => "aggregated",
+        None => "–",
+    }
+}
