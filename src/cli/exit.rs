@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::Failure;
-use crate::db::Fault;
+use crate::db::ErrorClass;
 use crate::db::migrate::MigrationFailed;
 
 /// How the program ended. The numbers are part of its interface.
@@ -80,8 +80,8 @@ impl Failure {
 }
 
 fn of_database(error: &sqlx::Error) -> ExitStatus {
-    match (Fault::of(error), crate::db::sqlstate(error).as_deref()) {
-        (Fault::Unreachable | Fault::Server, _) => ExitStatus::DatabaseUnreachable,
+    match (ErrorClass::of(error), crate::db::sqlstate(error).as_deref()) {
+        (ErrorClass::Unreachable | ErrorClass::Server, _) => ExitStatus::DatabaseUnreachable,
         // Wrong user, password or database name: what DATABASE_URL says is wrong.
         (_, Some("28000" | "28P01" | "3D000")) => ExitStatus::Config,
         _ => ExitStatus::Failure,

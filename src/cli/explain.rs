@@ -1,4 +1,4 @@
-//! `explain`: who hears of an event, who does not, and why.
+//! `explain`: who receives an event, who does not, and why.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::output::Style;
 use super::run::run_failure;
 use super::{ExitStatus, Failure, database_failure, history, output};
 use crate::config::{Config, Format};
-use crate::fan_out::{Candidate, ChannelDecision, Explanation, Hearer, explain};
+use crate::fan_out::{Candidate, ChannelDecision, Explanation, RoutedEndpoint, explain};
 use crate::ops::trace::{Fate, trace};
 
 #[derive(Debug, Args)]
@@ -21,9 +21,9 @@ Examples:
   notify-fan-out explain 4711 --user 8c5f2a44-0c6e-4a5b-9d43-0d6c1f1f7a10
   notify-fan-out explain 4711 --format json | jq '.candidates[] | {user_id, in_app}'
 
-It reads only. What a settled event did is told by the rows that are there; what another would
-do, and who is passed over, by the rules, preferences and memberships as they are now. What
-left the building, or was to, is told delivery by delivery.")]
+It only reads. For a completed event it shows the rows that exist. For any other event, and for
+skipped recipients, it applies the current rules, preferences and memberships. The deliveries
+of the event follow, one by one.")]
 pub(super) struct Arguments {
     /// The event, by its number
     event_id: i64,
@@ -116,29 +116,34 @@ fn line(f: &mut fmt::Formatter<'_>, label: &str, value: &str) -> fmt::Result {
 }
 
 /// A line each: channel, name, outcome and what decided.
-fn endpoints(f: &mut fmt::Formatter<'_>, hearers: &[Hearer], style: Style) -> fmt::Result {
-    if hearers.is_empty() {
+fn endpoints(
+    f: &mut fmt::Formatter<'_>,
+    endpoints: &[RoutedEndpoint],
+    style: Style,
+) -> fmt::Result {
+    if endpoints.is_empty() {
         return Ok(());
     }
-    let lines: Vec<_> = hearers
+    let lines: Vec<_> = endpoints
         .iter()
-        .map(|hearer| {
-            let name = hearer.name.as_deref().unwrap_or(&hearer.recipient);
-            (hearer, name, outcome("endpoint", &hearer.decision))
+        .map(|endpoint| {
+            let name = endpoint.name.as_deref().unwrap_or(&endpoint.recipient);
+            (endpoint, name, outcome("endpoint", &endpoint.decision))
         })
         .collect();
-    let width =
-        |of: &dyn Fn(&(&Hearer, &str, String)) -> usize| lines.iter().map(of).max().unwrap_or(0);
-    let channels = width(&|(hearer, ..)| hearer.channel.len());
+    let width = |of: &dyn Fn(&(&RoutedEndpoint, &str, String)) -> usize| {
+        lines.iter().map(of).max().unwrap_or(0)
+    };
+    let channels = width(&|(endpoint, ..)| endpoint.channel.len());
     let names = width(&|(_, name, _)| name.chars().count());
     let outcomes = width(&|(_, _, outcome)| outcome.chars().count());
     writeln!(f, "  {}", style.bold("Endpoints"))?;
-    for (hearer, name, outcome) in &lines {
+    for (endpoint, name, outcome) in &lines {
         writeln!(
             f,
             "    {:<channels$}  {name:<names$}  {outcome:<outcomes$}  {}",
-            hearer.channel,
-            style.dim(&hearer.decision.decided_by)
+            endpoint.channel,
+            style.dim(&endpoint.decision.decided_by)
         )?;
     }
     Ok(())

@@ -36,7 +36,7 @@ pub use program::run_command_line;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Format, Given, InvalidConfig};
-use crate::db::{Access, Database, Fault, Session, Unnamed, said, sqlstate, tls_error};
+use crate::db::{Access, Database, ErrorClass, Session, Unnamed, said, sqlstate, tls_error};
 
 /// Turns committed domain events into notifications, exactly once, and delivers e-mails, chat messages,
 /// webhooks and text messages, at least once.
@@ -217,8 +217,10 @@ fn database_failure(database: &Database, error: sqlx::Error) -> Failure {
             "; the server's certificate is of X.509 version 1, which can't be read: give the server one \
              of version 3, or connect with sslmode=disable where the network is trusted"
         }
-        _ if Fault::of(&error) == Fault::Unreachable => "; is it running, and DATABASE_URL right?",
-        _ if Fault::of(&error) == Fault::Server => {
+        _ if ErrorClass::of(&error) == ErrorClass::Unreachable => {
+            "; is it running, and DATABASE_URL right?"
+        }
+        _ if ErrorClass::of(&error) == ErrorClass::Server => {
             "; nothing is lost: run again once the server works"
         }
         _ => "",

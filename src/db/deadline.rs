@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Access, Database, Fault, Session, Unnamed, sqlstate};
+use super::{Access, Database, ErrorClass, Session, Unnamed, sqlstate};
 
 /// The server ends each statement by itself; one that says nothing for this long after is gone.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -127,7 +127,7 @@ impl Database {
             };
             match connecting.await {
                 Err(error)
-                    if Fault::of(&error) == Fault::Unreachable
+                    if ErrorClass::of(&error) == ErrorClass::Unreachable
                         && !is_silence(&error)
                         && since.elapsed() < RECONNECT_FOR
                         && !stop.is_cancelled() => {}

@@ -23,7 +23,7 @@ use super::contract::{Violation, listed, violations, ways_out};
 use super::objects;
 use super::online::{self, OnlineReport};
 use super::watch::Work;
-use super::{Access, Fault, Session, Transaction, Unnamed, said, sqlstate};
+use super::{Access, ErrorClass, Session, Transaction, Unnamed, said, sqlstate};
 
 /// A name of its own, so as not to meet the application's migrations.
 const TABLE: &str = "notify_fan_out_migrations";
@@ -345,7 +345,7 @@ impl MigrationFailed {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         let error = self.database_error();
-        error.is_some_and(|error| Fault::of(error) == Fault::Unreachable)
+        error.is_some_and(|error| ErrorClass::of(error) == ErrorClass::Unreachable)
     }
 
     fn database_error(&self) -> Option<&sqlx::Error> {

@@ -3,7 +3,7 @@
 
 pub mod contract;
 mod deadline;
-mod fault;
+mod error_class;
 pub mod migrate;
 mod objects;
 mod online;
@@ -19,7 +19,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 
 pub use deadline::within;
-pub use fault::{Fault, said, sqlstate, tls_error};
+pub use error_class::{ErrorClass, said, sqlstate, tls_error};
 pub use transaction::Transaction;
 pub use unnamed::Unnamed;
 pub use url::InvalidUrl;

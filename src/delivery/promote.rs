@@ -5,7 +5,7 @@ use super::report::DeliveryReport;
 use super::savepoint::in_savepoint;
 use super::{DIGEST, Settings};
 use crate::channels::Channel;
-use crate::db::{Fault, Transaction, Unnamed, sqlstate};
+use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 
 /// Key of the advisory lock; any constant does.
 const LOCK_KEY: i64 = 0x006e_6f74_6966_7903;
@@ -282,8 +282,8 @@ async fn probe(
 
 /// Whether an error is always that of a row: others may be taken.
 fn is_of_a_row(error: &sqlx::Error) -> bool {
-    match Fault::of(error) {
-        Fault::Refused | Fault::Contended => true,
+    match ErrorClass::of(error) {
+        ErrorClass::Refused | ErrorClass::Contended => true,
         // A function of the application raised it, or the row is too large for an index.
         _ => sqlstate(error).is_some_and(|code| code == "P0001" || code.starts_with("54")),
     }

@@ -16,7 +16,7 @@ use super::post::Post;
 use super::promote::{Queue, Timing};
 use super::report::{DeliveryReport, Left};
 use super::waiting::{expire, left, look, next_opening};
-use crate::db::{Access, Database, Fault, Session, sqlstate};
+use crate::db::{Access, Database, ErrorClass, Session, sqlstate};
 use recording::Unrecorded;
 
 /// A transaction is tried this often where others are in the way.
@@ -196,13 +196,13 @@ impl Run<'_> {
     /// committed after all; what it leased and nobody knows of is rescued when its lease ends.
     async fn recover(&mut self, error: sqlx::Error, tries: u32) -> Result<(), sqlx::Error> {
         tracing::debug!(sqlstate = sqlstate(&error), tries, "trying again");
-        match Fault::of(&error) {
-            Fault::Unreachable => {
+        match ErrorClass::of(&error) {
+            ErrorClass::Unreachable => {
                 self.session = None;
                 self.session = Some(self.database.reconnect(self.stop, None).await?.0);
                 Ok(())
             }
-            Fault::Contended | Fault::Blocked if tries < TRIES => {
+            ErrorClass::Contended | ErrorClass::Blocked if tries < TRIES => {
                 tokio::time::sleep(CONTENDED_PAUSE * tries).await;
                 Ok(())
             }

@@ -1,6 +1,6 @@
 //! A part of a transaction that may fail by itself.
 
-use crate::db::{Fault, Transaction};
+use crate::db::{ErrorClass, Transaction};
 
 /// Does `work`; what the database refuses is undone, and the transaction goes on.
 pub(super) async fn in_savepoint<T>(
@@ -13,7 +13,7 @@ pub(super) async fn in_savepoint<T>(
             transaction.command("RELEASE SAVEPOINT part").await?;
             Ok(Ok(done))
         }
-        Err(error) if Fault::of(&error) == Fault::Unreachable => Err(error),
+        Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => Err(error),
         Err(error) => {
             transaction.command("ROLLBACK TO SAVEPOINT part").await?;
             Ok(Err(error))

@@ -1,4 +1,4 @@
-//! Taking hold of due events.
+//! Claims due events.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -65,7 +65,7 @@ struct Row {
     payload: Option<String>,
     oversize: Option<i32>,
     occurred_at: DateTime<Utc>,
-    verdict: String,
+    disposition: String,
     attempt: i32,
     token: i64,
     xid: i64,
@@ -92,7 +92,10 @@ impl Undecoded {
 impl Claim {
     fn with(mut self, row: Row) -> Self {
         self.token = row.token;
-        match (row.verdict.as_str(), EventType::from_name(&row.event_type)) {
+        match (
+            row.disposition.as_str(),
+            EventType::from_name(&row.event_type),
+        ) {
             ("claimed", Some(event_type)) => self.events.push(decoded(event_type, row)),
             ("ignored", _) => self.ignored += 1,
             ("expired", Some(_)) => self.expired.push(row.event_id),

@@ -1,6 +1,6 @@
 -- Claims due events, oldest first, in one statement that commits before any work is done; and with
 -- them what else is due in their threads, because it merges into the same notifications: written
--- together, each reader's is written once, and two workers are not in each other's way.
+-- together, each recipient's is written once, and two workers do not block each other.
 -- $1 at most this many of the oldest, $2 who claims, $3 age limit in seconds, $4 the types with a
 -- handler, $5 at most this many of the same threads, $6 the types that are ignored, $7 the largest
 -- payload in bytes.
@@ -36,7 +36,7 @@ companion AS MATERIALIZED (
                   coalesce(occurred_at, created_at) AS occurred_at
              FROM notification_processing np
             WHERE np.thread_id = thread.thread_id
-              -- In the words of the index over threads, and of no other.
+              -- Phrased to match the index over threads, and no other.
               AND processing_status BETWEEN 'pending' AND 'pending' AND next_attempt_at <= now()
               AND event_id NOT IN (SELECT event_id FROM oldest)
               AND (error_message LIKE ANY ('{stuck: %,"%database refused: %"}')) IS NOT TRUE
@@ -66,7 +66,7 @@ judged AS MATERIALIZED (
                 WHEN e.event_type::text = ANY ($6) THEN 'ignored'
                 WHEN due.expires_at <= now() THEN 'expired'
                 WHEN e.event_type::text = ANY ($4) THEN 'claimed'
-                ELSE 'unhandled' END AS verdict
+                ELSE 'unhandled' END AS disposition
       FROM due
       -- OFFSET 0 keeps this a look-up by key: the planner would rather read all events.
       LEFT JOIN LATERAL (
@@ -75,28 +75,28 @@ judged AS MATERIALIZED (
 ),
 marked AS (
     UPDATE notification_processing np
-       SET processing_status = CASE j.verdict
+       SET processing_status = CASE j.disposition
                WHEN 'claimed' THEN 'processing' WHEN 'unhandled' THEN 'pending'
                WHEN 'ignored' THEN 'completed' ELSE 'failed' END,
            -- The attempt is spent here, durably, whatever becomes of this process.
            -- What another program has left there may be as large as can be.
            retry_count = least(coalesce(np.retry_count, 0), 2147483645)
-               + CASE WHEN j.verdict = 'claimed' AND np.claimed_at IS NOT NULL THEN 1 ELSE 0 END,
-           claimed_at = CASE WHEN j.verdict = 'claimed' THEN now() ELSE np.claimed_at END,
-           processor_id = CASE WHEN j.verdict = 'claimed' THEN $2 ELSE np.processor_id END,
+               + CASE WHEN j.disposition = 'claimed' AND np.claimed_at IS NOT NULL THEN 1 ELSE 0 END,
+           claimed_at = CASE WHEN j.disposition = 'claimed' THEN now() ELSE np.claimed_at END,
+           processor_id = CASE WHEN j.disposition = 'claimed' THEN $2 ELSE np.processor_id END,
            claim_token = (SELECT value FROM token),
-           completed_at = CASE WHEN j.verdict IN ('ignored', 'expired', 'gone') THEN now() END,
+           completed_at = CASE WHEN j.disposition IN ('ignored', 'expired', 'gone') THEN now() END,
            error_message = CASE
-               WHEN j.verdict = 'gone' THEN 'the event is gone, or hidden from the job''s role'
-               WHEN j.verdict = 'ignored' THEN 'ignored: its type is in NOTIFY_FANOUT_IGNORE_TYPES'
-               WHEN j.verdict <> 'expired' OR np.error_message LIKE 'expired: %' THEN np.error_message
+               WHEN j.disposition = 'gone' THEN 'the event is gone, or hidden from the job''s role'
+               WHEN j.disposition = 'ignored' THEN 'ignored: its type is in NOTIFY_FANOUT_IGNORE_TYPES'
+               WHEN j.disposition <> 'expired' OR np.error_message LIKE 'expired: %' THEN np.error_message
                WHEN j.event_type <> ALL ($4) THEN 'expired: no handler for its type within the age limit'
                ELSE 'expired: pending for longer than the age limit'
                     || coalesce('; last error: ' || np.error_message, '') END,
            -- An unhandled one is due again when it expires; until then it costs no claim.
-           next_attempt_at = CASE WHEN j.verdict = 'unhandled' THEN j.expires_at
+           next_attempt_at = CASE WHEN j.disposition = 'unhandled' THEN j.expires_at
                ELSE np.next_attempt_at END,
-           unhandled_type = CASE WHEN j.verdict = 'unhandled' THEN j.event_type END
+           unhandled_type = CASE WHEN j.disposition = 'unhandled' THEN j.event_type END
       FROM judged j
      WHERE np.event_id = j.event_id
     -- All of it comes from here: the planner, which can't know how many rows are due, would
@@ -104,7 +104,7 @@ marked AS (
     RETURNING j.*, np.retry_count + 1 AS attempt
 )
 SELECT event_id AS "event_id!", coalesce(event_type, '') AS "event_type!", actor_id, project_id, org_id,
-       resource_id, thread_id, meeting_id, payload, oversize, occurred_at AS "occurred_at!", verdict AS "verdict!", attempt AS "attempt!",
+       resource_id, thread_id, meeting_id, payload, oversize, occurred_at AS "occurred_at!", disposition AS "disposition!", attempt AS "attempt!",
        (SELECT value FROM token) AS "token!", pg_current_xact_id()::text::bigint AS "xid!"
   FROM marked
  ORDER BY event_id

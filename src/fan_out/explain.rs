@@ -1,4 +1,4 @@
-//! Why each candidate recipient of an event hears of it or not.
+//! Why each candidate of an event is notified or skipped.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -19,8 +19,8 @@ use crate::handlers::{EventType, Lookups};
 
 const EXPLAIN: &str = with_resolve!("explain.sql");
 const EXPLAIN_ROUTED: &str = with_routed!("explain_routed.sql");
-/// Of a completed event, where nothing is found that today's rules would have brought about.
-const GONE: &str = "not there: pruned, or other rules held then";
+/// A completed event has no row that the current rules would write.
+const ABSENT: &str = "no row: pruned, or skipped by the rules at that time";
 /// Candidates shown at most; more are for `user`.
 const MOST: i64 = 1_000;
 
@@ -48,14 +48,14 @@ pub struct Explanation {
     pub error: Option<String>,
     /// Why it can't be planned, where it can't.
     pub problem: Option<String>,
-    /// Whom it is for, per plan, in words.
+    /// The audience of each plan, as text.
     pub audiences: Vec<String>,
     /// Each candidate, per plan.
     pub candidates: Vec<Candidate>,
     /// Whether there are more candidates than are listed.
     pub truncated: bool,
-    /// Each endpoint and phone that it reaches.
-    pub endpoints: Vec<Hearer>,
+    /// Each endpoint and phone number that it is routed to.
+    pub endpoints: Vec<RoutedEndpoint>,
 }
 
 /// One person that a plan's audience holds.
@@ -65,18 +65,18 @@ pub struct Candidate {
     pub user_id: Uuid,
     /// The name, if any.
     pub name: Option<String>,
-    /// What the plan says, before any count: the title, or else the subject.
+    /// The title of the message before any count, or else the subject.
     pub title: Option<String>,
-    /// In the application.
+    /// The in-app notification.
     pub in_app: ChannelDecision,
-    /// By mail.
+    /// The e-mail.
     pub email: ChannelDecision,
 }
 
 /// What happened or would happen on one channel, and what decided it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChannelDecision {
-    /// In words.
+    /// What happened, as text.
     pub outcome: String,
     /// The row that is there: its identifier.
     pub row_id: Option<String>,
@@ -84,12 +84,12 @@ pub struct ChannelDecision {
     pub decided_by: String,
 }
 
-/// An endpoint or a phone that an event reaches.
+/// An endpoint or a phone number that an event is routed to.
 #[derive(Debug, Clone, Serialize)]
-pub struct Hearer {
+pub struct RoutedEndpoint {
     /// By which channel.
     pub channel: String,
-    /// Whom it is for, as `notification_deliveries` has it.
+    /// The recipient, as `notification_deliveries` has it.
     pub recipient: String,
     /// The endpoint's name; none of a phone.
     pub name: Option<String>,
@@ -98,7 +98,7 @@ pub struct Hearer {
 }
 
 impl Explanation {
-    /// Whether it did all that it had to.
+    /// Whether the event completed.
     #[must_use]
     pub fn is_completed(&self) -> bool {
         matches!(self.status.as_deref(), Some("completed" | "pruned"))
@@ -106,7 +106,7 @@ impl Explanation {
 }
 
 #[derive(sqlx::FromRow)]
-struct HearerRow {
+struct RoutedRow {
     channel: String,
     recipient: String,
     user_id: Option<Uuid>,
@@ -210,7 +210,8 @@ pub async fn explain(
     let plans = handler.plan(&names);
     let announcement = handler.announce(&names);
     if plans.is_empty() && announcement.is_none() {
-        explanation.problem = Some("an event of this kind has no effect".to_owned());
+        explanation.problem =
+            Some("events of this type have no effect with this payload".to_owned());
     }
     explanation.audiences = plans.iter().map(|plan| audience(&plan.audience)).collect();
     let rows: Vec<_> = plans
@@ -241,13 +242,13 @@ pub async fn explain(
             occurred_at,
             announcement,
         }];
-        let found: Vec<HearerRow> =
+        let found: Vec<RoutedRow> =
             bind_announcements(sqlx::query_as(EXPLAIN_ROUTED), &announced, &settings.routes)
                 .fetch_all(Unnamed(&mut transaction))
                 .await?;
-        let of_user = |row: &HearerRow| user.is_none() || row.user_id == user;
+        let of_user = |row: &RoutedRow| user.is_none() || row.user_id == user;
         let rows = found.into_iter().filter(of_user);
-        explanation.endpoints = rows.map(|row| hearer(row, completed)).collect();
+        explanation.endpoints = rows.map(|row| routed_endpoint(row, completed)).collect();
     }
     transaction.rollback().await?;
     Ok(Some(explanation))
@@ -270,20 +271,20 @@ async fn is_pruned(
     .await
 }
 
-fn hearer(row: HearerRow, completed: bool) -> Hearer {
+fn routed_endpoint(row: RoutedRow, completed: bool) -> RoutedEndpoint {
     let outcome = EndpointOutcome::from_sql(&row.outcome);
     let would_be_there = outcome == EndpointOutcome::Queued || outcome.is_duplicate();
-    let words = match row.status {
+    let text = match row.status {
         Some(status) => status,
-        None if completed && would_be_there => GONE.to_owned(),
+        None if completed && would_be_there => ABSENT.to_owned(),
         None => outcome.words().to_owned(),
     };
-    Hearer {
+    RoutedEndpoint {
         channel: row.channel,
         recipient: row.recipient,
         name: row.name,
         decision: ChannelDecision {
-            outcome: words,
+            outcome: text,
             row_id: row.delivery_id,
             decided_by: match row.user_id {
                 _ if row.is_duplicate => "notification_delivery_guards",
@@ -321,26 +322,26 @@ fn candidate(
     }
 }
 
-/// It was this event that told the person, once and for all: that is no reason against it.
+/// The once-key was used by this event itself: that is no reason to skip it.
 fn forget_own_once(plan: &Plan, row: &mut Row, mute_covers_email: bool) {
     let muted = |rule: Option<i32>| rule.is_some_and(|rule| Rule(rule).status() == "muted");
-    let verdict = |has_message: bool, rule, verdict| match (has_message, muted(rule)) {
+    let decision = |has_message: bool, rule, otherwise| match (has_message, muted(rule)) {
         (false, _) => "none",
         (true, true) => "muted",
-        (true, false) => verdict,
+        (true, false) => otherwise,
     };
-    if row.in_app == "told_once" {
+    if row.in_app == "notified_once" {
         let has_message = !matches!(plan.in_app, InApp::None);
-        verdict(has_message, row.in_app_rule, "deliver").clone_into(&mut row.in_app);
+        decision(has_message, row.in_app_rule, "deliver").clone_into(&mut row.in_app);
     }
-    if row.email == "told_once" {
+    if row.email == "notified_once" {
         let is_covered = mute_covers_email && row.email_rule.is_none() && muted(row.in_app_rule);
         let otherwise = if is_covered {
             "muted_in_app"
         } else {
             "immediate"
         };
-        verdict(plan.email.is_some(), row.email_rule, otherwise).clone_into(&mut row.email);
+        decision(plan.email.is_some(), row.email_rule, otherwise).clone_into(&mut row.email);
     }
 }
 
@@ -374,7 +375,7 @@ fn in_app(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
             InAppOutcome::Merged => {
                 format!("merged into an unread one that counts {counted} events")
             }
-            InAppOutcome::Delivered if completed => GONE.to_owned(),
+            InAppOutcome::Delivered if completed => ABSENT.to_owned(),
             other => other.words().to_owned(),
         },
         row_id: unread.filter(|_| outcome == InAppOutcome::Merged),
@@ -405,7 +406,7 @@ fn email(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
     let queued = matches!(outcome, EmailOutcome::Immediate | EmailOutcome::Aggregated);
     ChannelDecision {
         outcome: if queued && completed {
-            GONE
+            ABSENT
         } else {
             outcome.words()
         }
@@ -422,11 +423,11 @@ fn email(kind: EventType, row: &Row, completed: bool) -> ChannelDecision {
     }
 }
 
-/// What decided about a row that is there. The preferences may be others by now.
+/// What decided about a row that exists. The preferences may have changed since.
 fn decided_then(kind: EventType, rule: Option<Rule>, channel: &str) -> String {
     let today = decided_by(kind, None, rule, channel);
     match rule {
-        Some(rule) if rule.status() == "muted" => format!("what held then; since, {today}"),
+        Some(rule) if rule.status() == "muted" => format!("the rules at that time; now {today}"),
         _ => today,
     }
 }

@@ -1,7 +1,7 @@
 //! Writing what can be written of events that could not be written together.
 //!
 //! The database is asked which of them it refuses; the others are written behind a savepoint. Where
-//! that fails all the same, half of them are tried, until the event that is at fault stands alone. What
+//! that fails all the same, half of them are tried, until the event that is refused stands alone. What
 //! is written stays written, and one commit settles all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use super::claim::ClaimedEvent;
 use super::probe::{Refused, probe};
 use super::requeue::{Requeue, requeue};
 use super::write::{Written, commit, prepare, write_part};
-use crate::db::{Access, Fault, Session, Transaction, sqlstate};
+use crate::db::{Access, ErrorClass, Session, Transaction, sqlstate};
 
 /// How long a part waits for a lock: the events that nobody blocks are to go through quickly.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '100ms'";
@@ -25,7 +25,7 @@ const MOST_BLOCKED: usize = 80;
 /// server keeps track of 64 subtransactions well, and of more only with effort.
 const LONGEST: Duration = Duration::from_secs(10);
 const MOST_PARTS: usize = 60;
-/// After so many events that were nobody's fault, with nothing written between, none is tried.
+/// After so many events that were blocked by trouble of the server, with nothing written between, none is tried.
 const MOST_TROUBLE: usize = 3;
 /// An event that loses the connection so often is refused.
 const MOST_LOSSES: u32 = 4;
@@ -37,7 +37,7 @@ pub(super) struct Isolation<'e> {
     /// All before this are done with, and so many are tried next.
     next: usize,
     size: usize,
-    /// Those that can't be written now, through no fault of theirs.
+    /// Those that can't be written now, for a reason outside of them.
     blocked: Vec<(&'e ClaimedEvent, sqlx::Error)>,
     /// A connection was lost: each part is committed, so that the part that loses it stands alone.
     is_cautious: bool,
@@ -75,16 +75,16 @@ impl<'e> Pass<'e> {
         &mut self,
         event: &'e ClaimedEvent,
         token: i64,
-        fault: Fault,
+        class: ErrorClass,
         error: sqlx::Error,
         settings: &Settings,
     ) {
-        if matches!(fault, Fault::Refused | Fault::Other) {
+        if matches!(class, ErrorClass::Refused | ErrorClass::Other) {
             let refused = Requeue::refused(event, token, &error, settings);
             return self.refused.push(refused);
         }
-        self.waits += usize::from(fault == Fault::Blocked);
-        self.trouble += usize::from(fault == Fault::Server);
+        self.waits += usize::from(class == ErrorClass::Blocked);
+        self.trouble += usize::from(class == ErrorClass::Server);
         self.blocked.push((event, error));
     }
 }
@@ -96,10 +96,10 @@ impl<'e> Isolation<'e> {
         events: Vec<&'e ClaimedEvent>,
         error: Option<&sqlx::Error>,
     ) -> Self {
-        let fault = error.map(Fault::of);
-        let size = match fault {
+        let class = error.map(ErrorClass::of);
+        let size = match class {
             // The database can't tell which of them it was.
-            Some(Fault::Unreachable | Fault::Server) => events.len().div_ceil(2),
+            Some(ErrorClass::Unreachable | ErrorClass::Server) => events.len().div_ceil(2),
             _ => events.len(),
         };
         Self {
@@ -108,7 +108,7 @@ impl<'e> Isolation<'e> {
             next: 0,
             size,
             blocked: Vec::new(),
-            is_cautious: fault == Some(Fault::Unreachable),
+            is_cautious: class == Some(ErrorClass::Unreachable),
             losses: 0,
             last_loss: None,
             waits: 0,
@@ -212,22 +212,22 @@ impl<'e> Isolation<'e> {
                 pass.parts += usize::from(tried > refused.len());
                 pass.advance(tried);
                 for (event, error) in refused {
-                    pass.leave_out(event, token, Fault::of(&error), error, settings);
+                    pass.leave_out(event, token, ErrorClass::of(&error), error, settings);
                 }
                 return Ok(());
             }
             Err(error) => error,
         };
-        let fault = fault_of(&error, began, settings);
-        if fault == Fault::Unreachable {
+        let class = class_of(&error, began, settings);
+        if class == ErrorClass::Unreachable {
             return Err(error);
         }
         transaction.command(ROLLBACK).await?;
         if let &[event] = part {
-            pass.leave_out(event, token, fault, error, settings);
+            pass.leave_out(event, token, class, error, settings);
             pass.advance(1);
         } else {
-            pass.waits += usize::from(fault == Fault::Blocked);
+            pass.waits += usize::from(class == ErrorClass::Blocked);
             pass.size = part.len() / 2;
         }
         Ok(())
@@ -277,9 +277,9 @@ impl<'e> Isolation<'e> {
 
 /// Whose fault it is that a part was not written. A statement that was cancelled because its time was
 /// over is that of what it had to do; one that somebody cancelled is not.
-pub(super) fn fault_of(error: &sqlx::Error, since: Instant, settings: &Settings) -> Fault {
+pub(super) fn class_of(error: &sqlx::Error, since: Instant, settings: &Settings) -> ErrorClass {
     if sqlstate(error).as_deref() == Some("57014") && since.elapsed() >= settings.stuck_after {
-        return Fault::Other;
+        return ErrorClass::Other;
     }
-    Fault::of(error)
+    ErrorClass::of(error)
 }

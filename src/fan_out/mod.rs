@@ -6,15 +6,15 @@
 //! wait for rescue, never a notification.
 
 mod claim;
-mod crowd;
+mod coalesce;
 mod decode;
+mod dry_run;
 mod explain;
-mod gather;
 mod holders;
 mod isolate;
+mod large_audience;
 mod names;
 mod outcome;
-mod preview;
 mod probe;
 mod report;
 mod requeue;
@@ -26,9 +26,9 @@ mod settle;
 mod sweep;
 mod write;
 
-pub use explain::{Candidate, ChannelDecision, Explanation, Hearer, explain};
+pub use dry_run::{Audit, Disposition, DryEndpoint, DryEvent, DryRecipient, dry_run};
+pub use explain::{Candidate, ChannelDecision, Explanation, RoutedEndpoint, explain};
 pub use outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
-pub use preview::{Audit, PreviewedEndpoint, PreviewedEvent, PreviewedRecipient, Verdict, preview};
 pub use report::{FanOutReport, MOST_COUNTED};
 pub use run::{RunFailed, run};
 
@@ -43,11 +43,11 @@ pub struct Settings {
     /// Events claimed at once, oldest first. Up to as many again join them that are due in the
     /// same threads.
     pub batch_size: u32,
-    /// Pending events older than this are given up, with the reason `expired`.
+    /// Pending events older than this fail, with the reason `expired`.
     pub max_event_age: Duration,
-    /// A claim older than this belongs to a worker that is gone.
+    /// A claim older than this belongs to a worker that died.
     pub stuck_after: Duration,
-    /// Attempts before an event is given up.
+    /// Attempts before an event fails.
     pub max_attempts: u32,
     /// No batch is claimed after this.
     pub max_runtime: Duration,

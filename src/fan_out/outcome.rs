@@ -1,4 +1,4 @@
-//! What becomes of a candidate recipient on each channel, and which rule decided.
+//! Decisions per candidate and channel, and the rules behind them.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub enum InAppOutcome {
     Withheld(Reason),
 }
 
-/// What happens, or would happen, by mail.
+/// What happens, or would happen, by e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmailOutcome {
@@ -24,13 +24,13 @@ pub enum EmailOutcome {
     Immediate,
     /// Queued for a digest.
     Aggregated,
-    /// The event has no mail.
+    /// The event has no e-mail.
     None,
     /// Not queued, for the reason given.
     Withheld(Reason),
 }
 
-/// What happens, or would happen, at an endpoint or on a phone that an announcement reaches.
+/// What happens, or would happen, to an announcement at an endpoint or phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointOutcome {
@@ -42,10 +42,10 @@ pub enum EndpointOutcome {
     Disabled,
     /// The event chooses other channels.
     OtherChannel,
-    /// It has been told of the same alert on the same day.
-    ToldThatDay,
-    /// It has been told the same within 24 hours.
-    ToldTheSame,
+    /// This alert was queued for it before on the same day.
+    DuplicateAlert,
+    /// The same content was queued for it within 24 hours.
+    Duplicate,
 }
 
 impl EndpointOutcome {
@@ -55,18 +55,18 @@ impl EndpointOutcome {
             "already_queued" => Self::AlreadyQueued,
             "disabled" => Self::Disabled,
             "other_channel" => Self::OtherChannel,
-            "told_that_day" => Self::ToldThatDay,
-            _ => Self::ToldTheSame,
+            "duplicate_alert" => Self::DuplicateAlert,
+            _ => Self::Duplicate,
         }
     }
 
-    /// Whether it is held off because it was told before.
+    /// Whether it is suppressed by a dedup key.
     #[must_use]
     pub const fn is_duplicate(self) -> bool {
-        matches!(self, Self::ToldThatDay | Self::ToldTheSame)
+        matches!(self, Self::DuplicateAlert | Self::Duplicate)
     }
 
-    /// In words.
+    /// As text.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -74,8 +74,8 @@ impl EndpointOutcome {
             Self::AlreadyQueued => "already queued",
             Self::Disabled => "disabled",
             Self::OtherChannel => "another channel was chosen",
-            Self::ToldThatDay => "told of this alert that day",
-            Self::ToldTheSame => "told the same within 24 hours",
+            Self::DuplicateAlert => "duplicate alert of that day",
+            Self::Duplicate => "same content within 24 hours",
         }
     }
 
@@ -86,33 +86,33 @@ impl EndpointOutcome {
             Self::Queued | Self::AlreadyQueued => "scope and event types of the endpoint",
             Self::Disabled => "the endpoint is disabled",
             Self::OtherChannel => "the event's channels",
-            Self::ToldThatDay => "once per alert and day (notification_delivery_guards)",
-            Self::ToldTheSame => "the same content (notification_delivery_guards)",
+            Self::DuplicateAlert => "once per alert and day (notification_delivery_guards)",
+            Self::Duplicate => "the same content (notification_delivery_guards)",
         }
     }
 }
 
-/// Why somebody is passed over.
+/// Why a candidate is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It was his own act.
+    /// The candidate is the actor.
     Actor,
-    /// There is no such person.
+    /// Has no row in `profiles`.
     UnknownPerson,
     /// A foreign key on `user_id` would refuse the row.
     UnknownRecipient,
-    /// Not, or no longer, one of those it concerns.
+    /// Not, or no longer, a member of the audience.
     NotAMember,
     /// May not view the document.
-    MayNotView,
-    /// Has been told once, and is to be told once only.
-    ToldOnce,
+    NoAccess,
+    /// Was notified before, and is notified only once.
+    NotifiedOnce,
     /// A preference says so.
     Muted,
     /// A preference mutes the application, and that covers e-mail.
     MutedInApp,
-    /// This event has reached him before.
+    /// Was notified of this event before.
     AlreadyNotified,
 }
 
@@ -123,8 +123,8 @@ impl Reason {
             "unknown_person" => Self::UnknownPerson,
             "unknown_recipient" => Self::UnknownRecipient,
             "not_a_member" => Self::NotAMember,
-            "may_not_view" => Self::MayNotView,
-            "told_once" => Self::ToldOnce,
+            "no_access" => Self::NoAccess,
+            "notified_once" => Self::NotifiedOnce,
             "muted" => Self::Muted,
             "muted_in_app" => Self::MutedInApp,
             _ => Self::AlreadyNotified,
@@ -135,28 +135,28 @@ impl Reason {
     #[must_use]
     pub const fn rule(self) -> &'static str {
         match self {
-            Self::Actor => "the actor never hears of his own act",
+            Self::Actor => "recipient is the actor",
             Self::UnknownPerson => "no row in profiles",
             Self::UnknownRecipient => "a foreign key on user_id",
-            Self::NotAMember => "the audience's membership",
-            Self::MayNotView => "can_view",
-            Self::ToldOnce => "once per person (notification_once)",
+            Self::NotAMember => "membership of the audience",
+            Self::NoAccess => "can_view",
+            Self::NotifiedOnce => "once per person (notification_once)",
             Self::Muted => "a preference row",
             Self::MutedInApp => "an in-app mute covers e-mail (NOTIFY_MUTE_COVERS_EMAIL)",
             Self::AlreadyNotified => "one row per event and person",
         }
     }
 
-    /// In words.
+    /// As text.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Actor => "his own act",
-            Self::UnknownPerson => "no such person",
-            Self::UnknownRecipient => "missing in a table that user_id refers to",
-            Self::NotAMember => "not one of those it concerns",
-            Self::MayNotView => "may not view the document",
-            Self::ToldOnce => "told once before",
+            Self::Actor => "skipped: actor",
+            Self::UnknownPerson => "skipped: unknown person",
+            Self::UnknownRecipient => "skipped: missing in a table that user_id refers to",
+            Self::NotAMember => "skipped: not a member",
+            Self::NoAccess => "skipped: no access",
+            Self::NotifiedOnce => "skipped: notified once before",
             Self::Muted => "muted",
             Self::MutedInApp => "muted in the application",
             Self::AlreadyNotified => "already notified",
@@ -165,7 +165,7 @@ impl Reason {
 }
 
 impl InAppOutcome {
-    /// Why nothing is delivered, where something could have been.
+    /// Why the candidate is skipped.
     #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         match self {
@@ -183,7 +183,7 @@ impl InAppOutcome {
         }
     }
 
-    /// In words.
+    /// As text.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -196,7 +196,7 @@ impl InAppOutcome {
 }
 
 impl EmailOutcome {
-    /// Why nothing is delivered, where something could have been.
+    /// Why the candidate is skipped.
     #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         match self {
@@ -214,7 +214,7 @@ impl EmailOutcome {
         }
     }
 
-    /// In words.
+    /// As text.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -252,7 +252,7 @@ impl Rule {
         }
     }
 
-    /// The row in words, for an event of the type and on the channel named.
+    /// The row as text, for an event of the type and on the channel named.
     #[must_use]
     pub fn words(self, event_type: &str, event_alias: Option<&str>, channel: &str) -> String {
         let event_type = match self.0 / 100 % 10 {

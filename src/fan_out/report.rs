@@ -16,35 +16,35 @@ pub struct FanOutReport {
     pub events: u64,
     /// Notifications that are new.
     pub notifications: u64,
-    /// Deliveries that went into a notification that was still unread.
+    /// Events merged into a notification that was still unread, per recipient.
     pub merged: u64,
-    /// Mails queued.
+    /// E-mails queued.
     pub emails: u64,
-    /// Messages queued for endpoints and phones.
+    /// Deliveries queued for endpoints and phone numbers.
     pub deliveries: u64,
-    /// People passed over because of a preference, a right, or because they had been told; and
-    /// messages to endpoints and phones that had been told.
+    /// Candidates skipped by a preference, a missing right or an earlier notification, and deliveries
+    /// suppressed by a dedup key. Actors are not counted.
     pub suppressed: u64,
     /// Events that failed for good.
     pub failed: u64,
-    /// Events put back for another attempt.
+    /// Events requeued for another attempt.
     pub retried: u64,
-    /// Events that were claimed and not written through no fault of theirs: pending again, with
-    /// their attempt.
+    /// Claimed events that could not be written for a reason outside of them: pending again, without
+    /// an attempt spent.
     pub released: u64,
-    /// Claims taken from workers that are gone.
+    /// Claims reclaimed from workers that died.
     pub rescued: u64,
-    /// Events given up because of their age.
+    /// Events that failed because of their age.
     pub expired: u64,
     /// Events completed without effect, because their type is ignored.
     pub ignored: u64,
     /// Events that expired before there was a handler of their type: how many of each.
     pub expired_unhandled: BTreeMap<String, u64>,
-    /// Events that no trigger had enqueued.
+    /// Events that the trigger missed and the run enqueued.
     pub enqueued: u64,
-    /// Claims that were no longer ours when it came to writing.
+    /// Claims that were reset before their events were written.
     pub lost_claims: u64,
-    /// Event types that were met and have no handler.
+    /// Types of due events without a handler.
     pub unhandled_types: BTreeSet<String>,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
     pub stopped_early: bool,
@@ -62,7 +62,7 @@ impl FanOutReport {
         self.settled() + self.rescued == 0
     }
 
-    /// Events that were taken in hand, whatever became of them.
+    /// Events that the run claimed, whatever their result.
     #[must_use]
     pub fn settled(&self) -> u64 {
         self.events

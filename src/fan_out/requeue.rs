@@ -3,7 +3,7 @@
 use super::Settings;
 use super::claim::ClaimedEvent;
 use super::write::Written;
-use crate::db::{Fault, Transaction, Unnamed, sqlstate};
+use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 use crate::domain::backoff;
 
 /// An event that goes back to the queue, or fails.
@@ -25,10 +25,13 @@ impl Requeue {
         error: &sqlx::Error,
         settings: &Settings,
     ) -> Self {
-        let permanent = match Fault::of(error) {
-            Fault::Refused => true,
-            Fault::Contended => sqlstate(error).is_some_and(|code| code.starts_with("23")),
-            Fault::Unreachable | Fault::Blocked | Fault::Server | Fault::Other => false,
+        let permanent = match ErrorClass::of(error) {
+            ErrorClass::Refused => true,
+            ErrorClass::Contended => sqlstate(error).is_some_and(|code| code.starts_with("23")),
+            ErrorClass::Unreachable
+            | ErrorClass::Blocked
+            | ErrorClass::Server
+            | ErrorClass::Other => false,
         };
         let spent = event.attempt >= settings.max_attempts;
         let due_after = (!permanent && !spent).then(|| delay(event.attempt));
@@ -58,7 +61,7 @@ impl Requeue {
         }
     }
 
-    /// An event that keeps its attempt: nothing was tried, or what stood in the way is not its fault,
+    /// An event that keeps its attempt: nothing was tried, or the cause is outside of it,
     /// and may be gone in a minute.
     pub(super) fn released(event_id: i64, token: i64, error: Option<String>) -> Self {
         Self {

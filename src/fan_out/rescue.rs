@@ -1,4 +1,4 @@
-//! Taking claims from workers that are gone.
+//! Reclaims events of workers that died.
 
 use super::Settings;
 use crate::db::{Transaction, Unnamed};
@@ -7,9 +7,9 @@ use crate::db::{Transaction, Unnamed};
 #[derive(Debug)]
 pub(super) struct Rescued {
     /// Stuck claims that are pending again.
-    pub(super) put_back: u64,
+    pub(super) requeued: u64,
     /// Stuck claims that had spent their last attempt, and failed.
-    pub(super) given_up: u64,
+    pub(super) out_of_attempts: u64,
     /// Event types that wait for a handler.
     pub(super) unhandled: Vec<String>,
     /// The transaction, where anything was changed.
@@ -36,8 +36,8 @@ pub(super) async fn rescue(
         );
     }
     Ok(Rescued {
-        put_back: row.rescued.unsigned_abs(),
-        given_up: row.given_up.unsigned_abs(),
+        requeued: row.rescued.unsigned_abs(),
+        out_of_attempts: row.out_of_attempts.unsigned_abs(),
         unhandled: row.unhandled,
         xid: row.xid,
     })

@@ -1,5 +1,5 @@
--- Before the first claim: puts back claims whose worker is gone, and wakes events whose type has
--- a handler or is ignored by now, or was corrected. $1 stuck after (seconds), $2 attempts allowed, $3
+-- Before the first claim: requeues claims whose worker died, and wakes events whose type has a
+-- handler or is ignored by now, or was corrected. $1 stuck after (seconds), $2 attempts allowed, $3
 -- these types.
 WITH RECURSIVE stuck AS MATERIALIZED (
     -- A worker that is writing holds the row's lock: it is alive and is left alone.
@@ -11,15 +11,15 @@ WITH RECURSIVE stuck AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ),
 judged AS (
-    -- Only one that was alone in its claim is known to be at fault.
+    -- Only an event that was alone in its claim is known to be the cause.
     SELECT event_id,
-           is_last AND (claim_token IS NULL OR count(*) OVER (PARTITION BY claim_token) = 1) AS is_given_up
+           is_last AND (claim_token IS NULL OR count(*) OVER (PARTITION BY claim_token) = 1) AS is_out_of_attempts
       FROM stuck
 ),
 rescued AS (
     UPDATE notification_processing np
-       SET processing_status = CASE WHEN judged.is_given_up THEN 'failed' ELSE 'pending' END,
-           completed_at = CASE WHEN judged.is_given_up THEN now() END,
+       SET processing_status = CASE WHEN judged.is_out_of_attempts THEN 'failed' ELSE 'pending' END,
+           completed_at = CASE WHEN judged.is_out_of_attempts THEN now() END,
            error_message = CASE WHEN np.error_message LIKE 'stuck: %' THEN np.error_message
                ELSE 'stuck: claimed by ' || coalesce(np.processor_id, 'an older job')
                     || ', which never settled it'
@@ -61,7 +61,7 @@ handled AS MATERIALIZED (
                 UNION
                SELECT p.event_id FROM page p
                 WHERE (SELECT e.event_type::text FROM domain_events e WHERE e.id = p.event_id) = ANY ($3)))
-       -- In words of no index: of what is due, and of what waits, there may be more.
+       -- Phrased to match no index: far more events may be due, or wait.
        AND num_nonnulls(unhandled_type) = 1 AND processing_status BETWEEN 'pending' AND 'pending'
      ORDER BY event_id
        FOR UPDATE SKIP LOCKED
@@ -74,7 +74,7 @@ woken AS (
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM rescued WHERE processing_status = 'pending') AS "rescued!",
-       (SELECT count(*) FROM rescued WHERE processing_status = 'failed') AS "given_up!",
+       (SELECT count(*) FROM rescued WHERE processing_status = 'failed') AS "out_of_attempts!",
        (SELECT count(*) FROM woken) AS "woken!",
        ARRAY(SELECT event_type FROM unhandled
               WHERE event_type <> ALL ($3)

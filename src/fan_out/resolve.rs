@@ -11,7 +11,7 @@ use super::Settings;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
 use crate::handlers::EventType;
 
-/// The head of each statement that writes, previews or explains.
+/// The head of each statement that writes, shows or explains decisions.
 macro_rules! with_resolve {
     ($statement:literal) => {
         concat!(include_str!("resolve.sql"), include_str!($statement))

@@ -1,5 +1,5 @@
 -- From plans to decisions: one row per plan and person, with what each channel does and why.
--- The head of every statement that writes, previews or explains; what follows selects from
+-- The head of every statement that writes, shows or explains; what follows selects from
 -- `plan` and `decision`. $1 to $28: the plans, a column each (see PlanRow). $29,
 -- $30: only people after the one and up to the other, in the order of their keys. $31: whether an
 -- in-app mute covers e-mail where no preference decides that.
@@ -121,7 +121,7 @@ referenced AS MATERIALIZED (
        AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
        AND NOT row_security_active(c.oid)
 ),
--- Each person once, however many events of the batch concern him.
+-- Each person once, however many events of the batch concern them.
 person AS MATERIALIZED (
     SELECT c.user_id,
            (SELECT true FROM profiles WHERE profiles.id = c.user_id LIMIT 1) AS is_known,
@@ -141,8 +141,8 @@ wish AS MATERIALIZED (
 ),
 -- The row that decides, per person and channel, as four digits, most particular first: scope
 -- (thread, project, global), event type (exact, alias, any), channel (exact, any), status
--- (muted, digest, immediate). The smallest wins; a person asked twice for the same is heard in
--- the more cautious sense.
+-- (muted, digest, immediate). The smallest wins, so of two equal rows the more
+-- cautious one.
 preference AS MATERIALIZED (
     SELECT c.plan_no, c.user_id,
            min(rule.code) FILTER (WHERE u.channel IN ('in_app', '*')) AS in_app_rule,
@@ -181,7 +181,7 @@ mailed AS MATERIALIZED (
                   AND ($29::uuid IS NULL OR m.user_id > $29)
                   AND ($30::uuid IS NULL OR m.user_id <= $30) OFFSET 0) AS found
 ),
--- Of several events in one batch that a person may hear of only once, the first counts.
+-- Of several events in one batch that notify a person only once, the first counts.
 first_of_its_kind AS MATERIALIZED (
     SELECT DISTINCT ON (c.user_id, p.once_key) c.user_id, p.once_key, p.plan_no
       FROM candidate c
@@ -228,7 +228,7 @@ decision AS MATERIALIZED (
                WHEN person.is_refused THEN 'unknown_recipient'
                WHEN NOT c.belongs THEN 'not_a_member'
                WHEN p.audience = 'project_viewers' AND p.resource_id IS NOT NULL
-                    AND viewable.user_id IS NULL THEN 'may_not_view'
-               WHEN p.once_key IS NOT NULL AND once.plan_no IS NULL THEN 'told_once'
+                    AND viewable.user_id IS NULL THEN 'no_access'
+               WHEN p.once_key IS NOT NULL AND once.plan_no IS NULL THEN 'notified_once'
             END OFFSET 0) AS stop (reason)
 )

@@ -10,7 +10,7 @@ use crate::channels::Channel;
 use crate::domain::announcement::{Announcement, DedupKey};
 use crate::handlers::EventType;
 
-/// The head of each statement that writes, previews or explains what endpoints are told.
+/// The head of each statement that writes, shows or explains the routing of announcements.
 macro_rules! with_routed {
     ($statement:literal) => {
         concat!(include_str!("routed.sql"), include_str!($statement))
@@ -18,7 +18,7 @@ macro_rules! with_routed {
 }
 pub(super) use with_routed;
 
-/// What endpoints are told of an event.
+/// The announcement of an event.
 #[derive(Debug)]
 pub(super) struct Announced {
     pub(super) event_id: i64,
@@ -38,7 +38,7 @@ pub(super) fn bind_announcements<'q, O>(
         rows.iter().map(of).collect()
     }
     let list = |channels: &Vec<&str>| format!("{{{}}}", channels.join(","));
-    let guards = |row: &Announced| {
+    let dedup_keys = |row: &Announced| {
         let keys = row.announcement.dedup_keys.iter().map(DedupKey::key);
         Json(keys.collect::<Vec<_>>())
     };
@@ -55,7 +55,7 @@ pub(super) fn bind_announcements<'q, O>(
         }))
         .bind(column(rows, |row| row.announcement.sms_to))
         .bind(column(rows, |row| Json(&row.announcement.message)))
-        .bind(column(rows, guards))
+        .bind(column(rows, dedup_keys))
         .bind(column(routes, |(kind, _)| kind.name()))
         .bind(column(routes, |(_, name)| name.as_str()))
 }

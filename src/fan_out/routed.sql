@@ -1,6 +1,6 @@
 -- From announcements to decisions: one row per announcement and endpoint, or phone, that its scope
--- and type reach, with why it hears of it or not. The head of every statement that writes, previews
--- or explains; what follows selects from `announcement` and `hearer`. $1 to $10: the announcements,
+-- and type reach, with the decision and its reason. The head of every statement that writes, shows
+-- or explains; what follows selects from `announcement` and `routed`. $1 to $10: the announcements,
 -- a column each (see Announced); $11, $12: the routes of the environment, channel and name.
 WITH RECURSIVE announcement AS MATERIALIZED (
     -- Lists of different lengths can't be an array of arrays: theirs are text and JSON.
@@ -14,7 +14,7 @@ WITH RECURSIVE announcement AS MATERIALIZED (
                $7::text[], $8::uuid[], $9::jsonb[], $10::jsonb[]
            ) AS a (
                announcement_no, event_id, event_type, occurred_at, org_id, project_id,
-               channel_list, text_to, message, guard_list)
+               channel_list, text_to, message, dedup_key_list)
 ),
 -- Those of each scope once, however many announcements reach it. OFFSET 0 keeps a look-up one by key.
 endpoint AS MATERIALIZED (
@@ -42,12 +42,12 @@ route AS MATERIALIZED (
 reached AS MATERIALIZED (
     SELECT a.announcement_no, a.event_id, a.there_since, place.channel, place.recipient, place.user_id,
            place.endpoint_id, place.name, place.enabled,
-           -- Mails and text messages leave by one way, wherever they go to.
+           -- E-mail and SMS have one transport each, whoever the recipient is.
            CASE WHEN place.channel IN ('email', 'sms') THEN place.channel ELSE place.recipient END AS target,
-           -- Who set his phone as a way has chosen it.
+           -- Whoever chose SMS as a channel has chosen it for these events.
            place.user_id IS NULL AND place.channel <> ALL (a.channels) AS is_left_out,
            ARRAY(SELECT place.channel || '|' || place.recipient || '|' || key
-                   FROM jsonb_array_elements_text(a.guard_list) AS key) AS guards
+                   FROM jsonb_array_elements_text(a.dedup_key_list) AS key) AS dedup_keys
       FROM announcement a
      CROSS JOIN LATERAL (
            SELECT e.channel, 'endpoint:' || e.id, NULL::uuid, e.id, e.name, e.enabled
@@ -63,7 +63,7 @@ reached AS MATERIALIZED (
             WHERE a.text_to IS NOT NULL
            ) AS place (channel, recipient, user_id, endpoint_id, name, enabled)
 ),
-hearer AS MATERIALIZED (
+routed AS MATERIALIZED (
     SELECT r.*, CASE WHEN delivery.created_at >= r.there_since THEN delivery.id END AS delivery_id,
            CASE WHEN delivery.created_at < r.there_since THEN delivery.id END AS anothers_id,
            CASE WHEN delivery.created_at >= r.there_since THEN 'already_queued'
@@ -77,10 +77,10 @@ hearer AS MATERIALIZED (
               AND x.recipient = r.recipient OFFSET 0) AS delivery ON true
      -- Of two reasons, the alert's own.
      CROSS JOIN LATERAL (
-           SELECT max(CASE WHEN guard LIKE '%|day:%' THEN 'told_that_day' ELSE 'told_the_same' END)
-             FROM unnest(r.guards) AS guard
+           SELECT max(CASE WHEN key LIKE '%|day:%' THEN 'duplicate_alert' ELSE 'duplicate' END)
+             FROM unnest(r.dedup_keys) AS dedup (key)
             CROSS JOIN LATERAL (
                   SELECT x.until FROM notification_delivery_guards x
-                   WHERE x.guard = guard.guard OFFSET 0) AS taken
+                   WHERE x.guard = dedup.key OFFSET 0) AS taken
             WHERE taken.until > now()) AS held (why)
 )

@@ -12,12 +12,12 @@ use super::requeue::Requeue;
 use super::rescue::rescue;
 use super::sweep::sweep;
 use super::write::Written;
-use crate::db::{Access, Database, Fault, Session, Transaction, Unnamed};
+use crate::db::{Access, Database, ErrorClass, Session, Transaction, Unnamed};
 
 /// Pause before another try where another transaction was in the way.
 pub(super) const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
-/// So many events to crowds are held back while others are due.
-const MOST_CROWDS: usize = 4;
+/// At most this many events with a large audience wait while others are due.
+const MOST_SET_ASIDE: usize = 4;
 
 /// Why a run had to stop. What it had settled until then stays settled; of a batch in hand, what is
 /// not settled is released with its attempt, or rescued by a later run.
@@ -33,15 +33,15 @@ pub enum RunFailed {
 
 impl From<sqlx::Error> for RunFailed {
     fn from(error: sqlx::Error) -> Self {
-        match Fault::of(&error) {
-            Fault::Unreachable => Self::Unreachable(error),
+        match ErrorClass::of(&error) {
+            ErrorClass::Unreachable => Self::Unreachable(error),
             _ => Self::Database(error),
         }
     }
 }
 
 /// Runs until nothing is due, or the time or the limit is reached, or `stop` is cancelled. The
-/// batch in hand is finished as far as nothing stands in its way. `progress` hears of each batch.
+/// batch in hand is finished as far as nothing stands in its way. `progress` is called after each batch.
 ///
 /// What was done is in the report even where the run failed.
 pub async fn run(
@@ -73,7 +73,7 @@ pub(super) struct Run<'a> {
     pub(super) settings: &'a Settings,
     pub(super) session: Option<Session>,
     pub(super) report: FanOutReport,
-    pub(super) set_aside: VecDeque<Crowd>,
+    pub(super) set_aside: VecDeque<LargeEvent>,
     /// Whether all events were looked at for a processing row.
     is_swept: bool,
     /// What a transaction wrote whose `COMMIT` was not answered.
@@ -82,8 +82,8 @@ pub(super) struct Run<'a> {
     pub(super) is_refusing: bool,
 }
 
-/// An event in hand that tells so many people that it would keep others waiting.
-pub(super) struct Crowd {
+/// A claimed event whose audience is so large that it would keep others waiting.
+pub(super) struct LargeEvent {
     pub(super) token: i64,
     pub(super) event: ClaimedEvent,
     pub(super) since: Instant,
@@ -99,7 +99,7 @@ impl Run<'_> {
         let released = self
             .set_aside
             .drain(..)
-            .map(|crowd| Requeue::released(crowd.event.event_id, crowd.token, None))
+            .map(|large| Requeue::released(large.event.event_id, large.token, None))
             .collect::<Vec<_>>();
         self.end_claims(&released, stop).await;
         if let (true, Some(session)) = (self.report.stopped_early, &mut self.session) {
@@ -123,25 +123,25 @@ impl Run<'_> {
                 // One a run at least, or they would wait for as long as there is other work.
                 let mut again = !stop.is_cancelled();
                 while again {
-                    again = self.settle_crowd(stop, &is_over, progress).await? && !is_over();
+                    again = self.settle_large(stop, &is_over, progress).await? && !is_over();
                 }
                 self.report.stopped_early = true;
                 return Ok(());
             }
-            if self.set_aside.len() > MOST_CROWDS
+            if self.set_aside.len() > MOST_SET_ASIDE
                 || self
                     .set_aside
                     .front()
-                    .is_some_and(|crowd| crowd.since.elapsed() >= self.settings.stuck_after / 2)
+                    .is_some_and(|large| large.since.elapsed() >= self.settings.stuck_after / 2)
             {
-                self.settle_crowd(stop, &is_over, progress).await?;
+                self.settle_large(stop, &is_over, progress).await?;
                 continue;
             }
             let claim = match self.claim(first, left, stop).await {
                 Ok(claim) => claim,
-                Err(error) => match Fault::of(&error) {
-                    Fault::Unreachable if self.session.is_some() => continue,
-                    Fault::Contended => {
+                Err(error) => match ErrorClass::of(&error) {
+                    ErrorClass::Unreachable if self.session.is_some() => continue,
+                    ErrorClass::Contended => {
                         tokio::time::sleep(CONTENDED_PAUSE).await;
                         continue;
                     }
@@ -153,20 +153,20 @@ impl Run<'_> {
                 self.settle(claim.token, claim.events, stop, &is_over)
                     .await?;
                 progress(&self.report);
-            } else if !self.settle_crowd(stop, &is_over, progress).await? {
+            } else if !self.settle_large(stop, &is_over, progress).await? {
                 return Ok(());
             }
         }
     }
 
     /// Writes the event that was set aside first, if there is one.
-    async fn settle_crowd(
+    async fn settle_large(
         &mut self,
         stop: &CancellationToken,
         is_over: &dyn Fn() -> bool,
         progress: &mut dyn FnMut(&FanOutReport),
     ) -> Result<bool, RunFailed> {
-        let Some(Crowd { token, event, .. }) = self.set_aside.pop_front() else {
+        let Some(LargeEvent { token, event, .. }) = self.set_aside.pop_front() else {
             return Ok(false);
         };
         self.settle(token, vec![event], stop, is_over).await?;
@@ -224,7 +224,9 @@ impl Run<'_> {
                 let rescue = rescued.as_ref().and_then(|rescued| rescued.xid);
                 claim.xid().or(rescue)
             });
-            if Fault::of(&error) != Fault::Unreachable || !self.reconnect_to(xid, stop).await? {
+            if ErrorClass::of(&error) != ErrorClass::Unreachable
+                || !self.reconnect_to(xid, stop).await?
+            {
                 return Err(error);
             }
         }
@@ -234,8 +236,8 @@ impl Run<'_> {
         let claim = claim.decode().await;
 
         if let Some(rescued) = rescued {
-            self.report.rescued += rescued.put_back;
-            self.report.failed += rescued.given_up;
+            self.report.rescued += rescued.requeued;
+            self.report.failed += rescued.out_of_attempts;
             self.report.unhandled_types.extend(rescued.unhandled);
         }
         if let Some(swept) = swept {

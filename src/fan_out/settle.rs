@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::claim::ClaimedEvent;
 use super::holders::Holders;
-use super::isolate::{Isolation, fault_of};
+use super::isolate::{Isolation, class_of};
 use super::requeue::{Requeue, described, requeue};
-use super::run::{CONTENDED_PAUSE, Crowd, Run, RunFailed};
+use super::run::{CONTENDED_PAUSE, LargeEvent, Run, RunFailed};
 use super::write::{Written, commit, write};
-use crate::db::{Access, Fault, Session, sqlstate};
+use crate::db::{Access, ErrorClass, Session, sqlstate};
 
 /// Events are written this often where other transactions are in their way, or the connection is lost.
 const WRITE_TRIES: u32 = 4;
@@ -38,7 +38,7 @@ impl InHand<'_, '_> {
     /// Whether to go on is of no use.
     fn is_done(&self) -> bool {
         let mut errors = self.errors.values();
-        let in_trouble = errors.any(|error| Fault::of(error) == Fault::Server);
+        let in_trouble = errors.any(|error| ErrorClass::of(error) == ErrorClass::Server);
         self.left.is_empty() || in_trouble || (self.is_over)()
     }
 
@@ -48,7 +48,7 @@ impl InHand<'_, '_> {
         let token = self.token;
         let rest = self.left.drain(..).map(|event| {
             let reason = match self.errors.get(&event.event_id) {
-                Some(error) if Fault::of(error) == Fault::Contended && !is_over => {
+                Some(error) if ErrorClass::of(error) == ErrorClass::Contended && !is_over => {
                     return Requeue::refused(event, token, error, settings);
                 }
                 Some(error) => Some(reason(error, &self.holders)),
@@ -62,8 +62,8 @@ impl InHand<'_, '_> {
 
 /// Why an event was released, for its row.
 fn reason(error: &sqlx::Error, holders: &Holders<'_>) -> String {
-    match (Fault::of(error), &holders.seen) {
-        (Fault::Server, _) => described("server fault", error),
+    match (ErrorClass::of(error), &holders.seen) {
+        (ErrorClass::Server, _) => described("server error", error),
         (_, Some(seen)) => format!("{}; held by {seen}", described("lock timeout", error)),
         _ => described("lock timeout", error),
     }
@@ -95,16 +95,16 @@ impl Run<'_> {
         let rest = batch.rest(self.settings);
         self.end_claims(&rest, stop).await;
         let mut errors = batch.errors.into_values();
-        let trouble = errors.find(|error| Fault::of(error) == Fault::Server);
+        let trouble = errors.find(|error| ErrorClass::of(error) == ErrorClass::Server);
         let result = result.and(trouble.map_or(Ok(()), |error| Err(error.into())));
 
         let mut set_aside = batch.set_aside;
         set_aside.sort_unstable();
         self.log_settled(token, &events, before, since);
-        let crowds = events
+        let large = events
             .into_iter()
             .filter(|event| set_aside.binary_search(&event.event_id).is_ok());
-        self.set_aside.extend(crowds.map(|event| Crowd {
+        self.set_aside.extend(large.map(|event| LargeEvent {
             token,
             event,
             since,
@@ -121,7 +121,7 @@ impl Run<'_> {
             }
         }
         for _ in 0..WRITE_TRIES {
-            let (fault, error) = match self.write_together(batch).await {
+            let (class, error) = match self.write_together(batch).await {
                 Ok(written) => {
                     batch.left.clear();
                     self.took(written, batch);
@@ -134,25 +134,25 @@ impl Run<'_> {
                 batch.left.clear();
                 return Err(error.into());
             }
-            if is_too_slow(fault, &error) && (batch.is_over)() {
+            if is_too_slow(class, &error) && (batch.is_over)() {
                 // Released with its attempt it would take all the time of the next run as well: it is
                 // left to the rescue, as if it had ended the process.
                 batch.left.clear();
                 return Ok(());
             }
             if let [event] = batch.left[..]
-                && matches!(fault, Fault::Refused | Fault::Other)
+                && matches!(class, ErrorClass::Refused | ErrorClass::Other)
             {
                 batch.left.clear();
                 let refused = Requeue::refused(event, batch.token, &error, self.settings);
                 self.end_claims(&[refused], batch.stop).await;
                 return Ok(());
             }
-            batch.reason = matches!(fault, Fault::Blocked | Fault::Server)
+            batch.reason = matches!(class, ErrorClass::Blocked | ErrorClass::Server)
                 .then(|| reason(&error, &batch.holders));
             if (batch.is_over)() {
-                return match fault {
-                    Fault::Server => Err(error.into()),
+                return match class {
+                    ErrorClass::Server => Err(error.into()),
                     _ => Ok(()),
                 };
             }
@@ -171,12 +171,12 @@ impl Run<'_> {
     async fn write_together(
         &mut self,
         batch: &mut InHand<'_, '_>,
-    ) -> Result<Written, (Fault, sqlx::Error)> {
+    ) -> Result<Written, (ErrorClass, sqlx::Error)> {
         let mut tries = 1;
         loop {
             let Some(session) = &mut self.session else {
                 let connecting = self.database.connect().await;
-                self.session = Some(connecting.map_err(|error| (Fault::Unreachable, error))?);
+                self.session = Some(connecting.map_err(|error| (ErrorClass::Unreachable, error))?);
                 continue;
             };
             let began = Instant::now();
@@ -193,20 +193,20 @@ impl Run<'_> {
                 Ok(written) => return Ok(written),
                 Err(error) => error,
             };
-            let fault = fault_of(&error, began, self.settings);
-            if let (Fault::Blocked, Some(holders)) = (fault, &batch.holders.seen) {
+            let class = class_of(&error, began, self.settings);
+            if let (ErrorClass::Blocked, Some(holders)) = (class, &batch.holders.seen) {
                 tracing::warn!("waited in vain for a lock held by {holders}");
             }
             let code = sqlstate(&error);
-            if fault == Fault::Unreachable {
+            if class == ErrorClass::Unreachable {
                 let reconnecting = self.reconnect(batch.stop).await;
-                if let Some(written) = reconnecting.map_err(|error| (fault, error))? {
+                if let Some(written) = reconnecting.map_err(|error| (class, error))? {
                     return Ok(written);
                 }
             }
-            let is_again = matches!(fault, Fault::Contended | Fault::Unreachable);
+            let is_again = matches!(class, ErrorClass::Contended | ErrorClass::Unreachable);
             if !is_again || tries >= WRITE_TRIES || (batch.is_over)() {
-                return Err((fault, error));
+                return Err((class, error));
             }
             tracing::debug!(sqlstate = code, tries, "writing the batch again");
             tokio::time::sleep(CONTENDED_PAUSE * tries).await;
@@ -230,7 +230,7 @@ impl Run<'_> {
             let pass = isolation.pass(session, self.settings, &mut self.in_doubt, batch.is_over);
             match pass.await {
                 Ok(written) => self.took(written, batch),
-                Err(error) if Fault::of(&error) == Fault::Unreachable => {
+                Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => {
                     match self.reconnect(batch.stop).await {
                         Ok(Some(written)) => {
                             isolation.committed();
@@ -240,7 +240,7 @@ impl Run<'_> {
                         Err(error) => result = Err(error.into()),
                     }
                 }
-                // No event's fault: the other statements of the pass.
+                // The other statements of the pass: no event is the cause.
                 Err(error) => {
                     batch.reason = Some(reason(&error, &batch.holders));
                     result = Err(error.into());
@@ -274,7 +274,7 @@ impl Run<'_> {
         while let (false, Some(session)) = (events.is_empty(), &mut self.session) {
             let mut ending = end(session, events, &mut self.in_doubt).await;
             if let Err(error) = &ending
-                && Fault::of(error) == Fault::Unreachable
+                && ErrorClass::of(error) == ErrorClass::Unreachable
                 && let Ok(Some(written)) = self.reconnect(stop).await
             {
                 ending = Ok(written);
@@ -335,8 +335,8 @@ impl Run<'_> {
 }
 
 /// Whether a statement took all of the time that it may.
-fn is_too_slow(fault: Fault, error: &sqlx::Error) -> bool {
-    fault == Fault::Other && sqlstate(error).as_deref() == Some("57014")
+fn is_too_slow(class: ErrorClass, error: &sqlx::Error) -> bool {
+    class == ErrorClass::Other && sqlstate(error).as_deref() == Some("57014")
 }
 
 async fn end(

@@ -5,14 +5,14 @@ use sqlx::types::Json;
 
 use super::Settings;
 use super::claim::ClaimedEvent;
-use super::crowd::{self, Crowds};
-use super::gather::gather;
+use super::coalesce::coalesce;
 use super::holders::Holders;
+use super::large_audience::{self, LargeAudiences};
 use super::names::look_up;
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
-use crate::db::{Access, Fault, Session, Transaction, Unnamed};
+use crate::db::{Access, ErrorClass, Session, Transaction, Unnamed};
 use crate::domain::plan::{InApp, Plan};
 use crate::handlers::{Lookups, Names};
 
@@ -20,8 +20,8 @@ const WRITE_EACH: &str = with_resolve!("write_each.sql");
 const WRITE_COALESCED: &str = with_resolve!("write_coalesced.sql");
 const WRITE_ROUTED: &str = with_routed!("write_routed.sql");
 
-/// Of alerts that repeat each other within one statement, each is held against those before it: what
-/// that costs grows with their square.
+/// Announcements written by one statement. Each one is compared with those before it, so the cost
+/// grows with the square.
 const ANNOUNCED_AT_ONCE: usize = 500;
 
 /// An event whose claim is still ours.
@@ -112,7 +112,7 @@ pub(super) async fn commit(
     match transaction.commit().await {
         Ok(()) => Ok(written),
         Err(error) => {
-            *in_doubt = (Fault::of(&error) == Fault::Unreachable).then_some(written);
+            *in_doubt = (ErrorClass::of(&error) == ErrorClass::Unreachable).then_some(written);
             Err(error)
         }
     }
@@ -122,7 +122,7 @@ pub(super) async fn commit(
 pub(super) struct Prepared {
     held: Vec<Held>,
     names: Names,
-    crowds: Crowds,
+    large: LargeAudiences,
     alone: bool,
 }
 
@@ -141,15 +141,15 @@ impl Prepared {
     /// What an event's handler plans, but for large audiences; nothing if it is not ours to settle.
     pub(super) fn plans<'a>(&self, event: &'a ClaimedEvent) -> Vec<(&'a ClaimedEvent, Plan)> {
         let mut plans = plans(event, &self.names);
-        plans.retain(|(_, plan)| self.held(event).is_some() && !self.crowds.hear(plan));
+        plans.retain(|(_, plan)| self.held(event).is_some() && !self.large.contain(plan));
         plans
     }
 }
 
 /// Proves the claim of events (ascending), and reads what their handlers ask for.
 ///
-/// Names are read here and not with the claim: a row that can't be read is the fault of the events
-/// that ask for it, and found like any other.
+/// Names are read here and not with the claim: a row that can't be read fails the events that ask for
+/// it, and is isolated like any other refusal.
 pub(super) async fn prepare(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
@@ -164,7 +164,7 @@ pub(super) async fn prepare(
     let mut prepared = Prepared {
         held,
         names: Names::default(),
-        crowds: Crowds::default(),
+        large: LargeAudiences::default(),
         alone,
     };
     let mut mine = events.to_vec();
@@ -173,7 +173,7 @@ pub(super) async fn prepare(
     if !alone {
         let plans = mine.iter().flat_map(|event| plans(event, &prepared.names));
         let plans: Vec<_> = plans.map(|(_, plan)| plan).collect();
-        prepared.crowds = Crowds::among(transaction, plans.iter()).await?;
+        prepared.large = LargeAudiences::among(transaction, plans.iter()).await?;
     }
     Ok(prepared)
 }
@@ -203,10 +203,12 @@ pub(super) async fn write_part(
     let (mut set_aside, mut cuts) = (Vec::new(), Vec::new());
     if prepared.alone {
         let plans = plans.iter().map(|(_, plan)| plan);
-        cuts = crowd::cuts(transaction, plans).await?;
+        cuts = large_audience::cuts(transaction, plans).await?;
     } else {
-        let told = plans.iter().filter(|(_, plan)| prepared.crowds.hear(plan));
-        set_aside = told.map(|(event, _)| event.event_id).collect();
+        let large = plans
+            .iter()
+            .filter(|(_, plan)| prepared.large.contain(plan));
+        set_aside = large.map(|(event, _)| event.event_id).collect();
         set_aside.dedup();
         let stays = |event_id: i64| set_aside.binary_search(&event_id).is_err();
         open.retain(|&event_id| stays(event_id));
@@ -217,7 +219,7 @@ pub(super) async fn write_part(
         .iter()
         .map(|(event, plan)| PlanRow::new(0, event.event_id, event.event_type, plan))
         .partition(PlanRow::is_coalesced);
-    let mut coalesced = gathered(coalesced, &prepared.held);
+    let mut coalesced = coalesce_fresh(coalesced, &prepared.held);
     number(plans_before, &mut each, &mut coalesced);
     let count = each.len() + coalesced.len();
     let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
@@ -257,7 +259,7 @@ pub(super) async fn write_part(
 
     for event in mine {
         if let (Some(held), Ok(_)) = (prepared.held(event), open.binary_search(&event.event_id)) {
-            tell(event, held.latency, &mut report);
+            count_settled(event, held.latency, &mut report);
         }
     }
     Ok(Written {
@@ -268,15 +270,15 @@ pub(super) async fn write_part(
     })
 }
 
-/// Coalescing plans, those of the same key in one as far as may be.
-fn gathered<'a>(rows: Vec<PlanRow<'a>>, held: &[Held]) -> Vec<PlanRow<'a>> {
+/// Coalesces the plans of fresh events per key.
+fn coalesce_fresh<'a>(rows: Vec<PlanRow<'a>>, held: &[Held]) -> Vec<PlanRow<'a>> {
     let is_fresh = |event_id| {
         held.binary_search_by_key(&event_id, |held| held.event_id)
             .is_ok_and(|place| held[place].is_fresh)
     };
     let (fresh, others): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| is_fresh(row.event_id));
-    gather(fresh, others)
+    coalesce(fresh, others)
 }
 
 /// Numbers all plans of a batch in the order of their events: notifications are created in it.
@@ -289,7 +291,7 @@ fn number<'a>(first: usize, each: &mut [PlanRow<'a>], coalesced: &mut [PlanRow<'
 }
 
 /// Counts and logs an event that is settled for good.
-fn tell(event: &ClaimedEvent, latency: Option<f64>, report: &mut FanOutReport) {
+fn count_settled(event: &ClaimedEvent, latency: Option<f64>, report: &mut FanOutReport) {
     let (event_id, event_type) = (event.event_id, event.event_type.name());
     match &event.handler {
         Ok(_) => {

@@ -1,6 +1,5 @@
--- Follows resolve.sql, behind the fence: writes what stands for itself, and settles the events.
--- $32 the events, $33 those that no handler understands, and why (a JSON
--- array, see Invalid).
+-- Follows resolve.sql, behind the fence: writes notifications that are not coalesced, and e-mails, and
+-- settles the events. $32 the events, $33 those that can't be decoded, and why (a JSON array, see Invalid).
 -- What a person is notified of once; of a nudge, once for as long as its notification is there.
 , once AS MATERIALIZED (
     SELECT d.user_id, p.once_key, d.event_id,

@@ -26,7 +26,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::db::migrate::pending;
-use crate::db::{Access, Database, Fault, Session, Transaction, said, sqlstate};
+use crate::db::{Access, Database, ErrorClass, Session, Transaction, said, sqlstate};
 use crate::endpoints::Encryption;
 
 /// How serious a finding is.
@@ -220,7 +220,7 @@ where
 
 /// A check that could not be carried out.
 fn failed(name: &'static str, error: sqlx::Error) -> Result<Check, sqlx::Error> {
-    if Fault::of(&error) == Fault::Unreachable {
+    if ErrorClass::of(&error) == ErrorClass::Unreachable {
         return Err(error);
     }
     let advice = match sqlstate(&error).as_deref() {

@@ -1,4 +1,4 @@
-//! A dry run tells what the real one does, row for row, and cannot write.
+//! A dry run shows what the real one does, row for row, and cannot write.
 
 use std::collections::BTreeMap;
 
@@ -122,7 +122,7 @@ async fn every_kind(world: &mut World) {
              UNION ALL
              SELECT '{ada}', min(id), '4 unread', '4 unread', '{{}}', now(), 'thread_activity:{rent}', 4 FROM domain_events
              UNION ALL
-             SELECT '{bo}', min(id), 'Told before', NULL, '{{}}', now(), NULL, NULL FROM domain_events
+             SELECT '{bo}', min(id), 'Notified before', NULL, '{{}}', now(), NULL, NULL FROM domain_events
               WHERE event_type = 'project_access_granted';
              UPDATE notification_processing SET processing_status = 'processing', claimed_at = now() - interval '1 h',
                     retry_count = CASE WHEN event_id % 2 = 0 THEN 4 ELSE 0 END
@@ -235,15 +235,15 @@ async fn compare(batch_size: &str) {
         assert_eq!(summary["would"][count], real[count], "{count}");
     }
 
-    // What was to become of each event did.
-    let mut fates = BTreeMap::new();
+    // Each event has the status that was predicted.
+    let mut dispositions = BTreeMap::new();
     for event in dry.iter().filter(|line| line["kind"] == "event") {
-        let fate = match event["verdict"].as_str() {
+        let step = match event["verdict"].as_str() {
             Some("complete") => "completed",
             Some("fail") => "failed",
             _ => "pending",
         };
-        fates.insert(event["event_id"].to_string(), fate.to_owned());
+        dispositions.insert(event["event_id"].to_string(), step.to_owned());
     }
     let states = db
         .texts("SELECT event_id || ' ' || processing_status FROM notification_processing")
@@ -253,7 +253,7 @@ async fn compare(batch_size: &str) {
         .map(|state| state.split_once(' ').expect("two words"))
         .map(|(event, status)| (event.to_owned(), status.to_owned()))
         .collect();
-    assert_eq!(fates, states);
+    assert_eq!(dispositions, states);
 }
 
 #[tokio::test]
@@ -359,7 +359,7 @@ async fn as_text() {
     let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
     insta::assert_snapshot!(output.replace(&bo.to_string(), "BO").replace(&ada.to_string(), "ADA"), @"
     event 1        chat_message_sent
-        ADA  app: his own act                   mail: his own act
+        ADA  app: skipped: actor                mail: skipped: actor
         BO  app: delivered                     mail: none for this event           1 unread in Budget
     event 2        chat_message_sent  would fail: invalid chat_message_sent event: thread_id is required
     event 3        moon_landed  no handler: would wait

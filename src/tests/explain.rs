@@ -1,4 +1,4 @@
-//! `explain` tells of each person in an event's audience what happened or would, and why.
+//! `explain` shows for each person in an event's audience what happened or would, and why.
 
 use notify_fan_out::fan_out::{Explanation, explain};
 use notify_fan_out::seed::{Size, seed};
@@ -41,7 +41,7 @@ async fn event(db: &TestDatabase<'_>, condition: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn each_rule_has_its_words() {
+async fn each_decision_names_its_rule() {
     let db = TestDatabase::new().await;
     seed(&database_at(&db.superuser_url()), Size::Small, false)
         .await
@@ -57,21 +57,21 @@ async fn each_rule_has_its_words() {
     What it would do now:
       Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
         …1-8000-000000000001  Ada Okafor
-          both his own act                the actor never hears of his own act
+          both skipped: actor      recipient is the actor
         …1-8000-000000000002  Bruno Keller
-          app  delivered                  default of the event type
-          mail digest                     preference global / * / email = digest
+          app  delivered           default of the event type
+          mail digest              preference global / * / email = digest
         …1-8000-000000000003  Chiara Rossi
-          app  delivered                  default of the event type
-          mail immediate                  preference global / document_uploaded / email = immediate
+          app  delivered           default of the event type
+          mail immediate           preference global / document_uploaded / email = immediate
         …1-8000-000000000004  Dev Patel
-          app  muted                      preference project / document_uploaded / in_app = muted
-          mail digest                     default of the event type
+          app  muted               preference project / document_uploaded / in_app = muted
+          mail digest              default of the event type
         …1-8000-000000000005  Elif Yılmaz
-          both may not view the document  can_view
+          both skipped: no access  can_view
         …1-8000-000000000006  Farid Haddad
-          app  delivered                  default of the event type
-          mail muted                      preference global / * / email = muted
+          app  delivered           default of the event type
+          mail muted               preference global / * / email = muted
     ");
     db.run().await;
     insta::assert_snapshot!(printed(&db, &["explain", &uploaded]), @r"
@@ -82,7 +82,7 @@ async fn each_rule_has_its_words() {
     What it did:
       Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
         …1-8000-000000000001  Ada Okafor
-          both his own act                            the actor never hears of his own act
+          both skipped: actor                         recipient is the actor
         …1-8000-000000000002  Bruno Keller
           app  delivered, unread (notifications 1)    default of the event type
           mail digest, pending (pending_emails 1)     preference global / * / email = digest
@@ -93,7 +93,7 @@ async fn each_rule_has_its_words() {
           app  muted                                  preference project / document_uploaded / in_app = muted
           mail digest, pending (pending_emails 3)     default of the event type
         …1-8000-000000000005  Elif Yılmaz
-          both may not view the document              can_view
+          both skipped: no access                     can_view
         …1-8000-000000000006  Farid Haddad
           app  delivered, unread (notifications 3)    default of the event type
           mail muted                                  preference global / * / email = muted
@@ -110,7 +110,7 @@ async fn each_rule_has_its_words() {
     What it did:
       Chiara Rossi mentioned you in Closing checklist · Quayside Lofts
         …1-8000-000000000004  Dev Patel
-          both not one of those it concerns                           the audience's membership
+          both skipped: not a member                                  membership of the audience
         …1-8000-000000000007  Grace Lindqvist
           app  delivered, unread (notifications 8)                    default of the event type
           mail none for this event                                    the event type
@@ -122,7 +122,7 @@ async fn each_rule_has_its_words() {
           app  delivered, unread, counts 2 events (notifications 22)  preference thread / * / in_app = immediate
           mail none for this event                                    the event type
         …1-8000-000000000003  Chiara Rossi
-          both his own act                                            the actor never hears of his own act
+          both skipped: actor                                         recipient is the actor
         …1-8000-000000000008  Hugo Martín
           app  muted                                                  preference thread / * / * = muted
           mail none for this event                                    the event type
@@ -155,7 +155,7 @@ async fn each_rule_has_its_words() {
     What it did:
       Your project resume for Quayside Lofts is 45% complete
         …1-8000-000000000003  Chiara Rossi
-          both not one of those it concerns  the audience's membership
+          both skipped: not a member  membership of the audience
     ");
     // One person, who is in the audience or is not.
     insta::assert_snapshot!(printed(&db, &["explain", &mention, "--user", "5eed5eed-fa11-4001-8000-000000000008"]), @r"
@@ -181,7 +181,7 @@ async fn each_rule_has_its_words() {
 }
 
 #[tokio::test]
-async fn what_it_says_is_what_is_there() {
+async fn explanation_matches_the_rows() {
     let db = TestDatabase::new().await;
     seed(&database_at(&db.superuser_url()), Size::Small, false)
         .await
@@ -191,15 +191,15 @@ async fn what_it_says_is_what_is_there() {
     for id in &ids {
         let explanation = explained(&db, id.parse().expect("a number")).await;
         for candidate in explanation.candidates {
-            let told = ["delivered", "merged"]
+            let is_delivered = ["delivered", "merged"]
                 .iter()
                 .any(|word| candidate.in_app.outcome.starts_with(word));
             let mailed = ["immediate", "digest"].contains(&candidate.email.outcome.as_str());
-            would.push((id.clone(), candidate.user_id, told, mailed));
+            would.push((id.clone(), candidate.user_id, is_delivered, mailed));
         }
     }
     db.run().await;
-    for (id, user, told, mailed) in would {
+    for (id, user, is_delivered, mailed) in would {
         let candidates = explained(&db, id.parse().expect("a number"))
             .await
             .candidates;
@@ -212,7 +212,7 @@ async fn what_it_says_is_what_is_there() {
                 candidate.in_app.row_id.is_some(),
                 candidate.email.row_id.is_some()
             ),
-            (told, mailed),
+            (is_delivered, mailed),
             "event {id}: {candidate:?}"
         );
         if let Some(row) = &candidate.email.row_id {
@@ -228,7 +228,7 @@ async fn what_it_says_is_what_is_there() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_there_is_said_so() {
+async fn unknown_event_is_refused() {
     let db = TestDatabase::new().await;
     let assert = db.cli(&["explain", "4711"]).code(1);
     let message = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
@@ -255,7 +255,7 @@ async fn a_worker_is_named_once_it_claimed() {
 }
 
 #[tokio::test]
-async fn of_a_pruned_one_what_it_did_is_told() {
+async fn pruned_event_shows_what_it_did() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let bo = world.user("Bo").await;
@@ -288,7 +288,7 @@ async fn of_a_pruned_one_what_it_did_is_told() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_planned_says_why() {
+async fn event_that_can_not_be_planned_says_why() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let unknown = world.event("an_unknown_type").await;
@@ -316,7 +316,7 @@ async fn rows_that_an_older_job_doubled_are_one_person() {
 }
 
 #[tokio::test]
-async fn what_came_of_a_nudge_and_was_pruned_is_no_second_telling() {
+async fn pruned_nudge_does_not_count_as_notified_once() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let ada = world.user("Ada").await;
@@ -347,9 +347,9 @@ async fn what_came_of_a_nudge_and_was_pruned_is_no_second_telling() {
     };
     assert_eq!(
         outcomes(first).await,
-        ["not there: pruned, or other rules held then"; 2]
+        ["no row: pruned, or skipped by the rules at that time"; 2]
     );
-    assert_eq!(outcomes(second).await, ["told once before"; 2]);
+    assert_eq!(outcomes(second).await, ["skipped: notified once before"; 2]);
 }
 
 #[tokio::test]
@@ -365,7 +365,7 @@ async fn a_preference_that_came_later_did_not_decide() {
     world.prefers(bo, "global / * / in_app = muted", None).await;
     let decision = explained(&db, event).await.candidates.remove(0).in_app;
     assert_eq!(decision.outcome, "delivered, unread");
-    insta::assert_snapshot!(decision.decided_by, @"what held then; since, preference global / * / in_app = muted");
+    insta::assert_snapshot!(decision.decided_by, @"the rules at that time; now preference global / * / in_app = muted");
 }
 
 #[tokio::test]
@@ -407,7 +407,7 @@ async fn a_message_read_since_was_merged_into_what_was_there_then() {
     assert_eq!(
         outcomes,
         [
-            "not there: pruned, or other rules held then",
+            "no row: pruned, or skipped by the rules at that time",
             "delivered, read, counts 2 events",
             "delivered, unread",
         ]

@@ -33,7 +33,7 @@ async fn the_trouble_of_the_server() {
         let found = stage.db.state(stage.events[0]).await;
         assert_eq!(
             found,
-            format!("pending 0 server fault: SQLSTATE {sqlstate}: no space left")
+            format!("pending 0 server error: SQLSTATE {sqlstate}: no space left")
         );
         stage
             .db
@@ -62,7 +62,7 @@ async fn trouble_with_one_event() {
         "{output}"
     );
     stage.assert_others_are_fine(offender).await;
-    insta::assert_snapshot!(stage.db.state(offender).await, @"pending 0 server fault: SQLSTATE XX001: damaged");
+    insta::assert_snapshot!(stage.db.state(offender).await, @"pending 0 server error: SQLSTATE XX001: damaged");
 }
 
 /// Somebody's transaction keeps a row that some of the events need: the others are written, those

@@ -440,8 +440,8 @@ async fn an_alert_is_told_once_a_day() {
     insta::assert_snapshot!(stage.queued().await, @"
     1 alert_triggered slack to ops: pending
     1 alert_triggered sms to user:BO: pending
-    2 alert_triggered slack to ops: cancelled (duplicate: told of this alert that day)
-    3 alert_triggered slack to ops: cancelled (duplicate: told of this alert that day)
+    2 alert_triggered slack to ops: cancelled (duplicate: this alert was queued that day already)
+    3 alert_triggered slack to ops: cancelled (duplicate: this alert was queued that day already)
     4 alert_triggered slack to ops: pending
     ");
     insta::assert_snapshot!(stage.db.titles().await, @"
@@ -476,8 +476,8 @@ async fn the_same_content_is_told_once_in_24_hours() {
     1 alert_triggered slack to ops: pending
     1 alert_triggered sms to phone: pending
     2 alert_triggered discord to later: pending
-    2 alert_triggered slack to ops: cancelled (duplicate: told the same within 24 hours)
-    2 alert_triggered sms to phone: cancelled (duplicate: told the same within 24 hours)
+    2 alert_triggered slack to ops: cancelled (duplicate: same content within 24 hours)
+    2 alert_triggered sms to phone: cancelled (duplicate: same content within 24 hours)
     ");
     // A day later it may be told again, once.
     stage
@@ -522,10 +522,10 @@ async fn only_what_is_told_holds_off_others() {
     let together = stage.queued().await;
     insta::assert_snapshot!(together, @"
     1 alert_triggered slack to ops: pending
-    2 alert_triggered slack to ops: cancelled (duplicate: told of this alert that day)
+    2 alert_triggered slack to ops: cancelled (duplicate: this alert was queued that day already)
     3 alert_triggered slack to ops: pending
-    4 alert_triggered slack to ops: cancelled (duplicate: told of this alert that day)
-    5 alert_triggered slack to ops: cancelled (duplicate: told the same within 24 hours)
+    4 alert_triggered slack to ops: cancelled (duplicate: this alert was queued that day already)
+    5 alert_triggered slack to ops: cancelled (duplicate: same content within 24 hours)
     ");
     // The same, in batches of one.
     let twin = one_after_the_other().await;
@@ -705,8 +705,8 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
         BO  sms                                queued                              Alert CPU was triggered
         program                               webhook                            another channel was chosen
     event 2        alert_triggered
-        BO  app: told once before              mail: told once before
-        ops                                   slack                              told of this alert that day
+        BO  app: skipped: notified once before  mail: skipped: notified once before
+        ops                                   slack                              duplicate alert of that day
         sleeping                              slack                              disabled
         program                               webhook                            queued                              Alert a was triggered
     Dry run: nothing was written. A run would settle events=2 notifications=1 merged=0 emails=0 deliveries=3 suppressed=2 failed=0 expired=0 ignored=0 expired_unhandled=0
@@ -770,7 +770,7 @@ async fn a_dry_run_and_explain_tell_of_endpoints() {
     What it did:
       Alert a was triggered
         BO  Bo
-          both told once before  once per person (notification_once)
+          both skipped: notified once before  once per person (notification_once)
       Endpoints
         slack    ops       cancelled (notification_deliveries 3)  notification_delivery_guards
         slack    sleeping  disabled                               the endpoint is disabled

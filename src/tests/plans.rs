@@ -60,15 +60,15 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("probe, found", "current_setting('notify_fan_out.probe')"),
     ("requeue", include_str!("../fan_out/requeue.sql")),
     (
-        "preview_routed",
-        include_str!("../fan_out/preview_routed.sql"),
+        "dry_run_routed",
+        include_str!("../fan_out/dry_run_routed.sql"),
     ),
     (
         "explain_routed",
         include_str!("../fan_out/explain_routed.sql"),
     ),
-    ("peek", include_str!("../fan_out/peek.sql")),
-    ("preview", include_str!("../fan_out/preview.sql")),
+    ("dry_run_due", include_str!("../fan_out/dry_run_due.sql")),
+    ("dry_run", include_str!("../fan_out/dry_run.sql")),
     (
         "explain_event",
         include_str!("../fan_out/explain_event.sql"),
@@ -76,8 +76,14 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("explain", include_str!("../fan_out/explain.sql")),
     ("fates", include_str!("../ops/trace/fates.sql")),
     ("attempts", include_str!("../ops/attempts.sql")),
-    ("crowd", include_str!("../fan_out/crowd.sql")),
-    ("crowd_cuts", include_str!("../fan_out/crowd_cuts.sql")),
+    (
+        "large_audience",
+        include_str!("../fan_out/large_audience.sql"),
+    ),
+    (
+        "large_audience_cuts",
+        include_str!("../fan_out/large_audience_cuts.sql"),
+    ),
     // The function's, within the others.
     ("can_view_many", "WITH asked AS MATERIALIZED"),
     (
@@ -323,7 +329,7 @@ pub(crate) fn examine(statement: &str, node: &Value, most_rows: u32, findings: &
         // A node's pages are its own and those below it.
         let pages = pages(node) - children.iter().map(pages).sum::<f64>();
         // Who only looks may go through a person's own notifications for the unread one.
-        let is_a_look = ["preview", "explain"].contains(&statement)
+        let is_a_look = ["dry_run", "explain"].contains(&statement)
             && text("Index Name") == "notifications_inbox_idx"
             && text("Index Cond").starts_with("(user_id = ");
         if is_a_look {

@@ -13,8 +13,8 @@ use crate::cli::{ExitStatus, Failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::fan_out::{
-    Audit, EmailOutcome, EndpointOutcome, FanOutReport, InAppOutcome, PreviewedEndpoint,
-    PreviewedEvent, PreviewedRecipient, Settings, Verdict, preview,
+    Audit, Disposition, DryEndpoint, DryEvent, DryRecipient, EmailOutcome, EndpointOutcome,
+    FanOutReport, InAppOutcome, Settings, dry_run,
 };
 
 /// Recipients shown of each event, as text; JSON has them all.
@@ -28,7 +28,7 @@ pub(super) async fn execute(
     let report = match format {
         Format::Json => {
             let mut lines = JsonLines(Lines::new());
-            let report = preview(database, settings, &mut lines).await;
+            let report = dry_run(database, settings, &mut lines).await;
             lines.0.end()?;
             report
         }
@@ -38,7 +38,7 @@ pub(super) async fn execute(
                 style: Style::stdout(),
                 shown: 0,
             };
-            let report = preview(database, settings, &mut listing).await;
+            let report = dry_run(database, settings, &mut listing).await;
             listing.end_event();
             listing.lines.end()?;
             report
@@ -109,23 +109,23 @@ fn summary(report: &FanOutReport) -> String {
 struct JsonLines(Lines);
 
 impl Audit for JsonLines {
-    fn event(&mut self, event: &PreviewedEvent) {
-        let (verdict, error) = match &event.verdict {
-            Verdict::Complete => ("complete", None),
-            Verdict::Fail(error) => ("fail", Some(error)),
-            Verdict::Wait => ("wait_for_handler", None),
-            Verdict::Ignore => ("ignore", None),
+    fn event(&mut self, event: &DryEvent) {
+        let (disposition, error) = match &event.disposition {
+            Disposition::Complete => ("complete", None),
+            Disposition::Fail(error) => ("fail", Some(error)),
+            Disposition::Wait => ("wait_for_handler", None),
+            Disposition::Ignore => ("ignore", None),
         };
         self.0.line(json!({
             "kind": "event",
             "event_id": event.event_id,
             "event_type": event.event_type,
-            "verdict": verdict,
+            "verdict": disposition,
             "error": error,
         }));
     }
 
-    fn recipient(&mut self, recipient: &PreviewedRecipient<'_>) {
+    fn recipient(&mut self, recipient: &DryRecipient<'_>) {
         let message = match recipient.in_app {
             InAppOutcome::Delivered | InAppOutcome::Merged => recipient.message(),
             _ => None,
@@ -153,8 +153,8 @@ impl Audit for JsonLines {
         }));
     }
 
-    fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>) {
-        let is_told = endpoint.outcome == EndpointOutcome::Queued;
+    fn endpoint(&mut self, endpoint: &DryEndpoint<'_>) {
+        let is_queued = endpoint.outcome == EndpointOutcome::Queued;
         self.0.line(json!({
             "kind": "endpoint",
             "event_id": endpoint.event_id,
@@ -163,7 +163,7 @@ impl Audit for JsonLines {
             "recipient": endpoint.recipient,
             "name": endpoint.name,
             "outcome": endpoint.outcome,
-            "message": is_told.then_some(endpoint.message),
+            "message": is_queued.then_some(endpoint.message),
         }));
     }
 }
@@ -190,23 +190,23 @@ impl Listing {
 }
 
 impl Audit for Listing {
-    fn event(&mut self, event: &PreviewedEvent) {
+    fn event(&mut self, event: &DryEvent) {
         self.end_event();
         let head = format!("event {:<8} {}", event.event_id, event.event_type);
         let style = self.style;
-        let line = match &event.verdict {
-            Verdict::Complete => style.bold(&head),
-            Verdict::Fail(error) => format!(
+        let line = match &event.disposition {
+            Disposition::Complete => style.bold(&head),
+            Disposition::Fail(error) => format!(
                 "{}  {}",
                 style.bold(&head),
                 style.bad(&format!("would fail: {error}"))
             ),
-            Verdict::Wait => format!(
+            Disposition::Wait => format!(
                 "{}  {}",
                 style.bold(&head),
                 style.warn("no handler: would wait")
             ),
-            Verdict::Ignore => format!(
+            Disposition::Ignore => format!(
                 "{}  {}",
                 style.bold(&head),
                 style.dim("ignored by NOTIFY_FANOUT_IGNORE_TYPES")
@@ -215,7 +215,7 @@ impl Audit for Listing {
         self.lines.line(&line);
     }
 
-    fn recipient(&mut self, recipient: &PreviewedRecipient<'_>) {
+    fn recipient(&mut self, recipient: &DryRecipient<'_>) {
         self.shown += 1;
         if self.shown > MOST_SHOWN {
             return;
@@ -227,7 +227,7 @@ impl Audit for Listing {
             recipient.in_app.words(),
             recipient.email.words(),
         );
-        let told = matches!(
+        let is_shown = matches!(
             recipient.in_app,
             InAppOutcome::Delivered | InAppOutcome::Merged
         );
@@ -235,7 +235,7 @@ impl Audit for Listing {
             recipient.email,
             EmailOutcome::Immediate | EmailOutcome::Aggregated
         );
-        let title = recipient.message().filter(|_| told);
+        let title = recipient.message().filter(|_| is_shown);
         let subject = recipient.plan.email.as_ref().filter(|_| mailed);
         let line = match (title, subject) {
             (Some(message), _) => format!("{words}  {}", message.title),
@@ -245,7 +245,7 @@ impl Audit for Listing {
         self.lines.line(&line);
     }
 
-    fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>) {
+    fn endpoint(&mut self, endpoint: &DryEndpoint<'_>) {
         self.shown += 1;
         if self.shown > MOST_SHOWN {
             return;

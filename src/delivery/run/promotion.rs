@@ -1,7 +1,7 @@
 //! Mails are given their deliveries in the course of a run, not far ahead of what is sent.
 
 use super::{Run, TRIES};
-use crate::db::{Access, Fault, Unnamed, sqlstate};
+use crate::db::{Access, ErrorClass, Unnamed, sqlstate};
 use crate::delivery::promote::Promoted;
 
 /// So many deliveries of mails are due before the next are made.
@@ -33,13 +33,13 @@ impl Run<'_> {
         };
         let queue = &mut self.queues[place];
         queue.tries += 1;
-        match Fault::of(&error) {
-            Fault::Unreachable => self.recover(error, 1).await,
-            Fault::Contended | Fault::Blocked if queue.tries < TRIES => {
+        match ErrorClass::of(&error) {
+            ErrorClass::Unreachable => self.recover(error, 1).await,
+            ErrorClass::Contended | ErrorClass::Blocked if queue.tries < TRIES => {
                 let tries = queue.tries;
                 self.recover(error, tries).await
             }
-            Fault::Refused | Fault::Contended | Fault::Other => {
+            ErrorClass::Refused | ErrorClass::Contended | ErrorClass::Other => {
                 if queue.halve() {
                     return Ok(());
                 }

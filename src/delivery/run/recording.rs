@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Run, TRIES};
 use crate::channels::Channel;
-use crate::db::{Access, Fault, Transaction, Unnamed, sqlstate};
+use crate::db::{Access, ErrorClass, Transaction, Unnamed, sqlstate};
 use crate::delivery::decide::Next;
 use crate::delivery::lease::{Leases, lease};
 use crate::delivery::load::{Loaded, load};
@@ -85,7 +85,7 @@ impl Run<'_> {
                 Err(failed) => failed,
             };
             in_doubt = failed.in_doubt;
-            let is_reachable = Fault::of(&failed.error) != Fault::Unreachable;
+            let is_reachable = ErrorClass::of(&failed.error) != ErrorClass::Unreachable;
             if is_reachable && in_doubt.is_none() && !self.flight.finished.is_empty() {
                 tracing::debug!(sqlstate = sqlstate(&failed.error), "recorded one by one");
                 self.record_apart().await?;
@@ -143,7 +143,8 @@ impl Run<'_> {
         match result {
             Ok(()) => Ok(round),
             Err(error) => Err(Failed {
-                in_doubt: (is_written && Fault::of(&error) == Fault::Unreachable).then_some(round),
+                in_doubt: (is_written && ErrorClass::of(&error) == ErrorClass::Unreachable)
+                    .then_some(round),
                 error,
             }),
         }
@@ -203,7 +204,7 @@ impl Run<'_> {
                         "could not be recorded, and is tried again while its lease lasts: {error}"
                     );
                     self.unrecorded.deliveries.push(one);
-                    if Fault::of(&error) == Fault::Unreachable {
+                    if ErrorClass::of(&error) == ErrorClass::Unreachable {
                         self.recover(error, 1).await?;
                     }
                 }
@@ -259,8 +260,8 @@ impl Run<'_> {
             let mut tries = 1;
             while let Err(error) = self.try_settle(id, why).await {
                 let is_transient = matches!(
-                    Fault::of(&error),
-                    Fault::Unreachable | Fault::Contended | Fault::Blocked
+                    ErrorClass::of(&error),
+                    ErrorClass::Unreachable | ErrorClass::Contended | ErrorClass::Blocked
                 );
                 if !is_transient || tries == TRIES {
                     tracing::error!(
@@ -298,7 +299,7 @@ impl Run<'_> {
             return;
         }
         // A database that is out of reach was waited for already.
-        let mut is_reachable = Fault::of(failure) != Fault::Unreachable;
+        let mut is_reachable = ErrorClass::of(failure) != ErrorClass::Unreachable;
         self.unrecorded.deliveries.append(&mut self.flight.finished);
         self.unrecorded.tried_at = None;
         while !self.unrecorded.deliveries.is_empty() {

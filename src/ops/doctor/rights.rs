@@ -1,7 +1,7 @@
 //! What the role may do, and what it may see.
 
 use super::{Check, Findings, needs, said};
-use crate::db::{Fault, Transaction, Unnamed, sqlstate};
+use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 
 /// The rights that the statements need, one by one.
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
@@ -150,7 +150,7 @@ pub(super) async fn can_view(connection: &mut Transaction<'_>) -> Findings {
         .await;
     Ok(vec![match answer {
         Ok(_) => Check::ok(NAME, "answers"),
-        Err(error) if Fault::of(&error) == Fault::Unreachable => return Err(error),
+        Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => return Err(error),
         Err(error) => match sqlstate(&error).as_deref() {
             Some("25006") => Check::warn(
                 NAME,

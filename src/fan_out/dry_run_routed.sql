@@ -1,4 +1,4 @@
 -- Follows routed.sql and writes nothing: each decision.
-SELECT announcement_no, channel, recipient, name, outcome, guards
-  FROM hearer
+SELECT announcement_no, channel, recipient, name, outcome, dedup_keys
+  FROM routed
  ORDER BY announcement_no, channel, name, recipient

@@ -1,5 +1,4 @@
-//! Gathering what a batch says of the same thread, so that each reader is looked up and written
-//! once for all of it.
+//! Coalesces a batch's chat events per thread, so that each recipient is resolved and written once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +6,12 @@ use uuid::Uuid;
 
 use super::resolve::PlanRow;
 
-/// Turns plans of one event each, in the order of their events, into plans of several: readers who
-/// are told of the same under the same key share one.
+/// Merges plans of one event each, in the order of their events, into plans of several events:
+/// recipients with the same events under the same key share a plan.
 ///
-/// Each reader is told what he would be told if each plan were carried out alone. That takes that
-/// nobody was notified of these events before; the `others` stay as they are.
-pub(super) fn gather<'a>(fresh: Vec<PlanRow<'a>>, others: Vec<PlanRow<'a>>) -> Vec<PlanRow<'a>> {
+/// Each recipient is notified of the same events as without merging. This holds only for events that
+/// nobody was notified of before; the `others` stay as they are.
+pub(super) fn coalesce<'a>(fresh: Vec<PlanRow<'a>>, others: Vec<PlanRow<'a>>) -> Vec<PlanRow<'a>> {
     let mut groups = BTreeMap::<_, Vec<PlanRow<'_>>>::new();
     for row in fresh {
         let group = (
@@ -42,11 +41,11 @@ fn merge(rows: Vec<PlanRow<'_>>) -> Vec<PlanRow<'_>> {
     }
     let mut alike = BTreeMap::<_, Vec<Uuid>>::new();
     for (&user_id, left_out) in &left_out {
-        let mut told = (0..rows.len()).filter(|place| !left_out.contains(place));
-        if let Some(first) = told.next() {
-            let (last, more) = told.fold((first, 0), |(_, more), place| (place, more + 1));
-            let readers = alike.entry((last, 1 + more)).or_default();
-            readers.push(user_id);
+        let mut included = (0..rows.len()).filter(|place| !left_out.contains(place));
+        if let Some(first) = included.next() {
+            let (last, more) = included.fold((first, 0), |(_, more), place| (place, more + 1));
+            let recipients = alike.entry((last, 1 + more)).or_default();
+            recipients.push(user_id);
         }
     }
     let row = |last: usize, events: usize| PlanRow {
@@ -75,9 +74,9 @@ mod tests {
 
     use super::*;
 
-    const READERS: u128 = 5;
+    const RECIPIENTS: u128 = 5;
 
-    /// One message: who sent it, and who has a plan of his own for it.
+    /// One message: who sent it, and who has a separate plan for it.
     fn message(place: usize, sender: u128, except: &[u128]) -> PlanRow<'static> {
         let event_id = i64::try_from(place).expect("few") * 10;
         PlanRow {
@@ -92,13 +91,13 @@ mod tests {
         }
     }
 
-    /// What the rows tell a participant: how many events, and the newest.
-    fn told(rows: &[PlanRow<'_>], reader: u128) -> Option<(usize, i64)> {
-        let reader = Uuid::from_u128(reader);
+    /// What a recipient is notified of: how many events, and the newest.
+    fn notified(rows: &[PlanRow<'_>], recipient: u128) -> Option<(usize, i64)> {
+        let recipient = Uuid::from_u128(recipient);
         let mine: Vec<_> = rows
             .iter()
-            .filter(|row| row.actor_id != Some(reader))
-            .filter(|row| row.user_ids.contains(&reader) == (row.audience == "thread_among"))
+            .filter(|row| row.actor_id != Some(recipient))
+            .filter(|row| row.user_ids.contains(&recipient) == (row.audience == "thread_among"))
             .collect();
         Some((
             mine.iter().map(|row| row.events).sum(),
@@ -107,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn readers_who_are_told_the_same_share_a_plan() {
+    fn recipients_of_the_same_events_share_a_plan() {
         let rows = (0..4).map(|place| message(place, 1 + place as u128, &[]));
-        let gathered = gather(rows.collect(), Vec::new());
-        let shape: Vec<_> = gathered
+        let coalesced = coalesce(rows.collect(), Vec::new());
+        let shape: Vec<_> = coalesced
             .iter()
             .map(|row| (row.event_id, row.events, row.audience, row.user_ids.len()))
             .collect();
@@ -126,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_was_told_before_stands_alone() {
-        let rows = gather(
+    fn events_notified_before_are_not_merged() {
+        let rows = coalesce(
             vec![message(0, 1, &[]), message(2, 2, &[])],
             vec![message(1, 3, &[])],
         );
@@ -138,9 +137,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_reader_is_told_the_same(
+        fn each_recipient_is_notified_of_the_same_events(
             messages in prop::collection::vec(
-                (0..READERS, prop::collection::vec(0..READERS, 0..3)), 0..8),
+                (0..RECIPIENTS, prop::collection::vec(0..RECIPIENTS, 0..3)), 0..8),
         ) {
             let rows: Vec<_> = messages
                 .iter()
@@ -148,12 +147,12 @@ mod tests {
                 .map(|(place, (sender, except))| message(place, *sender, except))
                 .collect();
             let alone = rows.clone();
-            let gathered = gather(rows, Vec::new());
-            for reader in 0..=READERS {
-                prop_assert_eq!(told(&alone, reader), told(&gathered, reader), "reader {}", reader);
-                let plans = gathered.iter().filter(|row| {
-                    row.user_ids.contains(&Uuid::from_u128(reader)) == (row.audience == "thread_among")
-                        && row.actor_id != Some(Uuid::from_u128(reader))
+            let coalesced = coalesce(rows, Vec::new());
+            for recipient in 0..=RECIPIENTS {
+                prop_assert_eq!(notified(&alone, recipient), notified(&coalesced, recipient), "recipient {}", recipient);
+                let plans = coalesced.iter().filter(|row| {
+                    row.user_ids.contains(&Uuid::from_u128(recipient)) == (row.audience == "thread_among")
+                        && row.actor_id != Some(Uuid::from_u128(recipient))
                 });
                 prop_assert!(plans.count() <= 1);
             }

@@ -1,4 +1,4 @@
-//! Audiences that are too large to be written among others.
+//! Large audiences: too large to be written in a batch with other events.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use uuid::Uuid;
 use crate::db::{Transaction, Unnamed};
 use crate::domain::plan::{Audience, Plan};
 
-/// An event that tells more people than this is written on its own, after others that are due.
-const CROWD: i64 = 10_000;
+/// An event with more recipients than this is written on its own, after others that are due.
+const LARGE: i64 = 10_000;
 
-/// A crowd is written in parts of so many people: what the server has to hold at once does not
-/// grow with the audience.
+/// A large audience is written in parts of this size, so that the memory of the server does not grow
+/// with it.
 const PART: i64 = 20_000;
 
 /// Where to cut the audiences of the plans into parts, in one round trip: nowhere, if they are
@@ -25,7 +25,7 @@ pub(super) async fn cuts(
         return Ok(Vec::new());
     }
     sqlx::query_file_scalar!(
-        "src/fan_out/crowd_cuts.sql",
+        "src/fan_out/large_audience_cuts.sql",
         &ids(&groups, Group::Project),
         &ids(&groups, Group::Thread),
         &ids(&groups, Group::Meeting),
@@ -35,9 +35,9 @@ pub(super) async fn cuts(
     .await
 }
 
-/// Groups of people that are crowds.
+/// Projects, threads and meetings with a large audience.
 #[derive(Debug, Default)]
-pub(super) struct Crowds(BTreeSet<(Group, Uuid)>);
+pub(super) struct LargeAudiences(BTreeSet<(Group, Uuid)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
@@ -46,7 +46,7 @@ enum Group {
     Meeting,
 }
 
-impl Crowds {
+impl LargeAudiences {
     /// Finds those among the audiences of the plans, in one round trip.
     pub(super) async fn among(
         connection: &mut Transaction<'_>,
@@ -57,15 +57,15 @@ impl Crowds {
             return Ok(Self::default());
         }
         let rows = sqlx::query_file!(
-            "src/fan_out/crowd.sql",
+            "src/fan_out/large_audience.sql",
             &ids(&groups, Group::Project),
             &ids(&groups, Group::Thread),
             &ids(&groups, Group::Meeting),
-            CROWD,
+            LARGE,
         )
         .fetch_all(Unnamed(connection))
         .await?;
-        let crowds = rows.into_iter().map(|row| {
+        let large = rows.into_iter().map(|row| {
             let kind = match row.kind.as_str() {
                 "project" => Group::Project,
                 "thread" => Group::Thread,
@@ -73,11 +73,11 @@ impl Crowds {
             };
             (kind, row.id)
         });
-        Ok(Self(crowds.collect()))
+        Ok(Self(large.collect()))
     }
 
-    /// Whether a plan speaks to one of them.
-    pub(super) fn hear(&self, plan: &Plan) -> bool {
+    /// Whether a plan's audience is one of them.
+    pub(super) fn contain(&self, plan: &Plan) -> bool {
         group(&plan.audience).is_some_and(|group| self.0.contains(&group))
     }
 }

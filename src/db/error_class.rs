@@ -1,10 +1,10 @@
-//! What a database error means for the work in hand.
+//! Error classes: what a database error means for the work in hand.
 
 use sqlx::Error;
 
 /// What to do about an error. Judged by kind and SQLSTATE (PostgreSQL, Appendix A), never by text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum ErrorClass {
     /// The connection is gone or could not be had: the work is done again on a new one. The fence
     /// tells whether it had been committed after all.
     Unreachable,
@@ -13,17 +13,17 @@ pub enum Fault {
     /// Another transaction was in the way for as long as was waited for it.
     Blocked,
     /// The server itself is in trouble (disk, memory, a library, a statement that somebody cancelled):
-    /// the fault of no event.
+    /// no event is the cause.
     Server,
-    /// The database refuses a row: an event's own fault, for good.
+    /// The database refuses a row of an event, permanently.
     Refused,
     /// Anything else: rights, schema, an error raised by a function of the application. A later
     /// attempt may succeed.
     Other,
 }
 
-impl Fault {
-    /// Judges an error.
+impl ErrorClass {
+    /// Classifies an error.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         match error {
@@ -40,21 +40,25 @@ impl Fault {
     }
 }
 
-fn of_code(code: &str) -> Fault {
+fn of_code(code: &str) -> ErrorClass {
     match code {
         // Deadlock, serialization failure; and the two refusals that a transaction on the same
         // rows can bring about between our reading and our writing.
-        "40001" | "40P01" | "23503" | "23505" => Fault::Contended,
+        "40001" | "40P01" | "23503" | "23505" => ErrorClass::Contended,
         // Lock not available.
-        "55P03" => Fault::Blocked,
+        "55P03" => ErrorClass::Blocked,
         // Sessions that the server ended (shutdown, time limits of a session), too many connections.
-        "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03" | "25P04" => Fault::Unreachable,
-        _ if code.starts_with("08") => Fault::Unreachable,
+        "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03" | "25P04" => {
+            ErrorClass::Unreachable
+        }
+        _ if code.starts_with("08") => ErrorClass::Unreachable,
         // Insufficient resources, operator intervention, system errors, internal errors.
-        _ if ["53", "57", "58", "XX"].contains(&code.get(..2).unwrap_or_default()) => Fault::Server,
+        _ if ["53", "57", "58", "XX"].contains(&code.get(..2).unwrap_or_default()) => {
+            ErrorClass::Server
+        }
         // Data exceptions and violated constraints.
-        _ if code.starts_with("22") || code.starts_with("23") => Fault::Refused,
-        _ => Fault::Other,
+        _ if code.starts_with("22") || code.starts_with("23") => ErrorClass::Refused,
+        _ => ErrorClass::Other,
     }
 }
 
@@ -92,23 +96,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whose_fault_it_is() {
-        for (fault, codes) in [
+    fn class_of_each_sqlstate() {
+        for (class, codes) in [
             (
-                Fault::Unreachable,
+                ErrorClass::Unreachable,
                 "08006 57P01 57P03 57P05 53300 25P03 25P04",
             ),
-            (Fault::Contended, "40001 40P01 23505 23503"),
-            (Fault::Blocked, "55P03"),
+            (ErrorClass::Contended, "40001 40P01 23505 23503"),
+            (ErrorClass::Blocked, "55P03"),
             (
-                Fault::Server,
+                ErrorClass::Server,
                 "53100 53200 53400 57014 58P01 58030 XX000 XX002",
             ),
-            (Fault::Refused, "22012 23514 23502"),
-            (Fault::Other, "P0001 42501 42P01 54000 25006"),
+            (ErrorClass::Refused, "22012 23514 23502"),
+            (ErrorClass::Other, "P0001 42501 42P01 54000 25006"),
         ] {
             for code in codes.split(' ') {
-                assert_eq!(of_code(code), fault, "{code}");
+                assert_eq!(of_code(code), class, "{code}");
             }
         }
     }

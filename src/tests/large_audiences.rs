@@ -1,4 +1,4 @@
-//! Events that concern very many people: nobody waits behind them, and everyone hears of them once.
+//! Events with a large audience: nobody waits behind them, and everyone is notified once.
 
 use notify_fan_out::fan_out::run;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn others_go_first_and_each_hears_it_once() {
+async fn others_go_first_and_each_recipient_is_notified_once() {
     let mut stage = Stage::new().await;
     let large = stage.document().await;
     let small = stage.small("Two").await;
@@ -63,11 +63,11 @@ async fn others_go_first_and_each_hears_it_once() {
     assert_eq!(report.emails, expected);
     assert_eq!(report.suppressed, 4_500, "those who may not view it");
     for table in ["notifications", "pending_emails"] {
-        let told = format!(
+        let counted = format!(
             "SELECT count(*) || ' ' || count(DISTINCT user_id) FROM {table} WHERE event_id = {large}"
         );
         assert_eq!(
-            stage.db.text(&told).await,
+            stage.db.text(&counted).await,
             format!("{expected} {expected}"),
             "{table}"
         );
@@ -82,7 +82,7 @@ async fn others_go_first_and_each_hears_it_once() {
         "the large one came last"
     );
 
-    // A retry of what is done tells nobody again, whatever part he is in.
+    // A retry of a completed event notifies nobody again, whatever part they are in.
     stage
         .db
         .execute("UPDATE notification_processing SET processing_status = 'pending'")
@@ -106,7 +106,7 @@ async fn a_limit_is_kept_and_leaves_nothing_in_hand() {
 }
 
 #[tokio::test]
-async fn a_thread_of_very_many() {
+async fn large_thread_is_coalesced_per_recipient() {
     let mut stage = Stage::new().await;
     let people = stage.people.clone();
     let town = stage.world.thread("Town", &people).await;
@@ -129,9 +129,9 @@ async fn a_thread_of_very_many() {
     assert_eq!(counts, ["1: 1".to_owned(), format!("2: {}", everyone - 1)]);
 }
 
-/// Told to stop with a crowd in hand, a run gives it back as if it had never had it.
+/// A run that is stopped before a large audience releases its event as if it had never been claimed.
 #[tokio::test]
-async fn what_there_is_no_time_for_is_given_back() {
+async fn event_without_time_left_is_released() {
     let mut stage = Stage::new().await;
     let large = stage.document().await;
     stage.small("Two").await;

@@ -16,20 +16,20 @@ use super::routed::{Announced, bind_announcements, with_routed};
 use super::run::{RunFailed, due};
 use super::sweep;
 use super::{Settings, handled_types};
-use crate::db::{Access, Database, Fault, Transaction, Unnamed, sqlstate};
+use crate::db::{Access, Database, ErrorClass, Transaction, Unnamed, sqlstate};
 use crate::domain::announcement::Message;
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::payload::PAYLOAD_MAX;
 use crate::domain::plan::{InApp, Notification, Plan};
 use crate::handlers::{EventType, Handler, Lookups, Rendering};
 
-const PREVIEW: &str = with_resolve!("preview.sql");
-const PREVIEW_ROUTED: &str = with_routed!("preview_routed.sql");
+const DRY_RUN: &str = with_resolve!("dry_run.sql");
+const DRY_RUN_ROUTED: &str = with_routed!("dry_run_routed.sql");
 
-/// What would become of an event.
+/// What a run would do with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It would complete, telling those who follow.
+pub enum Disposition {
+    /// It would complete, notifying the recipients that follow.
     Complete,
     /// It would fail, for the reason given.
     Fail(String),
@@ -41,25 +41,25 @@ pub enum Verdict {
 
 /// An event that a run would claim.
 #[derive(Debug, Clone)]
-pub struct PreviewedEvent {
+pub struct DryEvent {
     /// Its identifier.
     pub event_id: i64,
     /// Its type, as the application wrote it.
     pub event_type: String,
-    /// What would become of it.
-    pub verdict: Verdict,
+    /// What a run would do with it.
+    pub disposition: Disposition,
 }
 
 /// A person that an event concerns.
 #[derive(Debug)]
-pub struct PreviewedRecipient<'a> {
+pub struct DryRecipient<'a> {
     /// The event.
     pub event_id: i64,
     /// Its type.
     pub event_type: EventType,
     /// The person.
     pub user_id: Uuid,
-    /// What the plan says to everyone in its audience.
+    /// The plan, the same for its whole audience.
     pub plan: &'a Plan,
     /// What would appear in the application.
     pub in_app: InAppOutcome,
@@ -73,7 +73,7 @@ pub struct PreviewedRecipient<'a> {
     pub count: Option<i32>,
 }
 
-impl PreviewedRecipient<'_> {
+impl DryRecipient<'_> {
     /// The message as the person would see it: where events are counted, with the count.
     #[must_use]
     pub fn message(&self) -> Option<Notification> {
@@ -96,7 +96,7 @@ impl PreviewedRecipient<'_> {
 
 /// An endpoint, or a phone, that an event reaches.
 #[derive(Debug)]
-pub struct PreviewedEndpoint<'a> {
+pub struct DryEndpoint<'a> {
     /// The event.
     pub event_id: i64,
     /// Its type.
@@ -107,92 +107,92 @@ pub struct PreviewedEndpoint<'a> {
     pub recipient: &'a str,
     /// The endpoint's name; none of a phone.
     pub name: Option<&'a str>,
-    /// What would become of it.
+    /// What would happen to the message.
     pub outcome: EndpointOutcome,
-    /// What it would be told.
+    /// The message.
     pub message: &'a Message,
 }
 
-/// Who hears what a dry run finds, in the order of claims.
+/// Receives what a dry run finds, in the order of claims.
 pub trait Audit {
     /// An event; its recipients follow, and its endpoints.
-    fn event(&mut self, event: &PreviewedEvent);
+    fn event(&mut self, event: &DryEvent);
     /// A recipient of the event before.
-    fn recipient(&mut self, recipient: &PreviewedRecipient<'_>);
+    fn recipient(&mut self, recipient: &DryRecipient<'_>);
     /// An endpoint of the event before.
-    fn endpoint(&mut self, endpoint: &PreviewedEndpoint<'_>);
+    fn endpoint(&mut self, endpoint: &DryEndpoint<'_>);
 }
 
-/// Tells what a run would do, and does nothing. Counts as the run would.
-pub async fn preview(
+/// Shows what a run would do, and writes nothing. Counts as the run would.
+pub async fn dry_run(
     database: &Database,
     settings: &Settings,
     audit: &mut dyn Audit,
 ) -> Result<FanOutReport, RunFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let mut preview = Preview {
+    let mut dry = DryRun {
         audit,
         settings,
         report: FanOutReport::default(),
         unread: HashMap::new(),
-        told_once: HashSet::new(),
-        guards: HashSet::new(),
+        notified_once: HashSet::new(),
+        dedup_keys: HashSet::new(),
     };
-    preview.report.enqueued = sweep::count(&mut transaction).await?;
+    dry.report.enqueued = sweep::count(&mut transaction).await?;
     let mut place = None;
     let started = Instant::now();
     let (mut left, mut seen) = (settings.limit.unwrap_or(u64::MAX), 0);
     loop {
         if left == 0 || started.elapsed() >= settings.max_runtime {
             let due = due(&mut transaction).await?;
-            preview.report.stopped_early = true;
-            preview.report.left = Some(due.saturating_sub(seen));
+            dry.report.stopped_early = true;
+            dry.report.left = Some(due.saturating_sub(seen));
             break;
         }
         let at_most = left.min(settings.batch_size.into());
-        let due = peek(&mut transaction, settings, place, at_most.cast_signed()).await?;
+        let due = due_page(&mut transaction, settings, place, at_most.cast_signed()).await?;
         let Some(last) = due.last() else { break };
         place = Some((last.next_attempt_at, last.event_id));
         left -= due.len() as u64;
         seen += due.len() as u64;
-        preview.batch(&mut transaction, due).await?;
+        dry.batch(&mut transaction, due).await?;
     }
-    let report = preview.report;
+    let report = dry.report;
     transaction.rollback().await?;
     session.close().await?;
     Ok(report)
 }
 
-struct Preview<'a> {
+struct DryRun<'a> {
     audit: &'a mut dyn Audit,
     settings: &'a Settings,
     report: FanOutReport,
     /// What earlier batches of this dry run would have left unread, with its count.
     unread: HashMap<(Uuid, String), i32>,
-    /// What they would have told people once and for all.
-    told_once: HashSet<(Uuid, String)>,
-    /// What they would have kept endpoints from being told again.
-    guards: HashSet<String>,
+    /// The once-keys that they would have used.
+    notified_once: HashSet<(Uuid, String)>,
+    /// The dedup keys that they would have taken.
+    dedup_keys: HashSet<String>,
 }
 
-/// An event that a run would meet.
+/// An event that a run would claim, rescue or fail.
 struct Due {
     event_id: i64,
     next_attempt_at: DateTime<Utc>,
     event_type: String,
     occurred_at: DateTime<Utc>,
-    fate: Fate,
+    step: Step,
 }
 
-/// What a run would make of it, before anybody is asked for.
-enum Fate {
+/// What a run would do with it, before recipients are resolved.
+enum Step {
     Planned(EventType, Box<dyn Handler>),
     Invalid(InvalidEvent),
     Expired,
     ExpiredUnhandled,
     Ignored,
-    GivenUp,
+    OutOfAttempts,
     Gone,
     Unhandled,
 }
@@ -200,8 +200,8 @@ enum Fate {
 /// A plan of an event, by its place among those due.
 type Planned = (usize, EventType, Plan);
 
-/// What a batch would tell.
-struct Telling {
+/// What the handlers of a batch plan.
+struct BatchPlan {
     plans: Vec<Planned>,
     announced: Vec<Announced>,
 }
@@ -218,17 +218,17 @@ struct Decision {
 }
 
 #[derive(sqlx::FromRow)]
-struct Hearing {
+struct RoutedRow {
     announcement_no: i32,
     channel: String,
     recipient: String,
     name: Option<String>,
     outcome: String,
-    guards: Vec<String>,
+    dedup_keys: Vec<String>,
 }
 
-impl Preview<'_> {
-    /// Tells of a batch; where the database refuses it, of its halves, as a run would.
+impl DryRun<'_> {
+    /// Shows a batch. Where the database refuses it, its halves are tried, as in a run.
     async fn batch(
         &mut self,
         connection: &mut Transaction<'_>,
@@ -243,7 +243,7 @@ impl Preview<'_> {
                 connection.command("RELEASE part").await?;
                 continue;
             };
-            if Fault::of(&error) == Fault::Unreachable {
+            if ErrorClass::of(&error) == ErrorClass::Unreachable {
                 return Err(error);
             }
             connection.command("ROLLBACK TO part").await?;
@@ -262,7 +262,7 @@ impl Preview<'_> {
         connection: &mut Transaction<'_>,
         due: &[Due],
     ) -> Result<(), sqlx::Error> {
-        let Telling {
+        let BatchPlan {
             plans: planned,
             announced,
         } = plan(connection, due, &self.settings.rendering).await?;
@@ -273,26 +273,26 @@ impl Preview<'_> {
             .map(|(no, (place, kind, plan))| PlanRow::new(no, due[*place].event_id, *kind, plan))
             .collect();
         let mut decisions = bind_plans(
-            sqlx::query_as::<_, Decision>(PREVIEW),
+            sqlx::query_as::<_, Decision>(DRY_RUN),
             &rows,
             Part::default(),
             self.settings,
         )
         .fetch(Unnamed(connection));
         // The statement sorts its result: what it refuses, it refuses before the first row.
-        let mut told = 0;
+        let mut shown = 0;
         while let Some(decision) = decisions.try_next().await? {
             let no = usize::try_from(decision.plan_no).unwrap_or_default();
             let (place, kind, plan) = &planned[no];
-            // Events without a recipient are told of as well, in their place.
-            while told <= *place {
-                self.end_event(&mut endpoints, due[told].event_id);
-                self.event(&due[told]);
-                told += 1;
+            // Events without a recipient are shown as well, in their place.
+            while shown <= *place {
+                self.end_event(&mut endpoints, due[shown].event_id);
+                self.event(&due[shown]);
+                shown += 1;
             }
             self.recipient(due[*place].event_id, *kind, plan, &decision);
         }
-        for due in &due[told..] {
+        for due in &due[shown..] {
             self.end_event(&mut endpoints, due.event_id);
             self.event(due);
         }
@@ -300,100 +300,104 @@ impl Preview<'_> {
         Ok(())
     }
 
-    /// Whom the announcements reach, in the order of their events.
+    /// Routes the announcements to endpoints, in the order of their events.
     async fn endpoints(
         &self,
         connection: &mut Transaction<'_>,
         announced: Vec<Announced>,
     ) -> Result<Endpoints, sqlx::Error> {
-        let hearings: Vec<Hearing> = if announced.is_empty() {
+        let routed: Vec<RoutedRow> = if announced.is_empty() {
             Vec::new()
         } else {
-            let query = sqlx::query_as(PREVIEW_ROUTED);
+            let query = sqlx::query_as(DRY_RUN_ROUTED);
             bind_announcements(query, &announced, &self.settings.routes)
                 .fetch_all(Unnamed(connection))
                 .await?
         };
         Ok(Endpoints {
             announced,
-            hearings: hearings.into_iter().peekable(),
+            routed: routed.into_iter().peekable(),
         })
     }
 
-    /// Tells of the endpoints of the events before the one given, and counts them.
+    /// Shows the endpoints of the events before the one given, and counts them.
     fn end_event(&mut self, endpoints: &mut Endpoints, before: i64) {
-        while let Some((announced, hearing)) = endpoints.next_before(before) {
-            let mut outcome = EndpointOutcome::from_sql(&hearing.outcome);
+        while let Some((announced, row)) = endpoints.next_before(before) {
+            let mut outcome = EndpointOutcome::from_sql(&row.outcome);
             if outcome == EndpointOutcome::Queued {
-                outcome = self.guarded(hearing.guards);
+                outcome = self.deduplicated(row.dedup_keys);
             }
             self.report.deliveries += u64::from(outcome == EndpointOutcome::Queued);
             self.report.suppressed += u64::from(outcome.is_duplicate());
-            self.audit.endpoint(&PreviewedEndpoint {
+            self.audit.endpoint(&DryEndpoint {
                 event_id: announced.event_id,
                 event_type: announced.event_type,
-                channel: &hearing.channel,
-                recipient: &hearing.recipient,
-                name: hearing.name.as_deref(),
+                channel: &row.channel,
+                recipient: &row.recipient,
+                name: row.name.as_deref(),
                 outcome,
                 message: &announced.announcement.message,
             });
         }
     }
 
-    /// Takes the guards of a message, unless an earlier one of this dry run would hold one of them.
-    fn guarded(&mut self, guards: Vec<String>) -> EndpointOutcome {
-        let mut held = guards.iter().filter(|guard| self.guards.contains(*guard));
+    /// Takes the dedup keys of a message, unless an earlier message of this dry run holds one of them.
+    fn deduplicated(&mut self, dedup_keys: Vec<String>) -> EndpointOutcome {
+        let mut held = dedup_keys
+            .iter()
+            .filter(|key| self.dedup_keys.contains(*key));
         // Of two reasons, the alert's own.
         match held.next() {
             None => {
-                self.guards.extend(guards);
+                self.dedup_keys.extend(dedup_keys);
                 EndpointOutcome::Queued
             }
-            Some(guard) if guard.contains("|day:") => EndpointOutcome::ToldThatDay,
-            Some(_) => EndpointOutcome::ToldTheSame,
+            Some(key) if key.contains("|day:") => EndpointOutcome::DuplicateAlert,
+            Some(_) => EndpointOutcome::Duplicate,
         }
     }
 
-    /// Tells of an event, and counts it.
+    /// Shows an event, and counts it.
     fn event(&mut self, due: &Due) {
         let report = &mut self.report;
-        let verdict = match &due.fate {
-            Fate::Planned(..) => {
+        let disposition = match &due.step {
+            Step::Planned(..) => {
                 report.events += 1;
-                Verdict::Complete
+                Disposition::Complete
             }
-            Fate::Invalid(invalid) => {
+            Step::Invalid(invalid) => {
                 report.failed += 1;
-                Verdict::Fail(invalid.to_string())
+                Disposition::Fail(invalid.to_string())
             }
-            Fate::Expired => {
+            Step::Expired => {
                 report.expired += 1;
-                Verdict::Fail("expired: pending for longer than the age limit".to_owned())
+                Disposition::Fail("expired: pending for longer than the age limit".to_owned())
             }
-            Fate::ExpiredUnhandled => {
+            Step::ExpiredUnhandled => {
                 let count = report.expired_unhandled.entry(due.event_type.clone());
                 *count.or_default() += 1;
-                Verdict::Fail("expired: no handler for its type within the age limit".to_owned())
+                Disposition::Fail(
+                    "expired: no handler for its type within the age limit".to_owned(),
+                )
             }
-            Fate::Ignored => {
+            Step::Ignored => {
                 report.ignored += 1;
-                Verdict::Ignore
+                Disposition::Ignore
             }
-            Fate::GivenUp => {
+            Step::OutOfAttempts => {
                 report.failed += 1;
-                Verdict::Fail("stuck, and its attempts are spent".to_owned())
+                Disposition::Fail("stuck, and its attempts are spent".to_owned())
             }
-            Fate::Gone => {
+            Step::Gone => {
                 report.failed += 1;
-                Verdict::Fail("the event is gone, or hidden from the job's role".to_owned())
+                Disposition::Fail("the event is gone, or hidden from the job's role".to_owned())
             }
-            Fate::Unhandled => {
+            Step::Unhandled => {
                 report.unhandled_types.insert(due.event_type.clone());
-                Verdict::Wait
+                Disposition::Wait
             }
         };
-        self.tell(due, verdict);
+        self.show(due, disposition);
     }
 
     fn refused(&mut self, due: &Due, error: &sqlx::Error) {
@@ -401,23 +405,23 @@ impl Preview<'_> {
         let message = error
             .as_database_error()
             .map_or_else(|| error.to_string(), |error| error.message().to_owned());
-        let count = if Fault::of(error) == Fault::Refused {
+        let count = if ErrorClass::of(error) == ErrorClass::Refused {
             &mut self.report.failed
         } else {
             &mut self.report.retried
         };
         *count += 1;
-        self.tell(
+        self.show(
             due,
-            Verdict::Fail(format!("database refused: {code}: {message}")),
+            Disposition::Fail(format!("database refused: {code}: {message}")),
         );
     }
 
-    fn tell(&mut self, due: &Due, verdict: Verdict) {
-        self.audit.event(&PreviewedEvent {
+    fn show(&mut self, due: &Due, disposition: Disposition) {
+        self.audit.event(&DryEvent {
             event_id: due.event_id,
             event_type: due.event_type.clone(),
-            verdict,
+            disposition,
         });
     }
 
@@ -434,10 +438,10 @@ impl Preview<'_> {
         let queued = matches!(email, EmailOutcome::Immediate | EmailOutcome::Aggregated);
         if let Some(key) = &plan.once_key
             && (queued || in_app == InAppOutcome::Delivered)
-            && !self.told_once.insert((user_id, key.clone()))
+            && !self.notified_once.insert((user_id, key.clone()))
         {
-            in_app = InAppOutcome::Withheld(Reason::ToldOnce);
-            email = EmailOutcome::Withheld(Reason::ToldOnce);
+            in_app = InAppOutcome::Withheld(Reason::NotifiedOnce);
+            email = EmailOutcome::Withheld(Reason::NotifiedOnce);
         }
         let mut count = None;
         if let (InApp::Coalesced { key, .. }, InAppOutcome::Delivered) = (&plan.in_app, in_app) {
@@ -461,7 +465,7 @@ impl Preview<'_> {
         let withheld =
             |reason: Option<Reason>| reason.is_some_and(|reason| reason != Reason::Actor);
         self.report.suppressed += u64::from(withheld(in_app.reason()) || withheld(email.reason()));
-        self.audit.recipient(&PreviewedRecipient {
+        self.audit.recipient(&DryRecipient {
             event_id,
             event_type,
             user_id,
@@ -479,22 +483,19 @@ impl Preview<'_> {
     }
 }
 
-/// Whom the announcements of a batch reach.
+/// The endpoints that the announcements of a batch reach.
 struct Endpoints {
     announced: Vec<Announced>,
-    hearings: std::iter::Peekable<std::vec::IntoIter<Hearing>>,
+    routed: std::iter::Peekable<std::vec::IntoIter<RoutedRow>>,
 }
 
 impl Endpoints {
     /// The next one, if it is of an event before the one given.
-    fn next_before(&mut self, event_id: i64) -> Option<(&Announced, Hearing)> {
+    fn next_before(&mut self, event_id: i64) -> Option<(&Announced, RoutedRow)> {
         let announced = &self.announced;
-        let of =
-            |hearing: &Hearing| &announced[usize::try_from(hearing.announcement_no).unwrap_or(0)];
-        let hearing = self
-            .hearings
-            .next_if(|hearing| of(hearing).event_id < event_id)?;
-        Some((of(&hearing), hearing))
+        let of = |row: &RoutedRow| &announced[usize::try_from(row.announcement_no).unwrap_or(0)];
+        let row = self.routed.next_if(|row| of(row).event_id < event_id)?;
+        Some((of(&row), row))
     }
 }
 
@@ -502,12 +503,12 @@ async fn plan(
     connection: &mut Transaction<'_>,
     due: &[Due],
     rendering: &Rendering,
-) -> Result<Telling, sqlx::Error> {
+) -> Result<BatchPlan, sqlx::Error> {
     let handlers = due
         .iter()
         .enumerate()
-        .filter_map(|(place, due)| match &due.fate {
-            Fate::Planned(kind, handler) => Some((place, *kind, handler)),
+        .filter_map(|(place, due)| match &due.step {
+            Step::Planned(kind, handler) => Some((place, *kind, handler)),
             _ => None,
         });
     let mut lookups = Lookups::default();
@@ -527,20 +528,20 @@ async fn plan(
             announcement: handler.announce(&names)?,
         })
     });
-    Ok(Telling {
+    Ok(BatchPlan {
         plans: plans.collect(),
         announced: announced.collect(),
     })
 }
 
-async fn peek(
+async fn due_page(
     connection: &mut Transaction<'_>,
     settings: &Settings,
     after: Option<(DateTime<Utc>, i64)>,
     at_most: i64,
 ) -> Result<Vec<Due>, sqlx::Error> {
     let rows = sqlx::query_file!(
-        "src/fan_out/peek.sql",
+        "src/fan_out/dry_run_due.sql",
         at_most,
         settings.max_event_age.as_secs_f64(),
         &handled_types(),
@@ -555,7 +556,7 @@ async fn peek(
     .await?;
     let due = rows.into_iter().map(|row| {
         let event_type = row.event_type.clone();
-        let fate = match (row.verdict.as_str(), EventType::from_name(&event_type)) {
+        let step = match (row.disposition.as_str(), EventType::from_name(&event_type)) {
             ("claimed", Some(kind)) => {
                 let event = EventRow {
                     id: row.event_id,
@@ -570,23 +571,23 @@ async fn peek(
                     payload: None,
                 };
                 match decode(kind, event, row.payload.as_deref(), row.oversize) {
-                    Ok(handler) => Fate::Planned(kind, handler),
-                    Err(invalid) => Fate::Invalid(invalid),
+                    Ok(handler) => Step::Planned(kind, handler),
+                    Err(invalid) => Step::Invalid(invalid),
                 }
             }
-            ("ignored", _) => Fate::Ignored,
-            ("expired", Some(_)) => Fate::Expired,
-            ("expired", None) => Fate::ExpiredUnhandled,
-            ("given_up", _) => Fate::GivenUp,
-            ("gone", _) => Fate::Gone,
-            _ => Fate::Unhandled,
+            ("ignored", _) => Step::Ignored,
+            ("expired", Some(_)) => Step::Expired,
+            ("expired", None) => Step::ExpiredUnhandled,
+            ("out_of_attempts", _) => Step::OutOfAttempts,
+            ("gone", _) => Step::Gone,
+            _ => Step::Unhandled,
         };
         Due {
             event_id: row.event_id,
             next_attempt_at: row.next_attempt_at,
             event_type,
             occurred_at: row.occurred_at,
-            fate,
+            step,
         }
     });
     Ok(due.collect())
