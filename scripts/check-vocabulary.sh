@@ -74,6 +74,7 @@ exceptions=$(
 \.rs$ | (Mutex|RwLock|Drop|Span|Semaphore|Enter|Default)Guard|guard clause | names of Rust and its libraries
 \.(rs|sql|md)$ | notification_delivery_guards|'guards'|"guards"|body_data\.guards | a table and a key that exist in databases
 \.(rs|md|sh|sql)$ | bit ?masks?|umask|netmask | other masks
+^docs/events\.md$ | info, low, notice | severities that alerts have
 LIST
 )
 
