@@ -97,7 +97,7 @@ fn the_readme_is_short_and_leads_to_every_page() {
     let links = read(readme).links;
     let is_linked = |path: &Path| {
         let prefix = path.display().to_string();
-        path == Path::new("README.md") || links.iter().any(|link| *link == prefix)
+        path == Path::new("README.md") || links.contains(&prefix)
     };
     let orphans: Vec<_> = pages.keys().filter(|path| !is_linked(path)).collect();
     assert!(orphans.is_empty(), "not linked from README.md: {orphans:?}");

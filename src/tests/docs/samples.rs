@@ -149,7 +149,7 @@ impl Shell<'_> {
                 } else {
                     &output
                 };
-                text.push_str(&format!("$ {}\n{shown}", sample.command));
+                text.extend(["$ ", sample.command, "\n", shown]);
                 if !same {
                     differing.push(format!("$ {}\n{output}", sample.command));
                 }
