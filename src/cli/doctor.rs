@@ -9,7 +9,7 @@ use super::output::Style;
 use super::{ExitStatus, Failure, database_failure, output, wiring};
 use crate::channels::Transport as _;
 use crate::config::{Config, Format, InvalidConfig};
-use crate::ops::doctor::{Carrier, Check, MetricsFile, Setup, Verdict, examine};
+use crate::ops::doctor::{ConfiguredTransport, Finding, MetricsFile, Setup, Severity, diagnose};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -28,19 +28,19 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let database = config.database()?;
-    let checks = examine(&database, &setup(config, wrong))
+    let checks = diagnose(&database, &setup(config, wrong))
         .await
         .map_err(|error| database_failure(&database, error))?;
-    let verdict = checks
+    let severity = checks
         .iter()
-        .map(|check| check.verdict)
+        .map(|check| check.severity)
         .max()
-        .unwrap_or(Verdict::Ok);
+        .unwrap_or(Severity::Ok);
     match format {
-        Format::Json => output::json(&json!({ "verdict": verdict, "checks": checks }))?,
+        Format::Json => output::json(&json!({ "verdict": severity, "checks": checks }))?,
         Format::Text => output::text(&in_words(&checks, Style::stdout()))?,
     }
-    Ok(if verdict == Verdict::Problem {
+    Ok(if severity == Severity::Problem {
         ExitStatus::CheckFailed
     } else {
         ExitStatus::Success
@@ -52,12 +52,14 @@ fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
     let mut setup = Setup::default();
     let invalid = &mut setup.invalid;
     if let Some(outgoing) = valid(wiring::outgoing(config), invalid) {
-        let carrier = |name: Option<&'static str>| name.map_or(Carrier::Missing, Carrier::Named);
+        let transport = |name: Option<&'static str>| {
+            name.map_or(ConfiguredTransport::Missing, ConfiguredTransport::Named)
+        };
         if let Some(mail) = valid(wiring::mail(config, &outgoing), invalid) {
-            setup.mails = carrier(mail.map(|mail| mail.mailer.name()));
+            setup.mails = transport(mail.map(|mail| mail.mailer.name()));
         }
         if let Some(twilio) = valid(wiring::twilio(config, &outgoing), invalid) {
-            setup.texts = carrier(twilio.map(|twilio| twilio.name()));
+            setup.texts = transport(twilio.map(|twilio| twilio.name()));
         }
     }
     invalid.extend(wrong.iter().map(ToString::to_string));
@@ -94,7 +96,7 @@ fn valid<T>(read: Result<T, InvalidConfig>, invalid: &mut Vec<String>) -> Option
 }
 
 /// The findings, a line each, with what to do.
-pub(super) fn findings(checks: &[Check], style: Style) -> String {
+pub(super) fn findings(checks: &[Finding], style: Style) -> String {
     let width = checks
         .iter()
         .map(|check| check.name.len())
@@ -102,12 +104,12 @@ pub(super) fn findings(checks: &[Check], style: Style) -> String {
         .unwrap_or(0);
     let mut words = String::new();
     for check in checks {
-        let verdict = match check.verdict {
-            Verdict::Ok => style.good("ok     "),
-            Verdict::Warn => style.warn("warn   "),
-            Verdict::Problem => style.bad("problem"),
+        let severity = match check.severity {
+            Severity::Ok => style.good("ok     "),
+            Severity::Warn => style.warn("warn   "),
+            Severity::Problem => style.bad("problem"),
         };
-        let _ = writeln!(words, "{verdict}  {:<width$}  {}", check.name, check.found);
+        let _ = writeln!(words, "{severity}  {:<width$}  {}", check.name, check.found);
         if let Some(advice) = &check.advice {
             let indent = format!("\n{:13}{:<width$}", "", "");
             let advice = advice.replace('\n', &indent);
@@ -117,15 +119,15 @@ pub(super) fn findings(checks: &[Check], style: Style) -> String {
     words
 }
 
-fn in_words(checks: &[Check], style: Style) -> String {
+fn in_words(checks: &[Finding], style: Style) -> String {
     let mut words = findings(checks, style);
-    let count = |verdict| {
+    let count = |severity| {
         checks
             .iter()
-            .filter(|check| check.verdict == verdict)
+            .filter(|check| check.severity == severity)
             .count()
     };
-    let _ = match (count(Verdict::Problem), count(Verdict::Warn)) {
+    let _ = match (count(Severity::Problem), count(Severity::Warn)) {
         (0, 0) => writeln!(words, "\nAll is well."),
         (0, warnings) => writeln!(words, "\nThe job works. Warnings: {warnings}."),
         (problems, warnings) => writeln!(words, "\nProblems: {problems}. Warnings: {warnings}."),
@@ -137,10 +139,10 @@ fn in_words(checks: &[Check], style: Style) -> String {
 mod tests {
     use super::*;
 
-    fn check(name: &'static str, verdict: Verdict, found: &str, advice: Option<&str>) -> Check {
-        Check {
+    fn check(name: &'static str, severity: Severity, found: &str, advice: Option<&str>) -> Finding {
+        Finding {
             name,
-            verdict,
+            severity,
             found: found.to_owned(),
             advice: advice.map(str::to_owned),
         }
@@ -149,16 +151,16 @@ mod tests {
     #[test]
     fn findings_are_aligned_and_counted() {
         let checks = [
-            check("server", Verdict::Ok, "PostgreSQL 15.14", None),
+            check("server", Severity::Ok, "PostgreSQL 15.14", None),
             check(
                 "clock",
-                Verdict::Warn,
+                Severity::Warn,
                 "this machine is 3.0 s behind the server",
                 Some("set the clock"),
             ),
             check(
                 "row level security",
-                Verdict::Problem,
+                Severity::Problem,
                 "hides rows of profiles",
                 Some("a policy"),
             ),

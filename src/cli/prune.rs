@@ -9,7 +9,7 @@ use super::human::counted;
 use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
 use crate::config::{Config, Format};
 use crate::db::Session;
-use crate::ops::prune::{Prune, PruneReport, Scope};
+use crate::ops::prune::{Prune, PruneOptions, PruneReport};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -47,7 +47,7 @@ pub(super) async fn execute(
         output::emit(&Off { off: true }, format)?;
         return Ok(ExitStatus::Success);
     };
-    let scope = Scope {
+    let scope = PruneOptions {
         older_than,
         events: arguments.events,
     };
@@ -69,7 +69,7 @@ pub(super) async fn execute(
 /// Prunes, or counts what would go, and tells of it. The inner error is the database's.
 async fn carry_out(
     session: &mut Session,
-    scope: Scope,
+    scope: PruneOptions,
     dry_run: bool,
     format: Format,
 ) -> Result<Result<(), sqlx::Error>, Failure> {
@@ -78,7 +78,7 @@ async fn carry_out(
         Err(error) => return Ok(Err(error)),
     };
     if dry_run {
-        let result = prune.preview(session).await;
+        let result = prune.dry_run(session).await;
         if let Ok(report) = &result {
             output::emit(
                 &Done {
@@ -205,7 +205,7 @@ mod tests {
             emails_count: 1,
             deliveries_count: 2_001,
             attempts_count: 2_040,
-            guards_count: 7,
+            dedup_keys_count: 7,
             processing_rows_count: 5_000,
             events_count: 4_321,
             cascades_to: vec!["audit_log".to_owned()],

@@ -11,7 +11,7 @@ use crate::config::{Config, Format};
 use crate::handlers::EventType;
 use crate::ops::dead_letters::Action;
 use crate::ops::excerpt;
-use crate::ops::retry::{Filter, RetryReport, State, act, preview};
+use crate::ops::retry::{EventFilter, EventState, RetryReport, apply, count_matching};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -72,13 +72,13 @@ fn part_of_an_error(text: &str) -> Result<String, String> {
 }
 
 impl Filters {
-    fn filter(self) -> Result<Filter, Failure> {
-        let filter = Filter {
+    fn filter(self) -> Result<EventFilter, Failure> {
+        let filter = EventFilter {
             event_ids: (!self.event_ids.is_empty()).then_some(self.event_ids),
             event_types: (!self.event_types.is_empty()).then_some(self.event_types),
             error: self.error,
         };
-        if filter == Filter::default() && !self.all {
+        if filter == EventFilter::default() && !self.all {
             return Err(Failure::Usage(
                 "which failed events? Name their ids, --type, --error TEXT, or --all for every one; \
                  notify-fan-out status shows what failed, --help has examples"
@@ -118,12 +118,14 @@ async fn execute(
     let mut session = connect(&database).await?;
     let (report, result) = if dry_run {
         (
-            preview(&mut session, &filter).await.map_err(refused)?,
+            count_matching(&mut session, &filter)
+                .await
+                .map_err(refused)?,
             Ok(()),
         )
     } else {
         let stop = signals::stop_on_signal()?;
-        act(&mut session, action, &filter, &stop).await
+        apply(&mut session, action, &filter, &stop).await
     };
     // What was changed before an error is changed all the same.
     if result.is_ok() || report.retried_count > 0 {
@@ -220,16 +222,16 @@ impl fmt::Display for Done {
     }
 }
 
-fn because(state: State) -> &'static str {
+fn because(state: EventState) -> &'static str {
     match state {
-        State::Pending => "pending already: the next run claims it once it is due",
-        State::Processing => "being processed",
-        State::Completed => "completed",
-        State::CompletedAndPruned => "completed long ago; its processing row was pruned",
-        State::FailedButFilteredOut => "failed, but the other filters exclude it",
-        State::NotEnqueued => "has no processing row; notify-fan-out migrate enqueues it",
-        State::NoSuchEvent => "no such event",
-        State::Unknown => "in a state that is not known",
+        EventState::Pending => "pending already: the next run claims it once it is due",
+        EventState::Processing => "being processed",
+        EventState::Completed => "completed",
+        EventState::CompletedAndPruned => "completed long ago; its processing row was pruned",
+        EventState::FailedButFilteredOut => "failed, but the other filters exclude it",
+        EventState::NotEnqueued => "has no processing row; notify-fan-out migrate enqueues it",
+        EventState::NoSuchEvent => "no such event",
+        EventState::Unknown => "in a state that is not known",
     }
 }
 
@@ -257,9 +259,9 @@ mod tests {
             ]
             .into(),
             not_retried: [
-                (17, State::Completed),
-                (18, State::NoSuchEvent),
-                (19, State::Completed),
+                (17, EventState::Completed),
+                (18, EventState::NoSuchEvent),
+                (19, EventState::Completed),
             ]
             .map(|(event_id, state)| NotRetried { event_id, state })
             .into(),
@@ -312,7 +314,7 @@ mod tests {
             not_retried: (1..=22)
                 .map(|event_id| NotRetried {
                     event_id,
-                    state: State::Pending,
+                    state: EventState::Pending,
                 })
                 .collect(),
             ..RetryReport::default()

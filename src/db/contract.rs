@@ -141,7 +141,7 @@ pub const COLUMNS: &[Column] = contract! {
     }
 };
 
-/// The types of a kind, in words.
+/// Describes the types of a kind.
 #[must_use]
 pub fn types(kind: &str) -> &'static str {
     match kind {
@@ -154,7 +154,7 @@ pub fn types(kind: &str) -> &'static str {
     }
 }
 
-/// Where a table or view that is there does not keep to the contract.
+/// A column of an existing table or view that breaks the contract.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Violation {
     /// The table or view, with its schema.
@@ -239,8 +239,8 @@ pub fn ways_out(violations: &[Violation]) -> String {
     {
         return "if these are tables of another purpose, put the service into a schema of its own (CREATE \
                 SCHEMA notify; DATABASE_URL with ?options=-csearch_path%3Dnotify): a view of the name and \
-                columns expected for each table that you have, and nothing for what you have not: migrate \
-                makes an empty table there; docs/adoption.md shows it"
+                columns expected for each table that you have, and nothing for the others: migrate \
+                creates an empty table there; docs/adoption.md shows it"
             .to_owned();
     }
     let views: Vec<_> = relations
@@ -261,8 +261,7 @@ pub fn ways_out(violations: &[Violation]) -> String {
     )
 }
 
-/// What of the application's tables and views the job could not read. Those that are not there are
-/// made, and `permissions` is read by our own `can_view` alone.
+/// What of the application's tables and views the job could not read. Missing ones are created, and `permissions` is read by our own `can_view` alone.
 pub async fn violations(transaction: &mut Transaction<'_>) -> Result<Vec<Violation>, sqlx::Error> {
     let has_own_rule = objects::has_own_rule(transaction).await?;
     let columns = || {

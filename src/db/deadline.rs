@@ -34,7 +34,7 @@ impl Deadline {
         }
     }
 
-    /// Gives up on a server that is silent for longer than any statement may take.
+    /// Fails when the server is silent for longer than any statement may take.
     pub(super) async fn within<T, E: From<sqlx::Error>>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -93,8 +93,8 @@ impl Database {
         within(self.deadline.statement_timeout, work).await
     }
 
-    /// The same database for a command that may be told to stop, or has its time: a statement that
-    /// is silent by then is not waited for much longer.
+    /// The same database for a command that may be stopped, or has a time limit: a statement that is
+    /// silent by then is not waited for much longer.
     #[must_use]
     pub fn until(&self, stop: &CancellationToken, max_runtime: Duration) -> Self {
         let mut database = self.clone();

@@ -78,7 +78,7 @@ pub struct MigrateReport {
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationFailed {
     /// A migration or its bookkeeping failed.
-    #[error("{}", in_words(.0))]
+    #[error("{}", describe(.0))]
     Migration(#[from] MigrateError),
     /// A statement outside of the migrations failed.
     #[error("{}", said(.0))]
@@ -360,7 +360,7 @@ impl MigrationFailed {
     }
 }
 
-fn in_words(error: &MigrateError) -> String {
+fn describe(error: &MigrateError) -> String {
     match error {
         MigrateError::Execute(error) => said(error),
         MigrateError::ExecuteMigration(error, version) => {

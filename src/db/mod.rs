@@ -1,5 +1,4 @@
-//! The connection to PostgreSQL: how it is opened, what each transaction starts with, and what
-//! its errors mean.
+//! The connection to PostgreSQL: connecting, the settings of each transaction, error classes, migrations.
 
 pub mod contract;
 mod deadline;
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_or_belongs_there_is_understood() {
+    fn urls_are_decoded() {
         for (url, place) in [
             (
                 "postgres://me:a%2Fb%3Fc%23d%40e@host:5433/db",

@@ -24,7 +24,7 @@ pub struct OnlineReport {
     pub backfilled_pending: u64,
     /// Events that lacked one and are too old: recorded as failed, with the reason.
     pub backfilled_expired: u64,
-    /// What older jobs told people that is to be told only once.
+    /// Once-only notifications that older jobs sent.
     pub backfilled_once: u64,
 }
 
@@ -79,7 +79,7 @@ const INDEXES: &[Index] = &[
         name: "pending_emails_waiting_idx",
         definition: "INDEX CONCURRENTLY {name} ON pending_emails (delivery_type, created_at) WHERE status = 'pending'",
     },
-    // What waits for a person's next digest. The condition is in words that no other index takes.
+    // What waits for a person's next digest. No other index has this condition.
     Index {
         name: "pending_emails_digest_idx",
         definition: "INDEX CONCURRENTLY {name} ON pending_emails (user_id, created_at, id) WHERE status = 'pending' AND delivery_type <> 'immediate'",
@@ -405,10 +405,10 @@ async fn backfill_events(
 }
 
 const ONCE: &str = "INSERT INTO notification_once (user_id, once_key, event_id, ends_with_notification)
- SELECT DISTINCT ON (told.user_id, k.once_key) told.user_id, k.once_key, e.id, told.is_shown
+ SELECT DISTINCT ON (sent.user_id, k.once_key) sent.user_id, k.once_key, e.id, sent.is_shown
    FROM domain_events e
    JOIN (SELECT user_id, event_id, true AS is_shown FROM notifications
-         UNION ALL SELECT user_id, event_id, false FROM pending_emails) AS told ON told.event_id = e.id
+         UNION ALL SELECT user_id, event_id, false FROM pending_emails) AS sent ON sent.event_id = e.id
   CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(e.payload -> 'nudge_tier')
             WHEN 'string' THEN btrim(e.payload ->> 'nudge_tier', E' \\t\\n\\v\\f\\r')
             WHEN 'number' THEN trim_scale((e.payload ->> 'nudge_tier')::numeric)::text
@@ -419,8 +419,8 @@ const ONCE: &str = "INSERT INTO notification_once (user_id, once_key, event_id, 
     AND e.payload ->> 'resume_type' IN ('project', 'borrower')
     -- What is longer, the handler refuses.
     AND octet_length(t.tier) BETWEEN 1 AND 100
-    AND told.user_id IS NOT NULL
-  ORDER BY told.user_id, k.once_key, e.id, told.is_shown DESC
+    AND sent.user_id IS NOT NULL
+  ORDER BY sent.user_id, k.once_key, e.id, sent.is_shown DESC
  ON CONFLICT DO NOTHING";
 
 /// Remembers the nudges that an older job sent, in either way: each is sent once, ever. The keys are

@@ -1,12 +1,12 @@
-//! Dead letters: deliveries that were given up, and those that may have arrived or not. They stay
-//! until a person says what is to become of them.
+//! Dead letters: deliveries that failed for good, and those that may have arrived or not. They stay
+//! until a person retries or discards them.
 
-mod act;
+mod apply;
 mod filter;
 mod list;
 mod show;
 
-pub use act::{Action, ActionReport, NotTouched, State, act, preview};
-pub use filter::{Filter, Held};
-pub use list::{Choice, DeadLetter, List, Order, choice, list};
-pub use show::{Details, Mail, show};
+pub use apply::{Action, DeadLetterReport, DeliveryState, NotTouched, apply, count_matching};
+pub use filter::{DeadLetterFilter, DeadLetterStatus};
+pub use list::{DeadLetter, FilterValues, List, Order, filter_values, list};
+pub use show::{DeliveryEmail, Details, show};

@@ -1,25 +1,24 @@
-//! Whether everything is set up for the job: a list of checks, each with what was found and, where
-//! something is amiss, what to do.
+//! Doctor: checks that nothing keeps notifications from being sent, and says how to fix what does.
 //!
-//! It only reads, and tells neither secrets nor anything about people. A check that can't be
-//! carried out is itself a finding; only a database that goes away ends the examination.
+//! It only reads, and shows neither secrets nor personal data. A check that cannot be carried out is
+//! itself a finding; only a lost connection ends the examination.
 
 mod adoption;
 mod columns;
 mod connection;
 mod delivery;
 mod machine;
-mod needs;
 mod objects;
 mod preferences;
 mod queue;
+mod required_privileges;
 mod rights;
 mod server;
 mod transports;
 
 pub use adoption::adoption;
 pub use machine::MetricsFile;
-pub use transports::Carrier;
+pub use transports::ConfiguredTransport;
 
 use std::time::Duration;
 
@@ -32,33 +31,34 @@ use crate::endpoints::Encryption;
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Severity {
     /// As it should be.
     Ok,
-    /// The job works; something costs, misleads or is left to do.
+    /// The job works; something is slow, misleading or left to do.
     Warn,
-    /// The job fails, or misses people.
+    /// The job fails, or misses recipients.
     Problem,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What was looked at.
+pub struct Finding {
+    /// What was checked.
     pub name: &'static str,
     /// How serious the finding is.
-    pub verdict: Verdict,
+    #[serde(rename = "verdict")]
+    pub severity: Severity,
     /// What was found.
     pub found: String,
     /// What to do about it.
     pub advice: Option<String>,
 }
 
-impl Check {
+impl Finding {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self {
             name,
-            verdict: Verdict::Ok,
+            severity: Severity::Ok,
             found: found.into(),
             advice: None,
         }
@@ -67,7 +67,7 @@ impl Check {
     fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
             name,
-            verdict: Verdict::Warn,
+            severity: Severity::Warn,
             found: found.into(),
             advice: Some(advice.into()),
         }
@@ -76,7 +76,7 @@ impl Check {
     fn problem(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
             name,
-            verdict: Verdict::Problem,
+            severity: Severity::Problem,
             found: found.into(),
             advice: Some(advice.into()),
         }
@@ -84,20 +84,20 @@ impl Check {
 }
 
 /// What the checks give, or the error that kept them from it.
-type Findings = Result<Vec<Check>, sqlx::Error>;
+type Findings = Result<Vec<Finding>, sqlx::Error>;
 
 /// What the jobs are given besides the database.
 #[derive(Debug, Default)]
 pub struct Setup {
     /// The files that metrics are asked for in.
     pub metrics_files: Vec<MetricsFile>,
-    /// What carries e-mails.
-    pub mails: Carrier,
-    /// What carries text messages.
-    pub texts: Carrier,
-    /// What opens the settings of endpoints, if that is known.
+    /// The transport of e-mails.
+    pub mails: ConfiguredTransport,
+    /// The transport of text messages.
+    pub texts: ConfiguredTransport,
+    /// What decrypts the settings of endpoints, if that is known.
     pub encryption: Option<Encryption>,
-    /// For how long an event may be due; unknown: that is not looked at.
+    /// For how long an event may be due; `None`: not checked.
     pub overdue_after: Option<Duration>,
     /// From which age on `prune` deletes; none where it is off.
     pub prune_older_than: Option<Duration>,
@@ -107,29 +107,29 @@ pub struct Setup {
     pub invalid: Vec<String>,
 }
 
-/// Examines the database, and what of this machine and its settings the jobs need.
-pub async fn examine(database: &Database, setup: &Setup) -> Findings {
+/// Checks the database, and what the jobs need of this machine and its settings.
+pub async fn diagnose(database: &Database, setup: &Setup) -> Findings {
     let mut session = database.connect().await?;
     let place = database.describe();
-    let mut checks = within(
+    let mut checks = in_read_only(
         &mut session,
         "connection",
         async |connection: &mut Transaction<'_>| connection::check(connection, &place).await,
     )
     .await?;
-    checks.extend(within(&mut session, "server", server::check).await?);
+    checks.extend(in_read_only(&mut session, "server", server::check).await?);
     checks.push(connection::pooler(database, &mut session).await?);
     checks.push(server::clock(&mut session).await?);
     checks.extend(migrations(&mut session).await?);
-    let objects = within(&mut session, "tables", objects::check).await?;
-    let are_there = objects.iter().all(|check| check.verdict == Verdict::Ok);
+    let objects = in_read_only(&mut session, "tables", objects::check).await?;
+    let are_there = objects.iter().all(|check| check.severity == Severity::Ok);
     checks.extend(objects);
-    checks.extend(within(&mut session, "columns", columns::types).await?);
-    checks.extend(within(&mut session, "columns", columns::required).await?);
-    let mut rights = within(&mut session, "rights", rights::check).await?;
-    rights.extend(within(&mut session, "rights", rights::optional).await?);
+    checks.extend(in_read_only(&mut session, "columns", columns::types).await?);
+    checks.extend(in_read_only(&mut session, "columns", columns::required).await?);
+    let mut rights = in_read_only(&mut session, "rights", rights::check).await?;
+    rights.extend(in_read_only(&mut session, "rights", rights::optional).await?);
     rights.extend(
-        within(
+        in_read_only(
             &mut session,
             "row level security",
             rights::row_level_security,
@@ -137,19 +137,19 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
         .await?,
     );
     if !are_there {
-        // To be allowed all of a part is no good news.
-        rights.retain(|check| check.verdict != Verdict::Ok);
+        // All rights on a part of the tables are not a good sign.
+        rights.retain(|check| check.severity != Severity::Ok);
     }
     checks.extend(rights);
-    // What follows reads the tables, and would only say once more that they are not there.
+    // What follows reads the tables, and would only repeat that they are missing.
     if are_there {
-        checks.extend(within(&mut session, "can_view", rights::can_view).await?);
-        checks.extend(within(&mut session, "trigger", queue::trigger).await?);
-        checks.extend(within(&mut session, "queue", queue::unqueued).await?);
-        checks.extend(within(&mut session, "identifiers", queue::identifiers).await?);
+        checks.extend(in_read_only(&mut session, "can_view", rights::can_view).await?);
+        checks.extend(in_read_only(&mut session, "trigger", queue::trigger).await?);
+        checks.extend(in_read_only(&mut session, "queue", queue::unqueued).await?);
+        checks.extend(in_read_only(&mut session, "identifiers", queue::identifiers).await?);
         if let Some(after) = setup.overdue_after {
             checks.extend(
-                within(
+                in_read_only(
                     &mut session,
                     "due",
                     async |connection: &mut Transaction<'_>| {
@@ -161,7 +161,7 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
         }
         if let Some(age) = setup.prune_older_than {
             checks.extend(
-                within(
+                in_read_only(
                     &mut session,
                     "history",
                     async |connection: &mut Transaction<'_>| queue::history(connection, age).await,
@@ -170,21 +170,21 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
             );
         }
         if !setup.mute_covers_email {
-            checks.extend(within(&mut session, "preferences", preferences::mutes).await?);
+            checks.extend(in_read_only(&mut session, "preferences", preferences::mutes).await?);
         }
         checks.extend(
-            within(
+            in_read_only(
                 &mut session,
                 "transports",
                 async |connection: &mut Transaction<'_>| {
-                    transports::carriers(connection, setup.mails, setup.texts).await
+                    transports::configured(connection, setup.mails, setup.texts).await
                 },
             )
             .await?,
         );
         if let Some(encryption) = &setup.encryption {
             checks.extend(
-                within(
+                in_read_only(
                     &mut session,
                     "transports",
                     async |connection: &mut Transaction<'_>| {
@@ -194,13 +194,13 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
                 .await?,
             );
         }
-        checks.extend(within(&mut session, "outgoing", delivery::waiting).await?);
-        checks.extend(within(&mut session, "leases", delivery::leases).await?);
-        checks.extend(within(&mut session, "dead letters", delivery::dead_letters).await?);
-        checks.extend(within(&mut session, "endpoints", delivery::endpoints).await?);
+        checks.extend(in_read_only(&mut session, "outgoing", delivery::waiting).await?);
+        checks.extend(in_read_only(&mut session, "leases", delivery::leases).await?);
+        checks.extend(in_read_only(&mut session, "dead letters", delivery::dead_letters).await?);
+        checks.extend(in_read_only(&mut session, "endpoints", delivery::endpoints).await?);
     }
-    checks.extend(within(&mut session, "indexes", objects::indexes).await?);
-    checks.extend(within(&mut session, "vacuum", server::vacuum).await?);
+    checks.extend(in_read_only(&mut session, "indexes", objects::indexes).await?);
+    checks.extend(in_read_only(&mut session, "vacuum", server::vacuum).await?);
     checks.extend(transports::settings(&setup.invalid));
     checks.extend(setup.metrics_files.iter().map(machine::metrics_file));
     session.close().await?;
@@ -208,7 +208,7 @@ pub async fn examine(database: &Database, setup: &Setup) -> Findings {
 }
 
 /// Carries checks out in a transaction that cannot write.
-async fn within<F>(session: &mut Session, name: &'static str, checks: F) -> Findings
+async fn in_read_only<F>(session: &mut Session, name: &'static str, checks: F) -> Findings
 where
     F: AsyncFnOnce(&mut Transaction<'_>) -> Findings,
 {
@@ -219,7 +219,7 @@ where
 }
 
 /// A check that could not be carried out.
-fn failed(name: &'static str, error: sqlx::Error) -> Result<Check, sqlx::Error> {
+fn failed(name: &'static str, error: sqlx::Error) -> Result<Finding, sqlx::Error> {
     if ErrorClass::of(&error) == ErrorClass::Unreachable {
         return Err(error);
     }
@@ -228,7 +228,7 @@ fn failed(name: &'static str, error: sqlx::Error) -> Result<Check, sqlx::Error> 
         Some("42P01" | "42703" | "42883") => "bring the schema up to date: notify-fan-out migrate",
         _ => "see the server's log",
     };
-    Ok(Check::problem(
+    Ok(Finding::problem(
         name,
         format!("could not be checked: {}", said(&error)),
         advice,
@@ -243,17 +243,17 @@ async fn migrations(session: &mut Session) -> Findings {
         Err(MigrationFailed::Database(error)) => return Ok(vec![failed(NAME, error)?]),
         Err(error) => {
             let advice = "give the role its rights: scripts/grants.sql";
-            return Ok(vec![Check::problem(NAME, error.to_string(), advice)]);
+            return Ok(vec![Finding::problem(NAME, error.to_string(), advice)]);
         }
     };
     if !pending.migrations.is_empty() {
-        return Ok(vec![Check::problem(
+        return Ok(vec![Finding::problem(
             NAME,
             format!("missing: {}", pending.migrations.join(", ")),
             "apply them: notify-fan-out migrate",
         )]);
     }
-    let mut checks = vec![Check::ok(NAME, "all applied")];
+    let mut checks = vec![Finding::ok(NAME, "all applied")];
     checks.extend(objects::definitions(&pending.objects));
     Ok(checks)
 }
@@ -264,6 +264,6 @@ mod tests {
 
     #[test]
     fn the_worst_finding_counts() {
-        assert!(Verdict::Ok < Verdict::Warn && Verdict::Warn < Verdict::Problem);
+        assert!(Severity::Ok < Severity::Warn && Severity::Warn < Severity::Problem);
     }
 }

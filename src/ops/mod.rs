@@ -1,5 +1,4 @@
-//! Looking after what has gathered: how things stand, putting failures back, deleting what is old,
-//! what became of what was to leave the building, and checking that all is set up.
+//! What operators use: status, retry, prune, dead letters, the delivery history of an event, doctor.
 
 pub mod attempts;
 pub mod dead_letters;

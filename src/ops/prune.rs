@@ -22,7 +22,7 @@ const BATCH: i64 = 5_000;
 
 /// What is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scope {
+pub struct PruneOptions {
     /// What was done longer ago than this.
     pub older_than: Duration,
     /// Completed events too, once nothing refers to them.
@@ -32,18 +32,19 @@ pub struct Scope {
 /// What was deleted, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PruneReport {
-    /// What was done before this moment of the database's clock is old.
+    /// What ended before this moment of the database's clock is old.
     pub older_than: DateTime<Utc>,
     /// Notifications that were read.
     pub notifications_count: u64,
-    /// Mails that were sent, or were not to be sent any more.
+    /// E-mails that were sent or cancelled.
     pub emails_count: u64,
     /// Deliveries that arrived or were cancelled.
     pub deliveries_count: u64,
     /// Their attempts.
     pub attempts_count: u64,
-    /// What held doubles off, and is over.
-    pub guards_count: u64,
+    /// Dedup keys that have expired.
+    #[serde(rename = "guards_count")]
+    pub dedup_keys_count: u64,
     /// Processing rows of events that were completed.
     pub processing_rows_count: u64,
     /// Events; none unless asked for.
@@ -61,7 +62,7 @@ impl PruneReport {
         self.notifications_count
             + self.emails_count
             + self.deliveries_count
-            + self.guards_count
+            + self.dedup_keys_count
             + self.processing_rows_count
             + self.events_count
             > 0
@@ -69,10 +70,10 @@ impl PruneReport {
 }
 
 #[derive(sqlx::FromRow)]
-struct Foretold {
+struct DryRunDeliveries {
     deliveries: i64,
     attempts: i64,
-    guards: i64,
+    dedup_keys: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -86,13 +87,13 @@ struct Deliveries {
 /// One prune under way: what is old was settled at its start.
 #[derive(Debug)]
 pub struct Prune {
-    scope: Scope,
+    scope: PruneOptions,
     report: PruneReport,
 }
 
 impl Prune {
     /// Asks the database from where on things are old.
-    pub async fn new(session: &mut Session, scope: Scope) -> Result<Self, sqlx::Error> {
+    pub async fn new(session: &mut Session, scope: PruneOptions) -> Result<Self, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadOnly).await?;
         let row = sqlx::query_file!("src/ops/prune/cutoff.sql", scope.older_than.as_secs_f64())
             .fetch_one(Unnamed(&mut transaction))
@@ -106,7 +107,7 @@ impl Prune {
                 emails_count: 0,
                 deliveries_count: 0,
                 attempts_count: 0,
-                guards_count: 0,
+                dedup_keys_count: 0,
                 processing_rows_count: 0,
                 events_count: 0,
                 cascades_to: if scope.events {
@@ -126,24 +127,25 @@ impl Prune {
     }
 
     /// Counts what would be deleted, in a transaction that cannot write.
-    pub async fn preview(mut self, session: &mut Session) -> Result<PruneReport, sqlx::Error> {
+    pub async fn dry_run(mut self, session: &mut Session) -> Result<PruneReport, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadOnly).await?;
         let row = sqlx::query_file!(
-            "src/ops/prune/preview.sql",
+            "src/ops/prune/dry_run.sql",
             self.report.older_than,
             self.scope.events
         )
         .fetch_one(Unnamed(&mut transaction))
         .await?;
-        let foretold: Foretold = sqlx::query_as(include_str!("prune/foretold.sql"))
-            .bind(self.report.older_than)
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
+        let counted: DryRunDeliveries =
+            sqlx::query_as(include_str!("prune/dry_run_deliveries.sql"))
+                .bind(self.report.older_than)
+                .fetch_one(Unnamed(&mut transaction))
+                .await?;
         transaction.commit().await?;
         let report = &mut self.report;
-        report.deliveries_count = foretold.deliveries.unsigned_abs();
-        report.attempts_count = foretold.attempts.unsigned_abs();
-        report.guards_count = foretold.guards.unsigned_abs();
+        report.deliveries_count = counted.deliveries.unsigned_abs();
+        report.attempts_count = counted.attempts.unsigned_abs();
+        report.dedup_keys_count = counted.dedup_keys.unsigned_abs();
         report.notifications_count = row.notifications.unsigned_abs();
         report.emails_count = row.emails.unsigned_abs();
         report.processing_rows_count = row.processing.unsigned_abs();
@@ -151,8 +153,8 @@ impl Prune {
         Ok(self.report)
     }
 
-    /// Deletes, until nothing old is left or `stop` is cancelled. `progress` hears of each batch.
-    /// After an error the report tells what had been deleted by then.
+    /// Deletes, until nothing old is left or `stop` is cancelled. `progress` is called after each
+    /// batch. After an error the report has what was deleted by then.
     ///
     /// Notifications, mails and deliveries come first: they keep their events.
     pub async fn execute(
@@ -191,7 +193,7 @@ impl Prune {
             if stop.is_cancelled() {
                 return Ok(());
             }
-            from = self.guards(session, since).await?;
+            from = self.dedup_keys(session, since).await?;
             progress(&self.report);
         }
         let mut from = Some(DateTime::UNIX_EPOCH);
@@ -278,21 +280,21 @@ impl Prune {
         Ok(row.finished_at.zip(row.id))
     }
 
-    /// One batch of guards; the end up to which it went, if it found any.
-    async fn guards(
+    /// One batch of dedup keys; the expiry up to which it went, if it found any.
+    async fn dedup_keys(
         &mut self,
         session: &mut Session,
         since: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadWrite).await?;
         let (deleted, reached): (i64, Option<DateTime<Utc>>) =
-            sqlx::query_as(include_str!("prune/guards.sql"))
+            sqlx::query_as(include_str!("prune/dedup_keys.sql"))
                 .bind(BATCH)
                 .bind(since)
                 .fetch_one(Unnamed(&mut transaction))
                 .await?;
         transaction.commit().await?;
-        self.report.guards_count += deleted.unsigned_abs();
+        self.report.dedup_keys_count += deleted.unsigned_abs();
         Ok(reached)
     }
 

@@ -1,4 +1,4 @@
-//! Requeues or discards failed events, because a person says so.
+//! Requeues or discards failed events.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::handlers::EventType;
 /// Events changed in one transaction.
 const BATCH: i64 = 1_000;
 
-/// Which failed events; each filter that is given narrows the choice.
+/// Selects failed events; each criterion that is set narrows the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct EventFilter {
     /// These events.
     pub event_ids: Option<Vec<i64>>,
     /// Events of these types, in any spelling.
@@ -24,7 +24,7 @@ pub struct Filter {
     pub error: Option<String>,
 }
 
-impl Filter {
+impl EventFilter {
     fn spellings(&self) -> Option<Vec<String>> {
         let names = self.event_types.as_ref()?.iter();
         Some(
@@ -46,25 +46,25 @@ pub struct RetryReport {
     pub retried_count: u64,
     /// How many of each type.
     pub retried_count_by_type: BTreeMap<String, u64>,
-    /// Events that were asked for by identifier and are not touched.
+    /// Events that were named by identifier and stay as they are.
     pub not_retried: Vec<NotRetried>,
     /// Whether it ended before all were changed.
     pub stopped_early: bool,
 }
 
-/// An event that was asked for and is not touched.
+/// An event that was named and stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotRetried {
     /// The event.
     pub event_id: i64,
-    /// Where it stands.
-    pub state: State,
+    /// Its state.
+    pub state: EventState,
 }
 
-/// Where an event stands.
+/// The state of an event that stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum EventState {
     /// Waits for its first or next attempt.
     Pending,
     /// Is claimed.
@@ -73,7 +73,7 @@ pub enum State {
     Completed,
     /// Is done, and its processing row was pruned.
     CompletedAndPruned,
-    /// Failed, but another filter passes it over.
+    /// Failed, but another filter excludes it.
     FailedButFilteredOut,
     /// Has no processing row: `migrate` enqueues it.
     NotEnqueued,
@@ -83,7 +83,7 @@ pub enum State {
     Unknown,
 }
 
-impl State {
+impl EventState {
     fn from_name(name: &str) -> Self {
         match name {
             "pending" => Self::Pending,
@@ -102,12 +102,12 @@ impl State {
 /// completes them without effect, so that `prune` takes them.
 ///
 /// Batch by batch in the order of their identifiers, each event once: what fails again meanwhile
-/// stays failed. After an error, or when `stop` is cancelled, the report tells what had
-/// been changed by then.
-pub async fn act(
+/// stays failed. After an error, or when `stop` is cancelled, the report has what was changed
+/// by then.
+pub async fn apply(
     session: &mut Session,
     action: Action,
-    filter: &Filter,
+    filter: &EventFilter,
     stop: &CancellationToken,
 ) -> (RetryReport, Result<(), sqlx::Error>) {
     let mut report = RetryReport {
@@ -121,12 +121,12 @@ pub async fn act(
 async fn until_done(
     session: &mut Session,
     action: Action,
-    filter: &Filter,
+    filter: &EventFilter,
     stop: &CancellationToken,
     report: &mut RetryReport,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
-    report.not_retried = others(&mut transaction, filter).await?;
+    report.not_retried = untouched(&mut transaction, filter).await?;
     transaction.commit().await?;
     let mut next = Some(i64::MIN);
     while let Some(from) = next {
@@ -143,7 +143,7 @@ async fn until_done(
 async fn batch(
     session: &mut Session,
     action: Action,
-    filter: &Filter,
+    filter: &EventFilter,
     from: i64,
     report: &mut RetryReport,
 ) -> Result<Option<i64>, sqlx::Error> {
@@ -172,15 +172,18 @@ async fn batch(
 }
 
 /// Counts what would be changed, in a transaction that cannot write.
-pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryReport, sqlx::Error> {
+pub async fn count_matching(
+    session: &mut Session,
+    filter: &EventFilter,
+) -> Result<RetryReport, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let mut report = RetryReport {
-        not_retried: others(&mut transaction, filter).await?,
+        not_retried: untouched(&mut transaction, filter).await?,
         ..RetryReport::default()
     };
     let event_types = filter.spellings();
     let types = sqlx::query_file!(
-        "src/ops/retry/preview.sql",
+        "src/ops/retry/dry_run.sql",
         filter.event_ids.as_deref(),
         event_types.as_deref(),
         filter.error_pattern(),
@@ -194,16 +197,16 @@ pub async fn preview(session: &mut Session, filter: &Filter) -> Result<RetryRepo
     Ok(report)
 }
 
-async fn others(
+async fn untouched(
     connection: &mut Transaction<'_>,
-    filter: &Filter,
+    filter: &EventFilter,
 ) -> Result<Vec<NotRetried>, sqlx::Error> {
     let Some(event_ids) = filter.event_ids.as_deref() else {
         return Ok(Vec::new());
     };
     let event_types = filter.spellings();
     let rows = sqlx::query_file!(
-        "src/ops/retry/others.sql",
+        "src/ops/retry/untouched.sql",
         event_ids,
         event_types.as_deref(),
         filter.error_pattern(),
@@ -214,7 +217,7 @@ async fn others(
         .into_iter()
         .map(|row| NotRetried {
             event_id: row.event_id,
-            state: State::from_name(&row.state),
+            state: EventState::from_name(&row.state),
         })
         .collect())
 }

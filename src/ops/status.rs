@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::db::{Access, Session, Transaction, Unnamed};
 use crate::handlers::EventType;
 
-/// Kinds of failure that are told apart; the others are counted.
+/// Kinds of failure that are listed; the others are counted.
 const MOST_FAILURES: i64 = 10;
 /// Completions of a window that are looked at.
 const MOST_COMPLETIONS: i64 = 200_000;
@@ -34,11 +34,11 @@ pub struct Status {
     pub processing: Processing,
     /// What completes without effect.
     pub ignored: Ignored,
-    /// What was given up.
+    /// What failed for good.
     pub failed: Failed,
     /// Mails that wait to be sent.
     pub pending_emails: PendingEmails,
-    /// What is on its way out.
+    /// Deliveries.
     pub deliveries: Deliveries,
     /// What was completed in the last hour.
     pub last_hour: Window,
@@ -80,7 +80,7 @@ pub struct WithoutHandler {
     pub count: u64,
     /// Age of the oldest.
     pub oldest_age_seconds: f64,
-    /// When the first of them is given up.
+    /// When the first of them expires.
     pub expires_in_seconds: f64,
 }
 
@@ -106,7 +106,7 @@ pub struct Ignored {
     pub last_day_count: u64,
 }
 
-/// Events that were given up, until a person retries them.
+/// Events that failed for good, until a person retries them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failed {
     /// How many.

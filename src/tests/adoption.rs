@@ -77,7 +77,7 @@ pub(crate) async fn adopt(made: &str) -> (TestDatabase<'static>, MigrateReport) 
     (db, report)
 }
 
-/// The job works: a message is counted, an access is told and mailed.
+/// The job works: a message is counted, an access is notified and e-mailed.
 pub(crate) async fn works(db: &TestDatabase<'_>) {
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
@@ -211,7 +211,7 @@ async fn events_without_org_id_and_with_null_payloads() {
     );
 }
 
-/// People are those of another schema; a person without a profile is passed over.
+/// People are those of another schema; a person without a profile is skipped.
 #[tokio::test]
 async fn people_refer_to_auth_users() {
     let (db, _) = adopt(&format!(
@@ -291,9 +291,9 @@ async fn doubled_notifications_and_mails() {
     );
 }
 
-/// An event that an older job has told half of is not told again to those who know.
+/// Recipients whom an older job notified are not notified again.
 #[tokio::test]
-async fn an_event_that_was_half_told() {
+async fn an_event_that_was_half_sent() {
     let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
     let mut world = db.world().await;
     let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
@@ -304,7 +304,7 @@ async fn an_event_that_was_half_told() {
         .meeting(kickoff)
         .await;
     world
-        .execute(format!("INSERT INTO notifications (user_id, event_id, title) VALUES ('{bo}', {event}, 'Told before')"))
+        .execute(format!("INSERT INTO notifications (user_id, event_id, title) VALUES ('{bo}', {event}, 'Sent before')"))
         .await;
     let done = db.run().await;
     assert_eq!(
@@ -599,7 +599,7 @@ async fn a_schema_of_its_own() {
     }
 }
 
-/// A migration that was killed in the middle is taken up again.
+/// A migration that was killed in the middle is completed by the next.
 #[tokio::test]
 async fn an_interrupted_migration() {
     let db = TestDatabase::new().await;

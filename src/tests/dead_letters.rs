@@ -1,4 +1,4 @@
-//! `dead-letters`: what was given up stays until a person decides, and goes where he says.
+//! `dead-letters`: a dead letter stays until a person retries or discards it.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -285,7 +285,7 @@ async fn a_retried_one_starts_afresh() {
 }
 
 #[tokio::test]
-async fn what_may_arrive_twice_or_not_at_all_is_told() {
+async fn what_may_arrive_twice_or_not_at_all_is_named() {
     let stage = Stage::new().await;
     stage
         .db
@@ -324,12 +324,12 @@ async fn a_discarded_one_ends_with_its_reason() {
         (&report["deliveries_count"], &report["emails_count"]),
         (&json!(1), &json!(1))
     );
-    insta::assert_snapshot!(stage.rows().await[0], @"1 cancelled 6 discarded discarded by hand; it was dead: 550: no such user b…@example.com");
+    insta::assert_snapshot!(stage.rows().await[0], @"1 cancelled 6 discarded discarded manually; it was dead: 550: no such user b…@example.com");
     let mail = stage
         .db
         .text("SELECT status || ', ' || status_reason FROM pending_emails WHERE processed_at <= now()")
         .await;
-    insta::assert_snapshot!(mail, @"failed, cancelled: discarded by hand; it was dead: 550: no such user b…@example.com");
+    insta::assert_snapshot!(mail, @"failed, cancelled: discarded manually; it was dead: 550: no such user b…@example.com");
     assert_eq!(stage.found(&[]), [1, 2, 3, 4]);
     let again = stage.text(&["discard", "1"]);
     insta::assert_snapshot!(again, @"
@@ -392,7 +392,7 @@ async fn two_at_once_share_the_work() {
                 .expect("a count"),
         );
     }
-    // What one had put back is no dead letter to the other.
+    // What one requeued is not a dead letter to the other.
     assert_eq!(counts.iter().sum::<u64>(), 2_500);
     let left = stage
         .db
@@ -518,7 +518,7 @@ async fn a_list_is_cut_and_ordered() {
         stage.text(&["list", "--channel", "discord"]),
         "No dead letter matches.\n"
     );
-    // Whom it was for may be gone, and is told of without an address.
+    // The recipient may be deleted, and is named without an address.
     stage.db.execute("DELETE FROM profiles").await;
     let gone = stage.json(&["list", "--channel", "email", "--limit", "1"]);
     assert_eq!(gone["dead_letters"][0]["to"], format!("user:{}", stage.bo));

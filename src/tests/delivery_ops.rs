@@ -5,8 +5,8 @@ use std::time::Duration;
 use notify_fan_out::channels::Channel;
 use notify_fan_out::delivery::DeliveryCounts;
 use notify_fan_out::metrics::record_delivery;
-use notify_fan_out::ops::doctor::{Setup, Verdict, examine};
-use notify_fan_out::ops::prune::{Prune, PruneReport, Scope};
+use notify_fan_out::ops::doctor::{Setup, Severity, diagnose};
+use notify_fan_out::ops::prune::{Prune, PruneOptions, PruneReport};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -147,12 +147,12 @@ async fn status_tells_what_is_on_its_way() {
 async fn doctor_finds_what_is_left_to_lie() {
     let db = busy().await;
     let complaints = async || {
-        let checks = examine(&db.database(), &Setup::default())
+        let checks = diagnose(&db.database(), &Setup::default())
             .await
-            .expect("an examination");
-        let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
+            .expect("findings");
+        let amiss = checks.iter().filter(|check| check.severity != Severity::Ok);
         let lines: Vec<_> = amiss
-            .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))
+            .map(|check| format!("{:?} {}: {}", check.severity, check.name, check.found))
             .collect();
         lines.join("\n")
     };
@@ -183,12 +183,12 @@ async fn doctor_misses_what_the_second_stage_stands_on() {
     let after = async |alteration: &str| {
         let db = TestDatabase::new().await;
         db.execute(alteration).await;
-        let checks = examine(&db.database(), &Setup::default())
+        let checks = diagnose(&db.database(), &Setup::default())
             .await
-            .expect("an examination");
-        let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
+            .expect("findings");
+        let amiss = checks.iter().filter(|check| check.severity != Severity::Ok);
         let lines: Vec<_> = amiss
-            .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))
+            .map(|check| format!("{:?} {}: {}", check.severity, check.name, check.found))
             .collect();
         lines.join("\n")
     };
@@ -216,23 +216,23 @@ async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
         .connect()
         .await
         .expect("a connection");
-    let scope = Scope {
+    let scope = PruneOptions {
         older_than: Duration::from_hours(30 * 24),
         events,
     };
-    let foretold = Prune::new(&mut session, scope).await.expect("a start");
-    let foretold = foretold.preview(&mut session).await.expect("a preview");
+    let counted = Prune::new(&mut session, scope).await.expect("a start");
+    let counted = counted.dry_run(&mut session).await.expect("a preview");
     let mut prune = Prune::new(&mut session, scope).await.expect("a start");
     prune
         .execute(&mut session, &CancellationToken::new(), &mut |_| {})
         .await
         .expect("pruned");
     let report = prune.report().clone();
-    let foretold = PruneReport {
+    let counted = PruneReport {
         older_than: report.older_than,
-        ..foretold
+        ..counted
     };
-    assert_eq!(foretold, report, "the dry run told the truth");
+    assert_eq!(counted, report, "the dry run told the truth");
     report
 }
 
@@ -299,7 +299,7 @@ async fn only_what_is_finished_and_old_is_pruned() {
         (
             report.deliveries_count,
             report.attempts_count,
-            report.guards_count
+            report.dedup_keys_count
         ),
         (4, 4, 1)
     );
@@ -384,7 +384,7 @@ async fn more_than_a_batch_is_pruned_though_many_stay() {
     .await;
     let report = prune(&db, false).await;
     assert_eq!(
-        (report.deliveries_count, report.guards_count),
+        (report.deliveries_count, report.dedup_keys_count),
         (12_000, 12_000)
     );
     assert_eq!(db.count("notification_deliveries").await, 12_000);

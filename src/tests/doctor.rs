@@ -1,20 +1,20 @@
-//! `doctor` finds what is amiss, says what to do about it, and passes what is well.
+//! `doctor` finds what is wrong, says how to fix it, and reports nothing else.
 
-use notify_fan_out::ops::doctor::{Check, Setup, Verdict, examine};
+use notify_fan_out::ops::doctor::{Finding, Setup, Severity, diagnose};
 
 use crate::harness::{Delivery, Pooler, Server, TestDatabase, World, binary_at, database_at};
 
-async fn checks(db: &TestDatabase<'_>) -> Vec<Check> {
-    examine(&db.database(), &Setup::default())
+async fn checks(db: &TestDatabase<'_>) -> Vec<Finding> {
+    diagnose(&db.database(), &Setup::default())
         .await
-        .expect("an examination")
+        .expect("findings")
 }
 
 /// What is not well, in lines to read.
-fn complaints(checks: &[Check]) -> String {
-    let amiss = checks.iter().filter(|check| check.verdict != Verdict::Ok);
+fn complaints(checks: &[Finding]) -> String {
+    let amiss = checks.iter().filter(|check| check.severity != Severity::Ok);
     let lines: Vec<_> = amiss
-        .map(|check| format!("{:?} {}: {}", check.verdict, check.name, check.found))
+        .map(|check| format!("{:?} {}: {}", check.severity, check.name, check.found))
         .collect();
     lines.join("\n")
 }
@@ -36,14 +36,14 @@ async fn a_migrated_database_is_sound_for_the_jobs_role() {
 }
 
 #[tokio::test]
-async fn an_empty_database_is_told_to_migrate() {
+async fn an_empty_database_needs_migrate() {
     let db = TestDatabase::empty().await;
-    let checks = examine(&database_at(&db.superuser_url()), &Setup::default())
+    let checks = diagnose(&database_at(&db.superuser_url()), &Setup::default())
         .await
-        .expect("an examination");
+        .expect("findings");
     let problems: Vec<_> = checks
         .iter()
-        .filter(|check| check.verdict == Verdict::Problem)
+        .filter(|check| check.severity == Severity::Problem)
         .map(|check| check.name)
         .collect();
     assert_eq!(problems, ["migrations", "tables", "indexes"]);
@@ -97,7 +97,7 @@ async fn mutes_that_may_mean_email_are_noticed() {
         INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
         SELECT id, 'global', '*', channel, 'muted' FROM profiles CROSS JOIN unnest(ARRAY";
     let after = async |channels: &str| after(&format!("{MUTE}{channels}) AS c (channel)")).await;
-    insta::assert_snapshot!(after("['in_app']").await, @"Warn preferences: there are mutes of in_app, and not one preference for e-mail");
+    insta::assert_snapshot!(after("['in_app']").await, @"Warn preferences: in_app is muted, and there is no preference for e-mail");
     assert_eq!(after("['in_app', 'email']").await, "");
     assert_eq!(after("['*']").await, "");
 }
@@ -139,23 +139,23 @@ async fn can_view_is_called() {
 
 #[tokio::test]
 async fn row_level_security_hides_nobody_unnoticed() {
-    insta::assert_snapshot!(after("ALTER TABLE org_members ENABLE ROW LEVEL SECURITY").await, @"Problem row level security: hides rows of org_members from the role without a word: people would be passed over");
+    insta::assert_snapshot!(after("ALTER TABLE org_members ENABLE ROW LEVEL SECURITY").await, @"Problem row level security: hides rows of org_members from the role; recipients would be missed");
     // Read by can_view, with its caller's rights.
-    insta::assert_snapshot!(after("ALTER TABLE permissions ENABLE ROW LEVEL SECURITY").await, @"Problem row level security: hides rows of permissions from the role without a word: people would be passed over");
+    insta::assert_snapshot!(after("ALTER TABLE permissions ENABLE ROW LEVEL SECURITY").await, @"Problem row level security: hides rows of permissions from the role; recipients would be missed");
     // A policy that shows some is no better.
     insta::assert_snapshot!(after(
         "ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
          CREATE POLICY named ON profiles USING (full_name IS NOT NULL)",
-    ).await, @"Problem row level security: hides rows of profiles from the role without a word: people would be passed over");
+    ).await, @"Problem row level security: hides rows of profiles from the role; recipients would be missed");
     insta::assert_snapshot!(after(
         "ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
          CREATE POLICY others ON profiles TO pg_monitor USING (true)",
-    ).await, @"Problem row level security: hides rows of profiles from the role without a word: people would be passed over");
+    ).await, @"Problem row level security: hides rows of profiles from the role; recipients would be missed");
     insta::assert_snapshot!(after(
         "ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
          CREATE POLICY shown ON profiles FOR SELECT USING (true);
          CREATE POLICY hidden ON profiles AS RESTRICTIVE USING (full_name IS NOT NULL)",
-    ).await, @"Problem row level security: hides rows of profiles from the role without a word: people would be passed over");
+    ).await, @"Problem row level security: hides rows of profiles from the role; recipients would be missed");
     insta::assert_snapshot!(after(
         "ALTER TABLE notifications ENABLE ROW LEVEL SECURITY;
          CREATE POLICY shown ON notifications FOR SELECT USING (true)",
@@ -186,14 +186,14 @@ async fn events_that_nobody_enqueues_are_noticed() {
          ALTER TABLE domain_events ENABLE REPLICA TRIGGER notify_fan_out_enqueue",
     ).await, @r"
     Problem trigger: notify_fan_out_enqueue is disabled: new events are not seen
-    Warn queue: 2 events of the last day have no processing row, the first is 1: they came by logical replication, directly into a partition, with session_replication_role 'replica', or while the trigger was off
+    Warn queue: 2 events of the last day have no processing row, the first is 1: they arrived by logical replication, directly into a partition, with session_replication_role 'replica', or while the trigger was off
     ");
-    // What no run looks at any more.
+    // Behind the mark, where no run looks.
     insta::assert_snapshot!(after(
         "SET session_replication_role = replica;
          INSERT INTO domain_events (event_type) VALUES ('a'), ('b');
          UPDATE notification_sweep SET swept_to = 1",
-    ).await, @"Problem queue: 2 events of the last day have no processing row, the first is 1: they came by logical replication, directly into a partition, with session_replication_role 'replica', or while the trigger was off");
+    ).await, @"Problem queue: 2 events of the last day have no processing row, the first is 1: they arrived by logical replication, directly into a partition, with session_replication_role 'replica', or while the trigger was off");
     insta::assert_snapshot!(after(
         "ALTER FUNCTION notify_fan_out_enqueue OWNER TO pg_monitor",
     ).await, @"Problem trigger: the owner of its function may not insert into notification_processing: the application's inserts fail");
@@ -227,8 +227,8 @@ async fn indexes_and_vacuum() {
     insta::assert_snapshot!(after("ALTER TABLE notification_processing SET (autovacuum_enabled = off)").await, @"Warn autovacuum: off for notification_processing");
 }
 
-/// What `doctor` prints of some checks, with these variables, and its exit code.
-fn told(db: &TestDatabase<'_>, names: &[&str], variables: &[(&str, &str)]) -> (String, i32) {
+/// The findings of some checks, with these variables, and its exit code.
+fn reported(db: &TestDatabase<'_>, names: &[&str], variables: &[(&str, &str)]) -> (String, i32) {
     let mut command = db.binary();
     command.args(["doctor", "--format", "json"]);
     command.envs(variables.iter().copied());
@@ -260,21 +260,21 @@ async fn an_event_that_has_been_due_for_long_is_a_problem() {
             .payload(serde_json::json!({ "affected_user_id": bo }))
             .await
     };
-    let due = |after: &str| told(&db, &["due"], &[("NOTIFY_FANOUT_OVERDUE_AFTER", after)]);
+    let due = |after: &str| reported(&db, &["due"], &[("NOTIFY_FANOUT_OVERDUE_AFTER", after)]);
     insta::assert_snapshot!(due("").0, @"ok: no event has been due for more than 10m");
     event(&mut world).await;
     assert_eq!(due("").1, 0);
     let hours_pass = "UPDATE notification_processing SET next_attempt_at = next_attempt_at - interval '3 hours', completed_at = completed_at - interval '3 hours'";
     db.execute(hours_pass).await;
     assert_eq!((due("").1, due("4h").1), (6, 0));
-    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; nothing shows that a run ever claimed one → start it: notify-fan-out run; schedule it: scripts/install-cron.sh");
+    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; no run has ever claimed one → start it: notify-fan-out run; schedule it: scripts/install-cron.sh");
     db.run().await;
     event(&mut world).await;
     db.execute(hours_pass).await;
-    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; the last run that claimed any was 3h ago → does cron or the timer start notify-fan-out run? Its log says how it ended");
+    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; the last run that claimed any was 3h ago → check that cron or the timer starts notify-fan-out run; its log says how it ended");
     db.execute("UPDATE notification_processing SET completed_at = now() WHERE processing_status = 'completed'").await;
-    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; runs claim events and don't keep up → a longer NOTIFY_FANOUT_MAX_RUNTIME or a second machine; notify-fan-out status shows the throughput");
-    let wrong = told(
+    insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; runs claim events but do not keep up → a longer NOTIFY_FANOUT_MAX_RUNTIME or a second machine; notify-fan-out status shows the throughput");
+    let wrong = reported(
         &db,
         &["settings"],
         &[("NOTIFY_FANOUT_OVERDUE_AFTER", "soon")],
@@ -296,23 +296,24 @@ async fn a_history_that_nothing_prunes_is_noticed() {
          UPDATE notification_processing SET processing_status = 'completed', completed_at = now() - interval '99 days'",
     )
     .await;
-    let history = |age: &str| told(&db, &["history"], &[("NOTIFY_PRUNE_OLDER_THAN", age)]).0;
-    insta::assert_snapshot!(history(""), @"warn: 10000 completed events or more are older than 90d: nothing prunes → schedule notify-fan-out prune once a day, as scripts/install-cron.sh does; NOTIFY_PRUNE_OLDER_THAN=off if all is to be kept");
+    let history = |age: &str| reported(&db, &["history"], &[("NOTIFY_PRUNE_OLDER_THAN", age)]).0;
+    insta::assert_snapshot!(history(""), @"warn: 10000 completed events or more are older than 90d: prune does not run → schedule notify-fan-out prune once a day, as scripts/install-cron.sh does; or keep all: NOTIFY_PRUNE_OLDER_THAN=off");
     insta::assert_snapshot!(history("92d"), @"ok: little is older than 92d");
     assert_eq!(history("off"), "");
 }
 
 #[tokio::test]
-async fn what_nothing_carries_is_no_good_news() {
+async fn waiting_messages_without_a_transport_are_a_warning() {
     let db = TestDatabase::new().await;
     let mails = [
         ("NOTIFY_SMTP_URL", "smtps://mail.example.com"),
         ("NOTIFICATIONS_EMAIL_FROM", "notify@example.com"),
         ("APP_BASE_URL", "https://app.example.com"),
     ];
-    let told = |variables: &[(&str, &str)]| told(&db, &["settings", "transports"], variables);
-    insta::assert_snapshot!(told(&[]).0, @"ok: nothing carries e-mails, and none wait; nothing carries text messages, and none wait");
-    insta::assert_snapshot!(told(&mails).0, @"ok: e-mails by smtp; nothing carries text messages, and none wait");
+    let reported =
+        |variables: &[(&str, &str)]| reported(&db, &["settings", "transports"], variables);
+    insta::assert_snapshot!(reported(&[]).0, @"ok: e-mails: no transport, and none wait; text messages: no transport, and none wait");
+    insta::assert_snapshot!(reported(&mails).0, @"ok: e-mails by smtp; text messages: no transport, and none wait");
     let mut world = db.world().await;
     let bo = world.user("Bo").await;
     let event = world.event("invite_accepted").await;
@@ -326,23 +327,23 @@ async fn what_nothing_carries_is_no_good_news() {
     db.delivery(Delivery::endpoint("sms", on_call)).await;
     db.execute("UPDATE notification_deliveries SET target = 'sms' WHERE channel = 'sms'")
         .await;
-    insta::assert_snapshot!(told(&[]).0, @"
-    warn: nothing that carries e-mails is configured; 2 wait → set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY; and NOTIFY_EMAIL_TRANSPORT must not be none
-    warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
+    insta::assert_snapshot!(reported(&[]).0, @"
+    warn: no transport for e-mails is configured; 2 wait → set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY; and NOTIFY_EMAIL_TRANSPORT must not be none
+    warn: no transport for text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
     ");
-    assert_eq!(told(&[]).1, 0);
+    assert_eq!(reported(&[]).1, 0);
     db.execute(
         "INSERT INTO notification_delivery_targets (target, failing_since, failures, paused_until, last_error)
          VALUES ('email', '2026-01-02T03:04:05Z', 3, '2100-01-02T03:04:05Z', '535: authentication failed'),
                 ('sms', NULL, 0, now() + interval '1 second', NULL)",
     )
     .await;
-    insta::assert_snapshot!(told(&mails).0, @"
-    warn: e-mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
-    warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
+    insta::assert_snapshot!(reported(&mails).0, @"
+    warn: e-mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → fix the cause before what waits becomes dead letters: notify-fan-out status
+    warn: no transport for text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
     ");
-    // What is wrong is told by its name; the rest is looked at all the same.
-    let (text, code) = told(&[
+    // A wrong value is reported by name; the rest is checked all the same.
+    let (text, code) = reported(&[
         ("NOTIFY_SMTP_URL", "smtps://user:hunter2@mail.example.com"),
         ("NOTIFY_DIGEST_EVERY", "7h"),
         ("NOTIFY_SECRET_KEY", "short"),
@@ -350,11 +351,11 @@ async fn what_nothing_carries_is_no_good_news() {
     assert_eq!(code, 6);
     assert!(!text.contains("hunter2"), "{text}");
     insta::assert_snapshot!(text, @r#"
-    warn: e-mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → mend what the error says, else what waits is given up: notify-fan-out status
-    warn: nothing that carries text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
-    problem: NOTIFICATIONS_EMAIL_FROM: not set. E-mails need a sender, such as Acme <notify@example.com> → whatever needs it ends with exit code 2 until it is mended; see .env.example
-    problem: NOTIFY_DIGEST_EVERY: must be a part of a day such as 15m, 3h or 12h, or whole days; it is "7h" → whatever needs it ends with exit code 2 until it is mended; see .env.example
-    problem: NOTIFY_SECRET_KEY: key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32 → whatever needs it ends with exit code 2 until it is mended; see .env.example
+    warn: e-mails have failed since 2026-01-02 03:04:05 UTC (attempts: 3), and are paused until 2100-01-02 03:04:05 UTC: 535: authentication failed → fix the cause before what waits becomes dead letters: notify-fan-out status
+    warn: no transport for text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
+    problem: NOTIFICATIONS_EMAIL_FROM: not set. E-mails need a sender, such as Acme <notify@example.com> → whatever needs it ends with exit code 2 until it is fixed; see .env.example
+    problem: NOTIFY_DIGEST_EVERY: must be a part of a day such as 15m, 3h or 12h, or whole days; it is "7h" → whatever needs it ends with exit code 2 until it is fixed; see .env.example
+    problem: NOTIFY_SECRET_KEY: key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32 → whatever needs it ends with exit code 2 until it is fixed; see .env.example
     "#);
 }
 
@@ -369,15 +370,15 @@ async fn endpoints_that_no_key_opens_are_counted() {
         command.env("NOTIFY_SECRET_KEY", key("a"));
         assert_cmd::Command::from_std(command).assert().success();
     }
-    let told = |keys: &str| {
-        let (text, code) = told(&db, &["transports"], &[("NOTIFY_SECRET_KEY", keys)]);
+    let reported = |keys: &str| {
+        let (text, code) = reported(&db, &["transports"], &[("NOTIFY_SECRET_KEY", keys)]);
         let first = text.lines().find(|line| !line.starts_with("ok"));
         (first.unwrap_or_default().to_owned(), code)
     };
-    assert_eq!(told(&key("a")), (String::new(), 0));
-    assert_eq!(told(&format!("{},{}", key("b"), key("a"))).1, 0);
+    assert_eq!(reported(&key("a")), (String::new(), 0));
+    assert_eq!(reported(&format!("{},{}", key("b"), key("a"))).1, 0);
     for keys in [String::new(), key("b")] {
-        let (text, code) = told(&keys);
+        let (text, code) = reported(&keys);
         assert_eq!(code, 6);
         insta::allow_duplicates!(
             insta::assert_snapshot!(text, @"problem: the settings of 2 endpoints can't be decrypted: billing, ops → set NOTIFY_SECRET_KEY to the key that they were encrypted with")
@@ -389,16 +390,16 @@ async fn endpoints_that_no_key_opens_are_counted() {
 async fn a_pooler_in_transaction_mode_is_recognised_and_nothing_stays_in_it() {
     let db = TestDatabase::new().await;
     let pooler = Pooler::before(&db, false).await;
-    let found = |checks: &[Check]| {
+    let found = |checks: &[Finding]| {
         let pooler = checks
             .iter()
             .find(|check| check.name == "pooler")
             .expect("a check");
         pooler.found.contains("in transaction mode")
     };
-    let through = examine(&database_at(&pooler.url()), &Setup::default())
+    let through = diagnose(&database_at(&pooler.url()), &Setup::default())
         .await
-        .expect("an examination");
+        .expect("findings");
     assert_eq!((complaints(&through).as_str(), found(&through)), ("", true));
     assert!(!found(&checks(&db).await));
     let held = "pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -424,12 +425,12 @@ async fn a_standby_takes_no_writes() {
     db.execute(format!("COPY (SELECT) TO '{folder}/standby.signal'"))
         .await;
     server.restart();
-    let checks = examine(&database_at(&db.superuser_url()), &Setup::default())
+    let checks = diagnose(&database_at(&db.superuser_url()), &Setup::default())
         .await
-        .expect("an examination");
+        .expect("findings");
     let names: Vec<_> = checks
         .iter()
-        .filter(|check| check.verdict == Verdict::Problem)
+        .filter(|check| check.severity == Severity::Problem)
         .map(|check| check.name)
         .collect();
     assert_eq!(names, ["writes"]);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use notify_fan_out::ops::doctor::{Setup, Verdict, examine};
+use notify_fan_out::ops::doctor::{Setup, Severity, diagnose};
 use notify_fan_out::seed::{Size, seed};
 
 use crate::harness::{Server, TestDatabase, database_at};
@@ -68,12 +68,12 @@ async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
 }
 
 async fn problems(url: &str) -> Vec<String> {
-    let checks = examine(&database_at(url), &Setup::default())
+    let checks = diagnose(&database_at(url), &Setup::default())
         .await
-        .expect("an examination");
+        .expect("findings");
     let problems = checks
         .into_iter()
-        .filter(|check| check.verdict == Verdict::Problem);
+        .filter(|check| check.severity == Severity::Problem);
     problems
         .map(|check| format!("{}: {}", check.name, check.found))
         .collect()

@@ -237,7 +237,7 @@ async fn a_revert_after_an_earlier_version() {
     .await;
 }
 
-/// A help desk has tables of the same names, for another purpose: nothing is changed, and what to do is
+/// A support tool has tables of the same names, for another purpose: nothing is changed, and what to do is
 /// said. In a schema of its own, with views for what is there, the job works.
 #[tokio::test]
 async fn tables_of_another_purpose() {
@@ -301,7 +301,7 @@ fn statements(printed: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A help desk's `permissions` in the application's schema, and no meetings at all: what migrate prints is
+/// A support tool's `permissions` in the application's schema, and no meetings at all: what migrate prints is
 /// done to the letter, and the job works as everywhere, also for the role of grants.sql.
 #[tokio::test]
 async fn what_is_not_needed_is_declared_as_printed() {
@@ -422,9 +422,9 @@ async fn an_adoption_is_foreseen() {
     );
 }
 
-/// A role that owns nothing is told who does, in words of this program.
+/// The error of a role that owns nothing names the owner.
 #[tokio::test]
-async fn who_may_not_migrate_is_told_who_may() {
+async fn a_role_that_may_not_migrate_learns_the_owner() {
     let server = Server::start();
     let db = TestDatabase::empty_on(&server).await;
     db.execute(format!(

@@ -1,8 +1,8 @@
-//! `status`, `retry` and `prune`: looking after what has gathered.
+//! `status`, `retry` and `prune`.
 
 use std::time::Duration;
 
-use notify_fan_out::ops::prune::{Prune, PruneReport, Scope};
+use notify_fan_out::ops::prune::{Prune, PruneOptions, PruneReport};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Bo can be told of access to Atlas: by a notification and a mail.
+    /// Bo can be notified of access to Atlas: in-app and by e-mail.
     async fn new() -> Self {
         let db = TestDatabase::new().await;
         let mut world = db.world().await;
@@ -90,14 +90,14 @@ async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
         .connect()
         .await
         .expect("a connection");
-    let scope = Scope {
+    let scope = PruneOptions {
         older_than: MONTH,
         events,
     };
-    let foretold = Prune::new(&mut session, scope)
+    let counted = Prune::new(&mut session, scope)
         .await
         .expect("a start")
-        .preview(&mut session)
+        .dry_run(&mut session)
         .await;
     let mut prune = Prune::new(&mut session, scope).await.expect("a start");
     let done = prune
@@ -105,11 +105,11 @@ async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
         .await;
     done.expect("pruned");
     let report = prune.report().clone();
-    let foretold = PruneReport {
+    let counted = PruneReport {
         older_than: report.older_than,
-        ..foretold.expect("a preview")
+        ..counted.expect("a preview")
     };
-    assert_eq!(foretold, report, "the dry run told the truth");
+    assert_eq!(counted, report, "the dry run is right");
     report
 }
 
@@ -192,7 +192,7 @@ async fn pruned_events_are_not_processed_again() {
         ]
     );
 
-    // The back-fill looks for events without a row. These are not to be told of again; one that
+    // The back-fill looks for events without a row. These must not be sent again; one that
     // was never seen, inserted while the trigger was off, is.
     stage
         .db
@@ -273,13 +273,13 @@ async fn an_event_goes_when_nothing_refers_to_it() {
 }
 
 #[tokio::test]
-async fn what_was_told_of_an_event_that_may_be_retried_stays() {
+async fn what_was_sent_of_an_event_that_may_be_retried_stays() {
     let mut stage = Stage::new().await;
     let event = stage.granted().await;
     stage.db.run().await;
     stage.read_and_sent(event).await;
     stage.days_pass(31).await;
-    // As an older job may have left it: told, and then failed.
+    // As an older job may have left it: sent, and then failed.
     stage
         .db
         .execute("UPDATE notification_processing SET processing_status = 'failed'")
@@ -326,7 +326,7 @@ async fn prune_stops_between_batches_and_goes_on() {
         .connect()
         .await
         .expect("a connection");
-    let scope = Scope {
+    let scope = PruneOptions {
         older_than: MONTH,
         events: true,
     };

@@ -9,7 +9,9 @@ use super::filters::{Filters, what_there_is};
 use crate::cli::human::{count, counted};
 use crate::cli::{ExitStatus, Failure, bulk, connect, database_failure, output, signals};
 use crate::config::{Config, Format};
-use crate::ops::dead_letters::{Action, ActionReport, Filter, State, act, preview};
+use crate::ops::dead_letters::{
+    Action, DeadLetterFilter, DeadLetterReport, DeliveryState, apply, count_matching,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -27,7 +29,7 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let dry_run = arguments.dry_run;
-    let filter = Filter::from(arguments.filters);
+    let filter = DeadLetterFilter::from(arguments.filters);
     if filter.is_empty() {
         return Err(Failure::Usage(
             "which dead letters? Name their ids, --channel, --type, --status, --error TEXT, --age TIME, \
@@ -40,11 +42,11 @@ pub(super) async fn execute(
     let refused = |error| database_failure(&database, error);
     let mut session = connect(&database).await?;
     let (report, result) = if dry_run {
-        let would = preview(&mut session, action, &filter).await;
+        let would = count_matching(&mut session, action, &filter).await;
         (would.map_err(refused)?, Ok(()))
     } else {
         let stop = signals::stop_on_signal()?;
-        act(&mut session, action, &filter, &stop).await
+        apply(&mut session, action, &filter, &stop).await
     };
     // What was changed before an error is changed all the same.
     if result.is_ok() || report.deliveries_count > 0 {
@@ -72,7 +74,7 @@ struct Done {
     action: Action,
     dry_run: bool,
     #[serde(flatten)]
-    report: ActionReport,
+    report: DeadLetterReport,
     /// What to know where nothing matches.
     #[serde(skip)]
     hint: String,
@@ -117,8 +119,8 @@ impl fmt::Display for Done {
     }
 }
 
-fn requeue_notes(f: &mut fmt::Formatter<'_>, report: &ActionReport) -> fmt::Result {
-    let ActionReport {
+fn requeue_notes(f: &mut fmt::Formatter<'_>, report: &DeadLetterReport) -> fmt::Result {
+    let DeadLetterReport {
         uncertain_count: uncertain,
         to_disabled_count: to_disabled,
         ..
@@ -141,14 +143,14 @@ fn requeue_notes(f: &mut fmt::Formatter<'_>, report: &ActionReport) -> fmt::Resu
     Ok(())
 }
 
-fn because(state: State) -> &'static str {
+fn because(state: DeliveryState) -> &'static str {
     match state {
-        State::Pending => "pending already: sent when it is due",
-        State::Sending => "being sent",
-        State::Delivered => "delivered",
-        State::Cancelled => "cancelled or discarded",
-        State::FilteredOut => "a dead letter, but the other filters exclude it",
-        State::NoSuchDelivery => "no such delivery",
+        DeliveryState::Pending => "pending already: sent when it is due",
+        DeliveryState::Sending => "being sent",
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Cancelled => "cancelled or discarded",
+        DeliveryState::FilteredOut => "a dead letter, but the other filters exclude it",
+        DeliveryState::NoSuchDelivery => "no such delivery",
     }
 }
 
@@ -160,11 +162,11 @@ mod tests {
     #[test]
     fn says_what_to_expect_and_which_were_not_touched() {
         let not_touched = [
-            (17, State::Delivered),
-            (18, State::NoSuchDelivery),
-            (19, State::Delivered),
+            (17, DeliveryState::Delivered),
+            (18, DeliveryState::NoSuchDelivery),
+            (19, DeliveryState::Delivered),
         ];
-        let report = ActionReport {
+        let report = DeadLetterReport {
             deliveries_count: 1_201,
             deliveries_count_by_channel: [("sms".to_owned(), 1), ("webhook".to_owned(), 1_200)]
                 .into(),
@@ -176,7 +178,7 @@ mod tests {
                 .into(),
             stopped_early: true,
         };
-        let done = |action, dry_run, report: &ActionReport| Done {
+        let done = |action, dry_run, report: &DeadLetterReport| Done {
             action,
             dry_run,
             report: report.clone(),
@@ -200,6 +202,6 @@ mod tests {
         Not touched: 18 (no such delivery)
         Stopped before all were changed: run it again to continue.
         ");
-        insta::assert_snapshot!(done(Action::Discard, false, &ActionReport::default()), @"No dead letter matches; nothing was changed.");
+        insta::assert_snapshot!(done(Action::Discard, false, &DeadLetterReport::default()), @"No dead letter matches; nothing was changed.");
     }
 }

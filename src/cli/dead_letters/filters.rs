@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::channels::Channel;
 use crate::config::parse_time;
 use crate::db::Session;
-use crate::ops::dead_letters::{Choice, Filter, Held, choice};
+use crate::ops::dead_letters::{DeadLetterFilter, DeadLetterStatus, FilterValues, filter_values};
 use crate::ops::excerpt;
 
 /// Types and targets that are named where nothing matches.
@@ -69,20 +69,24 @@ fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
 /// What helps where nothing matches: which types and targets there are, if some were asked for.
 pub(super) async fn what_there_is(
     session: &mut Session,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
 ) -> Result<String, sqlx::Error> {
     let mut words = String::new();
     if filter.event_types.is_none() && filter.targets.is_none() {
         return Ok(words);
     }
-    let choice = choice(session).await?;
-    if choice == Choice::default() {
+    let filter_values = filter_values(session).await?;
+    if filter_values == FilterValues::default() {
         words.push_str("There is none at all.\n");
         return Ok(words);
     }
     for (is_asked, what, names) in [
-        (filter.event_types.is_some(), "type", choice.event_types),
-        (filter.targets.is_some(), "target", choice.targets),
+        (
+            filter.event_types.is_some(),
+            "type",
+            filter_values.event_types,
+        ),
+        (filter.targets.is_some(), "target", filter_values.targets),
     ] {
         if is_asked {
             let _ = writeln!(words, "By --{what} there are: {}.", some_of(names));
@@ -100,19 +104,19 @@ fn some_of(mut names: Vec<String>) -> String {
     names.join(", ")
 }
 
-impl From<Filters> for Filter {
+impl From<Filters> for DeadLetterFilter {
     fn from(filters: Filters) -> Self {
         let mut ids = filters.ids;
         ids.extend(filters.more_ids);
-        let held = |status: &Status| match status {
-            Status::Dead => Held::Dead,
-            Status::Uncertain => Held::Uncertain,
+        let statuses = |status: &Status| match status {
+            Status::Dead => DeadLetterStatus::Dead,
+            Status::Uncertain => DeadLetterStatus::Uncertain,
         };
         Self {
             ids: some(ids),
             channels: some(filters.channels),
             event_types: some(filters.event_types),
-            held: some(filters.statuses.iter().map(held).collect()),
+            statuses: some(filters.statuses.iter().map(statuses).collect()),
             error: filters.error,
             older_than: filters.age,
             newer_than: filters.newer_than,

@@ -1,10 +1,10 @@
--- Gives what matches up for good: of the next $10 after $9, by identifier, those that are still dead
--- letters once they are locked. Its mails end with it, but for those that were left out of it before.
+-- Cancels what matches: of the next $10 after $9, by identifier, those that are still dead letters
+-- once they are locked. Their e-mails end with them, except those that were left out of them before.
 , page AS MATERIALIZED (
     SELECT id FROM matching WHERE id > $9 ORDER BY id LIMIT $10
 ),
 chosen AS MATERIALIZED (
-    SELECT d.id, d.channel, d.status, d.recipient, d.endpoint_id, concat_ws('; it was ', 'discarded by hand',
+    SELECT d.id, d.channel, d.status, d.recipient, d.endpoint_id, concat_ws('; it was ', 'discarded manually',
                d.status || coalesce(': ' || nullif(d.reason, ''), '')) AS reason
       FROM notification_deliveries d
      WHERE d.id = ANY (ARRAY(SELECT id FROM page)) AND d.status IN ('dead', 'uncertain')
@@ -19,7 +19,7 @@ changed AS (
      WHERE d.id = chosen.id
     RETURNING d.key, chosen.status
 ),
--- What was never told holds nothing off; of what is uncertain nobody knows.
+-- A message that never arrived suppresses no repetition; an uncertain one may have arrived.
 released AS (
     UPDATE notification_delivery_guards g
        SET until = now()

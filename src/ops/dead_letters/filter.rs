@@ -1,4 +1,4 @@
-//! Which dead letters.
+//! Selects dead letters.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::channels::Channel;
 use crate::handlers::EventType;
 use crate::ops::excerpt;
 
-/// What makes a delivery a dead letter.
+/// The status of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// It was given up.
+pub enum DeadLetterStatus {
+    /// It failed for good.
     Dead,
     /// It may have arrived or not.
     Uncertain,
 }
 
-impl Held {
+impl DeadLetterStatus {
     /// As `notification_deliveries.status` has it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -30,17 +30,17 @@ impl Held {
     }
 }
 
-/// Which dead letters; each filter that is given narrows the choice.
+/// Which dead letters; each filter that is given narrows the filter_values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct DeadLetterFilter {
     /// These deliveries.
     pub ids: Option<Vec<i64>>,
     /// Of these channels.
     pub channels: Option<Vec<Channel>>,
     /// Of events of these types, in any spelling; `digest` for digests.
     pub event_types: Option<Vec<String>>,
-    /// Of these kinds.
-    pub held: Option<Vec<Held>>,
+    /// With these statuses.
+    pub statuses: Option<Vec<DeadLetterStatus>>,
     /// Whose reason or code has this in it, letter by letter; `…` stands for anything.
     pub error: Option<String>,
     /// That ended longer ago than this.
@@ -51,7 +51,7 @@ pub struct Filter {
     pub targets: Option<Vec<String>>,
 }
 
-/// The head of a statement, which [`Filter::bind`] gives its values.
+/// The head of a statement, which [`DeadLetterFilter::bind`] gives its values.
 macro_rules! with_matching {
     ($statement:literal) => {
         concat!(include_str!("matching.sql"), include_str!($statement))
@@ -59,8 +59,8 @@ macro_rules! with_matching {
 }
 pub(super) use with_matching;
 
-impl Filter {
-    /// Whether nothing narrows the choice.
+impl DeadLetterFilter {
+    /// Whether nothing narrows the filter_values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -78,12 +78,17 @@ impl Filter {
                 .flat_map(|name| EventType::spellings_of(name))
                 .collect::<Vec<_>>()
         };
-        let held = |held: &Vec<Held>| held.iter().map(|held| held.name()).collect::<Vec<_>>();
+        let statuses = |statuses: &Vec<DeadLetterStatus>| {
+            statuses
+                .iter()
+                .map(|statuses| statuses.name())
+                .collect::<Vec<_>>()
+        };
         query
             .bind(self.ids.clone())
             .bind(self.channels.as_ref().map(names))
             .bind(self.event_types.as_ref().map(spellings))
-            .bind(self.held.as_ref().map(held))
+            .bind(self.statuses.as_ref().map(statuses))
             .bind(self.error.as_deref().map(excerpt::pattern))
             .bind(self.older_than.map(|age| age.as_secs_f64()))
             .bind(self.newer_than.map(|age| age.as_secs_f64()))

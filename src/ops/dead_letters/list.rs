@@ -1,13 +1,13 @@
-//! What there is.
+//! Lists dead letters.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::filter::{Filter, with_matching};
+use super::filter::{DeadLetterFilter, with_matching};
 use crate::db::{Access, Session, Unnamed};
 use crate::ops::trace::{number_texts, recipient_in_words};
 
-/// In which order.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// What ended last comes first.
@@ -38,11 +38,11 @@ pub struct DeadLetter {
     pub event_type: String,
     /// The event, unless it is a digest.
     pub event_id: Option<i64>,
-    /// What is paced and paused as one with it.
+    /// The target: pace and circuit breaker are kept per target.
     pub target: String,
-    /// Whom it is for: `user:ID`, `endpoint:ID` or a route.
+    /// The recipient: `user:ID`, `endpoint:ID` or a route.
     pub recipient: String,
-    /// The same for people: an endpoint's name or an address, masked.
+    /// The same for people: an endpoint's name or an address, redacted.
     pub to: String,
     /// Attempts made.
     pub attempts_count: u64,
@@ -50,7 +50,7 @@ pub struct DeadLetter {
     pub reason: Option<String>,
     /// The kind of failure.
     pub code: Option<String>,
-    /// When what it tells of occurred.
+    /// When the event occurred.
     pub occurred_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
@@ -82,7 +82,7 @@ struct Row {
 /// Lists what matches, `most` of it, in a transaction that cannot write.
 pub async fn list(
     session: &mut Session,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     order: Order,
     most: u32,
 ) -> Result<List, sqlx::Error> {
@@ -103,17 +103,17 @@ pub async fn list(
     })
 }
 
-/// What there is to choose from.
+/// Values that a filter would find.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
-    /// Types of events that dead letters tell of.
+pub struct FilterValues {
+    /// Event types of the dead letters.
     pub event_types: Vec<String>,
-    /// What they were for: endpoints by name, else targets.
+    /// Endpoints by name, else targets.
     pub targets: Vec<String>,
 }
 
-/// Which types and targets the dead letters are of, whatever a filter says.
-pub async fn choice(session: &mut Session) -> Result<Choice, sqlx::Error> {
+/// The event types and targets of all dead letters.
+pub async fn filter_values(session: &mut Session) -> Result<FilterValues, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let (event_types, targets) = sqlx::query_as(
         "SELECT coalesce(array_agg(DISTINCT d.event_type), '{}'),
@@ -125,7 +125,7 @@ pub async fn choice(session: &mut Session) -> Result<Choice, sqlx::Error> {
     .fetch_one(Unnamed(&mut transaction))
     .await?;
     transaction.rollback().await?;
-    Ok(Choice {
+    Ok(FilterValues {
         event_types,
         targets,
     })

@@ -1,7 +1,7 @@
--- Puts what matches back, as if it had never been tried: of the next $10 after $9, by identifier, those
+-- Requeues what matches, as if it had never been tried: of the next $10 after $9, by identifier, those
 -- that are still dead letters once they are locked. Reason and code stay until the next attempt, so
--- that whoever looks sees why it is here again. Its mails go back with it, but for those that were
--- left out of it for reasons of their own.
+-- that an operator sees why it is queued again. Its e-mails are requeued with it, except those that
+-- were left out of it for reasons of their own.
 , page AS MATERIALIZED (
     SELECT id FROM matching WHERE id > $9 ORDER BY id LIMIT $10
 ),

@@ -10,7 +10,7 @@ use crate::domain::announcement::Message;
 use crate::ops::attempts::{Attempt, attempts};
 use crate::ops::trace::{number_texts, recipient_in_words};
 
-/// Mails of a delivery that are listed.
+/// E-mails of a delivery that are listed.
 const MOST_MAILS: i64 = 200;
 
 /// One delivery, whatever its status.
@@ -18,9 +18,9 @@ const MOST_MAILS: i64 = 200;
 pub struct Details {
     /// The delivery.
     pub id: i64,
-    /// What the outside knows it by.
+    /// The key that receivers see.
     pub key: Uuid,
-    /// Where it stands.
+    /// Its status.
     pub status: String,
     /// Its channel.
     pub channel: String,
@@ -28,19 +28,19 @@ pub struct Details {
     pub event_type: String,
     /// The event, unless it is a digest.
     pub event_id: Option<i64>,
-    /// When what it tells of occurred.
+    /// When the event occurred.
     pub occurred_at: DateTime<Utc>,
     /// The beginning of a digest's window.
     pub digest_window: Option<DateTime<Utc>>,
-    /// What is paced and paused as one with it.
+    /// The target: pace and circuit breaker are kept per target.
     pub target: String,
-    /// Whom it is for: `user:ID`, `endpoint:ID` or a route.
+    /// The recipient: `user:ID`, `endpoint:ID` or a route.
     pub recipient: String,
-    /// The same for people: an endpoint's name or an address, masked.
+    /// The same for people: an endpoint's name or an address, redacted.
     pub to: String,
     /// Whether the endpoint is enabled, if there is one.
     pub endpoint_is_enabled: Option<bool>,
-    /// Attempts made since it was queued or put back.
+    /// Attempts made since it was queued or requeued.
     pub attempts_count: u64,
     /// When it is due, while it is pending.
     pub next_attempt_at: DateTime<Utc>,
@@ -48,7 +48,7 @@ pub struct Details {
     pub lease_until: Option<DateTime<Utc>>,
     /// That sender.
     pub leased_by: Option<String>,
-    /// What it was sent by last.
+    /// The transport of the last attempt.
     pub transport: Option<String>,
     /// The provider's name for it.
     pub provider_id: Option<String>,
@@ -60,26 +60,26 @@ pub struct Details {
     pub created_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// What an endpoint or phone is told; none for mails to people.
+    /// The message to an endpoint or phone; none for e-mails to people.
     pub message: Option<Message>,
-    /// The mails that it carries.
-    pub emails: Vec<Mail>,
-    /// What was tried.
+    /// The e-mails in it.
+    pub emails: Vec<DeliveryEmail>,
+    /// Its attempts.
     pub attempts: Vec<Attempt>,
 }
 
-/// A queued mail that a delivery carries.
+/// A queued e-mail in a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
-pub struct Mail {
+pub struct DeliveryEmail {
     /// The row of `pending_emails`.
     pub id: i64,
-    /// The event it tells of.
+    /// Its event.
     pub event_id: i64,
     /// Its type.
     pub event_type: String,
     /// What it says in one line.
     pub subject: String,
-    /// Where it stands.
+    /// Its status.
     pub status: String,
     /// Why it was left out or failed.
     pub status_reason: Option<String>,
@@ -141,7 +141,7 @@ pub async fn show(session: &mut Session, id: i64) -> Result<Option<Details>, sql
     Ok(Some(details(row, emails, tried.unwrap_or_default())))
 }
 
-fn details(row: Row, emails: Vec<Mail>, attempts: Vec<Attempt>) -> Details {
+fn details(row: Row, emails: Vec<DeliveryEmail>, attempts: Vec<Attempt>) -> Details {
     let to = recipient_in_words(
         &row.recipient,
         row.endpoint.as_deref(),

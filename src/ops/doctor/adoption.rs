@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 
-use super::{Check, Findings, columns, within};
+use super::{Finding, Findings, columns, in_read_only};
 use crate::db::contract::{declared_empty, listed, read_only, violations, ways_out};
 use crate::db::migrate::{foreign, owners};
 use crate::db::{Session, Transaction, Unnamed};
 
 /// Looks, and changes nothing.
 pub async fn adoption(session: &mut Session, max_event_age: Duration) -> Findings {
-    let mut checks = within(session, "columns", contract).await?;
-    checks.extend(within(session, "columns", columns::required).await?);
-    checks.extend(within(session, "privileges", privileges).await?);
-    checks.extend(within(session, "functions", names).await?);
-    checks.extend(within(session, "older job", older_job).await?);
+    let mut checks = in_read_only(session, "columns", contract).await?;
+    checks.extend(in_read_only(session, "columns", columns::required).await?);
+    checks.extend(in_read_only(session, "privileges", privileges).await?);
+    checks.extend(in_read_only(session, "functions", names).await?);
+    checks.extend(in_read_only(session, "older job", older_job).await?);
     let unqueued =
         async |transaction: &mut Transaction<'_>| unqueued(transaction, max_event_age).await;
-    checks.extend(within(session, "events", unqueued).await?);
+    checks.extend(in_read_only(session, "events", unqueued).await?);
     for table in ["notifications", "pending_emails"] {
         let doubled = async |transaction: &mut Transaction<'_>| doubled(transaction, table).await;
-        checks.extend(within(session, "duplicates", doubled).await?);
+        checks.extend(in_read_only(session, "duplicates", doubled).await?);
     }
     Ok(checks)
 }
@@ -29,13 +29,13 @@ pub async fn adoption(session: &mut Session, max_event_age: Duration) -> Finding
 async fn contract(transaction: &mut Transaction<'_>) -> Findings {
     let violations = violations(transaction).await?;
     let mut checks = vec![if violations.is_empty() {
-        Check::ok(
+        Finding::ok(
             "columns",
-            "tables that are there have the columns that are read",
+            "the tables that exist have the columns that are read",
         )
     } else {
         let found = listed(&violations);
-        Check::problem("columns", found, ways_out(&violations))
+        Finding::problem("columns", found, ways_out(&violations))
     }];
     let all: Vec<_> = read_only().collect();
     let missing: Vec<String> = sqlx::query_scalar(
@@ -47,7 +47,7 @@ async fn contract(transaction: &mut Transaction<'_>) -> Findings {
     .await?;
     if !missing.is_empty() && missing.len() < all.len() {
         let found = format!(
-            "not there, and migrate makes them, empty: {}",
+            "missing, and created empty by migrate: {}",
             missing.join(", ")
         );
         let views = missing.iter().map(|name| declared_empty("", name));
@@ -56,7 +56,7 @@ async fn contract(transaction: &mut Transaction<'_>) -> Findings {
             "to do without such a table, declare it before migrate:\n{}",
             views.join("\n")
         );
-        checks.push(Check::warn("tables", found, advice));
+        checks.push(Finding::warn("tables", found, advice));
     }
     Ok(checks)
 }
@@ -64,9 +64,9 @@ async fn contract(transaction: &mut Transaction<'_>) -> Findings {
 async fn privileges(transaction: &mut Transaction<'_>) -> Findings {
     let owners = owners(transaction).await?;
     Ok(vec![if owners.is_empty() {
-        Check::ok("privileges", "the role may migrate")
+        Finding::ok("privileges", "the role may migrate")
     } else {
-        Check::problem(
+        Finding::problem(
             "privileges",
             owners.join("; "),
             "run migrate as the owner or a superuser, or ask who can",
@@ -92,10 +92,10 @@ async fn names(transaction: &mut Transaction<'_>) -> Findings {
         Vec::new()
     } else {
         let found = format!(
-            "of the application, and stay as they are: {}",
+            "belong to the application and stay as they are: {}",
             stay.join(", ")
         );
-        vec![Check::ok("functions", found)]
+        vec![Finding::ok("functions", found)]
     })
 }
 
@@ -120,8 +120,9 @@ async fn older_job(transaction: &mut Transaction<'_>) -> Findings {
         Vec::new()
     } else {
         let found = format!("its rows in notification_processing: {}", rows.join(", "));
-        let advice = "stop that job before migrate: what is pending or processing is processed by this one then";
-        vec![Check::warn("older job", found, advice)]
+        let advice =
+            "stop that job before migrate: this job then processes what is pending or processing";
+        vec![Finding::warn("older job", found, advice)]
     })
 }
 
@@ -158,7 +159,7 @@ async fn unqueued(transaction: &mut Transaction<'_>, max_event_age: Duration) ->
         "{all} have no processing row: {} would become pending, {late} failed (expired)",
         all - late
     );
-    Ok(vec![Check::ok("events", found)])
+    Ok(vec![Finding::ok("events", found)])
 }
 
 async fn doubled(transaction: &mut Transaction<'_>, table: &str) -> Findings {
@@ -177,6 +178,6 @@ async fn doubled(transaction: &mut Transaction<'_>, table: &str) -> Findings {
         let found = format!(
             "{pairs} pairs of event and person have several rows in {table}: they stay, and new ones are kept unique"
         );
-        vec![Check::ok("duplicates", found)]
+        vec![Finding::ok("duplicates", found)]
     })
 }

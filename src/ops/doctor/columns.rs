@@ -1,6 +1,6 @@
-//! Whether the application's tables take and give what the job writes and reads.
+//! Checks the columns of the application's tables.
 
-use super::{Check, Findings, needs};
+use super::{Finding, Findings, required_privileges};
 use crate::db::contract::{listed, violations, ways_out};
 use crate::db::{Transaction, Unnamed};
 
@@ -14,7 +14,11 @@ pub(super) async fn types(transaction: &mut Transaction<'_>) -> Findings {
     Ok(if other.is_empty() {
         Vec::new()
     } else {
-        vec![Check::problem("columns", listed(&other), ways_out(&other))]
+        vec![Finding::problem(
+            "columns",
+            listed(&other),
+            ways_out(&other),
+        )]
     })
 }
 
@@ -25,7 +29,9 @@ pub(super) async fn required(transaction: &mut Transaction<'_>) -> Findings {
         ("pending_emails", "project_id,project_name"),
     ];
     let written = |table: &str| {
-        let need = needs::NEEDS.iter().find(|need| need.relation == table);
+        let need = required_privileges::REQUIRED
+            .iter()
+            .find(|need| need.relation == table);
         need.map_or_else(String::new, |need| need.inserts.join(","))
     };
     let columns: Vec<(String, String, bool)> = sqlx::query_as(include_str!("required.sql"))
@@ -39,13 +45,13 @@ pub(super) async fn required(transaction: &mut Transaction<'_>) -> Findings {
         .map(|(table, name, is_unknown)| {
             let drop = format!("ALTER TABLE {table} ALTER {name} DROP NOT NULL");
             if is_unknown {
-                Check::problem(
+                Finding::problem(
                     "columns",
                     format!("{table}.{name} is NOT NULL without a default, and the job does not write it: every event fails"),
                     format!("give it a default, or: {drop}"),
                 )
             } else {
-                Check::warn(
+                Finding::warn(
                     "columns",
                     format!("{table}.{name} is NOT NULL: events that have none fail"),
                     drop,

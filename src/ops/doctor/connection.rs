@@ -1,38 +1,38 @@
-//! How the database is reached, and by whom.
+//! Checks the connection: role, TLS, pooler.
 
 use std::collections::BTreeSet;
 
-use super::{Check, Findings, failed, said};
+use super::{Finding, Findings, failed, said};
 use crate::db::{Access, Database, Session, Transaction, Unnamed};
 
 /// Whose turn it is. Servers handed out last-in-first-out show in the change from one connection
 /// to the other, those handed out in turns where the same connection comes twice.
 const TURNS: [bool; 8] = [true, false, true, true, false, false, true, false];
 
-/// Where, as whom, and whether anybody in between can read it.
+/// Server, role, and whether the connection is encrypted.
 pub(super) async fn check(connection: &mut Transaction<'_>, place: &str) -> Findings {
     let row = sqlx::query_file!("src/ops/doctor/connection.sql")
         .fetch_one(Unnamed(connection))
         .await?;
     let power = match (row.is_superuser, row.bypasses_rls) {
         (true, _) => {
-            ", a superuser (scripts/grants.sql makes a role that may do just what is needed)"
+            ", a superuser (scripts/grants.sql makes a role with just the privileges needed)"
         }
-        (false, true) => ", which row level security does not concern",
+        (false, true) => ", exempt from row-level security",
         _ => "",
     };
     let found = format!("{place} as {}{power}", row.role);
     let check = match (row.is_local, row.has_tls) {
-        (true, _) => Check::ok(
+        (true, _) => Finding::ok(
             "connection",
             format!("{found}; the server sees a local connection"),
         ),
-        (false, true) => Check::ok("connection", format!("{found}; TLS")),
-        (false, false) => Check::warn(
+        (false, true) => Finding::ok("connection", format!("{found}; TLS")),
+        (false, false) => Finding::warn(
             "connection",
             format!("{found}; the server sees no TLS"),
             "unless a pooler that the server trusts ends it, add ?sslmode=require to DATABASE_URL \
-             (verify-full, with sslrootcert, also makes sure whom you talk to)",
+             (verify-full, with sslrootcert, also authenticates the server)",
         ),
     };
     Ok(vec![check])
@@ -47,17 +47,14 @@ pub(super) async fn check(connection: &mut Transaction<'_>, place: &str) -> Find
 pub(super) async fn pooler(
     database: &Database,
     session: &mut Session,
-) -> Result<Check, sqlx::Error> {
+) -> Result<Finding, sqlx::Error> {
     const NAME: &str = "pooler";
     let mut other = match database.connect().await {
         Ok(other) => other,
         Err(error) => {
-            return Ok(Check::warn(
+            return Ok(Finding::warn(
                 NAME,
-                format!(
-                    "can't be told: a second connection is refused: {}",
-                    said(&error)
-                ),
+                format!("unknown: a second connection is refused: {}", said(&error)),
                 "one connection is enough for a run; --exclusive and the metrics file take a second",
             ));
         }
@@ -75,7 +72,7 @@ pub(super) async fn pooler(
         };
     }
     other.close().await?;
-    Ok(Check::ok(
+    Ok(Finding::ok(
         NAME,
         if !ours.is_disjoint(&theirs) || ours.len() > 1 || theirs.len() > 1 {
             "in transaction mode: every command works through it as it is; only LISTEN would not, \

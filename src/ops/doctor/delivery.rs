@@ -1,20 +1,20 @@
-//! Whether what is to leave the building does.
+//! Checks that deliveries are sent.
 
-use super::{Check, Findings};
+use super::{Finding, Findings};
 use crate::db::{Transaction, Unnamed};
 
-/// What waits for longer, in seconds, is not on its way at all.
+/// What waits for longer, in seconds, is not being sent at all.
 const LONG: f64 = 7_200.0;
-/// Nobody collects e-mails for longer, in seconds, before a digest.
+/// E-mails wait no longer than this, in seconds, for a digest.
 const LONGEST_WINDOW: f64 = 86_400.0;
-/// What fails for longer, in seconds, does not mend itself.
+/// What fails for longer, in seconds, needs an operator.
 const LONG_FAILURE: f64 = 86_400.0;
-/// A lease that ended longer ago than this, in seconds, has been left to lie.
+/// A lease that expired longer ago than this, in seconds, is not being reclaimed.
 const LONG_EXPIRED: f64 = 600.0;
 /// Endpoints that are named.
 const MOST_NAMED: usize = 10;
 
-/// Whether anything takes up what waits.
+/// Whether waiting deliveries are leased.
 pub(super) async fn waiting(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "outgoing";
     let (immediate, aggregated, deliveries): (i64, i64, i64) =
@@ -34,17 +34,17 @@ pub(super) async fn waiting(connection: &mut Transaction<'_>) -> Findings {
         }
     }
     if found.is_empty() {
-        return Ok(vec![Check::ok(NAME, "nothing has waited for long")]);
+        return Ok(vec![Finding::ok(NAME, "nothing has waited for long")]);
     }
-    Ok(vec![Check::warn(
+    Ok(vec![Finding::warn(
         NAME,
         format!("waiting: {}", found.join(", ")),
-        "does cron start notify-fan-out deliver, and is a transport for the channel set up? Its last \
-         lines and notify-fan-out status say",
+        "check that cron starts notify-fan-out deliver and that the channel has a transport: see its log \
+         and notify-fan-out status",
     )])
 }
 
-/// Whether what dead senders had in hand is taken up again.
+/// Whether expired leases are reclaimed.
 pub(super) async fn leases(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "leases";
     let (expired, minutes): (i64, Option<f64>) = sqlx::query_as(
@@ -56,20 +56,20 @@ pub(super) async fn leases(connection: &mut Transaction<'_>) -> Findings {
     .fetch_one(Unnamed(connection))
     .await?;
     Ok(vec![if expired == 0 {
-        Check::ok(NAME, "no sender left anything behind")
+        Finding::ok(NAME, "no expired lease")
     } else {
-        Check::warn(
+        Finding::warn(
             NAME,
             format!(
-                "senders that are gone have deliveries in hand ({expired}), the first for {:.0} min",
+                "expired leases of senders that died: {expired}, the oldest for {:.0} min",
                 minutes.unwrap_or_default()
             ),
-            "the next notify-fan-out deliver takes them up: does cron start it?",
+            "the next notify-fan-out deliver reclaims them: check that cron starts it",
         )
     }])
 }
 
-/// Whether anything waits for a person to decide.
+/// Whether any dead letter waits for a decision.
 pub(super) async fn dead_letters(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "dead letters";
     let (dead, uncertain): (i64, i64) = sqlx::query_as(
@@ -79,17 +79,17 @@ pub(super) async fn dead_letters(connection: &mut Transaction<'_>) -> Findings {
     .fetch_one(Unnamed(connection))
     .await?;
     Ok(vec![if dead + uncertain == 0 {
-        Check::ok(NAME, "none")
+        Finding::ok(NAME, "none")
     } else {
-        Check::warn(
+        Finding::warn(
             NAME,
-            format!("given up: {dead}; may have arrived or not: {uncertain}"),
+            format!("failed for good: {dead}; may have arrived or not: {uncertain}"),
             "see which and why, then retry or discard them: notify-fan-out dead-letters list",
         )
     }])
 }
 
-/// Whether any endpoint is disabled, or has failed for so long that somebody should look.
+/// Whether any endpoint is disabled, or has failed for long.
 pub(super) async fn endpoints(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "endpoints";
     let rows: Vec<(String, bool, String)> = sqlx::query_as(include_str!("endpoints.sql"))
@@ -101,12 +101,12 @@ pub(super) async fn endpoints(connection: &mut Transaction<'_>) -> Findings {
         (
             true,
             "disabled",
-            "what is meant for them is not sent; once mended: notify-fan-out endpoint enable NAME",
+            "their deliveries are not sent; once fixed: notify-fan-out endpoint enable NAME",
         ),
         (
             false,
             "failing for more than a day",
-            "mend them, or what is meant for them is given up: notify-fan-out status",
+            "fix them before their deliveries become dead letters: notify-fan-out status",
         ),
     ] {
         let mut named: Vec<_> = rows
@@ -123,10 +123,10 @@ pub(super) async fn endpoints(connection: &mut Transaction<'_>) -> Findings {
             named.push(format!("and {hidden} more"));
         }
         let found = format!("{what}: {}", named.join("; "));
-        checks.push(Check::warn(NAME, found, advice));
+        checks.push(Finding::warn(NAME, found, advice));
     }
     if checks.is_empty() {
-        checks.push(Check::ok(NAME, "none is disabled or has failed for long"));
+        checks.push(Finding::ok(NAME, "none is disabled or has failed for long"));
     }
     Ok(checks)
 }

@@ -1,11 +1,11 @@
-//! What the job needs of this machine.
+//! Checks the metrics files.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Check;
+use super::Finding;
 
 /// A file that metrics are asked for in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +17,16 @@ pub struct MetricsFile {
 }
 
 /// Whether the metrics can be written.
-pub(super) fn metrics_file(file: &MetricsFile) -> Check {
+pub(super) fn metrics_file(file: &MetricsFile) -> Finding {
     const NAME: &str = "metrics file";
     let place = file.path.display();
     match probe(&file.path) {
-        Ok(()) => Check::ok(NAME, format!("{place} can be written by this user")),
-        Err(error) => Check::problem(
+        Ok(()) => Finding::ok(NAME, format!("{place} can be written by this user")),
+        Err(error) => Finding::problem(
             NAME,
             format!("{place}: {error}"),
             format!(
-                "the run goes on without; make its folder and let the job's user write there, or \
+                "runs continue without it; create its folder, writable by the job's user, or \
                  change {}",
                 file.variable
             ),
@@ -52,9 +52,9 @@ fn probe(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::doctor::Verdict;
+    use crate::ops::doctor::Severity;
 
-    fn check(path: PathBuf) -> Check {
+    fn check(path: PathBuf) -> Finding {
         metrics_file(&MetricsFile {
             variable: "NOTIFY_FANOUT_METRICS_FILE",
             path,
@@ -65,7 +65,7 @@ mod tests {
     fn a_folder_that_takes_files_is_fine_and_stays_empty() {
         let folder = tempfile::tempdir().expect("a folder");
         let check = check(folder.path().join("job.prom"));
-        assert_eq!(check.verdict, Verdict::Ok);
+        assert_eq!(check.severity, Severity::Ok);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 
@@ -73,7 +73,7 @@ mod tests {
     fn a_folder_that_is_missing_or_in_the_way_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         for path in [folder.path().join("no/job.prom"), folder.path().to_owned()] {
-            assert_eq!(check(path).verdict, Verdict::Problem);
+            assert_eq!(check(path).severity, Severity::Problem);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Whether what the statements name is there.
+//! Checks tables, columns, functions, triggers and indexes.
 
-use super::needs;
-use super::{Check, Findings};
+use super::required_privileges;
+use super::{Finding, Findings};
 use crate::db::migrate::Due;
 use crate::db::{Transaction, Unnamed, migrate};
 
@@ -19,7 +19,7 @@ const OF_DELIVERIES: [&str; 8] = [
 
 /// Relations, columns, functions and the sequences.
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
-    let needed = needs::rights();
+    let needed = required_privileges::rights();
     let missing = sqlx::query_file_scalar!(
         "src/ops/doctor/missing.sql",
         &needed.relations,
@@ -28,22 +28,22 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     .fetch_all(Unnamed(connection))
     .await?;
     Ok(vec![if missing.is_empty() {
-        Check::ok(
+        Finding::ok(
             "tables",
-            "every table, column and function that is used is there",
+            "every table, column and function that is used exists",
         )
     } else {
-        Check::problem(
+        Finding::problem(
             "tables",
             missing.join("; "),
             "if migrations are missing, run notify-fan-out migrate; else the application's tables \
-             differ from what is read: a view of the name and columns expected, on the search path, will do",
+             differ from what is read: create a view of the name and columns expected, on the search path",
         )
     }])
 }
 
 /// Functions and triggers that are not as this version makes them.
-pub(super) fn definitions(due: &[Due]) -> Option<Check> {
+pub(super) fn definitions(due: &[Due]) -> Option<Finding> {
     if due.is_empty() {
         return None;
     }
@@ -58,10 +58,10 @@ pub(super) fn definitions(due: &[Due]) -> Option<Check> {
             format!("{} {is}", object.label)
         })
         .collect();
-    Some(Check::warn(
+    Some(Finding::warn(
         "functions",
         found.join("; "),
-        "notify-fan-out migrate makes them anew",
+        "notify-fan-out migrate recreates them",
     ))
 }
 
@@ -76,19 +76,19 @@ pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
         .await?;
     let is_ours = |lacking: &String| OF_DELIVERIES.iter().any(|name| lacking.starts_with(name));
     let mut checks = vec![if lacking.is_empty() {
-        Check::ok("indexes", "all there and valid")
+        Finding::ok("indexes", "all exist and are valid")
     } else if lacking.iter().all(is_ours) {
-        Check::problem(
+        Finding::problem(
             "indexes",
             lacking.join(", "),
-            "if migrations are missing: notify-fan-out migrate; else make them anew, as \
-             migrations/0010_delivery.sql says, with CREATE INDEX CONCURRENTLY",
+            "if migrations are missing: notify-fan-out migrate; else recreate them as in \
+             migrations/0010_delivery.sql, with CREATE INDEX CONCURRENTLY",
         )
     } else {
-        Check::problem(
+        Finding::problem(
             "indexes",
             lacking.join(", "),
-            "build them, beside the running application: notify-fan-out migrate",
+            "build them while the application runs: notify-fan-out migrate",
         )
     }];
     let idle = sqlx::query_file!("src/ops/doctor/idle_indexes.sql", &names)
@@ -103,7 +103,7 @@ pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
             .iter()
             .map(|index| format!("DROP INDEX CONCURRENTLY {};", index.name))
             .collect();
-        checks.push(Check::warn(
+        checks.push(Finding::warn(
             "other indexes",
             format!(
                 "notification_processing has indexes that the job does not use: {}",

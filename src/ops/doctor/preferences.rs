@@ -1,6 +1,6 @@
-//! Whether mutes reach e-mail.
+//! Checks whether mutes cover e-mail.
 
-use super::{Check, Findings};
+use super::{Finding, Findings};
 use crate::db::{Transaction, Unnamed};
 
 /// Whether the application's preference panel knows e-mail.
@@ -14,12 +14,12 @@ pub(super) async fn mutes(connection: &mut Transaction<'_>) -> Findings {
     .fetch_one(Unnamed(connection))
     .await?;
     Ok(vec![if in_app_only {
-        Check::warn(
+        Finding::warn(
             NAME,
-            "there are mutes of in_app, and not one preference for e-mail",
-            "if the application's preference panel means e-mail too, set NOTIFY_MUTE_COVERS_EMAIL=true",
+            "in_app is muted, and there is no preference for e-mail",
+            "if the application's mutes cover e-mail too, set NOTIFY_MUTE_COVERS_EMAIL=true",
         )
     } else {
-        Check::ok(NAME, "no sign of mutes that should cover e-mail")
+        Finding::ok(NAME, "no sign of mutes that should cover e-mail")
     }])
 }

@@ -1,11 +1,11 @@
-//! Whether events get into the queue.
+//! Checks that events are queued, claimed and pruned.
 
 use std::time::Duration;
 
-use super::{Check, Findings};
+use super::{Finding, Findings};
 use crate::db::{Transaction, Unnamed};
 
-/// Pruning is left out for this long before it is a finding: it may be scheduled once a week.
+/// Pruning may be late by this: it may be scheduled once a week.
 const UNPRUNED: Duration = Duration::from_hours(8 * 24);
 /// So many old rows are worth pruning.
 const MUCH: i64 = 10_000;
@@ -17,52 +17,52 @@ pub(super) async fn trigger(connection: &mut Transaction<'_>) -> Findings {
         .fetch_optional(Unnamed(connection))
         .await?;
     Ok(vec![match found {
-        None => Check::problem(
+        None => Finding::problem(
             NAME,
             "domain_events has no trigger notify_fan_out_enqueue: new events are not seen",
-            "notify-fan-out migrate makes it, and enqueues the events in between",
+            "notify-fan-out migrate creates it, and enqueues the events in between",
         ),
-        Some(row) if !row.fires => Check::problem(
+        Some(row) if !row.fires => Finding::problem(
             NAME,
             "notify_fan_out_enqueue is disabled: new events are not seen",
             "ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue; then notify-fan-out \
              migrate, for the events in between",
         ),
-        Some(row) if !row.may_insert => Check::problem(
+        Some(row) if !row.may_insert => Finding::problem(
             NAME,
             "the owner of its function may not insert into notification_processing: the application's inserts fail",
             "GRANT INSERT ON notification_processing to the owner of notify_fan_out_enqueue()",
         ),
-        Some(_) => Check::ok(NAME, "there and enabled"),
+        Some(_) => Finding::ok(NAME, "exists and is enabled"),
     }])
 }
 
-/// Events that it did not catch.
+/// Events that the trigger missed.
 pub(super) async fn unqueued(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "queue";
     let row = sqlx::query_file!("src/ops/doctor/unqueued.sql")
         .fetch_one(Unnamed(connection))
         .await?;
     let Some(first) = row.first else {
-        return Ok(vec![Check::ok(
+        return Ok(vec![Finding::ok(
             NAME,
-            "each event of the last day is in it, or was",
+            "each event of the last day has, or had, a processing row",
         )]);
     };
     let found = format!(
-        "{} events of the last day have no processing row, the first is {first}: they came by logical \
+        "{} events of the last day have no processing row, the first is {first}: they arrived by logical \
          replication, directly into a partition, with session_replication_role 'replica', or while the \
          trigger was off",
         row.events
     );
     Ok(vec![if row.are_swept {
-        Check::warn(NAME, found, "the next notify-fan-out run enqueues them")
+        Finding::warn(NAME, found, "the next notify-fan-out run enqueues them")
     } else {
-        Check::problem(NAME, found, "enqueue them: notify-fan-out migrate")
+        Finding::problem(NAME, found, "enqueue them: notify-fan-out migrate")
     }])
 }
 
-/// Whether identifiers began anew.
+/// Whether identifiers are reused.
 pub(super) async fn identifiers(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "identifiers";
     let newest = sqlx::query_file_scalar!("src/ops/doctor/identifiers.sql")
@@ -70,11 +70,11 @@ pub(super) async fn identifiers(connection: &mut Transaction<'_>) -> Findings {
         .await?;
     Ok(newest
         .map(|id| {
-            Check::warn(
+            Finding::warn(
                 NAME,
-                format!("earlier events had the identifiers of today's events, up to {id} and higher"),
-                "nothing is lost: what was queued or pruned before an event occurred is not its own; \
-                 but TRUNCATE domain_events without RESTART IDENTITY",
+                format!("identifiers are reused: earlier events had {id} and higher"),
+                "nothing is lost: rows older than an event are not taken for its own; but use \
+                 TRUNCATE domain_events without RESTART IDENTITY",
             )
         })
         .into_iter()
@@ -93,26 +93,26 @@ pub(super) async fn overdue(connection: &mut Transaction<'_>, after: Duration) -
     let time = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let Some(oldest) = oldest else {
         let found = format!("no event has been due for more than {limit}");
-        return Ok(vec![Check::ok(NAME, found)]);
+        return Ok(vec![Finding::ok(NAME, found)]);
     };
     let (why, advice) = match idle.map(time) {
         None => (
-            "nothing shows that a run ever claimed one".to_owned(),
+            "no run has ever claimed one".to_owned(),
             "start it: notify-fan-out run; schedule it: scripts/install-cron.sh",
         ),
         Some(idle) if idle < after => (
-            "runs claim events and don't keep up".to_owned(),
+            "runs claim events but do not keep up".to_owned(),
             "a longer NOTIFY_FANOUT_MAX_RUNTIME or a second machine; notify-fan-out status shows the throughput",
         ),
         Some(idle) => (
             format!("the last run that claimed any was {} ago", age(idle)),
-            "does cron or the timer start notify-fan-out run? Its log says how it ended",
+            "check that cron or the timer starts notify-fan-out run; its log says how it ended",
         ),
     };
     let oldest = age(time(oldest));
     let found =
         format!("events due for more than {limit}: {overdue}, the oldest for {oldest}; {why}");
-    Ok(vec![Check::problem(NAME, found, advice)])
+    Ok(vec![Finding::problem(NAME, found, advice)])
 }
 
 /// Whether old rows are deleted.
@@ -130,13 +130,15 @@ pub(super) async fn history(connection: &mut Transaction<'_>, older_than: Durati
     .await?;
     let older_than = age(older_than);
     Ok(vec![if old < MUCH {
-        Check::ok(NAME, format!("little is older than {older_than}"))
+        Finding::ok(NAME, format!("little is older than {older_than}"))
     } else {
-        Check::warn(
+        Finding::warn(
             NAME,
-            format!("{MUCH} completed events or more are older than {older_than}: nothing prunes"),
+            format!(
+                "{MUCH} completed events or more are older than {older_than}: prune does not run"
+            ),
             "schedule notify-fan-out prune once a day, as scripts/install-cron.sh does; \
-             NOTIFY_PRUNE_OLDER_THAN=off if all is to be kept",
+             or keep all: NOTIFY_PRUNE_OLDER_THAN=off",
         )
     }])
 }

@@ -1,11 +1,11 @@
-//! What the role may do, and what it may see.
+//! Checks the privileges of the role, and row-level security.
 
-use super::{Check, Findings, needs, said};
+use super::{Finding, Findings, required_privileges, said};
 use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 
-/// The rights that the statements need, one by one.
+/// The required privileges, one by one.
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
-    let needed = needs::rights();
+    let needed = required_privileges::rights();
     let lacking = sqlx::query_file!(
         "src/ops/doctor/rights.sql",
         &needed.relations,
@@ -24,7 +24,7 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
         "; not to prune (grants.sql -v prune=1)"
     };
     if lacking.is_empty() {
-        return Ok(vec![Check::ok(
+        return Ok(vec![Finding::ok(
             "rights",
             format!("all that run, deliver, retry, explain and status need{prune}"),
         )]);
@@ -38,25 +38,27 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
         .iter()
         .filter(|right| right.privilege != "USAGE" && !right.has_part)
         .count();
-    Ok(vec![if reads_all && writes_lacking == needs::writes() {
-        Check::warn(
-            "rights",
-            "the role may read all that is needed, and write nothing",
-            "that is right for dry runs, explain and status; run, deliver and retry need the role of scripts/grants.sql",
-        )
-    } else {
-        Check::problem(
-            "rights",
-            found.join("; "),
-            format!(
-                "as the tables' owner: psql -d DATABASE -v role='{}' -f scripts/grants.sql",
-                own.role
-            ),
-        )
-    }])
+    Ok(vec![
+        if reads_all && writes_lacking == required_privileges::writes() {
+            Finding::warn(
+                "rights",
+                "the role may read everything needed, and write nothing",
+                "enough for dry runs, explain and status; run, deliver and retry need the role of scripts/grants.sql",
+            )
+        } else {
+            Finding::problem(
+                "rights",
+                found.join("; "),
+                format!(
+                    "as the tables' owner: psql -d DATABASE -v role='{}' -f scripts/grants.sql",
+                    own.role
+                ),
+            )
+        },
+    ])
 }
 
-/// Whether what people may have, and need not, can be read where it is.
+/// Whether the optional columns of profiles, where they exist, can be read.
 pub(super) async fn optional(connection: &mut Transaction<'_>) -> Findings {
     let unreadable: Vec<String> = sqlx::query_scalar(
         "SELECT attname::text FROM pg_attribute
@@ -69,22 +71,25 @@ pub(super) async fn optional(connection: &mut Transaction<'_>) -> Findings {
     if unreadable.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![Check::problem(
+    Ok(vec![Finding::problem(
         "optional columns",
         format!(
             "profiles has {}, and the role may not read it",
             unreadable.join(" and ")
         ),
-        "deliver reads what is there: run scripts/grants.sql again",
+        "deliver reads it where it exists: run scripts/grants.sql again",
     )])
 }
 
-/// Tables of which the role would silently be shown only a part.
+/// Tables of which the role would silently see only a part.
 pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "row level security";
-    let rows = sqlx::query_file!("src/ops/doctor/policies.sql", &needs::relations())
-        .fetch_all(Unnamed(connection))
-        .await?;
+    let rows = sqlx::query_file!(
+        "src/ops/doctor/policies.sql",
+        &required_privileges::relations()
+    )
+    .fetch_all(Unnamed(connection))
+    .await?;
     let hidden: Vec<_> = rows
         .iter()
         .filter(|row| row.hides_rows)
@@ -102,39 +107,39 @@ pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Find
         .collect();
     let mut checks = Vec::new();
     if !hidden.is_empty() {
-        checks.push(Check::problem(
+        checks.push(Finding::problem(
             NAME,
-            format!("hides rows of {} from the role without a word: people would be passed over", hidden.join(", ")),
-            "a policy for the role that shows all: scripts/grants.sql makes it; a restrictive policy of \
-             the application has to make an exception of the role",
+            format!("hides rows of {} from the role; recipients would be missed", hidden.join(", ")),
+            "give the role a policy that shows all rows: scripts/grants.sql; a restrictive policy of \
+             the application must exempt the role",
         ));
     }
     if !refused.is_empty() {
-        checks.push(Check::problem(
+        checks.push(Finding::problem(
             NAME,
             format!(
                 "refuses rows that the role writes to {}",
                 refused.join(", ")
             ),
-            "a policy for the role, WITH CHECK (true): scripts/grants.sql makes it",
+            "give the role a policy WITH CHECK (true): scripts/grants.sql",
         ));
     }
     if !opaque.is_empty() {
-        checks.push(Check::warn(
+        checks.push(Finding::warn(
             NAME,
             format!(
-                "can't be judged behind views that have their caller's rights: {}",
+                "unknown behind views with security_invoker: {}",
                 opaque.join(", ")
             ),
-            "see that their tables show the role all rows",
+            "check that their tables show the role all rows",
         ));
     }
     if checks.is_empty() {
         let active = rows.iter().filter(|row| row.is_active).count();
-        checks.push(Check::ok(
+        checks.push(Finding::ok(
             NAME,
             match active {
-                0 => "does not concern the role".to_owned(),
+                0 => "does not apply to the role".to_owned(),
                 _ => format!("policies show the role all rows of the {active} tables that have it"),
             },
         ));
@@ -142,30 +147,30 @@ pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Find
     Ok(checks)
 }
 
-/// Whether the application's function answers, with all that it reads itself.
+/// Whether can_view answers, with all that it reads itself.
 pub(super) async fn can_view(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "can_view";
     let answer = sqlx::query_file_scalar!("src/ops/doctor/can_view.sql")
         .fetch_one(Unnamed(connection))
         .await;
     Ok(vec![match answer {
-        Ok(_) => Check::ok(NAME, "answers"),
+        Ok(_) => Finding::ok(NAME, "answers"),
         Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => return Err(error),
         Err(error) => match sqlstate(&error).as_deref() {
-            Some("25006") => Check::warn(
+            Some("25006") => Finding::warn(
                 NAME,
                 "writes, which a dry run, explain and this check may not",
                 "let the function only read",
             ),
-            Some("42501") => Check::problem(
+            Some("42501") => Finding::problem(
                 NAME,
                 format!("fails: {}", said(&error)),
                 "it reads with the rights of its caller: grant the role what it reads, or make it SECURITY DEFINER",
             ),
-            _ => Check::problem(
+            _ => Finding::problem(
                 NAME,
                 format!("fails: {}", said(&error)),
-                "document_uploaded events fail for as long",
+                "document_uploaded events fail until this is fixed",
             ),
         },
     }])

@@ -1,6 +1,6 @@
 -- The rights that the role lacks: on columns of relations ($1 relation, $2 right, $3 column, $4
 -- whether only those who write need it, entry by entry), on sequences and functions. What does not
--- exist is told elsewhere.
+-- exist is reported elsewhere.
 WITH needed AS (
     SELECT r.relation, r.privilege, r.is_write, a.attname::text AS name,
            has_column_privilege(a.attrelid, a.attnum, r.privilege) AS has_it

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Check, Findings, failed};
+use super::{Finding, Findings, failed};
 use crate::db::{Access, Session, Transaction, Unnamed};
 
 /// The oldest major version whose SQL is enough.
@@ -23,7 +23,7 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
         .await?;
     let mut checks = vec![version(row.version_number / 10_000, &row.version)];
     if row.is_standby {
-        checks.push(Check::problem(
+        checks.push(Finding::problem(
             "writes",
             "this server is a standby and takes none",
             "dry runs, explain and status work here; for run, let DATABASE_URL lead to the primary",
@@ -32,22 +32,22 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     Ok(checks)
 }
 
-fn version(major: i32, version: &str) -> Check {
+fn version(major: i32, version: &str) -> Finding {
     if major < OLDEST {
-        return Check::problem(
+        return Finding::problem(
             "server",
             format!("PostgreSQL {version}"),
             format!("PostgreSQL {OLDEST} or newer is needed"),
         );
     }
-    Check::ok(
+    Finding::ok(
         "server",
         format!("PostgreSQL {version} (needed: {OLDEST} or newer; tested: {TESTED})"),
     )
 }
 
 /// How far this machine's clock is from the server's, which alone decides.
-pub(super) async fn clock(session: &mut Session) -> Result<Check, sqlx::Error> {
+pub(super) async fn clock(session: &mut Session) -> Result<Finding, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let mut best: Option<(f64, f64)> = None;
     // Of several, the one that was answered fastest is the most exact.
@@ -79,20 +79,20 @@ fn unix_now() -> f64 {
         .as_secs_f64()
 }
 
-fn skew(ahead: f64) -> Check {
+fn skew(ahead: f64) -> Finding {
     let direction = if ahead < 0.0 { "behind" } else { "ahead of" };
     let found = format!(
         "this machine is {:.1} s {direction} the server",
         ahead.abs()
     );
     if ahead.abs() > CLOCK_SKEW {
-        Check::warn(
+        Finding::warn(
             "clock",
             found,
             "it decides nothing, the server's clock does; but times in logs mislead: set the clock (NTP)",
         )
     } else {
-        Check::ok("clock", found)
+        Finding::ok("clock", found)
     }
 }
 
@@ -103,9 +103,9 @@ pub(super) async fn vacuum(connection: &mut Transaction<'_>) -> Findings {
         .fetch_all(Unnamed(&mut *connection))
         .await?;
     checks.push(if off.is_empty() {
-        Check::ok("autovacuum", "on")
+        Finding::ok("autovacuum", "on")
     } else {
-        Check::warn(
+        Finding::warn(
             "autovacuum",
             format!("off for {}", off.join(", ")),
             "the queue's rows change several times each: without it every claim gets slower; turn it on",
@@ -131,9 +131,9 @@ pub(super) async fn vacuum(connection: &mut Transaction<'_>) -> Findings {
         })
         .collect();
     checks.push(if long.is_empty() {
-        Check::ok("old transactions", "none that the role can see")
+        Finding::ok("old transactions", "none that the role can see")
     } else {
-        Check::warn(
+        Finding::warn(
             "old transactions",
             long.join("; "),
             "while it lasts vacuum removes no dead row, and claims slow down: end it \
@@ -151,13 +151,13 @@ fn is_old(since_seconds: Option<f64>, xids: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::doctor::Verdict;
+    use crate::ops::doctor::Severity;
 
     #[test]
     fn versions_are_judged_by_their_major_number() {
-        assert_eq!(version(12, "12.22").verdict, Verdict::Problem);
-        assert_eq!(version(13, "13.0").verdict, Verdict::Ok);
-        assert_eq!(version(18, "18.1").verdict, Verdict::Ok);
+        assert_eq!(version(12, "12.22").severity, Severity::Problem);
+        assert_eq!(version(13, "13.0").severity, Severity::Ok);
+        assert_eq!(version(18, "18.1").severity, Severity::Ok);
     }
 
     #[test]
@@ -168,12 +168,12 @@ mod tests {
 
     #[test]
     fn clocks_are_compared_in_both_directions() {
-        assert_eq!(skew(0.04).verdict, Verdict::Ok);
+        assert_eq!(skew(0.04).severity, Severity::Ok);
         insta::assert_snapshot!(skew(-2.5).found, @"this machine is 2.5 s behind the server");
         insta::assert_snapshot!(skew(90.0).found, @"this machine is 90.0 s ahead of the server");
         assert_eq!(
-            (skew(-2.5).verdict, skew(90.0).verdict),
-            (Verdict::Warn, Verdict::Warn)
+            (skew(-2.5).severity, skew(90.0).severity),
+            (Severity::Warn, Severity::Warn)
         );
     }
 }

@@ -1,9 +1,9 @@
-//! Whether there is anything that what waits could leave by.
+//! Checks the transports of e-mails and text messages, and the encryption of endpoints.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Check, Findings};
+use super::{Finding, Findings};
 use crate::db::{Transaction, Unnamed};
 use crate::endpoints::Encryption;
 
@@ -11,12 +11,12 @@ const NAME: &str = "transports";
 /// Endpoints that are named.
 const MOST_NAMED: usize = 10;
 
-/// What carries the messages of a channel.
+/// The transport of a channel, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Carrier {
+pub enum ConfiguredTransport {
     /// The one of this name.
     Named(&'static str),
-    /// Nothing.
+    /// None is configured.
     Missing,
     /// That is not known here.
     #[default]
@@ -27,9 +27,9 @@ pub enum Carrier {
 struct Channel {
     /// What is paused as one.
     target: &'static str,
-    /// What it carries.
+    /// Its messages.
     what: &'static str,
-    /// What to set, where nothing carries them.
+    /// What to set where none is configured.
     variables: &'static str,
 }
 
@@ -45,9 +45,9 @@ const TEXTS: Channel = Channel {
     variables: "NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM",
 };
 
-/// What was learned of a target.
+/// The state of a target's circuit breaker.
 #[derive(sqlx::FromRow)]
-struct Learned {
+struct TargetState {
     target: String,
     failing_since: Option<DateTime<Utc>>,
     failures: i32,
@@ -55,11 +55,11 @@ struct Learned {
     last_error: Option<String>,
 }
 
-/// Whether e-mails and text messages that wait have a way out, and whether it is open.
-pub(super) async fn carriers(
+/// Whether waiting e-mails and text messages have a transport, and whether it works.
+pub(super) async fn configured(
     connection: &mut Transaction<'_>,
-    mails: Carrier,
-    texts: Carrier,
+    mails: ConfiguredTransport,
+    texts: ConfiguredTransport,
 ) -> Findings {
     let (mails_waiting, texts_waiting): (i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM pending_emails WHERE status = 'pending')
@@ -69,7 +69,7 @@ pub(super) async fn carriers(
     .fetch_one(Unnamed(&mut *connection))
     .await?;
     // Pauses of a few seconds only pace.
-    let learned: Vec<Learned> = sqlx::query_as(
+    let states: Vec<TargetState> = sqlx::query_as(
         "SELECT target, failing_since, failures,
                 CASE WHEN paused_until > now() + interval '5 seconds' THEN paused_until END AS paused_until, last_error
            FROM notification_delivery_targets
@@ -80,50 +80,52 @@ pub(super) async fn carriers(
     .await?;
     let mut checks = Vec::new();
     let mut well = Vec::new();
-    for (channel, carrier, waiting) in
+    for (channel, transport, waiting) in
         [(MAILS, mails, mails_waiting), (TEXTS, texts, texts_waiting)]
     {
         let what = channel.what;
-        let lesson = learned.iter().find(|one| one.target == channel.target);
-        match (carrier, lesson) {
-            (Carrier::Missing, _) if waiting > 0 => checks.push(Check::warn(
+        let state = states.iter().find(|one| one.target == channel.target);
+        match (transport, state) {
+            (ConfiguredTransport::Missing, _) if waiting > 0 => checks.push(Finding::warn(
                 NAME,
                 format!(
-                    "nothing that carries {what} is configured; {waiting} {}",
+                    "no transport for {what} is configured; {waiting} {}",
                     if waiting == 1 { "waits" } else { "wait" }
                 ),
                 format!("set {}", channel.variables),
             )),
-            (Carrier::Missing, _) => well.push(format!("nothing carries {what}, and none wait")),
-            (_, Some(lesson)) => checks.push(Check::warn(
+            (ConfiguredTransport::Missing, _) => {
+                well.push(format!("{what}: no transport, and none wait"))
+            }
+            (_, Some(state)) => checks.push(Finding::warn(
                 NAME,
-                in_words(what, lesson),
-                "mend what the error says, else what waits is given up: notify-fan-out status",
+                describe(what, state),
+                "fix the cause before what waits becomes dead letters: notify-fan-out status",
             )),
-            (Carrier::Named(name), None) => well.push(format!("{what} by {name}")),
-            (Carrier::Unknown, None) => {}
+            (ConfiguredTransport::Named(name), None) => well.push(format!("{what} by {name}")),
+            (ConfiguredTransport::Unknown, None) => {}
         }
     }
     if !well.is_empty() {
-        checks.push(Check::ok(NAME, well.join("; ")));
+        checks.push(Finding::ok(NAME, well.join("; ")));
     }
     Ok(checks)
 }
 
-fn in_words(what: &str, lesson: &Learned) -> String {
+fn describe(what: &str, state: &TargetState) -> String {
     let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
     let mut states = Vec::new();
-    if let Some(since) = lesson.failing_since {
+    if let Some(since) = state.failing_since {
         states.push(format!(
             "have failed since {} (attempts: {})",
             time(since),
-            lesson.failures
+            state.failures
         ));
     }
-    if let Some(until) = lesson.paused_until {
+    if let Some(until) = state.paused_until {
         states.push(format!("are paused until {}", time(until)));
     }
-    let error = match &lesson.last_error {
+    let error = match &state.last_error {
         Some(error) => format!(": {error}"),
         None => String::new(),
     };
@@ -144,12 +146,12 @@ pub(super) async fn encryption(
     if !may_read {
         return Ok(Vec::new());
     }
-    let sealed: Vec<(Uuid, String, String)> = sqlx::query_as(
+    let encrypted: Vec<(Uuid, String, String)> = sqlx::query_as(
         "SELECT id, name, settings FROM notification_endpoints WHERE settings LIKE 'enc:%' ORDER BY name",
     )
     .fetch_all(Unnamed(connection))
     .await?;
-    let mut names: Vec<_> = sealed
+    let mut names: Vec<_> = encrypted
         .into_iter()
         .filter(|(id, _, settings)| encryption.decrypt(*id, settings).is_err())
         .map(|(_, name, _)| name)
@@ -166,7 +168,7 @@ pub(super) async fn encryption(
     if hidden > 0 {
         names.push(format!("and {hidden} more"));
     }
-    Ok(vec![Check::problem(
+    Ok(vec![Finding::problem(
         NAME,
         format!(
             "the settings of {count} can't be decrypted: {}",
@@ -177,12 +179,12 @@ pub(super) async fn encryption(
 }
 
 /// What of the configuration is wrong.
-pub(super) fn settings(invalid: &[String]) -> Vec<Check> {
+pub(super) fn settings(invalid: &[String]) -> Vec<Finding> {
     let problem = |error: &String| {
-        Check::problem(
+        Finding::problem(
             "settings",
             error.as_str(),
-            "whatever needs it ends with exit code 2 until it is mended; see .env.example",
+            "whatever needs it ends with exit code 2 until it is fixed; see .env.example",
         )
     };
     invalid.iter().map(problem).collect()

@@ -1,6 +1,6 @@
--- What should have left the building long ago: mails that nobody put on their way, and deliveries that
--- are due and whose target is not paused. $1: seconds that are long; $2: the same for mails that
--- wait for a digest.
+-- Counts what should have been sent long ago: e-mails without a delivery, and deliveries that are due
+-- and whose target is not paused. $1: the limit in seconds; $2: the same for e-mails that wait for a
+-- digest.
 SELECT (SELECT count(*) FROM pending_emails
          WHERE status = 'pending' AND delivery_type = 'immediate'
            AND created_at < now() - make_interval(secs => $1)) AS immediate,

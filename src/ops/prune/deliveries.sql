@@ -1,7 +1,6 @@
--- Deletes what was delivered or cancelled before $1, among the next $2 such deliveries after ($3, $4);
--- their attempts go with them. One stays that may yet be of use: of an event that may be tried
--- again (that it was queued is known from it alone), of a digest's window that may not be over, or with
--- a mail that waits.
+-- Deletes deliveries that were delivered or cancelled before $1, among the next $2 after ($3, $4), with
+-- their attempts. Those stay whose event may be retried (they alone record that it was queued), whose
+-- digest window may be open, or that hold a waiting e-mail.
 WITH page AS MATERIALIZED (
     SELECT id, finished_at
       FROM notification_deliveries

@@ -1,6 +1,5 @@
--- Deletes what was sent before $1, or was not to be sent any more by then, among the next $2 mails
--- from $3 on. One of an event that may yet be tried again stays: that it was queued is known from it
--- alone.
+-- Deletes e-mails that were sent or cancelled before $1, among the next $2 from $3 on. One of an event
+-- that may yet be retried stays: it alone records that it was queued.
 WITH page AS MATERIALIZED (
     SELECT id, coalesce(processed_at, created_at) AS ended_at,
            status = 'sent' OR status = 'failed' AND status_reason LIKE 'cancelled:%' AS is_done

@@ -1,5 +1,5 @@
--- Deletes what was read before $1, among the next $2 notifications from $3 on. One of an event that
--- may yet be tried again stays: that its reader was told is known from it alone.
+-- Deletes notifications that were read before $1, among the next $2 from $3 on. One of an event that
+-- may yet be retried stays: it alone records that its recipient was notified.
 WITH page AS MATERIALIZED (
     SELECT id, read_at FROM notifications WHERE id >= $3 ORDER BY id LIMIT $2
 ),
@@ -18,7 +18,7 @@ old AS MATERIALIZED (
 gone AS (
     DELETE FROM notifications WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING user_id, event_id
 ),
--- What the application has not deleted itself is not to begin anew.
+-- Only a deletion by the application lets the event type notify again.
 kept AS (
     UPDATE notification_once o
        SET ends_with_notification = false

@@ -1,4 +1,4 @@
-//! What is on its way out, channel by channel, and what keeps it from getting there.
+//! Deliveries by channel, and the targets that hold them up.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ const MOST_FINISHED: i64 = 200_000;
 /// Targets that are named.
 const MOST_TARGETS: i64 = 50;
 
-/// What is on its way out.
+/// Deliveries by channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Deliveries {
     /// Each channel, whether it has anything or not.
@@ -18,7 +18,7 @@ pub struct Deliveries {
     /// Whether more was finished in the last day than is looked at: then those figures are of the
     /// latest.
     pub is_last_day_capped: bool,
-    /// People who have mails waiting for their next digest.
+    /// Recipients whose e-mails wait for their next digest.
     pub digest_recipients_count: u64,
     /// Targets that are paused, fail or are disabled.
     pub targets: Vec<Target>,
@@ -45,7 +45,7 @@ pub struct ChannelState {
     pub sending_count: u64,
     /// Of these: for longer than a sender may take, so that it must be gone.
     pub expired_leases_count: u64,
-    /// Were given up.
+    /// Failed for good.
     pub dead_count: u64,
     /// May have arrived or not.
     pub uncertain_count: u64,
@@ -55,7 +55,7 @@ pub struct ChannelState {
     pub cancelled_last_day_count: u64,
 }
 
-/// A target that something is the matter with.
+/// A target that is paused, failing or disabled.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Target {
     /// The endpoint's name; of a route or transport, its own.
@@ -64,7 +64,7 @@ pub struct Target {
     pub channel: String,
     /// For how much longer nothing is sent to it.
     pub paused_for_seconds: Option<f64>,
-    /// How long it has failed on end.
+    /// For how long each attempt has failed.
     pub failing_for_seconds: Option<f64>,
     /// Attempts that failed since.
     pub failures_count: u64,

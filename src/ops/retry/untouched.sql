@@ -1,6 +1,6 @@
--- Of the events named ($1), where those stand that are not put back: all that are not failed, and
--- failed ones that the other filters ($2 types, $3 a pattern of the error) pass over. Asked before
--- anything is put back.
+-- The state of the events named ($1) that stay as they are: those that have not failed, and failed
+-- ones that the other filters ($2 types, $3 a pattern of the error) exclude. Read before anything is
+-- changed.
 SELECT named.id AS "event_id!",
        CASE WHEN np.event_id IS NOT NULL THEN np.processing_status::text
             WHEN e.id IS NULL THEN 'no_such_event'

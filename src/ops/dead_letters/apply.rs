@@ -1,23 +1,23 @@
-//! What a person decides: try again, or give up for good.
+//! Retries or discards dead letters.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::filter::Filter;
+use super::filter::DeadLetterFilter;
 use crate::db::{Access, Session, Transaction, Unnamed};
 
 /// Deliveries changed in one transaction.
 const BATCH: i64 = 1_000;
 
-/// What is to become of them.
+/// What to do with the rows that match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Back among what is due, as if never tried.
+    /// Requeue them, as if never tried.
     Retry,
-    /// Cancelled; the reason stays.
+    /// Cancel them; the reason stays.
     Discard,
 }
 
@@ -33,36 +33,36 @@ macro_rules! statement {
 
 /// What was changed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ActionReport {
+pub struct DeadLetterReport {
     /// How many deliveries.
     pub deliveries_count: u64,
     /// How many of each channel.
     pub deliveries_count_by_channel: BTreeMap<String, u64>,
     /// Of these: may have arrived already.
     pub uncertain_count: u64,
-    /// Of these: lead to an endpoint that is disabled or gone.
+    /// Of these: their endpoint is disabled or gone.
     pub to_disabled_count: u64,
-    /// Queued mails that went along.
+    /// Queued e-mails that they carry.
     pub emails_count: u64,
-    /// Deliveries that were asked for by identifier and are not touched.
+    /// Deliveries that were named by identifier and stay as they are.
     pub not_touched: Vec<NotTouched>,
     /// Whether it ended before all were changed.
     pub stopped_early: bool,
 }
 
-/// A delivery that was asked for and is not touched.
+/// A delivery that was named and stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotTouched {
     /// The delivery.
     pub delivery_id: i64,
-    /// Where it stands.
-    pub state: State,
+    /// Its state.
+    pub state: DeliveryState,
 }
 
-/// Where a delivery stands that is not touched.
+/// The state of a delivery that stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum DeliveryState {
     /// Waits for its first or next attempt.
     Pending,
     /// Is being sent.
@@ -71,13 +71,13 @@ pub enum State {
     Delivered,
     /// Was not to be sent any more, or was discarded.
     Cancelled,
-    /// Is a dead letter, but another filter passes it over.
+    /// Is a dead letter, but another filter excludes it.
     FilteredOut,
     /// There is none.
     NoSuchDelivery,
 }
 
-impl State {
+impl DeliveryState {
     fn from_name(name: &str) -> Self {
         match name {
             "pending" => Self::Pending,
@@ -101,18 +101,18 @@ struct Changed {
     reached: Option<i64>,
 }
 
-/// Does it with all that match, batch by batch in the order of their identifiers, each once: what
-/// dies again meanwhile stays dead. After an error, or when `stop` is cancelled, the report tells
-/// what had been changed by then.
-pub async fn act(
+/// Changes all that match, batch by batch in the order of their identifiers, each once: what dies
+/// again meanwhile stays dead. After an error, or when `stop` is cancelled, the report has what was
+/// changed by then.
+pub async fn apply(
     session: &mut Session,
     action: Action,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     stop: &CancellationToken,
-) -> (ActionReport, Result<(), sqlx::Error>) {
-    let mut report = ActionReport {
+) -> (DeadLetterReport, Result<(), sqlx::Error>) {
+    let mut report = DeadLetterReport {
         stopped_early: true,
-        ..ActionReport::default()
+        ..DeadLetterReport::default()
     };
     let result = until_done(session, action, filter, stop, &mut report).await;
     (report, result)
@@ -121,12 +121,12 @@ pub async fn act(
 async fn until_done(
     session: &mut Session,
     action: Action,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     stop: &CancellationToken,
-    report: &mut ActionReport,
+    report: &mut DeadLetterReport,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
-    report.not_touched = others(&mut transaction, filter).await?;
+    report.not_touched = untouched(&mut transaction, filter).await?;
     transaction.commit().await?;
     let mut last = Some(i64::MIN);
     while let Some(after) = last {
@@ -143,9 +143,9 @@ async fn until_done(
 async fn batch(
     session: &mut Session,
     action: Action,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     after: i64,
-    report: &mut ActionReport,
+    report: &mut DeadLetterReport,
 ) -> Result<Option<i64>, sqlx::Error> {
     let statement = match action {
         Action::Retry => statement!("retry.sql"),
@@ -161,7 +161,7 @@ async fn batch(
     transaction.commit().await?;
     for row in &rows {
         if let Some(ids) = &row.ids {
-            tracing::debug!(?action, channel = row.channel, delivery_ids = ?ids, "decided by hand");
+            tracing::debug!(?action, channel = row.channel, delivery_ids = ?ids, "decided manually");
         }
     }
     let reached = rows.first().and_then(|row| row.reached);
@@ -170,18 +170,18 @@ async fn batch(
 }
 
 /// Counts what would be changed, in a transaction that cannot write.
-pub async fn preview(
+pub async fn count_matching(
     session: &mut Session,
     action: Action,
-    filter: &Filter,
-) -> Result<ActionReport, sqlx::Error> {
+    filter: &DeadLetterFilter,
+) -> Result<DeadLetterReport, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
-    let mut report = ActionReport {
-        not_touched: others(&mut transaction, filter).await?,
-        ..ActionReport::default()
+    let mut report = DeadLetterReport {
+        not_touched: untouched(&mut transaction, filter).await?,
+        ..DeadLetterReport::default()
     };
     let rows: Vec<Changed> = filter
-        .bind(sqlx::query_as(statement!("preview.sql")))
+        .bind(sqlx::query_as(statement!("dry_run.sql")))
         .bind(action == Action::Discard)
         .fetch_all(Unnamed(&mut transaction))
         .await?;
@@ -190,25 +190,27 @@ pub async fn preview(
     Ok(report)
 }
 
-async fn others(
+async fn untouched(
     connection: &mut Transaction<'_>,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
 ) -> Result<Vec<NotTouched>, sqlx::Error> {
     if filter.ids.is_none() {
         return Ok(Vec::new());
     }
     let rows: Vec<(i64, String)> = filter
-        .bind(sqlx::query_as(super::filter::with_matching!("others.sql")))
+        .bind(sqlx::query_as(super::filter::with_matching!(
+            "untouched.sql"
+        )))
         .fetch_all(Unnamed(connection))
         .await?;
     let not_touched = rows.into_iter().map(|(delivery_id, state)| NotTouched {
         delivery_id,
-        state: State::from_name(&state),
+        state: DeliveryState::from_name(&state),
     });
     Ok(not_touched.collect())
 }
 
-impl ActionReport {
+impl DeadLetterReport {
     fn add(&mut self, rows: Vec<Changed>) {
         // The same in each row.
         self.emails_count += rows.first().map_or(0, |row| row.mails.unsigned_abs());
@@ -220,7 +222,7 @@ impl ActionReport {
             self.deliveries_count += deliveries;
             *self.deliveries_count_by_channel.entry(channel).or_default() += deliveries;
             self.to_disabled_count += row.to_disabled.unsigned_abs();
-            if status == super::Held::Uncertain.name() {
+            if status == super::DeadLetterStatus::Uncertain.name() {
                 self.uncertain_count += deliveries;
             }
         }

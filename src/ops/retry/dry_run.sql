@@ -1,4 +1,4 @@
--- How many failed events would be put back. $1 to $3 as in retry.sql.
+-- Counts the failed events that match. $1 to $3 as in retry.sql.
 SELECT e.event_type::text AS "event_type!", count(*) AS "events!"
   FROM notification_processing np
   JOIN domain_events e ON e.id = np.event_id

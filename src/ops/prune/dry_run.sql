@@ -1,4 +1,4 @@
--- What would be deleted as older than $1. $2: events as well.
+-- Counts what would be deleted as older than $1. $2: events as well.
 SELECT (SELECT count(*)
           FROM notifications n
          WHERE n.read_at < $1

@@ -4,7 +4,7 @@ use crate::db::contract::{COLUMNS, Column};
 
 /// A relation and the columns of it.
 #[derive(Debug)]
-pub(super) struct Need {
+pub(super) struct Required {
     pub(super) relation: &'static str,
     pub(super) reads: &'static [&'static str],
     /// What only who sends has to read, as it holds secrets.
@@ -13,8 +13,8 @@ pub(super) struct Need {
     pub(super) updates: &'static [&'static str],
 }
 
-const fn read(relation: &'static str, reads: &'static [&'static str]) -> Need {
-    Need {
+const fn read(relation: &'static str, reads: &'static [&'static str]) -> Required {
+    Required {
         relation,
         reads,
         sends_by: &[],
@@ -24,7 +24,7 @@ const fn read(relation: &'static str, reads: &'static [&'static str]) -> Need {
 }
 
 /// All of it but what the contract says of the application's tables. `scripts/grants.sql` gives the rights to the same.
-pub(super) const NEEDS: &[Need] = &[
+pub(super) const REQUIRED: &[Required] = &[
     read(
         "domain_events",
         &[
@@ -40,7 +40,7 @@ pub(super) const NEEDS: &[Need] = &[
             "occurred_at",
         ],
     ),
-    Need {
+    Required {
         relation: "notification_processing",
         reads: &[
             "event_id",
@@ -81,7 +81,7 @@ pub(super) const NEEDS: &[Need] = &[
             "unhandled_type",
         ],
     },
-    Need {
+    Required {
         relation: "notifications",
         reads: &[
             "id",
@@ -117,7 +117,7 @@ pub(super) const NEEDS: &[Need] = &[
             "updated_at",
         ],
     },
-    Need {
+    Required {
         relation: "pending_emails",
         reads: &[
             "id",
@@ -150,7 +150,7 @@ pub(super) const NEEDS: &[Need] = &[
         ],
         updates: &["status", "processed_at", "delivery_id", "status_reason"],
     },
-    Need {
+    Required {
         relation: "notification_once",
         reads: &["user_id", "once_key", "event_id", "ends_with_notification"],
         sends_by: &[],
@@ -161,14 +161,14 @@ pub(super) const NEEDS: &[Need] = &[
         "notification_pruned",
         &["event_ids", "completed_at", "pruned_at"],
     ),
-    Need {
+    Required {
         relation: "notification_sweep",
         reads: &["is_only", "swept_to", "seen_to", "seen_at"],
         sends_by: &[],
         inserts: &[],
         updates: &["swept_to", "seen_to", "seen_at"],
     },
-    Need {
+    Required {
         relation: "notification_endpoints",
         reads: &[
             "id",
@@ -188,7 +188,7 @@ pub(super) const NEEDS: &[Need] = &[
         inserts: &[],
         updates: &["enabled", "disabled_reason", "disabled_at", "updated_at"],
     },
-    Need {
+    Required {
         relation: "notification_deliveries",
         reads: &[
             "id",
@@ -252,7 +252,7 @@ pub(super) const NEEDS: &[Need] = &[
             "finished_at",
         ],
     },
-    Need {
+    Required {
         relation: "notification_delivery_attempts",
         reads: &[
             "id",
@@ -282,7 +282,7 @@ pub(super) const NEEDS: &[Need] = &[
         ],
         updates: &[],
     },
-    Need {
+    Required {
         relation: "notification_delivery_targets",
         reads: &[
             "target",
@@ -322,7 +322,7 @@ pub(super) const NEEDS: &[Need] = &[
             "disabled_at",
         ],
     },
-    Need {
+    Required {
         relation: "notification_delivery_guards",
         reads: &["guard", "until"],
         sends_by: &[],
@@ -336,7 +336,7 @@ pub(super) const NEEDS: &[Need] = &[
 fn of_the_application() -> impl Iterator<Item = &'static Column> {
     COLUMNS.iter().filter(|column| {
         column.relation != "permissions"
-            && NEEDS.iter().all(|need| need.relation != column.relation)
+            && REQUIRED.iter().all(|need| need.relation != column.relation)
     })
 }
 
@@ -344,7 +344,7 @@ fn of_the_application() -> impl Iterator<Item = &'static Column> {
 pub(super) fn relations() -> Vec<String> {
     let mut relations: Vec<_> = of_the_application()
         .map(|column| column.relation)
-        .chain(NEEDS.iter().map(|need| need.relation))
+        .chain(REQUIRED.iter().map(|need| need.relation))
         .map(str::to_owned)
         .collect();
     relations.dedup();
@@ -354,7 +354,7 @@ pub(super) fn relations() -> Vec<String> {
 /// How many rights there are that who only reads has no use for, by relation and kind.
 pub(super) fn writes() -> usize {
     let is_needed = |columns: &[&str]| usize::from(!columns.is_empty());
-    NEEDS
+    REQUIRED
         .iter()
         .map(|need| is_needed(need.sends_by) + is_needed(need.inserts) + is_needed(need.updates))
         .sum()
@@ -385,7 +385,7 @@ pub(super) fn rights() -> Rights {
     for column in of_the_application() {
         rights.add(column.relation, "SELECT", column.name, false);
     }
-    for need in NEEDS {
+    for need in REQUIRED {
         for (privilege, columns, is_write) in [
             ("SELECT", need.reads, false),
             ("SELECT", need.sends_by, true),

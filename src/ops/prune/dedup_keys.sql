@@ -1,4 +1,4 @@
--- Deletes up to $1 guards that hold nothing off any more, not before $2, where the last batch ended.
+-- Deletes up to $1 expired dedup keys, from expiry $2 on, where the last batch ended.
 WITH over AS MATERIALIZED (
     SELECT guard
       FROM notification_delivery_guards

@@ -1,5 +1,5 @@
--- Of the deliveries named ($1), where those stand that are not touched: all that are no dead letters,
--- and those that other filters pass over. Asked before anything is changed.
+-- The state of the deliveries named ($1) that stay as they are: those that are not dead letters, and
+-- those that other filters exclude. Read before anything is changed.
 SELECT named.id, coalesce(d.status, 'no_such_delivery') AS state
   FROM (SELECT DISTINCT unnest($1::bigint[])) AS named (id)
   LEFT JOIN notification_deliveries d ON d.id = named.id

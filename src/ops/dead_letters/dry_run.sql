@@ -1,4 +1,4 @@
--- What an action would change.
+-- Selects what an action would change.
 , page AS (SELECT id FROM matching),
 chosen AS (SELECT id, channel, status, recipient, endpoint_id FROM matching),
 mails AS (

@@ -1,6 +1,6 @@
--- What would be deleted of deliveries as older than $1, and of guards.
+-- Counts the deliveries older than $1 that would be deleted, and the dedup keys.
 SELECT count(*) AS deliveries, coalesce(sum(attempts), 0)::bigint AS attempts,
-       (SELECT count(*) FROM notification_delivery_guards WHERE until < now()) AS guards
+       (SELECT count(*) FROM notification_delivery_guards WHERE until < now()) AS dedup_keys
   FROM (SELECT (SELECT count(*) FROM notification_delivery_attempts a WHERE a.delivery_id = d.id) AS attempts
           FROM notification_deliveries d
          WHERE d.status IN ('delivered', 'cancelled') AND d.finished_at < $1
