@@ -163,8 +163,8 @@ async fn doctor_finds_what_is_left_to_lie() {
     .await;
     insta::assert_snapshot!(complaints().await, @"
     Warn outgoing: waiting: immediate e-mails for more than 2 hours (1)
-    Warn leases: senders that are gone have deliveries in hand (1), the first for 20 min
-    Warn dead letters: given up: 2; may have arrived or not: 1
+    Warn leases: expired leases of senders that died: 1, the oldest for 20 min
+    Warn dead letters: failed for good: 2; may have arrived or not: 1
     Warn endpoints: disabled: env:discord: 404: Unknown Webhook; old (webhook): 410: gone
     Warn endpoints: failing for more than a day: billing (webhook): 503: busy
     ");

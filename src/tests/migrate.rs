@@ -400,13 +400,13 @@ async fn an_adoption_is_foreseen() {
     let said = text(&check.stdout);
     let (_, findings) = said.split_once('\n').expect("lines");
     insta::assert_snapshot!(findings, @"
-    ok       columns     tables that are there have the columns that are read
+    ok       columns     the tables that exist have the columns that are read
     problem  columns     notifications.kind is NOT NULL without a default, and the job does not write it: every event fails
                          → give it a default, or: ALTER TABLE notifications ALTER kind DROP NOT NULL
     ok       privileges  the role may migrate
-    ok       functions   of the application, and stay as they are: function can_view(uuid, uuid), function get_pending_notification_events(integer), trigger tell on domain_events
+    ok       functions   belong to the application and stay as they are: function can_view(uuid, uuid), function get_pending_notification_events(integer), trigger tell on domain_events
     warn     older job   its rows in notification_processing: completed 1, failed 1, pending 1
-                         → stop that job before migrate: what is pending or processing is processed by this one then
+                         → stop that job before migrate: this job then processes what is pending or processing
     ok       events      3 have no processing row: 2 would become pending, 1 failed (expired)
     ok       duplicates  1 pairs of event and person have several rows in notifications: they stay, and new ones are kept unique
     ");
