@@ -76,6 +76,8 @@ exceptions=$(
 ^(src/ops|scripts/grants)|^src/tests/doctor | "verdict"|"guards_count"|"guard"|guard = ANY|SELECT guard$|guard, delivery_key | JSON keys and a column that users know
 \.(rs|md|sh|sql)$ | bit ?masks?|umask|netmask | other masks
 ^docs/events\.md$ | info, low, notice | severities that alerts have
+\.rs$ | resealed_count|alias = "reseal"|\["reseal"\] | a key of a report, and the older name of a command
+^src/endpoints/email\.rs$ | "told": |under `told` | a variable of templates that people may have written
 LIST
 )
 

@@ -38,7 +38,7 @@ pub trait Target: Clone + fmt::Display + fmt::Debug + Send + Sync {
 pub enum InvalidSettings {
     #[error("not settings of an endpoint")]
     Malformed,
-    #[error("there is no {0}")]
+    #[error("{0} is missing")]
     Missing(&'static str),
     #[error("not an address, such as https://hooks.example.com/…")]
     Url,
@@ -235,9 +235,9 @@ mod tests {
             |channel, settings: &str| parse(channel, settings).expect_err(settings).to_string();
         insta::assert_snapshot!(error(Channel::Slack, "Hidden"), @"not settings of an endpoint");
         insta::assert_snapshot!(error(Channel::Slack, r#"{"url":7}"#), @"not settings of an endpoint");
-        insta::assert_snapshot!(error(Channel::Slack, r#"{"address":"a@b.c"}"#), @"there is no url");
+        insta::assert_snapshot!(error(Channel::Slack, r#"{"address":"a@b.c"}"#), @"url is missing");
         insta::assert_snapshot!(error(Channel::Slack, r#"{"url":"Hidden"}"#), @"not an address, such as https://hooks.example.com/…");
-        insta::assert_snapshot!(error(Channel::Email, "{}"), @"there is no address");
+        insta::assert_snapshot!(error(Channel::Email, "{}"), @"address is missing");
         insta::assert_snapshot!(error(Channel::Email, r#"{"address":"Hidden"}"#), @"not a mail address, such as ada@example.com or Ada <ada@example.com>");
         insta::assert_snapshot!(error(Channel::Sms, r#"{"number":"0151"}"#), @"a phone number has to be in the international form, such as +4915112345678");
         let webhook = |more: &str| {

@@ -150,7 +150,7 @@ impl Db {
         Ok(name.unwrap_or_else(|| given.to_owned()))
     }
 
-    /// There is no endpoint of this name; which there are.
+    /// The error for a name that no endpoint has.
     async fn unknown(&mut self, name: &str, routes: &Routes) -> Result<Failure, Failure> {
         let endpoints = self.transact(Access::ReadOnly, store::list).await?;
         let names = endpoints.into_iter().map(|endpoint| endpoint.name);

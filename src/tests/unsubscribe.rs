@@ -1,4 +1,4 @@
-//! Whoever unsubscribes gets no more of those mails, whatever he preferred before, and keeps
+//! Whoever unsubscribes gets no more of those mails, whatever they preferred before, and keeps
 //! everything else.
 
 use std::collections::BTreeSet;
@@ -78,9 +78,9 @@ async fn by_token_or_address_and_again() {
     let address = url(bo, "document_uploaded");
     let (_, token) = address.rsplit_once('/').expect("a token");
     let superuser = db.superuser_url();
-    let told = stdout(&cli(&superuser, &[token]).success());
+    let printed = stdout(&cli(&superuser, &[token]).success());
     assert_eq!(
-        told,
+        printed,
         format!("Unsubscribed: {bo} gets no more e-mails of document_uploaded.\n")
     );
     let json = stdout(&cli(&superuser, &[&address, "--format", "json"]).success());
@@ -125,8 +125,11 @@ async fn what_is_refused() {
     let address = url(bo, "*");
     let forged = format!("{}A", &address[..address.len() - 1]);
     for token in [forged.as_str(), "token", ""] {
-        let told = stderr(&cli(&db.superuser_url(), &[token]).code(2));
-        assert!(told.contains("ERROR invalid unsubscribe token"), "{told}");
+        let printed = stderr(&cli(&db.superuser_url(), &[token]).code(2));
+        assert!(
+            printed.contains("ERROR invalid unsubscribe token"),
+            "{printed}"
+        );
     }
     let other_key = |variables: &[(&str, String)]| {
         let mut command = binary_at(&db.superuser_url());
@@ -139,20 +142,23 @@ async fn what_is_refused() {
     let base = ("NOTIFY_UNSUBSCRIBE_URL", BASE.to_owned());
     let key = |text: &str| ("NOTIFY_UNSUBSCRIBE_KEY", text.to_owned());
     assert!(other_key(&[]).contains("ERROR NOTIFY_UNSUBSCRIBE_KEY: not set"));
-    let told = other_key(&[base.clone(), key("hunter2")]);
+    let printed = other_key(&[base.clone(), key("hunter2")]);
     assert!(
-        told.contains("ERROR NOTIFY_UNSUBSCRIBE_KEY: key 1") && !told.contains("hunter2"),
-        "{told}"
+        printed.contains("ERROR NOTIFY_UNSUBSCRIBE_KEY: key 1") && !printed.contains("hunter2"),
+        "{printed}"
     );
-    let told = other_key(&[base, key(&"01".repeat(32))]);
-    assert!(told.contains("ERROR invalid unsubscribe token"), "{told}");
+    let printed = other_key(&[base, key(&"01".repeat(32))]);
+    assert!(
+        printed.contains("ERROR invalid unsubscribe token"),
+        "{printed}"
+    );
     // The job does without the right to change what people prefer.
-    let told = stderr(&cli(&db.url(), &[&address]).code(1));
-    assert!(told.contains("-v unsubscribe=1"), "{told}");
+    let printed = stderr(&cli(&db.url(), &[&address]).code(1));
+    assert!(printed.contains("-v unsubscribe=1"), "{printed}");
     assert_eq!(db.count("user_notification_preferences").await, 0);
 }
 
-/// Each person of a crowd prefers something else, and one part of them unsubscribes.
+/// Ninety people with different preferences, of whom some unsubscribe.
 #[tokio::test]
 async fn whatever_was_preferred_before() {
     const TYPE: &str = "document_uploaded";

@@ -201,7 +201,7 @@ async fn a_name_that_is_not_there() {
     .expect_err("an error");
     assert_eq!(error.outcome, AttemptOutcome::Retry { after: None });
     assert!(error.reason.contains("no such name"), "{error}");
-    // One that answers only when it is too late is given up with the connection.
+    // One that answers too late fails with the connection.
     let lookup: Lookup = Arc::new(|_| Box::pin(std::future::pending()));
     let error = attempt(
         "twilio",

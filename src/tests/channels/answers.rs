@@ -9,7 +9,7 @@ use super::receiver::{Receiver, Reply, answer, status};
 use super::{OVER_HTTP, SECRETS, attempt, local, now, outgoing};
 
 /// An outcome in one line.
-fn told(result: &Result<Receipt, SendError>) -> String {
+fn shown(result: &Result<Receipt, SendError>) -> String {
     match result {
         Ok(receipt) => match &receipt.provider_id {
             Some(id) => format!("delivered as {id}"),
@@ -33,7 +33,7 @@ async fn table(replies: Vec<(&'static str, Reply)>) -> String {
         let receiver = Receiver::start(move |_| reply.clone()).await;
         let result = attempt(transport, &client, &receiver.base()).await;
         assert_eq!(receiver.requests().len(), 1, "{transport}");
-        let _ = writeln!(table, "{transport} {}", told(&result));
+        let _ = writeln!(table, "{transport} {}", shown(&result));
     }
     table
 }
@@ -313,17 +313,17 @@ async fn packed_answers_stay_packed() {
     );
 }
 
-/// A receiver that repeats everything that it was sent learns nobody else's secrets for it.
+/// A receiver that repeats the whole request puts no secret into receipt or error.
 #[tokio::test]
 async fn secrets_come_back_from_nowhere() {
     for code in [200, 400, 500] {
         let receiver = Receiver::start(move |request| {
             let headers = request.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
-            let heard: String = headers.collect();
+            let received: String = headers.collect();
             let body = String::from_utf8_lossy(&request.body);
-            let message = format!("{} {heard} grace@example.org +4915112345678 {body}", request.path);
-            let told = serde_json::json!({ "message": message, "code": 1, "name": message, "id": message, "sid": message, "errors": [{ "message": message, "field": message }] });
-            answer(code, &[], &told.to_string())
+            let message = format!("{} {received} grace@example.org +4915112345678 {body}", request.path);
+            let shown = serde_json::json!({ "message": message, "code": 1, "name": message, "id": message, "sid": message, "errors": [{ "message": message, "field": message }] });
+            answer(code, &[], &shown.to_string())
         })
         .await;
         for transport in OVER_HTTP.into_iter() {
@@ -364,9 +364,9 @@ fn proxies_of_the_environment_are_not_used() {
         .env_remove("no_proxy")
         .output()
         .expect("output");
-    let told = String::from_utf8_lossy(&again.stdout);
+    let shown = String::from_utf8_lossy(&again.stdout);
     assert!(
-        again.status.success() && told.contains("1 passed"),
-        "{told}"
+        again.status.success() && shown.contains("1 passed"),
+        "{shown}"
     );
 }

@@ -61,8 +61,8 @@ impl Emulated {
             body: form.as_bytes().to_vec(),
         };
         let answer = self.outgoing.exchange(request).await.expect("an answer");
-        let told = String::from_utf8_lossy(&answer.body);
-        assert_eq!(answer.status, 200, "{told}");
+        let shown = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 200, "{shown}");
         answer.json()
     }
 }

@@ -47,12 +47,12 @@ impl Foreign {
     }
 
     /// What it tells next, however long that takes; `None` when it has ended.
-    pub(crate) async fn told(&mut self) -> Option<Value> {
+    pub(crate) async fn shown(&mut self) -> Option<Value> {
         let line = self.lines.next_line().await.ok()??;
         serde_json::from_str(&line).ok()
     }
 
-    /// Tells it something, and hears what it says to that.
+    /// Sends a line, and reads the next.
     pub(crate) async fn ask(&mut self, question: &Value) -> Value {
         let line = format!("{question}\n");
         self.input

@@ -6,7 +6,7 @@ pub(crate) mod certificates;
 mod emulated;
 pub(crate) mod foreign;
 pub(crate) mod mail;
-pub(crate) mod mail_faults;
+pub(crate) mod mail_failures;
 pub(crate) mod receiver;
 mod signatures;
 

@@ -1,5 +1,5 @@
 //! A strict HTTP receiver: it takes nothing that RFC 9112 would not have it take, remembers what
-//! it took, and answers, or misbehaves, as it is told.
+//! it took, and answers, or misbehaves, as the test says.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -211,7 +211,7 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
     reply: Reply,
     seen: &Seen,
 ) -> std::io::Result<()> {
-    let open = |status: u16| format!("HTTP/1.1 {status} As Told\r\nconnection: close\r\n\r\n");
+    let open = |status: u16| format!("HTTP/1.1 {status} Scripted\r\nconnection: close\r\n\r\n");
     match reply {
         Reply::Answer {
             status,
@@ -219,7 +219,7 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
             body,
         } => {
             let mut head = format!(
-                "HTTP/1.1 {status} As Told\r\nconnection: close\r\ncontent-length: {}\r\n",
+                "HTTP/1.1 {status} Scripted\r\nconnection: close\r\ncontent-length: {}\r\n",
                 body.len()
             );
             for (name, value) in headers {

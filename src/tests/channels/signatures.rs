@@ -1,4 +1,4 @@
-//! Signatures, verified by the library that receivers are told to use.
+//! Signatures, verified by the library that the standard recommends to receivers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use notify_fan_out::channels::signature::SigningSecret;

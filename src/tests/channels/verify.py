@@ -12,7 +12,7 @@ for line in sys.stdin:
     request = json.loads(line)
     try:
         payload = Webhook(request["secret"]).verify(request["body"], request["headers"])
-        told = {"verified": payload}
+        shown = {"verified": payload}
     except WebhookVerificationError as refusal:
-        told = {"refused": str(refusal)}
-    print(json.dumps(told), flush=True)
+        shown = {"refused": str(refusal)}
+    print(json.dumps(shown), flush=True)

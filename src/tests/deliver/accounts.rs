@@ -184,7 +184,7 @@ async fn refusals_of_one_recipient_do_not() {
 async fn leases_are_as_long_as_the_attempt_may_take() {
     let held = Arc::new(Semaphore::new(0));
     let stage = Stage::with(move |_| Reply::Held(Arc::clone(&held), Box::new(status(200)))).await;
-    let server = crate::channels::mail_faults::Server::silent().await;
+    let server = crate::channels::mail_failures::Server::silent().await;
     let bo = stage.db.world().await.user("Bo").await;
     stage.queue(immediate(bo, "one")).await;
     let hook = stage.endpoint("hook", "webhook").await;
@@ -210,7 +210,7 @@ async fn leases_are_as_long_as_the_attempt_may_take() {
 async fn a_relay_that_is_denied_kills_no_mail() {
     let stage = Stage::new().await;
     let server =
-        crate::channels::mail_faults::Server::refusing("554 5.7.1 Relay access denied").await;
+        crate::channels::mail_failures::Server::refusing("554 5.7.1 Relay access denied").await;
     let mut world = stage.db.world().await;
     for n in 0..30 {
         let person = world.user(&format!("Person{n}")).await;

@@ -35,11 +35,11 @@ async fn settings_are_of_no_use_without_their_key() {
             (&["rotate-secret", "ops"], 1),
             (&["show", "ops"], 0),
         ] {
-            let told = endpoint(&db, environment, arguments).await.failed(code);
-            assert!(told.contains(why), "{arguments:?}: {told}");
+            let said = endpoint(&db, environment, arguments).await.failed(code);
+            assert!(said.contains(why), "{arguments:?}: {said}");
             assert!(
-                !told.contains("T0ken") && !told.contains("whsec_"),
-                "{told}"
+                !said.contains("T0ken") && !said.contains("whsec_"),
+                "{said}"
             );
         }
         // What needs no settings works.
@@ -47,7 +47,7 @@ async fn settings_are_of_no_use_without_their_key() {
             endpoint(&db, environment, arguments).await.succeeded();
         }
     }
-    // What was sealed for one endpoint is not taken in another's row.
+    // What was encrypted for one endpoint is refused in another's row.
     endpoint(
         &db,
         &keyed(OLD),
@@ -67,12 +67,12 @@ async fn settings_are_of_no_use_without_their_key() {
         .await
         .failed(1);
     assert_eq!(receiver.connections(), 0);
-    let told = endpoint(&db, &[("NOTIFY_SECRET_KEY", "hunter2!")], &["list"])
+    let said = endpoint(&db, &[("NOTIFY_SECRET_KEY", "hunter2!")], &["list"])
         .await
         .failed(2);
     assert!(
-        told.contains("NOTIFY_SECRET_KEY: key 1 is neither") && !told.contains("hunter2"),
-        "{told}"
+        said.contains("NOTIFY_SECRET_KEY: key 1 is neither") && !said.contains("hunter2"),
+        "{said}"
     );
     endpoint(&db, &LOCAL, &["remove", "ops"]).await.succeeded();
 }
@@ -97,20 +97,20 @@ async fn a_key_is_replaced() {
         .succeeded();
     }
     let new = settings(&db, "new").await;
-    let told = endpoint(&db, &LOCAL, &["reseal"]).await.failed(2);
-    assert!(told.contains("NOTIFY_SECRET_KEY: not set"), "{told}");
+    let said = endpoint(&db, &LOCAL, &["rotate-key"]).await.failed(2);
+    assert!(said.contains("NOTIFY_SECRET_KEY: not set"), "{said}");
     // Without the old key, what it opens stays as it is.
-    let report = endpoint(&db, &keyed(NEW), &["reseal", "--format", "json"]).await;
+    let report = endpoint(&db, &keyed(NEW), &["rotate-key", "--format", "json"]).await;
     assert_eq!(report.code, Some(1), "{report:?}");
     insta::assert_snapshot!(report.stdout, @r#"{"resealed_count":1,"unchanged_count":1,"unreadable":["before"]}"#);
-    let told = endpoint(&db, &keyed(&both), &["rotate-key"])
+    let said = endpoint(&db, &keyed(&both), &["rotate-key"])
         .await
         .succeeded();
-    insta::assert_snapshot!(told, @"Encrypted the settings of 1 endpoint with the first key; 2 already were.");
-    let told = endpoint(&db, &keyed(&both), &["rotate-key"])
+    insta::assert_snapshot!(said, @"Encrypted the settings of 1 endpoint with the first key; 2 already were.");
+    let said = endpoint(&db, &keyed(&both), &["rotate-key"])
         .await
         .succeeded();
-    insta::assert_snapshot!(told, @"Nothing to do: the settings of 3 endpoints are already encrypted with the first key.");
+    insta::assert_snapshot!(said, @"Nothing to do: the settings of 3 endpoints are already encrypted with the first key.");
     assert_eq!(settings(&db, "new").await, new);
     for name in ["plain", "before", "new"] {
         assert!(settings(&db, name).await.starts_with("enc:v1:"));
@@ -177,8 +177,8 @@ async fn a_secret_is_replaced_without_a_gap() {
     cli(&["add", "chat", "--channel", "slack", "--url", &base])
         .await
         .succeeded();
-    let told = cli(&["rotate-secret", "chat"]).await.failed(1);
-    assert!(told.contains("messages are not signed"), "{told}");
+    let said = cli(&["rotate-secret", "chat"]).await.failed(1);
+    assert!(said.contains("messages are not signed"), "{said}");
 }
 
 #[tokio::test]
@@ -233,8 +233,8 @@ async fn an_authority_of_ones_own_is_believed_where_a_file_names_it() {
     let add = ["add", "ops", "--channel", "webhook", "--url", &url];
     endpoint(&db, &[], &add).await.succeeded();
     // No plain HTTP is permitted here.
-    let told = endpoint(&db, &LOCAL[..1], &["test", "ops"]).await.failed(6);
-    assert!(told.contains("no connection"), "{told}");
+    let said = endpoint(&db, &LOCAL[..1], &["test", "ops"]).await.failed(6);
+    assert!(said.contains("no connection"), "{said}");
     let believing = [LOCAL[0], ("NOTIFY_OUTGOING_CA_FILE", file)];
     endpoint(&db, &believing, &["test", "ops"])
         .await

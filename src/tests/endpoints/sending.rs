@@ -51,7 +51,7 @@ async fn a_webhook_is_added_reached_and_shown_without_its_secrets() {
     let kept = settings(&db, "billing").await;
     assert!(kept.starts_with("enc:v1:"), "{kept}");
 
-    // It is found by its name, masked wherever it is shown.
+    // It is found by its name, redacted wherever it is shown.
     let mut printed = vec![added.replace(secret.reveal().as_str(), ""), log];
     for arguments in [
         &["list"][..],
@@ -190,17 +190,17 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
         let tested = json(&tested.stdout);
         assert_eq!(tested["outcome"], outcome, "{tested}");
     }
-    let told = endpoint(&db, &LOCAL, &["test", "gone"]).await.failed(6);
+    let printed = endpoint(&db, &LOCAL, &["test", "gone"]).await.failed(6);
     assert!(
-        told.contains("no_service") && told.contains("would disable this endpoint"),
-        "{told}"
+        printed.contains("no_service") && printed.contains("would disable this endpoint"),
+        "{printed}"
     );
     assert_eq!(receiver.requests().len(), 5);
     assert_eq!(db.count("notification_endpoints WHERE enabled").await, 4);
     assert_eq!(db.count("notification_delivery_targets").await, 0);
     // Nothing carries these here.
     for (name, channel, to) in [
-        ("desk", "email", "ada.okafor@example.com"),
+        ("crew", "email", "ada.okafor@example.com"),
         ("duty", "sms", "+4916098765432"),
     ] {
         let added = endpoint(
@@ -210,12 +210,12 @@ async fn a_test_that_fails_says_why_and_changes_nothing() {
         )
         .await
         .succeeded();
-        let told = endpoint(&db, &LOCAL, &["test", name]).await.failed(6);
+        let printed = endpoint(&db, &LOCAL, &["test", name]).await.failed(6);
         assert!(
-            told.contains("is configured (set NOTIFY_") && !told.contains("in 0s"),
-            "{told}"
+            printed.contains("is configured (set NOTIFY_") && !printed.contains("in 0s"),
+            "{printed}"
         );
-        for text in [added, told] {
+        for text in [added, printed] {
             assert!(!HIDDEN.iter().any(|hidden| text.contains(hidden)), "{text}");
         }
     }
@@ -246,21 +246,21 @@ async fn mailboxes_and_phones_are_tried_by_what_sends_to_them() {
         ("NOTIFY_TWILIO_BASE_URL", &base),
     ];
     for (name, channel, to) in [
-        ("desk", "email", "ada.okafor@example.com"),
+        ("crew", "email", "ada.okafor@example.com"),
         ("duty", "sms", "+4916098765432"),
     ] {
         let add = ["add", name, "--channel", channel, "--to", to];
         endpoint(&db, &environment, &add).await.succeeded();
     }
     let id = db
-        .text("SELECT id::text FROM notification_endpoints WHERE name = 'desk'")
+        .text("SELECT id::text FROM notification_endpoints WHERE name = 'crew'")
         .await;
-    let desk = format!("endpoint:{id}");
-    let mailed = endpoint(&db, &environment, &["test", &desk, "--format", "json"]).await;
+    let crew = format!("endpoint:{id}");
+    let mailed = endpoint(&db, &environment, &["test", &crew, "--format", "json"]).await;
     let mailed = json(&mailed.succeeded());
     assert_eq!(
         (&mailed["outcome"], &mailed["transport"], &mailed["name"]),
-        (&"delivered".into(), &"resend".into(), &"desk".into())
+        (&"delivered".into(), &"resend".into(), &"crew".into())
     );
     let texted = endpoint(&db, &environment, &["test", "duty"])
         .await
@@ -291,7 +291,7 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
         "https://[::ffff:10.0.0.1]/x",
         "https://169.254.169.254/latest",
     ] {
-        let told = endpoint(
+        let printed = endpoint(
             &db,
             &[],
             &["add", "x", "--channel", "webhook", "--url", url],
@@ -299,12 +299,12 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
         .await
         .failed(2);
         assert!(
-            told.contains("--url: ")
-                && told.contains("allowed networks; to permit it: NOTIFY_OUTGOING_ALLOW"),
-            "{told}"
+            printed.contains("--url: ")
+                && printed.contains("allowed networks; to permit it: NOTIFY_OUTGOING_ALLOW"),
+            "{printed}"
         );
     }
-    let told = endpoint(
+    let printed = endpoint(
         &db,
         &[LOCAL[0]],
         &["add", "x", "--channel", "slack", "--url", &receiver.base()],
@@ -312,8 +312,8 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
     .await
     .failed(2);
     assert!(
-        told.contains("http://") && told.contains("NOTIFY_OUTGOING_PLAIN_HTTP"),
-        "{told}"
+        printed.contains("http://") && printed.contains("NOTIFY_OUTGOING_PLAIN_HTTP"),
+        "{printed}"
     );
     // What no setting permits.
     for url in [
@@ -321,12 +321,12 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
         "https://me:T0kenOfTheRoom@example.com/x",
     ] {
         let add = ["add", "x", "--channel", "webhook", "--url", url];
-        let told = endpoint(&db, &LOCAL, &add).await.failed(2);
+        let printed = endpoint(&db, &LOCAL, &add).await.failed(2);
         assert!(
-            told.contains("--url: ") && !told.contains("NOTIFY_OUTGOING"),
-            "{told}"
+            printed.contains("--url: ") && !printed.contains("NOTIFY_OUTGOING"),
+            "{printed}"
         );
-        assert!(!told.contains("T0kenOfTheRoom"), "{told}");
+        assert!(!printed.contains("T0kenOfTheRoom"), "{printed}");
     }
     assert_eq!(db.count("notification_endpoints").await, 0);
     // As it turns out when the connection is made.
@@ -354,13 +354,13 @@ async fn this_network_is_out_of_reach_unless_it_is_listed() {
     .await
     .succeeded();
     for name in ["name", "listed"] {
-        let told = endpoint(&db, &[plain], &["test", name]).await.failed(6);
-        assert!(told.contains("a loopback address"), "{told}");
+        let printed = endpoint(&db, &[plain], &["test", name]).await.failed(6);
+        assert!(printed.contains("a loopback address"), "{printed}");
     }
-    let told = endpoint(&db, &[LOCAL[0]], &["test", "listed"])
+    let printed = endpoint(&db, &[LOCAL[0]], &["test", "listed"])
         .await
         .failed(6);
-    assert!(told.contains("not encrypted"), "{told}");
+    assert!(printed.contains("not encrypted"), "{printed}");
     assert_eq!(receiver.connections(), 0);
     endpoint(&db, &LOCAL, &["test", "listed"]).await.succeeded();
     assert_eq!(receiver.connections(), 1);

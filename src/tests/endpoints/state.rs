@@ -33,7 +33,7 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
     for (name, channel, to) in [
         ("ops", "webhook", "https://example.com/x"),
         ("other", "slack", "https://hooks.slack.com/x"),
-        ("desk", "email", "ada.okafor@example.com"),
+        ("crew", "email", "ada.okafor@example.com"),
     ] {
         let option = if channel == "email" { "--to" } else { "--url" };
         endpoint(&db, &[], &["add", name, "--channel", channel, option, to])
@@ -43,14 +43,14 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
     }
     // The job's role may switch, but neither add nor remove.
     let job = async |arguments: &[&str]| run(db.binary(), &[], arguments).await;
-    let told = job(&["disable", "ops", "--reason", "moving\nrooms"])
+    let printed = job(&["disable", "ops", "--reason", "moving\nrooms"])
         .await
         .succeeded();
-    insta::assert_snapshot!(told, @"ops is disabled; 2 pending deliveries were cancelled.");
+    insta::assert_snapshot!(printed, @"ops is disabled; 2 pending deliveries were cancelled.");
     insta::assert_snapshot!(job(&["disable", "ops"]).await.succeeded(), @"ops was disabled already; nothing was changed.");
-    insta::assert_snapshot!(job(&["disable", "desk"]).await.succeeded(), @"desk is disabled; 2 pending deliveries were cancelled.");
+    insta::assert_snapshot!(job(&["disable", "crew"]).await.succeeded(), @"crew is disabled; 2 pending deliveries were cancelled.");
     insta::assert_snapshot!(cancelled(&db).await.join("\n"), @"
-    desk cancelled endpoint_disabled the endpoint was disabled: manually t 2
+    crew cancelled endpoint_disabled the endpoint was disabled: manually t 2
     ops cancelled endpoint_disabled the endpoint was disabled: manually: moving rooms t 2
     other pending f 2
     ");
@@ -63,7 +63,7 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
         .collect();
     assert_eq!(
         format!("{reasons:?}"),
-        r#"[(String("desk"), String("manually")), (String("ops"), String("manually: moving rooms")), (String("other"), Null)]"#
+        r#"[(String("crew"), String("manually")), (String("ops"), String("manually: moving rooms")), (String("other"), Null)]"#
     );
 
     // Enabled again, it has no past that would disable it at the first failure.
@@ -82,23 +82,23 @@ async fn what_waits_for_a_disabled_endpoint_is_cancelled() {
     assert_eq!(db.count("notification_endpoints WHERE enabled AND disabled_reason IS NULL AND disabled_at IS NULL").await, 2);
 
     queue(&db, "ops", 3).await;
-    let told = job(&["remove", "ops"]).await.failed(1);
+    let printed = job(&["remove", "ops"]).await.failed(1);
     assert!(
-        told.contains(
+        printed.contains(
             "psql -d DATABASE -v role='notify_fan_out' -v endpoints=1 -f scripts/grants.sql"
         ),
-        "{told}"
+        "{printed}"
     );
-    let told = endpoint(&db, &[], &["remove", "ops"]).await.succeeded();
-    insta::assert_snapshot!(told, @"ops is removed; 3 pending deliveries were cancelled.");
+    let printed = endpoint(&db, &[], &["remove", "ops"]).await.succeeded();
+    insta::assert_snapshot!(printed, @"ops is removed; 3 pending deliveries were cancelled.");
     assert_eq!(
         db.count("notification_deliveries WHERE code = 'endpoint_removed'")
             .await,
         3
     );
     assert_eq!(db.count("notification_delivery_targets").await, 2);
-    let told = endpoint(&db, &[], &["remove", "ops"]).await.failed(1);
-    insta::assert_snapshot!(complaint(&told), @r#"no endpoint is named "ops"; there are other, desk"#);
+    let printed = endpoint(&db, &[], &["remove", "ops"]).await.failed(1);
+    insta::assert_snapshot!(complaint(&printed), @r#"no endpoint is named "ops"; there are other, crew"#);
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn routes_of_the_environment_need_no_row() {
     ");
     insta::assert_snapshot!(job(&["disable", "env:slack"]).await.succeeded(), @"env:slack was disabled already; nothing was changed.");
     insta::assert_snapshot!(job(&["disable", "env:email:70eacade"]).await.succeeded(), @"env:email:70eacade is disabled; 1 pending delivery was cancelled.");
-    for (arguments, told) in [
+    for (arguments, printed) in [
         (
             &["enable", "env:discord"][..],
             "env:discord is switched off in the environment, by NOTIFICATIONS_DISCORD_ENABLED",
@@ -213,7 +213,7 @@ async fn routes_of_the_environment_need_no_row() {
         ),
     ] {
         let refused = job(arguments).await.failed(1);
-        assert!(refused.contains(told), "{arguments:?}: {refused}");
+        assert!(refused.contains(printed), "{arguments:?}: {refused}");
         assert!(
             !HIDDEN.iter().any(|hidden| refused.contains(hidden)),
             "{refused}"

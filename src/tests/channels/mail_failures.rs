@@ -15,7 +15,7 @@ use super::{email, mailbox, now};
 
 /// What the server does at some point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum Failure {
     Say(&'static str),
     /// What it says otherwise, a second later.
     Late,
@@ -28,7 +28,7 @@ enum Fault {
 struct Plan {
     at: &'static str,
     from: usize,
-    fault: Fault,
+    failure: Failure,
 }
 
 pub(crate) struct Server {
@@ -59,12 +59,12 @@ impl Server {
 
     /// One that answers this to each recipient.
     pub(crate) async fn refusing(answer: &'static str) -> Self {
-        Self::start(failing("RCPT", Fault::Say(answer))).await
+        Self::start(failing("RCPT", Failure::Say(answer))).await
     }
 
     /// One that never says whether it accepts a mail.
     pub(crate) async fn silent() -> Self {
-        Self::start(failing("END", Fault::Silence)).await
+        Self::start(failing("END", Failure::Silence)).await
     }
 
     pub(crate) fn address(&self) -> String {
@@ -101,11 +101,11 @@ async fn serve(
     loop {
         // `LATER` is the second mail of a connection.
         let here = plan.at == command || plan.at == "LATER" && command == "MAIL" && mails > 0;
-        let answer = match plan.fault {
-            Fault::Close if here && number >= plan.from => return None,
-            Fault::Silence if here && number >= plan.from => std::future::pending().await,
-            Fault::Say(answer) if here && number >= plan.from => answer,
-            Fault::Late if here => {
+        let answer = match plan.failure {
+            Failure::Close if here && number >= plan.from => return None,
+            Failure::Silence if here && number >= plan.from => std::future::pending().await,
+            Failure::Say(answer) if here && number >= plan.from => answer,
+            Failure::Late if here => {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 "250 OK"
             }
@@ -153,16 +153,20 @@ async fn send(smtp: &Smtp) -> Result<Receipt, SendError> {
         .await
 }
 
-fn failing(at: &'static str, fault: Fault) -> Plan {
-    Plan { at, from: 0, fault }
+fn failing(at: &'static str, failure: Failure) -> Plan {
+    Plan {
+        at,
+        from: 0,
+        failure,
+    }
 }
 
 /// Until the line that ends the mail a lost connection loses nothing; from there on nobody knows.
 #[tokio::test]
 async fn where_it_broke_decides() {
-    for fault in [Fault::Close, Fault::Silence] {
+    for failure in [Failure::Close, Failure::Silence] {
         for at in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
-            let server = Server::start(failing(at, fault)).await;
+            let server = Server::start(failing(at, failure)).await;
             let began = Instant::now();
             let error = send(&server.smtp()).await.expect_err("an error");
             let expected = if at == "END" {
@@ -173,7 +177,7 @@ async fn where_it_broke_decides() {
             assert_eq!(
                 (error.outcome, error.status),
                 (expected, None),
-                "{at} {fault:?} {error}"
+                "{at} {failure:?} {error}"
             );
             assert!(began.elapsed() < Duration::from_secs(2));
         }
@@ -183,7 +187,7 @@ async fn where_it_broke_decides() {
 /// A server may look at a mail for long before it accepts it.
 #[tokio::test]
 async fn slow_to_accept() {
-    let server = Server::start(failing("END", Fault::Late)).await;
+    let server = Server::start(failing("END", Failure::Late)).await;
     let settings = SmtpSettings {
         timeout: Duration::from_millis(700),
         ..SmtpSettings::new(
@@ -202,7 +206,7 @@ async fn slow_to_accept() {
 async fn nothing_said_in_clear_text_counts_after_starttls() {
     let injected =
         "220 go ahead\r\n250 hello\r\n250 sender\r\n250 recipient\r\n354 go on\r\n250 accepted";
-    let server = Server::start(failing("STAR", Fault::Say(injected))).await;
+    let server = Server::start(failing("STAR", Failure::Say(injected))).await;
     let address = format!("smtp://127.0.0.1:{}", server.port);
     let server = address.parse().expect("a server");
     let smtp = Smtp::new(SmtpSettings::new(server, TlsRoots::default())).expect("a way");
@@ -219,7 +223,7 @@ async fn nothing_said_in_clear_text_counts_after_starttls() {
 /// A mail that is larger than what the sockets hold, cut while it is written.
 #[tokio::test]
 async fn cut_within_the_mail() {
-    let server = Server::start(failing("WITHIN", Fault::Close)).await;
+    let server = Server::start(failing("WITHIN", Failure::Close)).await;
     let large = EmailMessage {
         html: "<p>Large</p>\n".repeat(800_000),
         ..email()
@@ -268,7 +272,7 @@ async fn answers_at_every_step() {
         ("END", "421 shutting down", retry),
         ("END", "what?", AttemptOutcome::Uncertain),
     ] {
-        let server = Server::start(failing(at, Fault::Say(answer))).await;
+        let server = Server::start(failing(at, Failure::Say(answer))).await;
         let error = send(&server.smtp()).await.expect_err("an error");
         assert_eq!(error.outcome, outcome, "{at} {answer}: {error}");
         assert_eq!(
@@ -282,12 +286,12 @@ async fn answers_at_every_step() {
 /// and arrives once.
 #[tokio::test]
 async fn stale_connections_are_replaced() {
-    for fault in [Fault::Close, Fault::Say("421 idle for too long")] {
-        let server = Server::start(failing("LATER", fault)).await;
+    for failure in [Failure::Close, Failure::Say("421 idle for too long")] {
+        let server = Server::start(failing("LATER", failure)).await;
         let smtp = server.smtp();
         for _ in 0..4 {
             send(&smtp).await.expect("a receipt");
         }
-        assert_eq!(server.counts(), (4, 4), "{fault:?}");
+        assert_eq!(server.counts(), (4, 4), "{failure:?}");
     }
 }
