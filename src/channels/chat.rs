@@ -71,6 +71,7 @@ pub trait Chat {
     fn details(answer: &Answer) -> Details;
 
     /// The address that a message is posted to.
+    #[must_use]
     fn address(webhook: &Url) -> Url {
         webhook.clone()
     }

@@ -58,6 +58,7 @@ pub trait HttpTransport {
     ) -> Result<Request, SendError>;
 
     /// What the provider says of the attempt besides the status.
+    #[must_use]
     fn details(_: &Answer, _now: DateTime<Utc>) -> Details {
         Details::default()
     }

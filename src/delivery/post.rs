@@ -253,7 +253,7 @@ impl Post {
                     message: told,
                 };
                 let transports = self.transports();
-                let sent = destination.send(&transports, &parcel, now).await;
+                let sent = Box::pin(destination.send(&transports, &parcel, now)).await;
                 sent.map_err(|error| match error {
                     NotSent::Failed(error) => error,
                     NotSent::NoTransport(_) => SendError::retry(error.to_string()),

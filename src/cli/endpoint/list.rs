@@ -1,6 +1,6 @@
 //! `endpoint list`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -61,9 +61,10 @@ impl fmt::Display for List {
         let widths = [0, 1, 2, 3, 4].map(width);
         let aligned = |row: &[String; 5]| {
             let cells = row.iter().zip(widths);
-            cells
-                .map(|(cell, width)| format!("{cell:<width$}  "))
-                .collect::<String>()
+            cells.fold(String::new(), |mut line, (cell, width)| {
+                let _ = write!(line, "{cell:<width$}  ");
+                line
+            })
         };
         let heading = format!("{}state", aligned(&heading));
         writeln!(f, "{}", style.dim(&heading))?;

@@ -47,7 +47,7 @@ impl Foreign {
     }
 
     /// What it tells next, however long that takes; `None` when it has ended.
-    pub(crate) async fn shown(&mut self) -> Option<Value> {
+    pub(crate) async fn next_if_any(&mut self) -> Option<Value> {
         let line = self.lines.next_line().await.ok()??;
         serde_json::from_str(&line).ok()
     }

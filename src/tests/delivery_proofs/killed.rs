@@ -36,7 +36,7 @@ impl Mails {
         let taken = Arc::<Mutex<Vec<Value>>>::default();
         let heard = Arc::clone(&taken);
         tokio::spawn(async move {
-            while let Some(mail) = servers.program.told().await {
+            while let Some(mail) = servers.program.next_if_any().await {
                 heard.lock().expect("mails").push(mail);
             }
         });
