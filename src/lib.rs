@@ -2,31 +2,41 @@
 //! e-mails and messages to outside channels: written exactly once and sent at least once, however
 //! often it is killed. PostgreSQL is the queue.
 //!
-//! Events come with a trigger's pending row beside them. [`fan_out`] claims them in batches, asks
-//! the [`handlers`] what each means for whom, and lets the database expand that to people, write
-//! it and settle the events, in one fenced transaction, with what [`endpoints`] are to hear of
-//! operator events. [`delivery`] leases what is queued, sends it and records what became of it:
-//! [`templates`] put mails into words, [`unsubscribe`] lets people out of them, [`channels`] carry a
-//! message to the world outside. [`ops`] looks after what has gathered. [`cli`] puts it all on a
-//! command line. [`domain`] knows nothing of SQL.
+//! A trigger puts a pending row beside each event. `fan_out` claims events in batches, asks the
+//! `handlers` what each means for whom, and lets the database expand that to recipients, write it and
+//! settle the events, in one fenced transaction; operator events are also queued for `endpoints`.
+//! `delivery` leases what is queued, sends it and records the result: `templates` render e-mails,
+//! `unsubscribe` signs and reads unsubscribe addresses, `channels` send messages. `ops` shows,
+//! retries and prunes. `cli` puts it all on a command line. `domain` knows nothing of SQL.
 
 pub use cli::run_command_line;
 
+mod cli;
+mod config;
+mod telemetry;
+
+// Public for the integration tests and the benchmark alone.
 #[doc(hidden)]
 pub mod channels;
-pub mod cli;
-pub mod config;
+#[doc(hidden)]
 pub mod db;
+#[doc(hidden)]
 pub mod delivery;
+#[doc(hidden)]
 pub mod domain;
 #[doc(hidden)]
 pub mod endpoints;
+#[doc(hidden)]
 pub mod fan_out;
+#[doc(hidden)]
 pub mod handlers;
+#[doc(hidden)]
 pub mod metrics;
+#[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
 pub mod seed;
-pub mod telemetry;
+#[doc(hidden)]
 pub mod templates;
 #[doc(hidden)]
 pub mod unsubscribe;

@@ -17,7 +17,7 @@ use crate::config::LogFormat;
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Starts logging. Only this program's own entries are kept: libraries may log what they carry.
-pub fn init(level: Level, format: LogFormat) {
+pub(crate) fn init(level: Level, format: LogFormat) {
     let own = Targets::new().with_target("notify_fan_out", level);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -27,7 +27,7 @@ pub fn init(level: Level, format: LogFormat) {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     // One filter for all, not one of the layer's: after `enabled!` has said no, as sqlx asks for
-    // every notice of the server, a layer's filter would swallow the next entry.
+    // every message of the server, a layer's filter would swallow the next entry.
     tracing_subscriber::registry().with(own).with(layer).init();
     FORMAT.get_or_init(|| format);
     if format == LogFormat::Json {
@@ -55,7 +55,7 @@ pub(crate) fn entry(message: &str, fields: Map<String, Value>) {
 }
 
 /// Says why the program ends: to a person at a terminal as it is, into a log as an entry with its time.
-pub fn report(error: &dyn Display) {
+pub(crate) fn report(error: &dyn Display) {
     if !is_json() && std::io::stderr().is_terminal() {
         eprintln!("error: {error}");
     } else {

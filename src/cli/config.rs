@@ -39,7 +39,8 @@ struct Values {
 #[derive(Debug, Serialize)]
 struct Value {
     variable: &'static str,
-    value: Option<String>,
+    #[serde(rename = "value")]
+    shown: Option<String>,
     source: Origin,
     #[serde(skip)]
     section: &'static str,
@@ -67,7 +68,7 @@ fn values(given: &Given) -> Values {
         let given_text = given.text(variable.name);
         Value {
             variable: variable.name,
-            value: given_text
+            shown: given_text
                 .map(|text| variable.shown(text))
                 .or_else(|| variable.default.map(str::to_owned)),
             source: given.origin(variable.name),
@@ -86,7 +87,7 @@ impl fmt::Display for Values {
             writeln!(f, "{}", style.bold(values[0].section))?;
             for Value {
                 variable,
-                value,
+                shown,
                 source,
                 ..
             } in values
@@ -97,7 +98,7 @@ impl fmt::Display for Values {
                     Origin::DotEnv => ".env",
                     Origin::Default => "default",
                 };
-                let value = value.as_deref().unwrap_or("-");
+                let value = shown.as_deref().unwrap_or("-");
                 writeln!(f, "  {variable:<38}  {source:<11}  {value}")?;
             }
         }

@@ -1,4 +1,4 @@
-//! `dead-letters`: what was given up, and what a person makes of it.
+//! `dead-letters`: deliveries that failed permanently or are uncertain.
 
 mod act;
 mod filters;
@@ -21,7 +21,7 @@ Examples:
   notify-fan-out dead-letters retry 4711 4712
   notify-fan-out dead-letters discard --target billing --age 7d
 
-A dead letter was given up (dead), or was sent and may have arrived or not
+A dead letter failed permanently (dead), or was sent and may have arrived
 (uncertain). It stays until someone retries or discards it.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -56,8 +56,8 @@ Examples:
   notify-fan-out dead-letters discard 4711
   notify-fan-out dead-letters discard --target billing --age 7d
 
-A dead letter that is discarded holds nothing off: the same alert may be told again at once.
-One that is uncertain counts as told.")]
+A discarded dead letter suppresses no repetition: the same alert may be sent again at once.
+An uncertain one counts as sent.")]
     Discard(act::Arguments),
 }
 

@@ -17,8 +17,8 @@ Examples:
   notify-fan-out deliver --limit 10 --concurrency 1
   notify-fan-out deliver --exclusive      exit with code 5 if another instance runs
 
-Runs that overlap, on one machine or several, share the work. What is not taken is tried again by
-later runs; what is given up is shown by: notify-fan-out dead-letters list")]
+Runs that overlap, on one machine or several, share the work. Later runs retry what was not accepted;
+what fails permanently is shown by: notify-fan-out dead-letters list")]
 pub(super) struct Arguments {
     /// Stop after this many messages [default: none]
     #[arg(long, value_name = "MESSAGES", value_parser = limit)]

@@ -9,7 +9,7 @@ use crate::db::migrate::MigrationFailed;
 /// How the program ended. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum ExitStatus {
+pub(crate) enum ExitStatus {
     /// Everything asked for was done.
     Success = 0,
     /// It failed for a reason that has no code of its own.
@@ -67,7 +67,7 @@ impl From<ExitStatus> for ExitCode {
 impl Failure {
     /// The exit code for it.
     #[must_use]
-    pub fn status(&self) -> ExitStatus {
+    pub(crate) fn status(&self) -> ExitStatus {
         match self {
             Self::Config(_) | Self::Usage(_) => ExitStatus::Config,
             Self::Database { error, .. } | Self::Migration(MigrationFailed::Database(error)) => {

@@ -53,10 +53,14 @@ fn with_flags(command: Command, name: &str) -> Command {
 }
 
 fn argument(variable: &'static Variable, flag: &'static Flag) -> Arg {
-    let mut help = format!("{} [env: {}]", variable.summary(), variable.name);
-    if let Some(default) = variable.default.filter(|default| *default != "false") {
-        help += &format!(" [default: {default}]");
-    }
+    let default = variable.default.filter(|default| *default != "false");
+    let default = default.map(|default| format!(" [default: {default}]"));
+    let help = format!(
+        "{} [env: {}]{}",
+        variable.summary(),
+        variable.name,
+        default.unwrap_or_default()
+    );
     let argument = Arg::new(variable.name).long(flag.long).help(help);
     let argument = match flag.long {
         // Its name before.

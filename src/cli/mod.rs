@@ -28,7 +28,7 @@ mod status;
 mod unsubscribe;
 mod wiring;
 
-pub use exit::ExitStatus;
+pub(crate) use exit::ExitStatus;
 #[cfg(test)]
 pub(crate) use flags::command_line;
 pub use program::run_command_line;
@@ -46,7 +46,7 @@ use crate::db::{Access, Database, ErrorClass, Session, Unnamed, said, sqlstate, 
     version,
     after_help = after_help()
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -152,7 +152,7 @@ async fn dispatch(cli: Cli, loaded: Loaded) -> Result<ExitStatus, Failure> {
 
 /// Why a command could not be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// Variables that are wrong, or missing and needed.
     #[error("{}", lines(.0))]
     Config(Vec<InvalidConfig>),

@@ -68,7 +68,9 @@ pub fn run_command_line(
             ExitStatus::Success.into()
         }
         Err(Failure::Config(wrong)) => {
-            wrong.iter().for_each(|error| telemetry::report(error));
+            for error in &wrong {
+                telemetry::report(error);
+            }
             ExitStatus::Config.into()
         }
         Err(failure) => fail(&failure, failure.status()),

@@ -142,9 +142,10 @@ impl fmt::Display for Done<'_> {
             with_events,
             report,
         } = *self;
-        let (deleted, went) = match dry_run {
-            true => ("Nothing was deleted. Would delete", "would go"),
-            false => ("Deleted", "went"),
+        let (deleted, went) = if dry_run {
+            ("Nothing was deleted. Would delete", "would go")
+        } else {
+            ("Deleted", "went")
         };
         let before = report.older_than.format("%Y-%m-%d %H:%M:%S UTC");
         let totals = totals(report, with_events);

@@ -22,7 +22,7 @@ pub(super) fn stop_on_signal() -> io::Result<CancellationToken> {
                 .build()
                 .and_then(|runtime| {
                     let signals = {
-                        let _guard = runtime.enter();
+                        let _context = runtime.enter();
                         (
                             signal(SignalKind::terminate())?,
                             signal(SignalKind::interrupt())?,

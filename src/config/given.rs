@@ -20,7 +20,7 @@ pub(crate) enum Origin {
 
 /// The text that was given for each variable. An empty one counts as not given.
 #[derive(Debug, Default)]
-pub struct Given {
+pub(crate) struct Given {
     texts: BTreeMap<&'static str, (String, Origin)>,
     /// Variables with one of the service's prefixes that nothing reads: most likely misspelt.
     pub(crate) unknown: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Given {
 impl Given {
     /// Takes what the environment has once `.env` was added to it; `before` are the names that it had
     /// without.
-    pub fn collect(
+    pub(crate) fn collect(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         before: &BTreeSet<OsString>,
     ) -> Self {

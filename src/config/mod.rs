@@ -16,18 +16,18 @@ use std::fmt;
 use clap::ValueEnum;
 
 pub(crate) use docs::markdown;
-pub use given::Given;
+pub(crate) use given::Given;
 pub(crate) use given::Origin;
 pub(crate) use parse::time as parse_time;
 pub(crate) use variable::{Flag, Variable};
-pub use variables::Config;
+pub(crate) use variables::Config;
 pub(crate) use variables::VARIABLES;
 
 use variable::Reader;
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     #[default]
     Text,
@@ -37,7 +37,7 @@ pub enum Format {
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One line of text an entry.
     Text,
     /// One JSON object a line.
@@ -47,7 +47,7 @@ pub enum LogFormat {
 /// A variable that was given but is wrong, or is missing and needed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {problem}")]
-pub struct InvalidConfig {
+pub(crate) struct InvalidConfig {
     variable: &'static str,
     problem: String,
 }
@@ -66,7 +66,7 @@ impl InvalidConfig {
 impl Config {
     /// Reads every variable. What is wrong comes beside, all at once, and has its default here.
     #[must_use]
-    pub fn read(given: &Given) -> (Self, Vec<InvalidConfig>) {
+    pub(crate) fn read(given: &Given) -> (Self, Vec<InvalidConfig>) {
         let mut reader = Reader::new(given);
         let config = Self::from_reader(&mut reader);
         let mut wrong = given.wrong.clone();

@@ -28,14 +28,7 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Parsed<T> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-pub(super) fn text(text: &str) -> Parsed<String> {
-    Ok(text.to_owned())
-}
-
-pub(super) fn path(text: &str) -> Parsed<PathBuf> {
-    Ok(text.into())
-}
-
+#[expect(clippy::unnecessary_wraps, reason = "the list takes parsers")]
 pub(super) fn secret(text: &str) -> Parsed<SecretString> {
     Ok(text.into())
 }
@@ -139,9 +132,12 @@ fn each<T, All: FromIterator<T>>(
 ) -> Parsed<All> {
     let parts = text.split(',').map(|part| {
         let part = part.trim();
-        parse(part).ok_or_else(|| match text == part {
-            true => format!("must be {expected}"),
-            false => format!("{part:?} must be {expected}"),
+        parse(part).ok_or_else(|| {
+            if text == part {
+                format!("must be {expected}")
+            } else {
+                format!("{part:?} must be {expected}")
+            }
         })
     });
     parts.collect()

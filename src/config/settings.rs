@@ -13,7 +13,7 @@ use crate::handlers::{Links, Rendering};
 
 impl Config {
     /// The database.
-    pub fn database(&self) -> Result<Database, InvalidConfig> {
+    pub(crate) fn database(&self) -> Result<Database, InvalidConfig> {
         let Some(url) = &self.database_url else {
             return Err(self.no_database());
         };
@@ -36,7 +36,7 @@ impl Config {
     }
 
     /// The settings of `run`.
-    pub fn fan_out(
+    pub(crate) fn fan_out(
         &self,
         limit: Option<u64>,
         processor_id: String,
@@ -58,7 +58,7 @@ impl Config {
 
     /// The settings of `deliver`.
     #[must_use]
-    pub fn delivery(&self, limit: Option<u64>, sender_id: String) -> delivery::Settings {
+    pub(crate) fn delivery(&self, limit: Option<u64>, sender_id: String) -> delivery::Settings {
         delivery::Settings {
             concurrency: self.concurrency,
             per_target: self.per_target.min(self.concurrency),
@@ -133,7 +133,7 @@ mod tests {
     use super::super::tests::read;
 
     #[test]
-    fn an_http_address_is_told_from_a_connection_string() {
+    fn http_address_is_no_connection_string() {
         let (config, _) = read(&[("SUPABASE_URL", "https://abc.supabase.co")]);
         let error = config.database().expect_err("no database").to_string();
         assert!(error.contains("connection string"), "{error}");

@@ -177,7 +177,7 @@ macro_rules! variables {
         },)+)+];
 
         /// The value of every variable.
-        pub struct Config {
+        pub(crate) struct Config {
             $($(pub(crate) $field: variables!(@type $type, $($default)?),)+)+
         }
 

@@ -16,9 +16,9 @@ use super::LogFormat;
 use super::parse::{
     acceptance_timeout, attempts, base_url, batch_size, boolean, database_url, digest_window,
     email_transport, encryption_keys, event_types, held_channels, hours, https_url, link,
-    log_format, log_level, messages_at_once, metrics_file, networks, one_of, parsed, path,
-    preferences_url, provider_url, prune_age, secret, statement_timeout, text, time,
-    twilio_account, twilio_sender, unsubscribe_keys,
+    log_format, log_level, messages_at_once, metrics_file, networks, one_of, parsed,
+    preferences_url, provider_url, prune_age, secret, statement_timeout, time, twilio_account,
+    twilio_sender, unsubscribe_keys,
 };
 use super::variable::{Flag, Reader, Variable, hidden, plain, variables, without_password};
 use crate::channels::smtp::SmtpServer;
@@ -37,7 +37,7 @@ variables! {
         /// local database.
         database_url: SecretString = DATABASE_URL(), database_url, secret(without_password), example("postgres://user:password@host:5432/database");
         /// Address of Supabase's HTTP interface. It is not used: DATABASE_URL takes a connection string.
-        supabase_url: String = SUPABASE_URL(), text;
+        supabase_url: String = SUPABASE_URL(), parsed::<String>;
     }
     "Fan-out: run" {
         /// Events claimed at once, 1 to 10000.
@@ -119,7 +119,7 @@ variables! {
         email_reply_to: Mailbox = NOTIFY_EMAIL_REPLY_TO(), parsed::<Mailbox>, secret(plain);
         /// Folder of e-mail templates that replace the built-in ones, file by file.
         /// notify-fan-out preview TYPE shows them. A wrong template is refused at the start, by file and line.
-        templates_dir: PathBuf = NOTIFY_TEMPLATES_DIR(), path, example("/etc/notify-fan-out/mails");
+        templates_dir: PathBuf = NOTIFY_TEMPLATES_DIR(), parsed::<PathBuf>, example("/etc/notify-fan-out/mails");
         /// Page where people choose their notifications, for the foot of e-mails: a path of the application, or an address.
         preferences_url: String = NOTIFY_PREFERENCES_URL(), preferences_url, secret(plain), example("/settings/notifications");
         /// Start of the addresses for one-click unsubscribing; https. Needs NOTIFY_UNSUBSCRIBE_KEY too.
@@ -138,7 +138,7 @@ variables! {
         /// Token of the account.
         twilio_auth_token: SecretString = NOTIFY_TWILIO_AUTH_TOKEN(), secret, secret(hidden);
         /// API key of the account, instead of its token.
-        twilio_api_key_sid: String = NOTIFY_TWILIO_API_KEY_SID(), text, secret(plain), example("SK…");
+        twilio_api_key_sid: String = NOTIFY_TWILIO_API_KEY_SID(), parsed::<String>, secret(plain), example("SK…");
         /// Secret of the API key.
         twilio_api_key_secret: SecretString = NOTIFY_TWILIO_API_KEY_SECRET(), secret, secret(hidden);
         /// Sender of text messages: a number of the account, or a messaging service (MG…).
@@ -171,7 +171,7 @@ variables! {
         /// Whether requests may use http://.
         outgoing_plain_http: bool = NOTIFY_OUTGOING_PLAIN_HTTP("false"), boolean;
         /// PEM file of certificate authorities that are trusted besides the system's.
-        outgoing_ca_file: PathBuf = NOTIFY_OUTGOING_CA_FILE(), path, example("/etc/ssl/own-ca.pem");
+        outgoing_ca_file: PathBuf = NOTIFY_OUTGOING_CA_FILE(), parsed::<PathBuf>, example("/etc/ssl/own-ca.pem");
         /// Address of Resend's API: a region, a proxy or a stand-in.
         resend_url: Url = NOTIFY_RESEND_BASE_URL("https://api.resend.com"), provider_url, secret(without_password);
         /// Address of SendGrid's API.

@@ -29,7 +29,7 @@ pub(super) struct Filters {
     /// Of events of this type; digest for digests
     #[arg(long = "type", value_name = "TYPE")]
     event_types: Vec<String>,
-    /// Only what was given up, or only what may have arrived
+    /// Only those that failed permanently, or only those that may have arrived
     #[arg(long = "status", value_name = "STATUS", value_enum)]
     statuses: Vec<Status>,
     /// Whose reason or code has this text in it, letter by letter; … stands for anything
@@ -49,9 +49,9 @@ pub(super) struct Filters {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Status {
-    /// Was given up
+    /// Failed permanently
     Dead,
-    /// May have arrived or not
+    /// May have arrived
     Uncertain,
 }
 

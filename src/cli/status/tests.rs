@@ -257,7 +257,7 @@ fn each_kind_of_holder_has_its_remedy() {
 }
 
 #[test]
-fn deliveries_are_told_channel_by_channel() {
+fn deliveries_are_listed_by_channel() {
     let status = Status {
         deliveries: Deliveries {
             channels: vec![
