@@ -133,7 +133,7 @@ async fn dispatch(cli: Cli, loaded: Loaded) -> Result<ExitStatus, Failure> {
     }
     match command {
         Command::Run(arguments) => run::execute(arguments, config, format).await,
-        Command::Deliver(arguments) => deliver::execute(arguments, config, format).await,
+        Command::Deliver(arguments) => Box::pin(deliver::execute(arguments, config, format)).await,
         Command::Explain(arguments) => explain::execute(arguments, config, format).await,
         Command::Status(arguments) => status::execute(arguments, config, format).await,
         Command::Retry(arguments) => retry::retry(arguments, config, format).await,

@@ -179,11 +179,8 @@ impl Listing {
     fn end_event(&mut self) {
         if self.shown > MOST_SHOWN {
             let more = self.shown - MOST_SHOWN;
-            self.lines.line(
-                &self
-                    .style
-                    .dim(&format!("    … and {more} more; --format json lists all")),
-            );
+            let more = format!("    … and {more} more; --format json lists all");
+            self.lines.line(self.style.dim(&more));
         }
         self.shown = 0;
     }
