@@ -80,5 +80,5 @@ UPDATE_DOCS=1 cargo test --quiet --locked --lib generated_docs
 grep -q '^| `scratch_made` | Something was made from scratch' docs/events.md ||
   die 'docs/events.md lacks the new type'
 step 'the tests that know all event types'
-scripts/test.sh --quiet --locked --lib --test integration -- \
+scripts/test.sh --quiet --lib --test integration -- \
   handlers:: templates:: seed:: event_types:: cli::preview generated_docs

@@ -23,7 +23,7 @@ placed AS (
       FROM size, drawn
      CROSS JOIN LATERAL (SELECT a % (orgs * 4)) AS project (project_n)
 ),
--- The sender takes part in the thread; whoever else acts is an owner.
+-- The sender is a participant of the thread; every other actor is an owner.
 cast_of AS (
     SELECT *, org_n * 20 + CASE WHEN event_type = 'chat_message_sent'
                THEN (c % 4 * 5 + (c / 4 % 3) + 5 - thread_n % 5) % 20 ELSE c % 2 END AS actor_n,

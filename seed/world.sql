@@ -11,7 +11,7 @@ WITH person (id, email, full_name) AS (VALUES
     ('5eed5eed-fa11-4001-8000-000000000006', 'farid.haddad@example.org', 'Farid Haddad'),
     ('5eed5eed-fa11-4001-8000-000000000007', 'grace.lindqvist@example.org', 'Grace Lindqvist'),
     ('5eed5eed-fa11-4001-8000-000000000008', 'hugo.martin@example.org', 'Hugo Martín'),
-    -- Without a name: messages call her by her address.
+    -- Without a name: messages use the address.
     ('5eed5eed-fa11-4001-8000-000000000009', 'ines.duarte@example.org', NULL)
 ),
 org (id, name) AS (VALUES
@@ -44,7 +44,7 @@ document (id, org_id, project_id, name) AS (VALUES
     ('5eed5eed-fa11-4004-8000-000000000002', '5eed5eed-fa11-4002-8000-000000000001',
      '5eed5eed-fa11-4003-8000-000000000001', 'Rent roll.xlsx')
 ),
--- Elif works on the project, but the appraisal is closed to her.
+-- Elif works on the project, but may not view the appraisal.
 document_permission (resource_id, user_id, permission) AS (VALUES
     ('5eed5eed-fa11-4004-8000-000000000001'::uuid, '5eed5eed-fa11-4001-8000-000000000005'::uuid, 'none'),
     ('5eed5eed-fa11-4004-8000-000000000002', '5eed5eed-fa11-4001-8000-000000000005', 'view'),
@@ -76,7 +76,7 @@ invitation (meeting_id, user_id) AS (VALUES
     ('5eed5eed-fa11-4006-8000-000000000002', '5eed5eed-fa11-4001-8000-000000000003')
 ),
 preference (user_id, scope_type, scope_id, event_type, channel, status) AS (VALUES
-    -- Bruno wants his mail in one digest; and no chat in the app, but for one thread.
+    -- Bruno prefers one digest of e-mails, and no chat in the app, except for one thread.
     ('5eed5eed-fa11-4001-8000-000000000002'::uuid, 'global', NULL::uuid, '*', 'email', 'digest'),
     ('5eed5eed-fa11-4001-8000-000000000002', 'global', NULL, 'chat_message', 'in_app', 'muted'),
     ('5eed5eed-fa11-4001-8000-000000000002', 'thread', '5eed5eed-fa11-4005-8000-000000000001', '*', 'in_app', 'immediate'),
@@ -88,7 +88,7 @@ preference (user_id, scope_type, scope_id, event_type, channel, status) AS (VALU
     ('5eed5eed-fa11-4001-8000-000000000006', 'global', NULL, '*', 'email', 'muted'),
     -- Grace does not care when meetings move.
     ('5eed5eed-fa11-4001-8000-000000000007', 'global', NULL, 'meeting_updated', '*', 'muted'),
-    -- Hugo has muted a thread; and a project, which does not keep its loss from him.
+    -- Hugo has muted a thread; and a project, which does not suppress the message that access to it was removed.
     ('5eed5eed-fa11-4001-8000-000000000008', 'thread', '5eed5eed-fa11-4005-8000-000000000001', '*', '*', 'muted'),
     ('5eed5eed-fa11-4001-8000-000000000008', 'project', '5eed5eed-fa11-4003-8000-000000000002', '*', '*', 'muted')
 ),

@@ -133,7 +133,7 @@ fn list(templates: &Templates, format: Format) -> std::io::Result<()> {
                 .collect();
             output::json(&json!({ "mails": mails }))
         }
-        Format::Text => output::text(&in_words(&mails)),
+        Format::Text => output::text(&summary(&mails)),
     }
 }
 
@@ -141,7 +141,7 @@ fn extensions(parts: &[Part]) -> Vec<&'static str> {
     parts.iter().map(|part| part.extension()).collect()
 }
 
-fn in_words(mails: &[(&str, Vec<Part>)]) -> String {
+fn summary(mails: &[(&str, Vec<Part>)]) -> String {
     let width = mails.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut words = String::new();
     for (name, parts) in mails {
@@ -173,7 +173,7 @@ mod tests {
             ("digest", vec![Part::Text]),
             ("generic", vec![]),
         ];
-        insta::assert_snapshot!(in_words(&mails), @"
+        insta::assert_snapshot!(summary(&mails), @"
         document_uploaded  subject, html from NOTIFY_TEMPLATES_DIR
         invite_accepted
         digest             several of them at once; txt from NOTIFY_TEMPLATES_DIR

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told(schedule: &Schedule) -> String {
+    fn delays(schedule: &Schedule) -> String {
         let delays = (1..).map_while(|attempts| schedule.delay(attempts, 0.5));
         let delays: Vec<_> = delays
             .map(|delay| humantime::format_duration(delay).to_string())
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn schedules() {
-        insta::assert_snapshot!(told(&Schedule::patient()), @"5m, 30m, 2h, 12h, 1day");
-        insta::assert_snapshot!(told(&Schedule::eager()), @"5s, 10s, 20s, 40s, 1m 20s, 5m, 30m, 2h, 12h, 1day");
+        insta::assert_snapshot!(delays(&Schedule::patient()), @"5m, 30m, 2h, 12h, 1day");
+        insta::assert_snapshot!(delays(&Schedule::eager()), @"5s, 10s, 20s, 40s, 1m 20s, 5m, 30m, 2h, 12h, 1day");
         let own: Schedule = " 1s,90s , 1h 30m".parse().expect("a schedule");
-        insta::assert_snapshot!(told(&own), @"1s, 1m 30s, 1h 30m");
+        insta::assert_snapshot!(delays(&own), @"1s, 1m 30s, 1h 30m");
         assert_eq!(own.attempts(), 4);
         let long = vec!["1s"; 51].join(",");
         for bad in ["", "5", "0s", "999ms", "25h", "5m,,1h", "5m;1h", &long] {

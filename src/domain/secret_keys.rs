@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told_by_its_place() {
+    fn what_is_not_a_key_is_named_by_its_place() {
         let good = "fb".repeat(32);
         let error = |text: &str| SecretKeys::parse(text).expect_err("no key").to_string();
         insta::assert_snapshot!(error("hunter2!"), @"key 1 is neither base64 nor hexadecimal; make one with: openssl rand -base64 32");

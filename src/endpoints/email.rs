@@ -99,7 +99,7 @@ mod tests {
         https://app.example.com/billing?tenant=7
 
         ---
-        You get this because this mailbox hears of the operation of
+        You get this because this mailbox receives the operator events of
         app.example.com.
         ");
         for part in [

@@ -31,7 +31,7 @@ impl Access {
         self.new_permission.as_deref().unwrap_or("view")
     }
 
-    /// The actor, unless it is the person affected: service accounts act under that person's
+    /// The actor, unless it is the person affected: service accounts use that person's
     /// identifier.
     fn someone_else<'a>(&'a self, names: &'a Names) -> Option<&'a str> {
         let [actor] = names.of([&self.actor]);
@@ -148,7 +148,7 @@ mod tests {
     use super::super::fixture::planned_with;
     use super::super::sample::{ADA, BRUNO};
 
-    /// Service accounts act under the identifier of the person affected.
+    /// Service accounts use the identifier of the person affected.
     #[test]
     fn the_person_affected_is_notified_even_as_the_actor() {
         let types = EventType::ALL

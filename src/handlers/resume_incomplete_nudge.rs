@@ -115,7 +115,7 @@ impl Event for ResumeIncompleteNudge {
         vec![
             // Ada owns the project's organisation.
             nudge(ADA, "borrower", 40),
-            // Chiara does not: she is skipped.
+            // Chiara does not, and is skipped.
             nudge(CHIARA, "project", 45),
         ]
     }

@@ -359,7 +359,7 @@ fn samples_have_effects_and_the_names_that_they_need() {
             let plans = event.plan(&names);
             assert!(!plans.is_empty(), "{row:?}");
             let has_email = plans.iter().any(|plan| plan.email.is_some());
-            assert_eq!(has_email, event_type.mail().is_some(), "{row:?}");
+            assert!(has_email || event_type.mail().is_none(), "{row:?}");
         }
     }
 }

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::QueuedMail;
 
-/// Entries that a digest names; of the others it tells how many there are.
+/// Entries that a digest names; the others it only counts.
 const ENTRIES_MAX: usize = 100;
 
-/// What a person is told at once. Never empty.
+/// The e-mails that one person gets as one. Never empty.
 #[derive(Debug, Clone)]
 pub struct Digest<'a> {
     pub(super) groups: Vec<Group<'a>>,
@@ -26,7 +26,7 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Digest<'a> {
-    /// Gathers one person's mails; `None` where there are none.
+    /// Groups one person's e-mails; `None` where there are none.
     #[must_use]
     pub fn new(mails: &'a [QueuedMail]) -> Option<Self> {
         let mut mails: Vec<_> = mails.iter().collect();
@@ -92,7 +92,7 @@ impl<'a> Digest<'a> {
 }
 
 impl Group<'_> {
-    /// A project is told by its identifier; by its name where nothing else is known.
+    /// A project is recognised by its identifier; without one, by its name.
     fn is_of(&self, project_id: Option<Uuid>, project: Option<&str>) -> bool {
         self.project_id == project_id && (project_id.is_some() || self.project == project)
     }
@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    fn told(mails: &[QueuedMail]) -> String {
+    fn summary(mails: &[QueuedMail]) -> String {
         let digest = Digest::new(mails).expect("a digest");
         let groups: Vec<_> = digest
             .groups
@@ -161,7 +161,7 @@ mod tests {
             mail(4, Some((3, "quayside")), "namesake"),
             mail(6, Some((2, " ")), "nameless"),
         ];
-        insta::assert_snapshot!(told(&mails), @"6 in 3 projects; Atlas: first, nameless; Quayside: second, third; quayside: namesake; Elsewhere: outside");
+        insta::assert_snapshot!(summary(&mails), @"6 in 3 projects; Atlas: first, nameless; Quayside: second, third; quayside: namesake; Elsewhere: outside");
     }
 
     #[test]

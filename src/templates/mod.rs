@@ -1,11 +1,10 @@
-//! Mails in words: subject, HTML and plain text of what is queued, one by one or as a digest.
+//! Renders queued e-mails, one by one or as a digest: subject, HTML and plain text.
 //!
 //! The templates (minijinja, the language of Jinja) are part of the binary; a folder may hold
-//! others in their place. Which one is taken follows from the type of the mail and the shape of
-//! its data: a mail that an older job queued in another shape, or of a type that nobody knows, is
-//! told by the generic ones, with its subject and its link. What comes from people reaches the
-//! templates as lines without links, and is escaped where it stands in HTML; nothing is loaded
-//! from outside.
+//! others in their place. Which one is used follows from the e-mail's type and the shape of its
+//! data: an e-mail of an unknown type, or one that an older job queued in another shape, has the
+//! generic templates, with its subject and its link. What people wrote reaches the templates as lines
+//! without links, and is escaped in HTML; nothing is loaded from outside.
 
 mod catalogue;
 mod digest;
@@ -66,7 +65,7 @@ impl Part {
     }
 }
 
-/// A row of `pending_emails`, as far as its words go.
+/// What templates need of a row of `pending_emails`.
 #[derive(Debug, Clone)]
 pub struct QueuedMail {
     /// The event's type; perhaps one that this binary does not know.
@@ -92,7 +91,7 @@ impl QueuedMail {
             .map(str::trim)
     }
 
-    /// The sentence; without one, its type in words.
+    /// The sentence; without one, its type.
     fn sentence(&self) -> String {
         if is_blank(&self.subject) {
             sanitize::of_type(&self.event_type)
@@ -114,11 +113,11 @@ pub struct Recipient<'a> {
     pub name: Option<&'a str>,
     /// `profiles.time_zone`, an IANA name; without one, or with another, times are in UTC.
     pub time_zone: Option<&'a str>,
-    /// Where the reader unsubscribes from mails like this one.
+    /// Where the recipient unsubscribes from e-mails like this one.
     pub unsubscribe_url: Option<&'a str>,
 }
 
-/// A mail in words.
+/// A rendered e-mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RenderedMail {
     /// One line without control characters.
@@ -138,7 +137,7 @@ pub struct Templates {
     preferences_url: Option<String>,
 }
 
-/// What a digest tells of one mail.
+/// One e-mail of a digest.
 #[derive(Debug, Serialize)]
 struct Entry {
     subject: String,

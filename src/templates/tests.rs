@@ -66,7 +66,7 @@ fn a_type_without_templates_has_generic_ones() {
     Unsubscribe from mails like this:
     https://app.example.com/unsubscribe/TOKEN
 
-    Choose what you are told:
+    Choose what you are notified of:
     https://app.example.com/settings
     ");
 }
@@ -112,7 +112,7 @@ fn a_digest_groups_by_project() {
     Unsubscribe from these mails:
     https://app.example.com/unsubscribe/TOKEN
 
-    Choose what you are told:
+    Choose what you are notified of:
     https://app.example.com/settings
     ");
 }

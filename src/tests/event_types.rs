@@ -63,7 +63,7 @@ impl Stage {
     }
 
     /// What the only event led to, which has to complete.
-    async fn told(&self) -> String {
+    async fn outcome(&self) -> String {
         self.db.run().await;
         assert_eq!(
             self.db.statuses().await,
@@ -92,7 +92,7 @@ async fn document_uploaded() {
         .project(stage.atlas)
         .document(stage.report)
         .await;
-    insta::assert_snapshot!(stage.told().await, @r#"
+    insta::assert_snapshot!(stage.outcome().await, @r#"
     Gia by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
       {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     Gia: Ada uploaded Report to Atlas
@@ -114,7 +114,7 @@ async fn document_uploaded() {
     "#);
 }
 
-/// The owners of the document's organisation hear of it, not those of the project's.
+/// The owners of the document's organisation are notified, not those of the project's.
 #[tokio::test]
 async fn document_of_another_organisation() {
     let mut stage = Stage::new().await;
@@ -127,7 +127,7 @@ async fn document_of_another_organisation() {
         .project(stage.atlas)
         .document(letter)
         .await;
-    stage.told().await;
+    stage.outcome().await;
     insta::assert_snapshot!(stage.db.titles().await, @"
     Gia by mail, aggregated: Ada uploaded Letter to Atlas (project Atlas Atlas)
     Gia: Ada uploaded Letter to Atlas
@@ -155,7 +155,7 @@ async fn chat_message_sent() {
         .thread(stage.budget)
         .payload(payload)
         .await;
-    insta::assert_snapshot!(stage.told().await, @r#"
+    insta::assert_snapshot!(stage.outcome().await, @r#"
     Bo: Ada mentioned you in Budget · Atlas
       Look, @Bo: [the *whole* story](https://example.com)
       /project/workspace/Atlas?tab=chat&thread=Budget
@@ -178,7 +178,7 @@ async fn meeting_updated() {
         .meeting(stage.kickoff)
         .payload(payload)
         .await;
-    insta::assert_snapshot!(stage.told().await, @r#"
+    insta::assert_snapshot!(stage.outcome().await, @r#"
     Bo: Ada changed the time of Kick-off · Atlas
       **Ada** changed the time of **Kick-off** · **Atlas**. New time: {{meeting_time}}.
       /project/workspace/Atlas?tab=meetings
@@ -202,7 +202,7 @@ async fn resume_incomplete_nudge() {
         .project(stage.atlas)
         .payload(payload)
         .await;
-    insta::assert_snapshot!(stage.told().await, @r#"
+    insta::assert_snapshot!(stage.outcome().await, @r#"
     Olga by mail, immediate: Your borrower resume for Atlas is 0% complete (project Atlas Atlas)
       {"type": "resume_incomplete_nudge", "user_id": "Olga", "link_url": "/project/workspace/Atlas", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "resume_type_label": "Borrower", "completion_percent": 0}
     Olga: Your borrower resume for Atlas is 0% complete
@@ -224,7 +224,7 @@ async fn nudges_are_for_owners_only() {
         .project(stage.atlas)
         .payload(payload)
         .await;
-    assert_eq!(stage.told().await, "");
+    assert_eq!(stage.outcome().await, "");
 }
 
 /// Once per person, project, kind of resume and tier.
@@ -375,7 +375,7 @@ async fn the_same_nudge_by_two_workers_is_written_once() {
     assert_eq!(stage.db.told().await, "");
 }
 
-/// Who muted a nudge on both channels has not been told: it is not used up.
+/// A person who muted a nudge on both channels was not notified: it is not used up.
 #[tokio::test]
 async fn a_muted_nudge_is_not_used_up() {
     let mut stage = Stage::new().await;
@@ -418,7 +418,7 @@ async fn invite_accepted() {
         .actor(stage.bo)
         .org(stage.acme)
         .await;
-    insta::assert_snapshot!(stage.told().await, @r#"
+    insta::assert_snapshot!(stage.outcome().await, @r#"
     Olga by mail, immediate: Bo accepted the invitation to Acme
       {"type": "invite_accepted", "org_id": "Acme", "link_url": "/team", "org_name": "Acme", "new_member_id": "Bo", "new_member_name": "Bo", "new_member_email": "bo@example.com"}
     Olga: Bo accepted the invitation to Acme
@@ -435,13 +435,13 @@ async fn invite_accepted() {
 }
 
 /// The organisation and the new member may stand in the payload; an owner who is the new member
-/// does not hear of himself.
+/// is not notified.
 #[tokio::test]
 async fn invite_accepted_by_an_owner() {
     let mut stage = Stage::new().await;
     let payload = json!({"org_id": stage.acme, "new_member_id": stage.olga});
     stage.world.event("invite_accepted").payload(payload).await;
-    stage.told().await;
+    stage.outcome().await;
     insta::assert_snapshot!(stage.db.titles().await, @"
     Owen by mail, immediate: Olga accepted the invitation to Acme
     Owen: Olga accepted the invitation to Acme
@@ -458,7 +458,7 @@ async fn project_access_granted() {
         .actor(stage.ada)
         .payload(payload)
         .await;
-    insta::assert_snapshot!(stage.told().await, @r#"
+    insta::assert_snapshot!(stage.outcome().await, @r#"
     Bo by mail, immediate: Ada gave you view access to Atlas (project Atlas Atlas)
       {"type": "project_access_granted", "actor_id": "Ada", "link_url": "/project/workspace/Atlas", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "view"}
     Bo: Ada gave you view access to Atlas
@@ -478,12 +478,11 @@ async fn the_actor_is_not_notified() {
         .meeting(stage.kickoff)
         .payload(payload)
         .await;
-    assert_eq!(stage.told().await, "");
+    assert_eq!(stage.outcome().await, "");
 }
 
-/// A person without a profile has nowhere to be told.
 #[tokio::test]
-async fn a_stranger_is_passed_over() {
+async fn a_person_without_a_profile_is_skipped() {
     let mut stage = Stage::new().await;
     let payload = json!({"affected_user_id": Uuid::nil()});
     let event = stage.world.event("project_access_granted");
@@ -492,7 +491,7 @@ async fn a_stranger_is_passed_over() {
         .project(stage.atlas)
         .payload(payload)
         .await;
-    assert_eq!(stage.told().await, "");
+    assert_eq!(stage.outcome().await, "");
 }
 
 #[tokio::test]

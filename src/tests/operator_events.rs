@@ -1,4 +1,4 @@
-//! Events of operations and billing: which endpoints and people hear of them, once.
+//! Events of operations and billing: which endpoints and people receive them, once.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Stage {
         }
     }
 
-    /// An endpoint of the scope and channel given that hears of these types.
+    /// An endpoint of the scope and channel given that receives these types.
     async fn endpoint(&self, name: &str, place: Option<(&str, Uuid)>, channel: &str, types: &str) {
         let endpoint = id("endpoint", name);
         let (scope, scope_id) = place.map_or(("global", "NULL".to_owned()), |(scope, id)| {
@@ -52,7 +52,7 @@ impl Stage {
             .await;
     }
 
-    /// An endpoint for everything.
+    /// An endpoint for all events.
     async fn listener(&self, name: &str, channel: &str) {
         self.endpoint(name, None, channel, "{*}").await;
     }
@@ -81,8 +81,8 @@ impl Stage {
         rows.join("\n").replace(&self.bo.to_string(), "BO")
     }
 
-    /// Which endpoint heard of which event.
-    async fn heard(&self) -> String {
+    /// Which endpoint receives which event.
+    async fn received(&self) -> String {
         let rows = self
             .db
             .texts(
@@ -106,7 +106,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn endpoints_hear_by_scope_and_type() {
+async fn endpoints_receive_by_scope_and_type() {
     let mut stage = Stage::new().await;
     let (acme, atlas) = (stage.acme, stage.atlas);
     let zeta = stage.world.org("Zeta", []).await;
@@ -164,7 +164,7 @@ async fn endpoints_hear_by_scope_and_type() {
         .actor(stage.bo)
         .await;
     let report = stage.run().await;
-    insta::assert_snapshot!(stage.heard().await, @"
+    insta::assert_snapshot!(stage.received().await, @"
     acme: payment_failed
     atlas: node_launched
     everything: payment_failed, node_launched, tenant_created
@@ -212,7 +212,7 @@ async fn endpoints_hear_by_scope_and_type() {
     }
     "#);
     assert!(stage.run().await.is_idle());
-    // Whatever brings an event back, nobody hears of it twice.
+    // Whatever brings an event back, nobody receives it twice.
     stage
         .db
         .execute("UPDATE notification_processing SET processing_status = 'pending', next_attempt_at = now()")
@@ -310,7 +310,7 @@ async fn dotted_names_are_the_same_events() {
 }
 
 #[tokio::test]
-async fn people_hear_whom_it_names() {
+async fn the_person_named_and_the_owners_are_notified() {
     let mut stage = Stage::new().await;
     let (bo, olga, acme) = (stage.bo, stage.olga, stage.acme);
     let world = &mut stage.world;
@@ -320,13 +320,13 @@ async fn people_hear_whom_it_names() {
     world
         .prefers(olga, "global / margin_alert / email = digest", None)
         .await;
-    // Bo is an owner too, and hears of it once.
+    // Bo is an owner too, and is notified once.
     world
         .event("margin_alert")
         .org(acme)
         .payload(json!({"user_id": bo, "health_score": 1.1, "message": "Add <b>funds</b>"}))
         .await;
-    // The owner who did it does not hear of it.
+    // The owner who is the actor is not notified.
     world
         .event("node_terminated")
         .org(acme)
@@ -367,7 +367,7 @@ async fn people_hear_whom_it_names() {
 }
 
 #[tokio::test]
-async fn an_alert_goes_the_ways_it_names() {
+async fn an_alert_uses_the_channels_it_names() {
     let mut stage = Stage::new().await;
     for channel in ["slack", "discord", "webhook", "email", "sms"] {
         stage.listener(channel, channel).await;
@@ -418,7 +418,7 @@ async fn an_alert_goes_the_ways_it_names() {
 }
 
 #[tokio::test]
-async fn an_alert_is_told_once_a_day() {
+async fn an_alert_is_sent_once_a_day() {
     let mut stage = Stage::new().await;
     stage.listener("ops", "slack").await;
     let sms = json!({"message": "one", "channels": {"inapp": true, "email": true, "slack": true, "sms": true}});
@@ -461,7 +461,7 @@ async fn an_alert_is_told_once_a_day() {
 }
 
 #[tokio::test]
-async fn the_same_content_is_told_once_in_24_hours() {
+async fn the_same_content_is_sent_once_in_24_hours() {
     let mut stage = Stage::new().await;
     stage.listener("ops", "slack").await;
     stage.listener("phone", "sms").await;
@@ -469,7 +469,7 @@ async fn the_same_content_is_told_once_in_24_hours() {
     stage.alert("a", hot.clone()).await;
     stage.run().await;
     stage.alert("b", hot.clone()).await;
-    // Another recipient has not been told.
+    // Another recipient was not notified.
     stage.listener("later", "discord").await;
     stage.run().await;
     insta::assert_snapshot!(stage.queued().await, @"
@@ -479,7 +479,7 @@ async fn the_same_content_is_told_once_in_24_hours() {
     2 alert_triggered slack to ops: cancelled (duplicate: same content within 24 hours)
     2 alert_triggered sms to phone: cancelled (duplicate: same content within 24 hours)
     ");
-    // A day later it may be told again, once.
+    // A day later it may be sent again, once.
     stage
         .db
         .execute(
@@ -510,9 +510,9 @@ async fn one_after_the_other() -> Stage {
     stage
 }
 
-/// What is held off takes no guard: it can't keep back what nobody was told.
+/// A suppressed message takes no dedup key: it suppresses nothing itself.
 #[tokio::test]
-async fn only_what_is_told_holds_off_others() {
+async fn only_what_is_sent_suppresses_others() {
     let stage = one_after_the_other().await;
     let dry = stage.db.cli(&["run", "--dry-run"]).success();
     let dry = String::from_utf8_lossy(&dry.get_output().stdout).into_owned();
@@ -539,9 +539,9 @@ async fn only_what_is_told_holds_off_others() {
     assert_eq!(stage.db.texts(rows).await, twin.db.texts(rows).await);
 }
 
-/// Together they are told as they would be one by one, and as a dry run says.
+/// Together they are sent as they would be one by one, and as a dry run says.
 #[tokio::test]
-async fn a_batch_tells_what_its_events_would_tell_alone() {
+async fn a_batch_sends_what_its_events_would_send_alone() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut stages = Vec::new();
@@ -578,7 +578,7 @@ async fn a_batch_tells_what_its_events_would_tell_alone() {
 }
 
 #[tokio::test]
-async fn workers_side_by_side_tell_it_once() {
+async fn workers_side_by_side_send_it_once() {
     let mut stage = Stage::new().await;
     stage.listener("ops", "slack").await;
     stage.listener("program", "webhook").await;
@@ -610,7 +610,7 @@ async fn workers_side_by_side_tell_it_once() {
     assert_eq!(stage.db.texts(told).await, ["slack 3 3 3", "webhook 3 3 3"]);
     assert_eq!(stage.db.count("notification_deliveries").await, 600);
     assert_eq!(stage.db.count("notification_delivery_guards").await, 12);
-    // People are told of each alert.
+    // People are notified of each alert.
     assert_eq!(stage.db.count("notifications").await, 7);
     assert_eq!(stage.db.count("pending_emails").await, 7);
 }
@@ -671,7 +671,7 @@ async fn nothing_is_routed_when_the_settling_fails() {
 }
 
 #[tokio::test]
-async fn a_dry_run_and_explain_tell_of_endpoints() {
+async fn a_dry_run_and_explain_list_endpoints() {
     let mut stage = Stage::new().await;
     stage.listener("ops", "slack").await;
     stage.listener("program", "webhook").await;

@@ -133,7 +133,7 @@ fn with_the_templates_and_addresses_that_are_configured() {
     Unsubscribe from mails like this:
     https://example.com/out/AVo7HgAAAEAAgAAAAAAAAAFpbnZpdGVfYWNjZXB0ZWSYkJG2tJp53z-0O7e-t9-y5HbFCQnCpfuJxBiGjUuByw
 
-    Choose what you are told:
+    Choose what you are notified of:
     https://example.com/app/settings
     ");
 }

@@ -99,7 +99,7 @@ fn add_types() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn errors_have_their_place() {
     insta::assert_snapshot!(problem("digest.txt", "one\ntwo\n{% if %}"), @"FOLDER/digest.txt, line 3: syntax error: unexpected end of block");
     insta::assert_snapshot!(problem("generic.html", "\n{{ subjekt }}"), @"FOLDER/generic.html, line 2: undefined value: `subjekt` is undefined");
     let parts = include_str!("../mails/parts.html").replace("words | name", "words | shout");

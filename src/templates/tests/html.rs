@@ -1,4 +1,4 @@
-//! HTML as a parser that is not ours understands it.
+//! HTML as an independent parser reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -264,7 +264,7 @@ fn words() -> impl Strategy<Value = String> {
 
 /// The data of a sample with other words in the place of every name.
 fn renamed(mail: &mut QueuedMail, words: &[String]) {
-    // Each another, as names are: one that is told already is not told again.
+    // Different ones, as names are: a name that the title has is not repeated.
     let words = words.iter().cycle().enumerate();
     let mut words = words.map(|(number, words)| format!("{number}{words}"));
     mail.subject = words.next().expect("words");
