@@ -68,8 +68,11 @@ pub(super) fn sample(event_type: EventType) -> EventRow {
 pub(super) fn with(event_type: EventType, payload: Value) -> EventRow {
     let mut row = sample(event_type);
     let mut keys = row.payload.take().expect("a payload");
-    for (key, value) in payload.as_object().expect("an object") {
-        keys[key] = value.clone();
+    let Value::Object(payload) = payload else {
+        panic!("not an object: {payload}");
+    };
+    for (key, value) in payload {
+        keys[&key] = value;
     }
     EventRow {
         payload: Some(keys),
@@ -97,9 +100,12 @@ pub(super) fn planned(event_type: EventType, row: &EventRow) -> String {
             event.lookups(&mut lookups);
             let names = looked_up(&names(Rendering::default()), &lookups);
             let plans = event.plan(&names);
-            let plans = plans.iter().map(|plan| match event_type.is_operator() {
-                true => brief(plan),
-                false => brief(plan) + &details(plan),
+            let plans = plans.iter().map(|plan| {
+                if event_type.is_operator() {
+                    brief(plan)
+                } else {
+                    brief(plan) + &details(plan)
+                }
             });
             let announcement = event.announce(&names);
             announcement

@@ -35,8 +35,8 @@ impl Event for MeetingUpdated {
         let meeting = &self.meeting;
         let [who] = names.of([&self.actor]);
         let changes = self.changes.clone().unwrap_or_default();
-        let changed = |key| changes.get(key) == Some(&Value::Bool(true));
-        let (did, time) = match (changed("timeChanged"), changed("participantsChanged")) {
+        let is_set = |key| changes.get(key) == Some(&Value::Bool(true));
+        let (did, time) = match (is_set("timeChanged"), is_set("participantsChanged")) {
             (true, true) => ("changed the time and participants of", "New time"),
             (true, false) => ("changed the time of", "New time"),
             (false, true) => ("changed the participants of", "When"),
