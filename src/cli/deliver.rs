@@ -1,4 +1,4 @@
-//! `deliver`: the minute job of the second stage. `deliver --dry-run`: what it would send.
+//! `deliver`: the minute job of delivery. `deliver --dry-run`: what it would send.
 
 mod dry;
 mod report;
@@ -36,10 +36,10 @@ pub(super) async fn execute(
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let settings = config.delivery(arguments.limit, job::processor_id());
-    let post = wiring::post(config)?;
+    let sender = wiring::sender(config)?;
     let database = config.database()?;
     if config.delivery_dry_run {
-        return dry::execute(&database, &post, &settings, format).await;
+        return dry::execute(&database, &sender, &settings, format).await;
     }
     let options = job::Options {
         lock: singleton::Job::Delivery,
@@ -48,7 +48,7 @@ pub(super) async fn execute(
         format,
     };
     job::execute(&database, &options, async |stop, progress| {
-        run(&database, post, &settings, stop, progress).await
+        run(&database, sender, &settings, stop, progress).await
     })
     .await
 }

@@ -8,7 +8,7 @@ use crate::channels::{
     EmailTransport, Mailer, Outgoing, OutgoingSettings, Resend, SendGrid, Smtp, TlsRoots, Twilio,
 };
 use crate::config::{Config, InvalidConfig};
-use crate::delivery::{Mail, Pace, Post};
+use crate::delivery::{EmailSender, Pace, Sender};
 use crate::domain::base_url::BaseUrl;
 use crate::endpoints::Encryption;
 use crate::templates::Templates;
@@ -29,9 +29,9 @@ fn missing<T>(variable: &'static str, why: impl std::fmt::Display) -> Result<T, 
 }
 
 /// Everything that sends.
-pub(super) fn post(config: &Config) -> Result<Post, InvalidConfig> {
+pub(super) fn sender(config: &Config) -> Result<Sender, InvalidConfig> {
     let outgoing = outgoing(config)?;
-    Ok(Post {
+    Ok(Sender {
         mail: mail(config, &outgoing)?,
         twilio: twilio(config, &outgoing)?,
         outgoing,
@@ -68,7 +68,10 @@ fn tls_roots(config: &Config) -> Result<TlsRoots, InvalidConfig> {
 }
 
 /// How e-mails are sent; `None` without a transport.
-pub(super) fn mail(config: &Config, outgoing: &Outgoing) -> Result<Option<Mail>, InvalidConfig> {
+pub(super) fn mail(
+    config: &Config,
+    outgoing: &Outgoing,
+) -> Result<Option<EmailSender>, InvalidConfig> {
     let outgoing = || outgoing.clone();
     let mailer = match email_transport(config)? {
         None => return Ok(None),
@@ -88,7 +91,7 @@ pub(super) fn mail(config: &Config, outgoing: &Outgoing) -> Result<Option<Mail>,
         let why = ". E-mails need a sender, such as Acme <notify@example.com>";
         return missing("NOTIFICATIONS_EMAIL_FROM", why);
     };
-    Ok(Some(Mail {
+    Ok(Some(EmailSender {
         mailer,
         from,
         reply_to: config.email_reply_to.clone(),

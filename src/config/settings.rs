@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use super::{Config, InvalidConfig};
 use crate::channels::Policy;
 use crate::db::Database;
-use crate::delivery::{self, Rules};
+use crate::delivery::{DeliverySettings, RetryPolicy};
 use crate::domain::secret_keys::SecretKeys;
 use crate::endpoints::Encryption;
 use crate::fan_out;
@@ -58,8 +58,8 @@ impl Config {
 
     /// The settings of `deliver`.
     #[must_use]
-    pub(crate) fn delivery(&self, limit: Option<u64>, sender_id: String) -> delivery::Settings {
-        delivery::Settings {
+    pub(crate) fn delivery(&self, limit: Option<u64>, worker_id: String) -> DeliverySettings {
+        DeliverySettings {
             concurrency: self.concurrency,
             per_target: self.per_target.min(self.concurrency),
             max_runtime: self.delivery_max_runtime,
@@ -67,12 +67,12 @@ impl Config {
             digest_every: self.digest_every,
             max_age: self.max_delivery_age,
             mute_covers_email: self.mute_covers_email,
-            rules: Rules {
+            retry_policy: RetryPolicy {
                 patient: self.retry_schedule.clone(),
                 eager: self.chat_retry_schedule.clone(),
-                held: self.hold_uncertain.clone(),
+                hold_uncertain: self.hold_uncertain.clone(),
             },
-            sender_id,
+            worker_id,
         }
     }
 

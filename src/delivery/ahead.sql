@@ -1,4 +1,4 @@
--- How many mails have a delivery that is due, counted up to $1.
+-- Due deliveries of e-mails, counted up to $1.
 SELECT count(*) AS "deliveries!"
   FROM (SELECT FROM notification_deliveries
          WHERE status = 'pending' AND target = 'email' AND next_attempt_at <= now()

@@ -1,6 +1,6 @@
--- Whether a transaction whose COMMIT was not answered took place: a lease of $1 is held under its token
--- of $2, or a delivery of $3 is recorded under that of $4. The locks wait for a server that is still
--- at it.
+-- Whether a transaction whose COMMIT was not answered was committed: a delivery of $1 is leased under
+-- its token of $2, or one of $3 is recorded under its token of $4. The row locks wait for a server
+-- that is still committing.
 WITH seen AS MATERIALIZED (
     SELECT id, lease_token, status
       FROM notification_deliveries

@@ -1,4 +1,4 @@
--- The endpoints of these targets ($1), as far as there are any, and whether they are in use.
+-- The endpoints $1, enabled or not.
 SELECT e.id, e.channel, e.settings, e.enabled, e.disabled_reason
   FROM notification_endpoints e
  WHERE e.id = ANY ($1)

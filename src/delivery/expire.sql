@@ -1,6 +1,6 @@
--- Ends what was never attempted within $1 seconds and what nothing can be sent to from here: to the
--- targets of $2, and to routes of the environment other than those of $3. (What can be sent is looked
--- at when it is leased.) $4 at most this many. Tells how much waits for each of these routes.
+-- Expires deliveries that this process cannot send and that were not attempted within $1 seconds: those
+-- to the targets $2, and to routes of the environment other than $3. (Others are checked when they are
+-- leased.) $4 at most this many. Returns what is pending for each of these routes.
 WITH RECURSIVE waiting (target) AS (
     -- From target to target by the index, as leases are.
     (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
@@ -32,7 +32,7 @@ old AS MATERIALIZED (
 dead AS (
     UPDATE notification_deliveries d
        SET status = 'dead', code = 'expired', finished_at = now(),
-           reason = 'expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE'
+           reason = 'expired: it waited for longer than NOTIFY_DELIVERY_MAX_AGE'
      WHERE d.id = ANY (ARRAY(SELECT id FROM old))
     RETURNING d.id, d.key, d.target, d.channel, d.event_type, d.status, d.reason
 ),

@@ -1,4 +1,4 @@
-//! Taking hold of what is due, and of what senders that are gone have left.
+//! Leases due deliveries and reclaims expired leases.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decide::{Decision, Next};
 use super::report::DeliveryReport;
-use super::{DIGEST, Rules, Settings};
+use super::retry_policy::{Decision, Next};
+use super::{DIGEST, DeliverySettings, RetryPolicy};
 use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
 
-/// The reason of what grew too old.
-pub(super) const EXPIRED: &str = "expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE";
+/// The reason of expired deliveries.
+pub(super) const EXPIRED: &str = "expired: it waited for longer than NOTIFY_DELIVERY_MAX_AGE";
 
-/// Leases taken over in one statement.
+/// Leases reclaimed in one statement.
 const RESCUED_AT_ONCE: i64 = 1_000;
 
-/// A message that is ours to send until its lease ends.
+/// A delivery that this process may send until the lease expires.
 #[derive(Debug, Clone)]
 pub(super) struct Leased {
     pub(super) id: i64,
-    /// What the outside knows it by.
+    /// Identifies it to the receiver.
     pub(super) key: Uuid,
     pub(super) token: i64,
-    pub(super) kind: Channel,
+    pub(super) channel: Channel,
     pub(super) target: String,
     pub(super) recipient: String,
     pub(super) user_id: Option<Uuid>,
@@ -34,7 +34,7 @@ pub(super) struct Leased {
     /// JSON.
     pub(super) message: String,
     pub(super) occurred_at: DateTime<Utc>,
-    /// The one that is spent now included.
+    /// This one included.
     pub(super) attempts: u32,
     /// Since it was queued or requeued.
     pub(super) age: Duration,
@@ -44,7 +44,7 @@ pub(super) struct Leased {
     pub(super) failures: u32,
 }
 
-/// Why it is a dead letter although nothing was attempted: by now it is of no use.
+/// The decision about a delivery that waited too long to be of use.
 pub(super) fn expired(leased: &Leased, max_age: Duration) -> Option<Decision> {
     let is_old = leased.attempts <= 1 && leased.age > max_age;
     is_old.then(|| Decision::without_attempt(Next::Dead, "expired", EXPIRED))
@@ -55,79 +55,79 @@ impl Leased {
         self.event_type == DIGEST
     }
 
-    /// Whether its target is this installation's way to all recipients, and not one receiver.
+    /// Whether its target is a transport for all recipients rather than one receiver.
     pub(super) fn is_shared(&self) -> bool {
-        self.kind.is_shared() && self.target == self.kind.name()
+        self.channel.is_shared() && self.target == self.channel.name()
     }
 }
 
-/// What was leased, and when by the database's clock.
+/// Leased deliveries, and the database's time.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     pub(super) now: Option<DateTime<Utc>>,
     pub(super) messages: Vec<Leased>,
 }
 
-/// What can be sent from here, and how long it may take.
+/// What this process can send, and how long a lease lasts.
 #[derive(Debug, Clone)]
-pub(super) struct Reach {
-    /// Targets that nothing can be sent to.
-    pub(super) closed: Vec<String>,
+pub(super) struct Capabilities {
+    /// Targets without a transport.
+    pub(super) unavailable: Vec<String>,
     /// The names of the environment's routes.
     pub(super) routes: Vec<String>,
-    /// What carries mails.
-    pub(super) mails_by: Option<&'static str>,
-    /// Until a lease ends.
+    /// The transport of e-mails.
+    pub(super) email_transport: Option<&'static str>,
+    /// Duration of a lease.
     pub(super) lease: Duration,
-    /// Until the lease of a mail ends.
-    pub(super) mail_lease: Duration,
+    /// Duration of an e-mail's lease.
+    pub(super) email_lease: Duration,
 }
 
-impl Reach {
+impl Capabilities {
     /// How long a lease of this channel lasts.
-    pub(super) fn lease_of(&self, kind: Channel) -> Duration {
-        match kind {
-            Channel::Email => self.mail_lease,
+    pub(super) fn lease_of(&self, channel: Channel) -> Duration {
+        match channel {
+            Channel::Email => self.email_lease,
             _ => self.lease,
         }
     }
 }
 
-/// Leases up to `room` messages. `busy` counts those that are on their way, by target.
+/// Leases up to `room` deliveries. `busy` counts those in flight, by target.
 pub(super) async fn lease(
     connection: &mut Transaction<'_>,
-    settings: &Settings,
-    reach: &Reach,
+    settings: &DeliverySettings,
+    capabilities: &Capabilities,
     busy: &BTreeMap<String, u32>,
     room: i64,
 ) -> Result<Leases, sqlx::Error> {
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let targets: Vec<String> = busy.keys().cloned().collect();
-    let on_their_way: Vec<i32> = busy.values().copied().map(count).collect();
+    let in_flight: Vec<i32> = busy.values().copied().map(count).collect();
     let channels = Channel::ALL.map(|channel| channel.name().to_owned());
     let paces = Channel::ALL.map(|channel| channel.spec().pace.unwrap_or_default().as_secs_f64());
     let rows = sqlx::query_file!(
         "src/delivery/lease.sql",
         room,
         &targets,
-        &on_their_way,
+        &in_flight,
         count(settings.per_target),
-        &reach.closed,
+        &capabilities.unavailable,
         &channels,
         &paces,
-        reach.lease.as_secs_f64(),
-        settings.sender_id,
-        reach.mails_by,
-        reach.mail_lease.as_secs_f64(),
-        &reach.routes,
+        capabilities.lease.as_secs_f64(),
+        settings.worker_id,
+        capabilities.email_transport,
+        capabilities.email_lease.as_secs_f64(),
+        &capabilities.routes,
     )
     .fetch_all(Unnamed(connection))
     .await?;
     let now = rows.first().map(|row| row.now);
     let messages = rows.into_iter().filter_map(|row| {
         Some(Leased {
-            // No others are taken.
-            kind: row.channel.parse().ok()?,
+            // An unknown channel is never leased.
+            channel: row.channel.parse().ok()?,
             id: row.id,
             key: row.key,
             token: row.token,
@@ -153,17 +153,18 @@ pub(super) async fn lease(
     })
 }
 
-/// Takes over what senders that are gone have left: back into the queue, or to a person where it
-/// must not be sent twice.
+/// Reclaims expired leases: requeues their deliveries, or holds those for a person that must not be sent
+/// twice.
 pub(super) async fn rescue(
     connection: &mut Transaction<'_>,
-    rules: &Rules,
+    retry_policy: &RetryPolicy,
     report: &mut DeliveryReport,
 ) -> Result<(), sqlx::Error> {
-    let channels = Channel::ALL.map(|kind| kind.name().to_owned());
-    let attempts =
-        Channel::ALL.map(|kind| i32::try_from(rules.schedule(kind).attempts()).unwrap_or(i32::MAX));
-    let held = Channel::ALL.map(|kind| rules.held.contains(&kind));
+    let channels = Channel::ALL.map(|channel| channel.name().to_owned());
+    let attempts = Channel::ALL.map(|channel| {
+        i32::try_from(retry_policy.schedule(channel).attempts()).unwrap_or(i32::MAX)
+    });
+    let held = Channel::ALL.map(|channel| retry_policy.hold_uncertain.contains(&channel));
     loop {
         let taken = sqlx::query_file!(
             "src/delivery/rescue.sql",
@@ -180,9 +181,9 @@ pub(super) async fn rescue(
                 "dead" => Next::Dead,
                 _ => continue,
             };
-            // No others are taken.
-            if let Ok(kind) = row.channel.parse() {
-                report.count(kind, &row.event_type, next, row.messages.unsigned_abs());
+            // An unknown channel is never reclaimed.
+            if let Ok(channel) = row.channel.parse() {
+                report.count(channel, &row.event_type, next, row.messages.unsigned_abs());
             }
         }
         let count: i64 = taken.iter().map(|row| row.messages).sum();

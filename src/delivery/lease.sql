@@ -1,13 +1,11 @@
--- Takes what is due, a few of each target: first for those that the fewest messages are on their way
--- to, then for those that have waited longest. One that is slow or paused is in nobody's way. $1 at most
--- this many in all; $2 the targets that messages are on their way to, each with $3 how many; $4 at most
--- this many to a target at once; $5 targets that nothing can be sent to from here; $6 the channels, of
--- each of which a target takes one message in $7 seconds, if these are not 0; $8 seconds until the lease
--- ends; $9 who takes them; $10
--- what carries mails; $11 seconds until the lease of a mail ends; $12 the routes of the environment that
--- this one has.
+-- Leases due deliveries, a few of each target: first of targets with the fewest messages in flight, then
+-- of those that have waited longest. A slow or paused target delays no other. $1 at most this many in all;
+-- $2 the targets with messages in flight, $3 how many; $4 at most this many in flight to one target; $5
+-- targets that this process cannot send to; $6 the channels, $7 the seconds of each between two messages
+-- to one target, or 0; $8 seconds until a lease expires; $9 the worker; $10 the e-mail transport; $11
+-- seconds until the lease of an e-mail expires; $12 the routes of this environment.
 WITH RECURSIVE waiting (target) AS (
-    -- From target to target by the index, whatever waits behind each.
+    -- A skip scan: from target to target by the index, however long the queue of each.
     (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
     UNION ALL
     SELECT (SELECT d.target FROM notification_deliveries d
@@ -17,8 +15,8 @@ WITH RECURSIVE waiting (target) AS (
      WHERE w.target IS NOT NULL
 ),
 open AS MATERIALIZED (
-    SELECT w.target, first.next_attempt_at, rule.pace, rule.pace > 0 AS is_paced, way.messages AS busy,
-           CASE WHEN rule.pace > 0 THEN 1 ELSE $4 END - way.messages AS room
+    SELECT w.target, first.next_attempt_at, rule.pace, rule.pace > 0 AS is_paced, sent.messages AS busy,
+           CASE WHEN rule.pace > 0 THEN 1 ELSE $4 END - sent.messages AS room
       FROM waiting w
      CROSS JOIN LATERAL (
            SELECT d.next_attempt_at, d.channel FROM notification_deliveries d
@@ -27,14 +25,14 @@ open AS MATERIALIZED (
             LIMIT 1) AS first
       JOIN unnest($6::text[], $7::float8[]) AS rule (channel, pace) ON rule.channel = first.channel
       LEFT JOIN unnest($2::text[], $3::int[]) AS busy (target, messages) ON busy.target = w.target
-     CROSS JOIN LATERAL (SELECT coalesce(busy.messages, 0)) AS way (messages)
+     CROSS JOIN LATERAL (SELECT coalesce(busy.messages, 0)) AS sent (messages)
      WHERE w.target <> ALL ($5)
        AND (w.target NOT LIKE 'env:%' OR w.target = ANY ($12))
        AND NOT EXISTS (
            SELECT FROM notification_delivery_targets t
             WHERE t.target = w.target AND t.paused_until > now())
 ),
--- How much each of the first may take, so that they get equally far.
+-- How many each of the first targets may lease, so that they advance equally.
 share AS MATERIALIZED (
     SELECT turn.target, turn.pace, count(*) AS room
       FROM (
@@ -51,7 +49,7 @@ share AS MATERIALIZED (
             LIMIT $1) AS turn
      GROUP BY turn.target, turn.pace
 ),
--- Whoever moves a paced target's pause may send to it; of two at once only one does.
+-- The worker that moves a paced target's pause may send to it; of two at once only one does.
 paced AS (
     INSERT INTO notification_delivery_targets AS t (target, paused_until)
     SELECT target, now() + make_interval(secs => pace)
@@ -68,7 +66,7 @@ due AS MATERIALIZED (
               FROM open
               LEFT JOIN share USING (target)
              WHERE open.room > 0 AND (NOT open.is_paced OR open.target IN (SELECT target FROM paced))
-             -- The others for what somebody else has just taken of these.
+             -- The other targets replace what another worker has just leased of these.
              ORDER BY share.target IS NULL, open.busy, open.next_attempt_at, open.target) AS o
      CROSS JOIN LATERAL (
            SELECT x.id FROM notification_deliveries x
@@ -81,7 +79,7 @@ due AS MATERIALIZED (
 token AS MATERIALIZED (SELECT nextval('notification_lease_token_seq') AS value)
 UPDATE notification_deliveries d
    SET status = 'sending',
-       -- The attempt is spent here, durably, whatever becomes of this process.
+       -- The attempt is charged here, durably, even if this process dies.
        attempts = d.attempts + 1,
        lease_token = (SELECT value FROM token),
        leased_at = now(),

@@ -1,5 +1,5 @@
--- What is due when a run ends early: mails without a delivery, and deliveries. $1 length of a digest's
--- window in seconds; $2 targets that nothing can be sent to from here.
+-- What is due when a run ends early: e-mails without a delivery, and deliveries. $1 length of a digest's
+-- window in seconds; $2 targets that this process cannot send to.
 SELECT (SELECT count(*) FROM pending_emails
          WHERE status = 'pending' AND 'email' <> ALL ($2)
            AND (delivery_type = 'immediate'

@@ -1,4 +1,4 @@
-//! What a lease is to say, and to whom; and whether it is still wanted.
+//! Reads the contents and recipients of leased deliveries, and whether each is still wanted.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::Settings;
+use super::DeliverySettings;
 use super::lease::Leased;
 use super::people::{People, Person};
 use crate::channels::Channel;
@@ -14,7 +14,7 @@ use crate::db::{Transaction, Unnamed};
 
 /// A row of `pending_emails`.
 #[derive(Debug)]
-pub(super) struct MailRow {
+pub(super) struct EmailRow {
     pub(super) id: i64,
     pub(super) delivery_id: Option<i64>,
     pub(super) user_id: Uuid,
@@ -25,13 +25,13 @@ pub(super) struct MailRow {
     pub(super) project_id: Option<Uuid>,
     pub(super) project_name: Option<String>,
     pub(super) created_at: DateTime<Utc>,
-    /// Why it is not wanted any more: `muted`, `read` or `gone`.
+    /// Why it is no longer wanted: `muted`, `read` or `gone`.
     pub(super) unwanted: Option<String>,
     /// Whether it was read after an attempt that may have delivered it.
     pub(super) is_read_since: bool,
 }
 
-/// An endpoint as it stands now.
+/// The present state of an endpoint.
 #[derive(Debug)]
 pub(super) struct EndpointRow {
     pub(super) id: Uuid,
@@ -42,11 +42,11 @@ pub(super) struct EndpointRow {
     pub(super) disabled_reason: Option<String>,
 }
 
-/// All that a batch of leases needs.
+/// What a batch of leases needs.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     /// By delivery.
-    pub(super) mails: HashMap<i64, Vec<MailRow>>,
+    pub(super) mails: HashMap<i64, Vec<EmailRow>>,
     pub(super) people: HashMap<Uuid, Person>,
     /// Text messages that their recipients have muted.
     pub(super) muted: HashSet<i64>,
@@ -55,10 +55,10 @@ pub(super) struct Loaded {
     pub(super) disabled_routes: HashMap<String, String>,
 }
 
-/// Reads it, in as many statements as there are kinds of things.
+/// Reads it in one statement per table.
 pub(super) async fn load(
     connection: &mut Transaction<'_>,
-    settings: &Settings,
+    settings: &DeliverySettings,
     people: &People,
     leased: &[Leased],
 ) -> Result<Loaded, sqlx::Error> {
@@ -66,7 +66,7 @@ pub(super) async fn load(
     let for_people = leased.iter().filter(|one| one.user_id.is_some());
     let deliveries: Vec<i64> = for_people
         .clone()
-        .filter(|one| one.kind == Channel::Email)
+        .filter(|one| one.channel == Channel::Email)
         .map(|one| one.id)
         .collect();
     if !deliveries.is_empty() {
@@ -79,7 +79,7 @@ pub(super) async fn load(
     }
     let texts: Vec<&Leased> = for_people
         .clone()
-        .filter(|one| one.kind == Channel::Sms)
+        .filter(|one| one.channel == Channel::Sms)
         .collect();
     if !texts.is_empty() {
         let ids: Vec<i64> = texts.iter().map(|one| one.id).collect();
@@ -124,11 +124,11 @@ pub(super) async fn load(
     Ok(loaded)
 }
 
-/// A digest that may have arrived is sent again as it was, so that its receiver knows it: what was read
+/// A digest that may have arrived is sent again unchanged, so that its key stays the same: what was read
 /// since stays in it, unless nothing else is left.
-fn repeat(mails: &mut [MailRow]) {
+fn repeat(mails: &mut [EmailRow]) {
     if mails.iter().any(|mail| mail.unwanted.is_none()) {
-        let read = |mail: &&mut MailRow| mail.unwanted.as_deref() == Some("read");
+        let read = |mail: &&mut EmailRow| mail.unwanted.as_deref() == Some("read");
         for mail in mails
             .iter_mut()
             .filter(|mail| mail.is_read_since)
@@ -139,16 +139,16 @@ fn repeat(mails: &mut [MailRow]) {
     }
 }
 
-/// The mails of these deliveries, and those given by their own identifiers.
+/// The e-mails of these deliveries, and those with these ids.
 pub(super) async fn mails(
     connection: &mut Transaction<'_>,
-    settings: &Settings,
+    settings: &DeliverySettings,
     deliveries: &[i64],
     mails: &[i64],
-) -> Result<Vec<MailRow>, sqlx::Error> {
+) -> Result<Vec<EmailRow>, sqlx::Error> {
     sqlx::query_file_as!(
-        MailRow,
-        "src/delivery/mails.sql",
+        EmailRow,
+        "src/delivery/emails.sql",
         deliveries,
         mails,
         settings.mute_covers_email

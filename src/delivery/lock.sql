@@ -1,3 +1,3 @@
--- One worker at a time gathers what waits: two would make two digests for a person. The others wait,
--- for as long as a lock is waited for, and then gather what comes next.
+-- One worker at a time promotes e-mails: two would make two digests for one recipient. The others wait,
+-- up to lock_timeout, and then promote the next batch.
 SELECT pg_advisory_xact_lock($1)

@@ -1,5 +1,5 @@
--- Text messages ($1, each to the person $2, of the event type $3) that the person has muted: whoever
--- wants nothing of a type by any channel.
+-- Text messages ($1, each to the recipient $2, of the event type $3) whose recipient has muted the event
+-- type on all channels.
 SELECT t.id AS "id!"
   FROM unnest($1::bigint[], $2::uuid[], $3::text[]) AS t (id, user_id, event_type)
  CROSS JOIN LATERAL (

@@ -1,5 +1,5 @@
--- Targets that are left alone for now although something is due, by the names that people know them by.
--- $1 targets that nothing can be sent to from here.
+-- Paused targets with due deliveries, by the names that operators know. $1 targets that this process
+-- cannot send to.
 SELECT coalesce(e.name, t.target) AS "name!", extract(epoch FROM t.paused_until - now())::float8 AS "seconds!",
        t.last_error, due.messages AS "messages!"
   FROM notification_delivery_targets t

@@ -1,4 +1,4 @@
-//! The people that messages go to.
+//! Recipients: names, addresses and time zones of `profiles`.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,6 @@ use uuid::Uuid;
 use crate::channels::PhoneNumber;
 use crate::db::{Transaction, Unnamed};
 
-/// What is known of a person.
 #[derive(Debug, Clone, Default, sqlx::FromRow)]
 pub(super) struct Person {
     id: Uuid,
@@ -18,7 +17,7 @@ pub(super) struct Person {
     pub(super) phone: Option<String>,
 }
 
-/// The phone numbers of people, as far as they have one that can be read.
+/// The valid phone numbers of these people.
 pub async fn phone_numbers(
     connection: &mut Transaction<'_>,
     ids: &[Uuid],
@@ -29,12 +28,12 @@ pub async fn phone_numbers(
     Ok(people.into_iter().filter_map(number).collect())
 }
 
-/// The statement that reads them: `profiles` need not have all columns, nor the job the right to them.
+/// The statement that reads recipients: `profiles` may lack columns, or the role the right to read them.
 #[derive(Debug)]
 pub(super) struct People(String);
 
 impl People {
-    /// Looks which columns can be read.
+    /// Looks up which columns can be read.
     pub(super) async fn known(connection: &mut Transaction<'_>) -> Result<Self, sqlx::Error> {
         let columns: Vec<String> = sqlx::query_scalar(
             "SELECT attname::text FROM pg_attribute
@@ -58,7 +57,7 @@ impl People {
         )))
     }
 
-    /// Reads those asked for; who is gone is not among them.
+    /// Reads those of these people that exist.
     pub(super) async fn read(
         &self,
         connection: &mut Transaction<'_>,

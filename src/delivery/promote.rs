@@ -1,38 +1,38 @@
-//! Queued mails become deliveries: one each, or one for all of a digest.
+//! Promotes queued e-mails to deliveries: one each, or one for all of a digest.
 
-use super::decide::Next;
 use super::report::DeliveryReport;
+use super::retry_policy::Next;
 use super::savepoint::in_savepoint;
-use super::{DIGEST, Settings};
+use super::{DIGEST, DeliverySettings};
 use crate::channels::Channel;
 use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 
 /// Key of the advisory lock; any constant does.
 const LOCK_KEY: i64 = 0x006e_6f74_6966_7903;
-/// Mails taken in one statement. So many are queued ahead of what can be sent.
+/// E-mails promoted in one statement.
 const MAILS: i64 = 1_000;
-/// Mails of one digest; what is beyond comes with the next.
+/// E-mails of one digest; the rest waits for the next window.
 const DIGEST_MOST: i64 = 10_000;
 
-/// More consecutive refusals than this are not the rows' fault.
+/// More consecutive refusals than this are not caused by single rows.
 const REFUSED_MOST: usize = 100;
-/// So many of the next batches are tried to find a mail that the database takes.
+/// How many of the next batches are searched for an e-mail that the database accepts.
 const NEIGHBOURS: usize = 10;
 
-/// When mails are sent.
+/// `pending_emails.delivery_type`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timing {
     Immediate,
     Aggregated,
 }
 
-/// The mails of one timing that are still queued, as far as this run knows.
+/// The queued e-mails of one timing, as far as this run knows.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) timing: Timing,
-    /// Mails of the next batch. Halved where the database refuses one, until that row stands alone.
+    /// E-mails of the next batch. Halved when the database refuses one, until that row is alone.
     most: i64,
-    /// Rows that the database lets nobody change.
+    /// Rows that the database lets nobody change; skipped.
     left_alone: Vec<i64>,
     /// Consecutive failures.
     pub(super) tries: u32,
@@ -41,11 +41,11 @@ pub(super) struct Queue {
     pub(super) is_empty: bool,
 }
 
-/// What one batch came to.
+/// Result of one batch.
 #[derive(Debug, Default)]
 pub(super) struct Promoted {
     pub(super) report: DeliveryReport,
-    /// Deliveries that are to be sent.
+    /// Pending deliveries that were made.
     pub(super) deliveries: u64,
 }
 
@@ -61,14 +61,14 @@ impl Queue {
         }
     }
 
-    /// Notes that a batch was promoted.
+    /// Records that a batch was promoted.
     pub(super) fn advance(&mut self, promoted: &Promoted) {
         (self.tries, self.refused) = (0, 0);
         self.most = (self.most * 2).min(MAILS);
         self.is_empty = promoted.report.mails == 0;
     }
 
-    /// Makes the next batch smaller. `false`: what was refused stands alone.
+    /// Makes the next batch smaller. `false`: it has one row already.
     pub(super) fn halve(&mut self) -> bool {
         self.tries = 0;
         let can_halve = self.most > 1;
@@ -76,11 +76,10 @@ impl Queue {
         can_halve
     }
 
-    /// Promotes a batch.
     pub(super) async fn promote(
         &self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &DeliverySettings,
     ) -> Result<Promoted, sqlx::Error> {
         lock(transaction).await?;
         let promoted = match self.timing {
@@ -90,7 +89,7 @@ impl Queue {
         if promoted.report.dead > 0 {
             tracing::warn!(
                 deliveries = promoted.report.dead,
-                "mails that waited for longer than NOTIFY_DELIVERY_MAX_AGE are dead letters now"
+                "e-mails older than NOTIFY_DELIVERY_MAX_AGE became dead letters"
             );
         }
         Ok(promoted)
@@ -99,11 +98,11 @@ impl Queue {
     async fn promote_mails(
         &self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &DeliverySettings,
     ) -> Result<Promoted, sqlx::Error> {
         let max_age = settings.max_age.as_secs_f64();
         let rows = sqlx::query_file!(
-            "src/delivery/promote_mails.sql",
+            "src/delivery/promote_emails.sql",
             self.most,
             max_age,
             &self.left_alone
@@ -131,7 +130,7 @@ impl Queue {
     async fn promote_digests(
         &self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &DeliverySettings,
     ) -> Result<Promoted, sqlx::Error> {
         let row = sqlx::query_file!(
             "src/delivery/promote_digests.sql",
@@ -158,18 +157,18 @@ impl Queue {
         })
     }
 
-    /// Makes `failed` what the database refuses of the smallest batch: a mail, or those of one
-    /// person's digest that it refuses by themselves, or else all of that. The others go on.
+    /// Fails the rows of the smallest batch that the database refuses: an e-mail, or those of one
+    /// recipient's digest that it refuses one by one, or else all of them.
     ///
-    /// `None`: it seems to refuse all, or not for a row, and nothing is changed.
+    /// `None`: it seems to refuse every row, or not because of a row, and nothing is changed.
     pub(super) async fn fail_refused(
         &mut self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &DeliverySettings,
         refusal: &sqlx::Error,
     ) -> Result<Option<DeliveryReport>, sqlx::Error> {
         lock(transaction).await?;
-        // What a trigger would say at the end only is to be known of each row.
+        // A deferred trigger must report its error for each row, not at the end.
         transaction.command("SET CONSTRAINTS ALL IMMEDIATE").await?;
         let ids = self
             .smallest_batch(transaction, settings, &self.left_alone)
@@ -201,7 +200,7 @@ impl Queue {
         for (id, problem) in refused {
             let reason = format!("dead: the database refuses it: {problem}");
             let failed = in_savepoint(transaction, async |transaction| {
-                sqlx::query_file_scalar!("src/delivery/fail_mail.sql", id, reason)
+                sqlx::query_file_scalar!("src/delivery/fail_email.sql", id, reason)
                     .fetch_optional(Unnamed(transaction))
                     .await
             });
@@ -218,7 +217,7 @@ impl Queue {
                 Err(error) => {
                     tracing::error!(
                         pending_email = id,
-                        "left as it is, for the database refuses every change of it: {error}"
+                        "unchanged: the database refuses every change of it: {error}"
                     );
                     self.left_alone.push(id);
                 }
@@ -227,15 +226,15 @@ impl Queue {
         Ok(Some(report))
     }
 
-    /// The mails of the smallest batch that can be promoted, but for these.
+    /// The e-mails of the smallest batch that can be promoted, without these.
     async fn smallest_batch(
         &self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &DeliverySettings,
         without: &[i64],
     ) -> Result<Vec<i64>, sqlx::Error> {
         sqlx::query_file_scalar!(
-            "src/delivery/suspects.sql",
+            "src/delivery/smallest_batch.sql",
             self.timing == Timing::Aggregated,
             settings.digest_every.as_secs_f64(),
             DIGEST_MOST,
@@ -245,11 +244,11 @@ impl Queue {
         .await
     }
 
-    /// Whether the database takes one of the next mails: what it refuses of all is no mail's fault.
+    /// Whether the database accepts one of the next e-mails: an error that all cause is not a row's.
     async fn takes_another(
         &self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &DeliverySettings,
         refused: &[i64],
     ) -> Result<bool, sqlx::Error> {
         let mut known = [&self.left_alone, refused].concat();
@@ -266,7 +265,7 @@ impl Queue {
     }
 }
 
-/// Does to a mail what a promotion does.
+/// Does to an e-mail what a promotion does.
 async fn probe(
     transaction: &mut Transaction<'_>,
     id: i64,
@@ -280,7 +279,7 @@ async fn probe(
     .await
 }
 
-/// Whether an error is always that of a row: others may be taken.
+/// Whether an error is caused by a row: others may be accepted.
 fn is_of_a_row(error: &sqlx::Error) -> bool {
     match ErrorClass::of(error) {
         ErrorClass::Refused | ErrorClass::Contended => true,

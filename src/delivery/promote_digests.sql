@@ -1,7 +1,7 @@
--- Puts aggregated mails together as digests: one a person and window, of what was queued before the
--- window began. $1 length of a window in seconds, $2 at most the people of this many mails, oldest
--- first, $3 seconds after which a mail is too old to be of use, $4 at most this many mails of one
--- person, and no further person once there are as many, $5 mails to leave alone.
+-- Makes digests of aggregated e-mails: one for each recipient and window, of what was queued before the
+-- window began. $1 length of a window in seconds; $2 the recipients of at most this many e-mails, oldest
+-- first; $3 seconds after which an e-mail expires; $4 at most this many e-mails of one recipient, and no
+-- further recipient once there are as many; $5 e-mails to skip.
 WITH bounds AS MATERIALIZED (
     SELECT to_timestamp(floor(extract(epoch FROM now())::float8 / $1) * $1) AS window_start
 ),
@@ -11,13 +11,13 @@ oldest AS MATERIALIZED (
           FROM pending_emails m
          WHERE m.status = 'pending' AND m.delivery_type = 'aggregated' AND m.user_id IS NOT NULL
            AND m.created_at < (SELECT window_start FROM bounds) AND m.id <> ALL ($5)
-           -- Who has had one of this window already waits for the next. Asked for each, and not joined.
+           -- The next digest of a recipient belongs to the next window. A look-up per e-mail, not a join.
            AND (SELECT d.id FROM notification_deliveries d
                  WHERE d.user_id = m.user_id AND d.digest_window = (SELECT window_start FROM bounds)) IS NULL
          ORDER BY m.created_at
          LIMIT $2) AS first
 ),
--- As many people as one statement has time for.
+-- As many recipients as one statement has time for.
 taken AS MATERIALIZED (
     SELECT user_id FROM (
         SELECT oldest.user_id, sum(own.mails) OVER (ORDER BY oldest.user_id) - own.mails AS before
@@ -36,7 +36,7 @@ mine AS MATERIALIZED (
      CROSS JOIN LATERAL (
            SELECT id, user_id, created_at FROM pending_emails x
             WHERE x.user_id = taken.user_id AND x.status = 'pending'
-              -- In the words of the index over people.
+              -- Written like the condition of the index over recipients.
               AND x.delivery_type <> 'immediate' AND x.created_at < (SELECT window_start FROM bounds)
               AND x.id <> ALL ($5)
             ORDER BY x.created_at, x.id
@@ -53,10 +53,10 @@ queued AS (
         (key, channel, target, recipient, user_id, event_type, digest_window, occurred_at, status,
          reason, code, finished_at)
     SELECT g.key, 'email', 'email', 'user:' || g.user_id, g.user_id, 'digest',
-           -- What is too old is put aside, not into the window's digest.
+           -- Expired e-mails are no part of the window's digest.
            CASE WHEN NOT g.is_late THEN bounds.window_start END, g.latest,
            CASE WHEN g.is_late THEN 'dead' ELSE 'pending' END,
-           CASE WHEN g.is_late THEN 'expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE' END,
+           CASE WHEN g.is_late THEN 'expired: it waited for longer than NOTIFY_DELIVERY_MAX_AGE' END,
            CASE WHEN g.is_late THEN 'expired' END,
            CASE WHEN g.is_late THEN now() END
       FROM digest g, bounds
@@ -64,8 +64,8 @@ queued AS (
     ON CONFLICT (user_id, digest_window) WHERE digest_window IS NOT NULL DO NOTHING
     RETURNING id, key, status, reason
 ),
--- As arrays, of which the planner believes that they hold a few: taken for one, each row would be
--- looked for among all.
+-- As arrays, which the planner takes for short ones; a join of rows estimated as one would scan all
+-- e-mails for each.
 place AS MATERIALIZED (
     SELECT array_agg(mine.id) AS ids, array_agg(q.id) AS deliveries, array_agg(q.status) AS statuses,
            array_agg(q.reason) AS reasons

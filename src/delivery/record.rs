@@ -1,32 +1,30 @@
-//! Recording what became of messages, and what it says of their targets.
+//! Records results, and updates the circuit breakers of their targets.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::decide::{Decision, FAILURES_MAX, Lesson, Next};
 use super::lease::Leased;
 use super::report::{DeliveryReport, Disabled};
+use super::retry_policy::{Decision, FAILURES_MAX, Next, TargetSignal};
 use crate::db::{Transaction, Unnamed};
 
-/// A target whose circuit breaker is open is left alone for this long, and then tried with a few
-/// messages again.
-const LEFT_ALONE: Duration = Duration::from_mins(1);
-/// An endpoint that failed on so many days, and for as long, with nothing delivered in between, is
-/// disabled.
+/// For how long a circuit breaker stays open. Then it is half-open: a few messages are tried.
+const OPEN_FOR: Duration = Duration::from_mins(1);
+/// An endpoint that fails for as many days, on each of them, with nothing delivered in between, is disabled.
 const FAILING_DAYS: i32 = 5;
-/// No target is left alone for longer because it is throttled, unless it asks for that.
-const LONGEST_THROTTLE: Duration = Duration::from_mins(5);
+/// The longest pause of a throttled target, unless it asks for more.
+const MAX_THROTTLE: Duration = Duration::from_mins(5);
 
-/// A message that was looked at, and what is to be recorded of it.
+/// A delivery with a result to be recorded.
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) leased: Leased,
     pub(super) decision: Decision,
-    /// `None`: there was no need for an attempt.
+    /// `None`: none was made.
     pub(super) attempt: Option<Attempt>,
-    /// Mails of it that were not wanted any more, each with the reason.
+    /// Its e-mails that were no longer wanted, each with the reason.
     pub(super) left_out: Vec<(i64, &'static str)>,
-    /// By this process's clock, a little early.
+    /// By this process's clock, slightly early.
     pub(super) lease_ends: Instant,
 }
 
@@ -44,8 +42,8 @@ fn column<T>(finished: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {
     finished.iter().map(of).collect()
 }
 
-/// Records all of it, under the tokens of their leases, and counts what was. Mails can be left to be
-/// settled one by one.
+/// Records results under the tokens of their leases, and counts those that were recorded. E-mails can be
+/// left to be settled one by one.
 pub(super) async fn record(
     connection: &mut Transaction<'_>,
     finished: &[Finished],
@@ -110,7 +108,7 @@ pub(super) async fn record(
         .partition(|one| ours.contains(&one.leased.id));
     let mut report = count(&recorded);
     report.lost_leases = lost.len() as u64;
-    learn(connection, &recorded, &mut report).await?;
+    update_circuit_breakers(connection, &recorded, &mut report).await?;
     Ok(report)
 }
 
@@ -122,19 +120,19 @@ fn clean(text: Option<&str>) -> Option<String> {
 fn count(recorded: &[&Finished]) -> DeliveryReport {
     let mut report = DeliveryReport::default();
     for one in recorded {
-        let kind = one.leased.kind;
-        report.count(kind, &one.leased.event_type, one.decision.next, 1);
+        let channel = one.leased.channel;
+        report.count(channel, &one.leased.event_type, one.decision.next, 1);
         let duration = one.attempt.as_ref().map(|attempt| attempt.duration);
         let durations = &mut report.counts.durations;
-        durations.extend(duration.map(|duration| (kind, duration.as_secs_f64())));
+        durations.extend(duration.map(|duration| (channel, duration.as_secs_f64())));
     }
     report
 }
 
-/// What failures say of one target.
+/// The failures of one target.
 #[derive(Debug, Default)]
 struct Failures<'a> {
-    /// Of a shared target each recipient counts once.
+    /// In a shared target, each recipient counts once.
     of: HashSet<(&'a str, i64)>,
     is_throttled: bool,
     reason: Option<&'a str>,
@@ -142,8 +140,8 @@ struct Failures<'a> {
     gone: Option<&'a str>,
 }
 
-/// Pauses targets that asked for it or fail on end, and disables endpoints that are gone.
-async fn learn(
+/// Pauses targets that ask for it or fail repeatedly, and disables endpoints that no longer exist.
+async fn update_circuit_breakers(
     connection: &mut Transaction<'_>,
     recorded: &[&Finished],
     report: &mut DeliveryReport,
@@ -152,14 +150,14 @@ async fn learn(
     let mut targets: BTreeMap<&str, Failures<'_>> = BTreeMap::new();
     for one in recorded {
         let decision = &one.decision;
-        if decision.lesson == Lesson::Nothing && decision.pause.is_none() {
+        if decision.signal == TargetSignal::None && decision.pause.is_none() {
             continue;
         }
         let target = targets.entry(&one.leased.target).or_default();
-        match decision.lesson {
-            Lesson::Nothing => {}
-            Lesson::Throttled => target.is_throttled = true,
-            Lesson::Failed | Lesson::Gone => {
+        match decision.signal {
+            TargetSignal::None => {}
+            TargetSignal::Throttled => target.is_throttled = true,
+            TargetSignal::Failed | TargetSignal::Gone => {
                 let leased = &one.leased;
                 let id = if leased.is_shared() { 0 } else { leased.id };
                 target.of.insert((&leased.recipient, id));
@@ -167,7 +165,7 @@ async fn learn(
         }
         target.reason = decision.reason.as_deref().or(target.reason);
         target.pause = target.pause.max(decision.pause);
-        if decision.lesson == Lesson::Gone {
+        if decision.signal == TargetSignal::Gone {
             target.gone = decision.reason.as_deref();
         }
     }
@@ -189,41 +187,41 @@ async fn learn(
         .map(|target| target.pause.map(|pause| pause.as_secs_f64()))
         .collect();
     let failing = sqlx::query_file!(
-        "src/delivery/learn.sql",
+        "src/delivery/circuit_breaker.sql",
         &names,
         &counts,
         &reasons as &[Option<String>],
         &pauses as &[Option<f64>],
         &throttled,
         FAILURES_MAX.cast_signed(),
-        LEFT_ALONE.as_secs_f64(),
+        OPEN_FOR.as_secs_f64(),
         FAILING_DAYS,
-        LONGEST_THROTTLE.as_secs_f64(),
+        MAX_THROTTLE.as_secs_f64(),
     )
     .fetch_all(Unnamed(&mut *connection))
     .await?;
-    let mut given_up: BTreeMap<String, String> = failing
+    let mut disabled: BTreeMap<String, String> = failing
         .into_iter()
         .map(|row| (row.target, row.reason))
         .collect();
     for (target, failures) in targets {
         if let Some(reason) = failures.gone {
-            given_up.insert(target.to_owned(), reason.to_owned());
+            disabled.insert(target.to_owned(), reason.to_owned());
         }
     }
-    if given_up.is_empty() {
+    if disabled.is_empty() {
         return Ok(());
     }
-    let (targets, reasons): (Vec<String>, Vec<String>) = given_up.into_iter().unzip();
+    let (targets, reasons): (Vec<String>, Vec<String>) = disabled.into_iter().unzip();
     let rows = sqlx::query_file!("src/delivery/disable.sql", &targets, &reasons)
         .fetch_all(Unnamed(connection))
         .await?;
     for row in rows {
         let cancelled = row.cancelled.unsigned_abs();
         if let (Some(channel), Some(event_type)) = (row.channel, row.event_type)
-            && let Ok(kind) = channel.parse()
+            && let Ok(channel) = channel.parse()
         {
-            report.count(kind, &event_type, Next::Cancelled, cancelled);
+            report.count(channel, &event_type, Next::Cancelled, cancelled);
         }
         match report.disabled.iter_mut().find(|one| one.name == row.name) {
             Some(disabled) => disabled.cancelled += cancelled,

@@ -1,8 +1,8 @@
--- Records what became of messages, as far as the lease is still ours. A column each: $1 delivery,
--- $2 token, $3 status, $4 reason, $5 code, $6 the provider's name for it, $7 seconds until the next
--- attempt, $8 outcome of the attempt (none was made: NULL), $9 its duration in ms, $10 status of the
--- answer, $11 the answer, $12 whether the attempt is charged. $13 mails left out, each with $14 why; $15
--- whether the mails are recorded too, or the deliveries alone.
+-- Records results of deliveries that are still leased under their tokens. A column each: $1 delivery, $2
+-- token, $3 status, $4 reason, $5 code, $6 the provider's identifier, $7 seconds until the next attempt, $8
+-- outcome of the attempt (NULL: none was made), $9 its duration in ms, $10 status of the answer, $11 the
+-- answer, $12 whether the attempt is charged. $13 e-mails left out, $14 the reasons; $15 whether e-mails
+-- are recorded too, or deliveries alone.
 WITH result AS MATERIALIZED (
     SELECT * FROM unnest(
                $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
@@ -22,7 +22,7 @@ recorded AS (
            lease_until = NULL,
            finished_at = CASE WHEN r.status <> 'pending' THEN now() END
       FROM result r
-     -- By itself, so that no plan looks for them among all that ever was.
+     -- A condition of its own, so that no plan scans all deliveries.
      WHERE d.id = ANY ($1) AND d.id = r.id AND d.status = 'sending' AND d.lease_token = r.token
     RETURNING r.*, d.key, d.target, d.transport, d.channel, d.attempts, d.leased_at
 ),
@@ -42,7 +42,7 @@ left_out AS (
      WHERE $15 AND m.id = ANY ($13) AND m.id = s.id AND m.status = 'processing'
        AND m.delivery_id IN (SELECT id FROM recorded)
 ),
-carried AS (
+settled AS (
     UPDATE pending_emails m
        SET status = CASE WHEN r.status = 'delivered' THEN 'sent' ELSE 'failed' END,
            processed_at = now(),
@@ -52,14 +52,14 @@ carried AS (
        AND m.status = 'processing'
        AND m.id <> ALL ($13)
 ),
--- What is not sent after all suppresses nothing; what may have arrived does.
+-- A message that was not sent suppresses nothing; one that may have arrived does.
 released AS (
     UPDATE notification_delivery_guards g
        SET until = now()
       FROM recorded r
      WHERE r.status IN ('cancelled', 'dead') AND g.delivery_key = r.key AND g.until > now()
 ),
--- Whoever delivers to a target has nothing to hold against it any more.
+-- A delivered message closes the target's circuit breaker.
 cleared AS (
     UPDATE notification_delivery_targets t
        SET failures = 0, failing_since = NULL, failing_days = 0, throttled = 0, throttled_until = NULL

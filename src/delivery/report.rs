@@ -1,57 +1,56 @@
-//! What a run of `deliver` did.
+//! Report of a run of `deliver`.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::decide::Next;
+use super::retry_policy::Next;
 use crate::channels::Channel;
 
 /// Counts of one run, or of the part of it that is done.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct DeliveryReport {
-    /// Messages that were taken.
+    /// Messages that the receiver accepted.
     pub delivered: u64,
-    /// Messages put back for another attempt.
+    /// Deliveries requeued for another attempt.
     pub retried: u64,
-    /// Messages that became dead letters.
+    /// Deliveries that became dead letters.
     pub dead: u64,
-    /// Messages that may have arrived, and wait for a person.
+    /// Messages that may have arrived, held for a person.
     pub uncertain: u64,
-    /// Messages that were no longer wanted, or a repetition.
+    /// Deliveries that were no longer wanted, or duplicates.
     pub cancelled: u64,
-    /// Mails that were given a delivery, those of digests each by itself.
+    /// E-mails promoted to deliveries, those of digests counted one by one.
     pub mails: u64,
     /// Digests made of them.
     pub digests: u64,
-    /// Leases taken from senders that are gone.
+    /// Expired leases of workers that died.
     pub rescued: u64,
-    /// Leases that had ended before what became of their messages was recorded.
+    /// Leases that expired before the result was recorded.
     pub lost_leases: u64,
-    /// Endpoints that were disabled, and why.
+    /// Endpoints that were disabled.
     pub disabled: Vec<Disabled>,
-    /// Targets that are left alone for now although something is due.
+    /// Paused targets with due deliveries.
     pub paused: Vec<Paused>,
-    /// What waits for a way to be sent, if anything.
+    /// What waits for a transport to be configured.
     pub waiting: Waiting,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
     pub stopped_early: bool,
-    /// What was due then.
+    /// What was still due then.
     pub left: Left,
-    /// The same in particular, for metrics.
+    /// For metrics.
     #[serde(skip)]
     pub counts: DeliveryCounts,
 }
 
-/// What a run of `deliver` did, by channel.
+/// Counts of a run by channel.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeliveryCounts {
-    /// Messages that came to an end: channel, event type, and `delivered`, `dead`, `uncertain` or
-    /// `cancelled`.
+    /// Deliveries that ended: channel, event type, and `delivered`, `dead`, `uncertain` or `cancelled`.
     pub outcomes: BTreeMap<(Channel, String, &'static str), u64>,
-    /// Messages put back for another attempt.
+    /// Deliveries requeued for another attempt.
     pub retries: BTreeMap<Channel, u64>,
-    /// How long each attempt took, in seconds.
+    /// Seconds of each attempt.
     pub durations: Vec<(Channel, f64)>,
 }
 
@@ -60,29 +59,29 @@ pub struct DeliveryCounts {
 pub struct Disabled {
     /// Its name, or that of a route of the environment.
     pub name: String,
-    /// What it had answered.
+    /// Its last answer.
     pub reason: String,
-    /// How many messages waited for it, and are cancelled.
+    /// How many pending messages were cancelled.
     pub cancelled: u64,
 }
 
-/// A target that is left alone for now although something is due.
+/// A paused target with due deliveries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Paused {
     /// `email`, `sms`, the name of an endpoint, or a route of the environment.
     pub name: String,
-    /// For how many seconds more.
+    /// Remaining seconds.
     pub seconds: f64,
-    /// Its last failure, if there was one.
+    /// Its last failure.
     pub reason: Option<String>,
     /// How many messages are due.
     pub messages: u64,
 }
 
-/// Messages for which nothing is configured that could send them.
+/// Messages without a transport.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// Mails.
+    /// E-mails.
     pub mails: u64,
     /// Text messages.
     pub texts: u64,
@@ -91,7 +90,7 @@ pub struct Waiting {
 /// What was due when a run ended early.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Left {
-    /// Mails that have no delivery yet, those of digests each by itself.
+    /// E-mails without a delivery, those of digests counted one by one.
     pub mails: u64,
     /// Deliveries.
     pub deliveries: u64,
@@ -104,7 +103,7 @@ impl DeliveryReport {
         self.done() + self.mails + self.rescued + self.lost_leases == 0
     }
 
-    /// Adds what a step did.
+    /// Adds the report of a step.
     pub(super) fn add(&mut self, step: Self) {
         self.delivered += step.delivered;
         self.retried += step.retried;
@@ -119,14 +118,14 @@ impl DeliveryReport {
         for (end, count) in step.counts.outcomes {
             *self.counts.outcomes.entry(end).or_default() += count;
         }
-        for (kind, count) in step.counts.retries {
-            *self.counts.retries.entry(kind).or_default() += count;
+        for (channel, count) in step.counts.retries {
+            *self.counts.retries.entry(channel).or_default() += count;
         }
         self.counts.durations.extend(step.counts.durations);
     }
 
-    /// Counts messages of one type that came to the same: an end, or another attempt.
-    pub(super) fn count(&mut self, kind: Channel, event_type: &str, next: Next, messages: u64) {
+    /// Counts deliveries of one event type with the same result.
+    pub(super) fn count(&mut self, channel: Channel, event_type: &str, next: Next, messages: u64) {
         let counter = match next {
             Next::Delivered => &mut self.delivered,
             Next::Retry { .. } => &mut self.retried,
@@ -136,14 +135,14 @@ impl DeliveryReport {
         };
         *counter += messages;
         *if let Next::Retry { .. } = next {
-            self.counts.retries.entry(kind).or_default()
+            self.counts.retries.entry(channel).or_default()
         } else {
-            let end = (kind, event_type.to_owned(), next.status());
+            let end = (channel, event_type.to_owned(), next.status());
             self.counts.outcomes.entry(end).or_default()
         } += messages;
     }
 
-    /// Messages that were looked at.
+    /// Deliveries that were processed.
     pub(super) fn done(&self) -> u64 {
         self.delivered + self.retried + self.dead + self.uncertain + self.cancelled
     }

@@ -1,6 +1,6 @@
--- Takes deliveries from senders that are gone: their lease has ended, and nothing was recorded. The
--- message may have arrived. $1 at most this many; $2 the channels, each with $3 its attempts in all
--- and $4 whether it is held for a person rather than sent again.
+-- Reclaims expired leases: their workers died and recorded nothing. The message may have arrived. $1 at
+-- most this many; $2 the channels, $3 their attempts in all, $4 whether an uncertain message is held
+-- rather than sent again.
 WITH rule AS MATERIALIZED (
     SELECT * FROM unnest($2::text[], $3::int[], $4::boolean[]) AS r (channel, attempts, is_held)
 ),
@@ -14,20 +14,20 @@ gone AS MATERIALIZED (
 ),
 taken AS (
     UPDATE notification_deliveries d
-       SET status = verdict.status,
+       SET status = next.status,
            next_attempt_at = now(),
            lease_token = nextval('notification_lease_token_seq'),
            lease_until = NULL,
-           reason = 'the sender was gone before it could record what became of it',
+           reason = 'the worker died before it recorded the result',
            code = 'lost',
-           finished_at = CASE WHEN verdict.status <> 'pending' THEN now() END
+           finished_at = CASE WHEN next.status <> 'pending' THEN now() END
       FROM gone
       JOIN rule ON rule.channel = gone.channel
      CROSS JOIN LATERAL (SELECT CASE
                WHEN rule.is_held THEN 'uncertain'
                WHEN gone.attempts >= rule.attempts THEN 'dead'
-               ELSE 'pending' END) AS verdict (status)
-     -- By itself, so that no plan looks for them among all that ever was.
+               ELSE 'pending' END) AS next (status)
+     -- A condition of its own, so that no plan scans all deliveries.
      WHERE d.id = ANY (ARRAY(SELECT id FROM gone)) AND d.id = gone.id
     RETURNING d.id, d.key, d.status, d.attempts, d.transport, d.channel, d.event_type, d.leased_at, d.reason
 ),

@@ -1,4 +1,4 @@
-//! One run of `deliver`: messages are leased as fast as others are done with, until nothing is due.
+//! One run of `deliver`: leases deliveries as fast as others finish, until nothing is due.
 
 mod promotion;
 mod recording;
@@ -8,44 +8,44 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Settings;
-use super::flight::Flight;
-use super::lease::{Reach, rescue};
+use super::DeliverySettings;
+use super::in_flight::InFlight;
+use super::lease::{Capabilities, rescue};
 use super::people::People;
-use super::post::Post;
 use super::promote::{Queue, Timing};
 use super::report::{DeliveryReport, Left};
+use super::sender::Sender;
 use super::waiting::{expire, left, look, next_opening};
 use crate::db::{Access, Database, ErrorClass, Session, sqlstate};
 use recording::Unrecorded;
 
-/// A transaction is tried this often where others are in the way.
+/// How often a transaction is tried that conflicts with others.
 const TRIES: u32 = 5;
-/// Pause before another try where another transaction was in the way.
+/// Pause before another try.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
-/// A target that opens again within this time is waited for.
+/// A paused target that opens within this time is awaited.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
-/// Runs until nothing is due, or the time or the limit is reached, or `stop` is cancelled. What is on
-/// its way then is waited for. `progress` hears of each step.
+/// Runs until nothing is due, or the time or the limit is reached, or `stop` is cancelled; then messages
+/// in flight are awaited. `progress` is called after each step.
 ///
-/// What was done is in the report even where the run failed.
+/// The report counts what was done, also by a run that failed.
 pub async fn run(
     database: &Database,
-    post: Post,
-    settings: &Settings,
+    sender: Sender,
+    settings: &DeliverySettings,
     stop: &CancellationToken,
     progress: &mut dyn FnMut(&DeliveryReport),
 ) -> (DeliveryReport, Result<(), sqlx::Error>) {
-    let reach = post.reach();
-    let post = Arc::new(post);
+    let capabilities = sender.capabilities();
+    let sender = Arc::new(sender);
     let mut run = Run {
         database: &database.until(stop, settings.max_runtime),
-        mails_are_sent: post.mail.is_some(),
-        flight: Flight::new(Arc::clone(&post), settings, reach.clone()),
+        sends_emails: sender.mail.is_some(),
+        in_flight: InFlight::new(Arc::clone(&sender), settings, capabilities.clone()),
         settings,
         stop,
-        reach,
+        capabilities,
         session: None,
         people: None,
         report: DeliveryReport::default(),
@@ -58,9 +58,9 @@ pub async fn run(
     if let Err(error) = &result {
         run.record_what_was_sent(error).await;
     }
-    post.close().await;
+    sender.close().await;
     if let Some(session) = run.session.take() {
-        // The work is done, whatever the server says.
+        // The work is done; an error changes nothing.
         let _ = session.close().await;
     }
     (run.report, result)
@@ -68,22 +68,22 @@ pub async fn run(
 
 struct Run<'a> {
     database: &'a Database,
-    /// Whether there is anything that carries them.
-    mails_are_sent: bool,
-    settings: &'a Settings,
+    /// Whether an e-mail transport is configured.
+    sends_emails: bool,
+    settings: &'a DeliverySettings,
     stop: &'a CancellationToken,
-    reach: Reach,
+    capabilities: Capabilities,
     session: Option<Session>,
     people: Option<People>,
     report: DeliveryReport,
-    flight: Flight,
-    /// Mails without a delivery.
+    in_flight: InFlight,
+    /// E-mails without a delivery.
     queues: [Queue; 2],
-    /// Deliveries of mails that this run made and, as far as it knows, are not leased yet.
+    /// Deliveries of e-mails that this run made and that, as far as it knows, are not leased yet.
     ahead: u64,
-    /// What was sent and could not be recorded yet.
+    /// Results that could not be recorded yet.
     unrecorded: Unrecorded,
-    /// Why queued mails could not be given deliveries.
+    /// Why queued e-mails could not be promoted.
     trouble: Option<sqlx::Error>,
 }
 
@@ -94,30 +94,30 @@ impl Run<'_> {
     ) -> Result<(), sqlx::Error> {
         let (started, max_runtime) = (Instant::now(), self.settings.max_runtime);
         self.begin().await?;
-        // Before anything else: what is queued already may take up the whole run.
+        // First: deliveries that are due already may take the whole run.
         let mut may_promote = self.promote().await?;
         loop {
             let is_over = self.stop.is_cancelled() || started.elapsed() >= max_runtime;
             let room = if is_over { 0 } else { self.room() };
             self.record_late().await?;
             let mut leased = 0;
-            if room > 0 || !self.flight.finished.is_empty() {
+            if room > 0 || !self.in_flight.finished.is_empty() {
                 leased = self.round(room).await?;
                 progress(&self.report);
             }
-            if !self.flight.finished.is_empty() {
-                // Those that there was no need to send.
+            if !self.in_flight.finished.is_empty() {
+                // Those that were not attempted.
                 continue;
             }
-            let is_idle = leased == 0 && self.flight.sending() == 0;
+            let is_idle = leased == 0 && self.in_flight.len() == 0;
             if room > leased && may_promote && !self.is_ahead(is_idle).await? {
                 may_promote = self.promote().await?;
-                if may_promote && self.flight.sending() == 0 {
+                if may_promote && self.in_flight.len() == 0 {
                     continue;
                 }
             }
-            if self.flight.sending() > 0 {
-                self.flight.wait().await;
+            if self.in_flight.len() > 0 {
+                self.in_flight.wait().await;
                 continue;
             }
             if self.unrecorded.wait().await {
@@ -146,18 +146,18 @@ impl Run<'_> {
         self.trouble.take().map_or(Ok(()), Err)
     }
 
-    /// Messages that may be leased now.
+    /// How many deliveries may be leased now.
     fn room(&self) -> u64 {
-        let flying = self.flight.sending() as u64;
+        let flying = self.in_flight.len() as u64;
         let free = u64::from(self.settings.concurrency).saturating_sub(flying);
         let left = self.settings.limit.map_or(u64::MAX, |limit| {
-            let done = self.flight.finished.len() + self.unrecorded.len();
+            let done = self.in_flight.finished.len() + self.unrecorded.len();
             limit.saturating_sub(self.report.done() + flying + done as u64)
         });
         free.min(left)
     }
 
-    /// Takes over what others have left.
+    /// Reclaims expired leases and expires old deliveries.
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.session = Some(self.database.connect().await?);
         let mut tries = 1;
@@ -174,8 +174,8 @@ impl Run<'_> {
     }
 
     async fn try_begin(&mut self) -> Result<(People, DeliveryReport), sqlx::Error> {
-        let (settings, reach) = (self.settings, &self.reach);
-        let rules = &settings.rules;
+        let (settings, capabilities) = (self.settings, &self.capabilities);
+        let retry_policy = &settings.retry_policy;
         let Some(session) = &mut self.session else {
             return Err(sqlx::Error::PoolClosed);
         };
@@ -183,8 +183,8 @@ impl Run<'_> {
         self.database
             .within(async {
                 let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-                rescue(&mut transaction, rules, &mut report).await?;
-                expire(&mut transaction, settings, reach, &mut report).await?;
+                rescue(&mut transaction, retry_policy, &mut report).await?;
+                expire(&mut transaction, settings, capabilities, &mut report).await?;
                 let people = People::known(&mut transaction).await?;
                 transaction.commit().await?;
                 Ok((people, report))
@@ -192,8 +192,8 @@ impl Run<'_> {
             .await
     }
 
-    /// Makes another try possible, or gives the error back. The fence tells whether an earlier try was
-    /// committed after all; what it leased and nobody knows of is rescued when its lease ends.
+    /// Prepares another try, or returns the error. If an earlier try was committed after all, the lease
+    /// tokens prove it; deliveries that it leased unnoticed are reclaimed when their leases expire.
     async fn recover(&mut self, error: sqlx::Error, tries: u32) -> Result<(), sqlx::Error> {
         tracing::debug!(sqlstate = sqlstate(&error), tries, "trying again");
         match ErrorClass::of(&error) {
@@ -210,35 +210,35 @@ impl Run<'_> {
         }
     }
 
-    /// How long until the first paused target opens for which something is due.
+    /// How long until the first paused target with due deliveries opens.
     async fn opening(&mut self) -> Result<Option<Duration>, sqlx::Error> {
         let mut tries = 1;
         let seconds = loop {
             let Some(session) = &mut self.session else {
                 return Ok(None);
             };
-            let reach = &self.reach;
-            let looking = self.database.within(next_opening(session, reach));
+            let capabilities = &self.capabilities;
+            let looking = self.database.within(next_opening(session, capabilities));
             match looking.await {
                 Ok(seconds) => break seconds,
                 Err(error) => self.recover(error, tries).await?,
             }
             tries += 1;
         };
-        // A little more, or the look would come a moment too early.
+        // Slightly more, or the look-up would come a moment too early.
         Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds + 0.005).ok()))
     }
 
-    /// Looks for what is due and was not sent, and why.
+    /// Looks up what is due and was not sent, and why.
     async fn look_for_waiting(&mut self) -> Result<(), sqlx::Error> {
         let mut tries = 1;
         while let Some(session) = &mut self.session {
-            let (settings, reach, is_left) =
-                (self.settings, &self.reach, self.report.stopped_early);
+            let (settings, capabilities, is_left) =
+                (self.settings, &self.capabilities, self.report.stopped_early);
             let looking = self.database.within(async {
-                let (waiting, paused) = look(session, reach).await?;
+                let (waiting, paused) = look(session, capabilities).await?;
                 let left = if is_left {
-                    left(session, settings, reach).await?
+                    left(session, settings, capabilities).await?
                 } else {
                     Left::default()
                 };

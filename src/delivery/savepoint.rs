@@ -1,8 +1,8 @@
-//! A part of a transaction that may fail by itself.
+//! A part of a transaction that may fail on its own.
 
 use crate::db::{ErrorClass, Transaction};
 
-/// Does `work`; what the database refuses is undone, and the transaction goes on.
+/// Does `work`. If the database refuses it, it is rolled back and the transaction continues.
 pub(super) async fn in_savepoint<T>(
     transaction: &mut Transaction<'_>,
     work: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<T, sqlx::Error>,

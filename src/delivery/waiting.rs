@@ -1,21 +1,21 @@
-//! What is due and was not sent, and why.
+//! Deliveries that cannot be sent now, and why: no transport, a paused target, expired.
 
 use std::collections::BTreeMap;
 
-use super::decide::Next;
-use super::lease::Reach;
+use super::lease::Capabilities;
 use super::report::{DeliveryReport, Left, Paused, Waiting};
-use super::{EMAIL, SMS, Settings};
+use super::retry_policy::Next;
+use super::{DeliverySettings, EMAIL, SMS};
 use crate::db::{Access, Session, Transaction, Unnamed};
 
 /// Deliveries that expire in one statement.
 const EXPIRED_AT_ONCE: i64 = 1_000;
 
-/// Ends what can't be sent from here and has grown too old, and names the routes that are missing.
+/// Expires old deliveries that this process cannot send, and warns of missing routes.
 pub(super) async fn expire(
     transaction: &mut Transaction<'_>,
-    settings: &Settings,
-    reach: &Reach,
+    settings: &DeliverySettings,
+    capabilities: &Capabilities,
     report: &mut DeliveryReport,
 ) -> Result<(), sqlx::Error> {
     let mut missing = BTreeMap::new();
@@ -23,18 +23,18 @@ pub(super) async fn expire(
         let rows = sqlx::query_file!(
             "src/delivery/expire.sql",
             settings.max_age.as_secs_f64(),
-            &reach.closed,
-            &reach.routes,
+            &capabilities.unavailable,
+            &capabilities.routes,
             EXPIRED_AT_ONCE,
         )
         .fetch_all(Unnamed(transaction))
         .await?;
         for row in &rows {
             if let (Some(channel), Some(event_type)) = (&row.channel, &row.event_type)
-                && let Ok(kind) = channel.parse()
+                && let Ok(channel) = channel.parse()
             {
                 let expired = row.expired.unsigned_abs();
-                report.count(kind, event_type, Next::Dead, expired);
+                report.count(channel, event_type, Next::Dead, expired);
             }
             if row.is_route {
                 missing.entry(row.target.clone()).or_insert(row.queued);
@@ -47,14 +47,13 @@ pub(super) async fn expire(
     for (route, messages) in missing {
         tracing::warn!(
             messages,
-            "the environment has no route {route} here; what waits for it expires after \
-             NOTIFY_DELIVERY_MAX_AGE"
+            "the environment has no route {route} here; its deliveries expire after NOTIFY_DELIVERY_MAX_AGE"
         );
     }
     if report.dead > 0 {
         tracing::warn!(
             deliveries = report.dead,
-            "dead letters now: their senders were gone, or they waited for longer than NOTIFY_DELIVERY_MAX_AGE"
+            "became dead letters: their worker died, or they waited for longer than NOTIFY_DELIVERY_MAX_AGE"
         );
     }
     Ok(())
@@ -63,12 +62,12 @@ pub(super) async fn expire(
 /// Counts what is due as the run ends.
 pub(super) async fn left(
     session: &mut Session,
-    settings: &Settings,
-    reach: &Reach,
+    settings: &DeliverySettings,
+    capabilities: &Capabilities,
 ) -> Result<Left, sqlx::Error> {
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let window = settings.digest_every.as_secs_f64();
-    let found = sqlx::query_file!("src/delivery/left.sql", window, &reach.closed)
+    let found = sqlx::query_file!("src/delivery/left.sql", window, &capabilities.unavailable)
         .fetch_one(Unnamed(&mut transaction))
         .await?;
     transaction.rollback().await?;
@@ -78,15 +77,20 @@ pub(super) async fn left(
     })
 }
 
-/// What waits for a way to be sent, and for its target to open again.
+/// What waits for a transport, and what waits for a paused target.
 pub(super) async fn look(
     session: &mut Session,
-    reach: &Reach,
+    capabilities: &Capabilities,
 ) -> Result<(Waiting, Vec<Paused>), sqlx::Error> {
-    let is_closed = |target: &str| reach.closed.iter().any(|closed| closed == target);
+    let is_closed = |target: &str| {
+        capabilities
+            .unavailable
+            .iter()
+            .any(|unavailable| unavailable == target)
+    };
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let mut waiting = Waiting::default();
-    if !reach.closed.is_empty() {
+    if !capabilities.unavailable.is_empty() {
         let found = sqlx::query_file!("src/delivery/waiting.sql")
             .fetch_one(Unnamed(&mut transaction))
             .await?;
@@ -97,7 +101,7 @@ pub(super) async fn look(
             waiting.texts = found.texts.unsigned_abs();
         }
     }
-    let paused = sqlx::query_file!("src/delivery/paused.sql", &reach.closed)
+    let paused = sqlx::query_file!("src/delivery/paused.sql", &capabilities.unavailable)
         .fetch_all(Unnamed(&mut transaction))
         .await?;
     transaction.rollback().await?;
@@ -110,15 +114,16 @@ pub(super) async fn look(
     Ok((waiting, paused.collect()))
 }
 
-/// Seconds until the first paused target opens for which something is due.
+/// Seconds until the first paused target with due deliveries opens.
 pub(super) async fn next_opening(
     session: &mut Session,
-    reach: &Reach,
+    capabilities: &Capabilities,
 ) -> Result<Option<f64>, sqlx::Error> {
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let seconds = sqlx::query_file_scalar!("src/delivery/pauses.sql", &reach.closed)
-        .fetch_one(Unnamed(&mut transaction))
-        .await?;
+    let seconds =
+        sqlx::query_file_scalar!("src/delivery/next_opening.sql", &capabilities.unavailable)
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
     transaction.rollback().await?;
     Ok(seconds)
 }

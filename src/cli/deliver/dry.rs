@@ -9,15 +9,17 @@ use crate::cli::output::{self, Lines, Style};
 use crate::cli::{ExitStatus, Failure, database_failure};
 use crate::config::Format;
 use crate::db::Database;
-use crate::delivery::{Audit, Post, Previewed, Settings, Verdict, preview};
+use crate::delivery::{
+    DeliverySettings, DryRunDelivery, DryRunListener, DryRunOutcome, Sender, dry_run,
+};
 
 /// Messages shown as text; JSON has them all.
 const MOST_SHOWN: u64 = 100;
 
 pub(super) async fn execute(
     database: &Database,
-    post: &Post,
-    settings: &Settings,
+    sender: &Sender,
+    settings: &DeliverySettings,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
     let mut listing = Listing {
@@ -26,7 +28,7 @@ pub(super) async fn execute(
         format,
         counts: Counts::default(),
     };
-    let result = preview(database, post, settings, &mut listing).await;
+    let result = dry_run(database, sender, settings, &mut listing).await;
     let would = listing.end()?;
     result.map_err(|error| database_failure(database, error))?;
     output::emit(
@@ -96,41 +98,45 @@ impl Listing {
         Ok(self.counts)
     }
 
-    fn text(&self, message: &Previewed) -> String {
+    fn text(&self, message: &DryRunDelivery) -> String {
         let style = self.style;
         let head = format!("{:<8} {:<28}", message.channel.name(), message.event_type);
-        match &message.verdict {
-            Verdict::Send { to, title } => format!("{} to {to:<28}  {title}", style.bold(&head)),
-            Verdict::Cancel(reason) => {
+        match &message.outcome {
+            DryRunOutcome::Send { to, title } => {
+                format!("{} to {to:<28}  {title}", style.bold(&head))
+            }
+            DryRunOutcome::Cancel(reason) => {
                 format!(
                     "{head} {}",
                     style.dim(&format!("would be cancelled: {reason}"))
                 )
             }
-            Verdict::Die(reason) => {
+            DryRunOutcome::Die(reason) => {
                 format!(
                     "{head} {}",
                     style.bad(&format!("would become a dead letter: {reason}"))
                 )
             }
-            Verdict::Wait(reason) => {
+            DryRunOutcome::Wait(reason) => {
                 format!("{head} {}", style.warn(&format!("would wait: {reason}")))
             }
         }
     }
 }
 
-impl Audit for Listing {
-    fn message(&mut self, message: &Previewed) {
-        let (verdict, to, title, reason, counter) = match &message.verdict {
-            Verdict::Send { to, title } => {
+impl DryRunListener for Listing {
+    fn message(&mut self, message: &DryRunDelivery) {
+        let (outcome, to, title, reason, counter) = match &message.outcome {
+            DryRunOutcome::Send { to, title } => {
                 ("send", Some(to), Some(title), None, &mut self.counts.send)
             }
-            Verdict::Cancel(reason) => {
+            DryRunOutcome::Cancel(reason) => {
                 ("cancel", None, None, Some(reason), &mut self.counts.cancel)
             }
-            Verdict::Die(reason) => ("dead", None, None, Some(reason), &mut self.counts.die),
-            Verdict::Wait(reason) => ("wait", None, None, Some(reason), &mut self.counts.wait),
+            DryRunOutcome::Die(reason) => ("dead", None, None, Some(reason), &mut self.counts.die),
+            DryRunOutcome::Wait(reason) => {
+                ("wait", None, None, Some(reason), &mut self.counts.wait)
+            }
         };
         *counter += 1;
         match self.format {
@@ -141,7 +147,7 @@ impl Audit for Listing {
                     "channel": message.channel.name(),
                     "event_type": message.event_type,
                     "recipient": message.recipient,
-                    "verdict": verdict,
+                    "verdict": outcome,
                     "to": to,
                     "title": title,
                     "reason": reason,

@@ -65,8 +65,8 @@ pub(super) async fn execute(
     config: &Config,
     format: Format,
 ) -> Result<ExitStatus, Failure> {
-    let post = crate::cli::wiring::post(config)?;
-    let (routes, encryption) = (&post.routes, &post.encryption);
+    let sender = crate::cli::wiring::sender(config)?;
+    let (routes, encryption) = (&sender.routes, &sender.encryption);
     let mut db = Db::open(config).await?;
     let name = &*db.name(&arguments.name).await?;
     let (now, stored) = db
@@ -87,7 +87,7 @@ pub(super) async fn execute(
         (None, None) => return Err(db.unknown(name, routes).await?),
     };
     // No transaction is open from here on.
-    let transports = post.transports();
+    let transports = sender.transports();
     let content = content(name, destination.channel());
     let message = EndpointMessage {
         key: Uuid::new_v4().into(),

@@ -1,16 +1,16 @@
-//! Mails are given their deliveries in the course of a run, not far ahead of what is sent.
+//! Promotes queued e-mails during a run, not far ahead of what is sent.
 
 use super::{Run, TRIES};
 use crate::db::{Access, ErrorClass, Unnamed, sqlstate};
 use crate::delivery::promote::Promoted;
 
-/// So many deliveries of mails are due before the next are made.
+/// E-mails are promoted while fewer deliveries than this are due.
 const AHEAD: u64 = 200;
 
 impl Run<'_> {
-    /// Gives a batch of each kind of queued mails their deliveries. `false`: no more are queued.
+    /// Promotes a batch of each queue. `false`: both are empty.
     pub(super) async fn promote(&mut self) -> Result<bool, sqlx::Error> {
-        if !self.mails_are_sent {
+        if !self.sends_emails {
             return Ok(false);
         }
         for place in 0..self.queues.len() {
@@ -57,11 +57,11 @@ impl Run<'_> {
         }
     }
 
-    /// What has a delivery is sent all the same.
+    /// Stops promoting; deliveries that exist are sent all the same.
     fn leave_queued(&mut self, place: usize, error: sqlx::Error) {
         tracing::error!(
             sqlstate = sqlstate(&error),
-            "queued mails could not be given deliveries: {error}"
+            "queued e-mails could not be promoted to deliveries: {error}"
         );
         self.queues[place].is_empty = true;
         self.trouble = Some(error);
@@ -105,8 +105,7 @@ impl Run<'_> {
         Ok(is_done)
     }
 
-    /// Whether enough mails have a delivery. A run that has nothing else to do looks: others may have
-    /// sent what it counts.
+    /// Whether enough e-mails are promoted. An idle run counts again: other workers may have sent them.
     pub(super) async fn is_ahead(&mut self, is_idle: bool) -> Result<bool, sqlx::Error> {
         if is_idle && self.ahead >= AHEAD {
             let mut tries = 1;

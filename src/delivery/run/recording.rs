@@ -1,32 +1,32 @@
-//! What became of messages is recorded together, and by itself where that fails: for as long as their
-//! leases last, or they would be sent once more.
+//! Records results together, or one by one where that fails, for as long as their leases last: an
+//! unrecorded message is sent again.
 
 use std::time::{Duration, Instant};
 
 use super::{Run, TRIES};
 use crate::channels::Channel;
 use crate::db::{Access, ErrorClass, Transaction, Unnamed, sqlstate};
-use crate::delivery::decide::Next;
 use crate::delivery::lease::{Leases, lease};
 use crate::delivery::load::{Loaded, load};
 use crate::delivery::record::{Finished, record};
 use crate::delivery::report::DeliveryReport;
+use crate::delivery::retry_policy::Next;
 use crate::delivery::savepoint::in_savepoint;
 
-/// Pause before what could not be recorded is tried again.
+/// Pause before another try to record a result.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What could not be recorded yet.
+/// Results that could not be recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct Unrecorded {
     deliveries: Vec<Finished>,
-    /// Mails of deliveries that are recorded, and why, if they were left out of it.
+    /// E-mails of recorded deliveries, with the reason if they were left out.
     mails: Vec<(i64, Option<&'static str>)>,
-    /// When it was last tried.
+    /// The last try.
     tried_at: Option<Instant>,
 }
 
-/// What one transaction brought.
+/// Result of one transaction.
 struct Round {
     recorded: DeliveryReport,
     leases: Leases,
@@ -35,7 +35,7 @@ struct Round {
     since: Instant,
 }
 
-/// A round that failed, perhaps only in that its COMMIT was not answered.
+/// A failed round; in doubt if only its COMMIT was not answered.
 struct Failed {
     error: sqlx::Error,
     in_doubt: Option<Round>,
@@ -59,7 +59,7 @@ impl Unrecorded {
         !self.deliveries.is_empty() && self.tried_at.is_none_or(|at| at.elapsed() >= PAUSE)
     }
 
-    /// Waits until it is due. `false`: there is nothing.
+    /// Waits until the next try is due. `false`: there is nothing to record.
     pub(super) async fn wait(&self) -> bool {
         if self.deliveries.is_empty() {
             return false;
@@ -71,8 +71,8 @@ impl Unrecorded {
 }
 
 impl Run<'_> {
-    /// Records what is finished and leases up to `room` messages, in one transaction; again where
-    /// another one is in the way or the connection is lost. Returns how many were leased.
+    /// Records results and leases up to `room` deliveries in one transaction, which is tried again after a
+    /// conflict or a lost connection. Returns how many were leased.
     pub(super) async fn round(&mut self, room: u64) -> Result<u64, sqlx::Error> {
         let (mut tries, mut in_doubt) = (1, None);
         let round = loop {
@@ -86,7 +86,7 @@ impl Run<'_> {
             };
             in_doubt = failed.in_doubt;
             let is_reachable = ErrorClass::of(&failed.error) != ErrorClass::Unreachable;
-            if is_reachable && in_doubt.is_none() && !self.flight.finished.is_empty() {
+            if is_reachable && in_doubt.is_none() && !self.in_flight.finished.is_empty() {
                 tracing::debug!(sqlstate = sqlstate(&failed.error), "recorded one by one");
                 self.record_apart().await?;
             } else {
@@ -94,22 +94,23 @@ impl Run<'_> {
             }
             tries += 1;
         };
-        self.flight.finished.clear();
+        self.in_flight.finished.clear();
         self.note(round.recorded);
         let leased = round.leases.messages.len() as u64;
         for message in round.leases.messages {
-            if message.kind == Channel::Email {
+            if message.channel == Channel::Email {
                 self.ahead = self.ahead.saturating_sub(1);
             }
             let clock = (round.leases.now, round.since);
-            self.flight.start(message, &round.loaded, clock);
+            self.in_flight.start(message, &round.loaded, clock);
         }
         Ok(leased)
     }
 
     async fn try_round(&mut self, room: u64) -> Result<Round, Failed> {
-        let busy = self.flight.busy();
-        let (settings, reach, finished) = (self.settings, &self.reach, &self.flight.finished);
+        let busy = self.in_flight.busy();
+        let (settings, capabilities, finished) =
+            (self.settings, &self.capabilities, &self.in_flight.finished);
         let mut round = Round {
             recorded: DeliveryReport::default(),
             leases: Leases::default(),
@@ -132,7 +133,8 @@ impl Run<'_> {
                 round.recorded = record(&mut transaction, finished, true).await?;
                 if let (Some(people), true) = (people, room > 0) {
                     let room = i64::try_from(room).unwrap_or(i64::MAX);
-                    round.leases = lease(&mut transaction, settings, reach, &busy, room).await?;
+                    round.leases =
+                        lease(&mut transaction, settings, capabilities, &busy, room).await?;
                     let messages = &round.leases.messages;
                     round.loaded = load(&mut transaction, settings, people, messages).await?;
                 }
@@ -150,7 +152,7 @@ impl Run<'_> {
         }
     }
 
-    /// The round whose COMMIT was not answered, if it took place: what it leased is sent, and what it
+    /// The round whose COMMIT was not answered, if it was committed: what it leased is sent, and what it
     /// recorded counts once.
     async fn committed(&mut self, in_doubt: Option<Round>) -> Result<Option<Round>, Failed> {
         let Some(round) = in_doubt else {
@@ -159,7 +161,7 @@ impl Run<'_> {
         let leased = &round.leases.messages;
         let (leased, leased_tokens): (Vec<_>, Vec<_>) =
             leased.iter().map(|one| (one.id, one.token)).unzip();
-        let recorded = &self.flight.finished;
+        let recorded = &self.in_flight.finished;
         let (recorded, recorded_tokens): (Vec<_>, Vec<_>) = recorded
             .iter()
             .map(|one| (one.leased.id, one.leased.token))
@@ -190,11 +192,11 @@ impl Run<'_> {
         }
     }
 
-    /// Records what is finished one by one: what the database refuses, or somebody has locked, is in
-    /// nobody's way, and is tried again while its lease lasts.
+    /// Records results one by one: a row that is refused or locked delays no other, and is tried again
+    /// while its lease lasts.
     async fn record_apart(&mut self) -> Result<(), sqlx::Error> {
         self.unrecorded.tried_at = Some(Instant::now());
-        while let Some(one) = self.flight.finished.pop() {
+        while let Some(one) = self.in_flight.finished.pop() {
             match self.try_record(&one).await {
                 Ok(recorded) => self.note(recorded),
                 Err(error) => {
@@ -213,7 +215,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Records one delivery, and then its mails, each for itself.
+    /// Records one delivery, and then each of its e-mails in a savepoint.
     async fn try_record(&mut self, one: &Finished) -> Result<DeliveryReport, sqlx::Error> {
         let Some(session) = &mut self.session else {
             return Err(sqlx::Error::PoolClosed);
@@ -222,7 +224,7 @@ impl Run<'_> {
         let recording = async {
             let mut transaction = session.begin_brief().await?;
             let report = record(&mut transaction, std::slice::from_ref(one), false).await?;
-            if report.lost_leases == 0 && one.leased.kind == Channel::Email {
+            if report.lost_leases == 0 && one.leased.channel == Channel::Email {
                 late = settle_mails(&mut transaction, one).await?;
             }
             transaction.commit().await?;
@@ -233,7 +235,7 @@ impl Run<'_> {
         Ok(report)
     }
 
-    /// Tries again what could not be recorded.
+    /// Tries again to record results.
     pub(super) async fn record_late(&mut self) -> Result<(), sqlx::Error> {
         if !self.unrecorded.is_due() {
             return Ok(());
@@ -250,11 +252,11 @@ impl Run<'_> {
             );
         }
         self.report.lost_leases += lost.len() as u64;
-        self.flight.finished.extend(late);
+        self.in_flight.finished.extend(late);
         self.record_apart().await
     }
 
-    /// Settles the mails that could not be settled with their deliveries.
+    /// Settles the e-mails that could not be settled with their deliveries.
     pub(super) async fn settle_late_mails(&mut self) -> Result<(), sqlx::Error> {
         while let Some((id, why)) = self.unrecorded.mails.pop() {
             let mut tries = 1;
@@ -289,18 +291,20 @@ impl Run<'_> {
         self.database.within(settling).await
     }
 
-    /// The run has failed. What is in flight is waited for all the same, and recorded as far as that
-    /// can be done, or it would be sent once more.
+    /// After a failed run, awaits the messages in flight and records as many results as possible: what is
+    /// not recorded is sent again.
     pub(super) async fn record_what_was_sent(&mut self, failure: &sqlx::Error) {
-        while self.flight.sending() > 0 {
-            self.flight.wait().await;
+        while self.in_flight.len() > 0 {
+            self.in_flight.wait().await;
         }
         if self.session.is_none() {
             return;
         }
-        // A database that is out of reach was waited for already.
+        // The run has already waited for an unreachable database.
         let mut is_reachable = ErrorClass::of(failure) != ErrorClass::Unreachable;
-        self.unrecorded.deliveries.append(&mut self.flight.finished);
+        self.unrecorded
+            .deliveries
+            .append(&mut self.in_flight.finished);
         self.unrecorded.tried_at = None;
         while !self.unrecorded.deliveries.is_empty() {
             let tried = self.record_late().await;
@@ -311,11 +315,11 @@ impl Run<'_> {
             self.unrecorded.wait().await;
         }
         if let Err(error) = self.settle_late_mails().await {
-            tracing::debug!(sqlstate = sqlstate(&error), "mails are not settled");
+            tracing::debug!(sqlstate = sqlstate(&error), "e-mails are not settled");
         }
     }
 
-    /// Counts what was recorded, and logs what an operator has to know of it.
+    /// Counts what was recorded, and logs what an operator must know.
     fn note(&mut self, recorded: DeliveryReport) {
         for disabled in &recorded.disabled {
             let name = &disabled.name;
@@ -329,14 +333,14 @@ impl Run<'_> {
         if recorded.lost_leases > 0 {
             tracing::warn!(
                 messages = recorded.lost_leases,
-                "their leases had ended; others have taken them over"
+                "not recorded: their leases had expired, and other workers have reclaimed them"
             );
         }
         self.report.add(recorded);
     }
 }
 
-/// Settles the mails of a delivery that is recorded, and returns those that can't be now.
+/// Settles the e-mails of a recorded delivery, and returns those that cannot be settled now.
 async fn settle_mails(
     transaction: &mut Transaction<'_>,
     one: &Finished,
@@ -372,7 +376,7 @@ async fn settle(
     id: i64,
     why: Option<&str>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query_file!("src/delivery/settle_mail.sql", id, why)
+    sqlx::query_file!("src/delivery/settle_email.sql", id, why)
         .execute(Unnamed(transaction))
         .await?;
     Ok(())

@@ -80,8 +80,8 @@ async fn a_limited_rate_is_kept_up_with() {
     })
     .await;
     stage.texts(100).await;
-    let told = report(&mut stage.texting("55s")).await;
-    assert_eq!(told["delivered"], 100, "{told}");
+    let summary = report(&mut stage.texting("55s")).await;
+    assert_eq!(summary["delivered"], 100, "{summary}");
     let requests = stage.outside.count();
     assert!((101..=150).contains(&requests), "{requests}");
     let charged = "SELECT DISTINCT attempts FROM notification_deliveries";
@@ -104,13 +104,13 @@ async fn whoever_is_throttled_waits_longer_each_time() {
             .db
             .execute("UPDATE notification_deliveries SET created_at = now() - interval '30 hours'")
             .await;
-        let told = report(
+        let summary = report(
             stage
                 .bare()
                 .args(["--format", "json", "--max-runtime", "2500ms"]),
         )
         .await;
-        assert_eq!(told["dead"], 0, "{told}");
+        assert_eq!(summary["dead"], 0, "{summary}");
         // One at once, one a second later; the next would be due two seconds after that.
         assert_eq!(stage.outside.count(), 2, "{headers:?}");
         let target = stage.target().await;
@@ -126,12 +126,12 @@ async fn a_wrong_sender_pauses_the_transport() {
     let wrong = r#"{"code":21606,"message":"The 'From' phone number is not valid","status":400}"#;
     let stage = Stage::with(move |_| answer(400, &[], wrong)).await;
     stage.texts(20).await;
-    let told = report(stage.texting("55s").args(["--per-target", "1"])).await;
-    assert_eq!(counts(&told), "retried=1");
+    let summary = report(stage.texting("55s").args(["--per-target", "1"])).await;
+    assert_eq!(counts(&summary), "retried=1");
     assert_eq!(stage.target().await, "sms failures=1 throttled=0 t");
 }
 
-/// The answer to each mail would fit a fault of the mail alone; together they don't.
+/// Each answer alone could be about its e-mail; together they are about the account.
 #[tokio::test]
 async fn refusals_of_everything_open_the_circuit_breaker() {
     let stage = Stage::with(|_| status(422)).await;
@@ -140,23 +140,23 @@ async fn refusals_of_everything_open_the_circuit_breaker() {
         let person: Uuid = world.user(&format!("Person{n}")).await;
         stage.queue(immediate(person, "one")).await;
     }
-    let told = report(
+    let summary = report(
         stage
             .command()
             .args(["--format", "json", "--per-target", "1"]),
     )
     .await;
-    assert_eq!(told["dead"], 5, "{told}");
+    assert_eq!(summary["dead"], 5, "{summary}");
     assert_eq!(stage.target().await, "email failures=5 throttled=0 t");
-    // Tried again, a mail is not given up while nothing else comes of any.
+    // Retried, an e-mail is no dead letter while every one is answered like this.
     stage.let_time_pass().await;
-    let told = report(
+    let summary = report(
         stage
             .command()
             .args(["--format", "json", "--per-target", "1"]),
     )
     .await;
-    assert_eq!(counts(&told), "retried=1");
+    assert_eq!(counts(&summary), "retried=1");
 }
 
 /// One recipient's mails are no proof.
@@ -221,11 +221,11 @@ async fn a_relay_that_is_denied_kills_no_mail() {
         .args(["--format", "json", "--per-target", "1"])
         .env("NOTIFY_SMTP_URL", server.address())
         .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
-    let told = report(&mut command).await;
+    let summary = report(&mut command).await;
     assert_eq!(
-        (&told["dead"], &told["retried"]),
+        (&summary["dead"], &summary["retried"]),
         (&0.into(), &5.into()),
-        "{told}"
+        "{summary}"
     );
     assert_eq!(stage.target().await, "email failures=5 throttled=0 t");
 }

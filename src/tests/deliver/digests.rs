@@ -123,7 +123,7 @@ async fn one_that_may_have_arrived_is_sent_again_as_it_was() {
     assert_eq!(
         stage.queue_states().await,
         [
-            "read before: failed cancelled: it was read in the application",
+            "read before: failed cancelled: the notification was read in the application",
             "read meanwhile: sent",
             "unread: sent",
         ]

@@ -1,4 +1,4 @@
-//! What is not taken: tried again, given up, held.
+//! Failed deliveries: retried, dead, held.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use crate::channels::receiver::{Reply, status};
 use crate::harness::Worker;
 
 #[tokio::test]
-async fn tried_again_on_schedule_until_it_is_given_up() {
+async fn retried_on_schedule_until_it_is_a_dead_letter() {
     let stage = Stage::with(|_| answer(503, &[], "S3rvice down")).await;
     let bo = stage.db.world().await.user("Bo").await;
     stage.queue(immediate(bo, "one")).await;
@@ -42,12 +42,12 @@ async fn tried_again_on_schedule_until_it_is_given_up() {
     assert_eq!(
         stage.deliveries().await,
         [
-            "invite_accepted dead 6 503 (given up after 6 attempts: resend answered 503 Service Unavailable)"
+            "invite_accepted dead 6 503 (failed after 6 attempts: resend answered 503 Service Unavailable)"
         ]
     );
     assert_eq!(
         stage.queue_states().await,
-        ["one: failed dead: given up after 6 attempts: resend answered 503 Service Unavailable"]
+        ["one: failed dead: failed after 6 attempts: resend answered 503 Service Unavailable"]
     );
     let log = stage
         .db
@@ -139,8 +139,8 @@ async fn nothing_to_send_with() {
              VALUES ('sms', 'sms', 'user:{bo}', '{bo}', 'alert_triggered', '{{\"title\":\"x\"}}')"
         ))
         .await;
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(told["waiting"], json!({"mails": 1, "texts": 1}));
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(summary["waiting"], json!({"mails": 1, "texts": 1}));
     assert_eq!(stage.queue_states().await, ["one: pending"]);
     let ended = Worker::start(&mut stage.bare()).end().await;
     assert!(ended.status.success());
@@ -164,8 +164,8 @@ async fn held_where_it_may_have_arrived_and_would_be_seen_twice() {
     ];
     stage.tell(chat, "to the chat").await;
     stage.tell(hook, "to the program").await;
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&told), "retried=1 uncertain=1");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&summary), "retried=1 uncertain=1");
     assert_eq!(
         stage.db.texts("SELECT channel || ' ' || status || ' ' || code FROM notification_deliveries ORDER BY id").await,
         ["slack uncertain uncertain", "webhook pending uncertain"]
@@ -173,14 +173,14 @@ async fn held_where_it_may_have_arrived_and_would_be_seen_twice() {
     // Unless the operator would rather see it twice.
     stage.tell(chat, "again").await;
     stage.let_time_pass().await;
-    let told = report(
+    let summary = report(
         stage
             .bare()
             .args(["--format", "json"])
             .env("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "none"),
     )
     .await;
-    assert_eq!(counts(&told), "retried=2");
+    assert_eq!(counts(&summary), "retried=2");
 }
 
 #[tokio::test]
@@ -204,26 +204,26 @@ async fn left_by_a_sender_that_is_gone() {
                     lease_until = now() - interval '1 second', transport = channel",
         )
         .await;
-    let told = stage.deliver().await;
+    let summary = stage.deliver().await;
     assert_eq!(
-        counts(&told),
+        counts(&summary),
         "dead=1 delivered=2 mails=1 rescued=3 uncertain=1"
     );
     assert_eq!(
         stage.deliveries().await,
         [
-            "node_launched uncertain 1 lost (the sender was gone before it could record what became of it)",
+            "node_launched uncertain 1 lost (the worker died before it recorded the result)",
             "node_launched delivered 2",
-            "node_launched dead 11 lost (the sender was gone before it could record what became of it)",
+            "node_launched dead 11 lost (the worker died before it recorded the result)",
             "invite_accepted delivered 1",
         ]
     );
     assert_eq!(
         stage.db.texts("SELECT concat_ws(' ', attempt, outcome, error) FROM notification_delivery_attempts WHERE outcome = 'lost' ORDER BY id").await,
         [
-            "1 lost the sender was gone before it could record what became of it",
-            "1 lost the sender was gone before it could record what became of it",
-            "11 lost the sender was gone before it could record what became of it",
+            "1 lost the worker died before it recorded the result",
+            "1 lost the worker died before it recorded the result",
+            "11 lost the worker died before it recorded the result",
         ]
     );
 }
@@ -245,15 +245,15 @@ async fn a_lease_that_is_not_over_is_left_alone() {
 }
 
 #[tokio::test]
-async fn five_failures_on_end_and_a_rest() {
+async fn five_consecutive_failures_open_the_circuit_breaker() {
     let stage = Stage::with(|_| status(500)).await;
     let hook = stage.endpoint("hook", "webhook").await;
     for number in 0..40 {
         stage.tell(hook, &format!("message {number}")).await;
     }
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    let retried = told["retried"].as_u64().expect("a count");
-    assert!((5..=8).contains(&retried), "{told}");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    let retried = summary["retried"].as_u64().expect("a count");
+    assert!((5..=8).contains(&retried), "{summary}");
     // The others have lost no attempt.
     assert_eq!(
         stage

@@ -1,4 +1,4 @@
-//! What the command shows, takes and refuses.
+//! Output and options of the command.
 
 use serde_json::{Value, json};
 
@@ -16,10 +16,10 @@ async fn a_mute_of_the_app_may_cover_mails() {
          VALUES ('{bo}', 'global', '*', 'in_app', 'muted')"
     );
     stage.db.execute(mute).await;
-    for (covers, told) in [
+    for (covers, summary) in [
         (
             "true",
-            "would be cancelled: the person has muted such mails",
+            "would be cancelled: the recipient has muted such e-mails",
         ),
         ("false", "to b…@example.com"),
     ] {
@@ -28,7 +28,7 @@ async fn a_mute_of_the_app_may_cover_mails() {
             .arg("--dry-run")
             .env("NOTIFY_MUTE_COVERS_EMAIL", covers);
         let ended = Worker::start(&mut command).end().await;
-        assert!(ended.stdout.contains(told), "{}", ended.stdout);
+        assert!(ended.stdout.contains(summary), "{}", ended.stdout);
     }
 }
 
@@ -57,13 +57,13 @@ async fn a_dry_run_tells_what_a_run_does_and_can_neither_write_nor_send() {
     let before = dump().await;
     let ended = Worker::start(stage.command().arg("--dry-run")).end().await;
     assert!(ended.status.success(), "{}", ended.stderr);
-    let told = ended
+    let summary = ended
         .stdout
         .replace(&stage.outside.address.to_string(), "192.0.2.10:8080");
-    insta::assert_snapshot!(told, @"
+    insta::assert_snapshot!(summary, @"
     webhook  node_launched                to http://192.0.2.10:8080/…      A node was launched
     email    invite_accepted              to b…@example.com                at once
-    email    invite_accepted              would be cancelled: the person has muted such mails
+    email    invite_accepted              would be cancelled: the recipient has muted such e-mails
     email    digest                       to b…@example.com                2 updates
     Dry run: nothing was sent or written. A run would send=3 cancel=1 dead=0 wait=0
     ");
@@ -103,10 +103,10 @@ async fn limits() {
     }
     let mut command = stage.bare();
     command.args(["--format", "json", "--limit", "2"]);
-    let told = report(&mut command).await;
-    assert_eq!(counts(&told), "delivered=2");
-    assert_eq!(told["stopped_early"], true);
-    assert_eq!(told["left"], json!({"mails": 0, "deliveries": 3}));
+    let summary = report(&mut command).await;
+    assert_eq!(counts(&summary), "delivered=2");
+    assert_eq!(summary["stopped_early"], true);
+    assert_eq!(summary["left"], json!({"mails": 0, "deliveries": 3}));
     let ended = Worker::start(stage.bare().args(["--limit", "1"]))
         .end()
         .await;
@@ -124,9 +124,9 @@ async fn limits() {
     assert!(ended.stderr.contains("must be a whole number from 1"));
     let mut command = stage.bare();
     command.args(["--format", "json", "--max-runtime", "1ms"]);
-    let told = report(&mut command).await;
+    let summary = report(&mut command).await;
     assert_eq!(
-        (counts(&told), &told["stopped_early"]),
+        (counts(&summary), &summary["stopped_early"]),
         (String::new(), &Value::Bool(true))
     );
 }

@@ -122,15 +122,15 @@ async fn what_is_read_gone_or_muted_is_left_out() {
         .as_str()
         .expect("a text")
         .to_owned();
-    for (subject, is_told) in subjects.into_iter().zip([true, false, false, true, true]) {
-        assert_eq!(text.contains(subject), is_told, "{subject}: {text}");
+    for (subject, is_included) in subjects.into_iter().zip([true, false, false, true, true]) {
+        assert_eq!(text.contains(subject), is_included, "{subject}: {text}");
     }
     assert_eq!(
         stage.queue_states().await,
         [
             "Older: sent",
-            "Already seen: failed cancelled: it was read in the application",
-            "Deleted: failed cancelled: its notification is gone",
+            "Already seen: failed cancelled: the notification was read in the application",
+            "Deleted: failed cancelled: the notification was deleted",
             "Mail alone: sent",
             "Still new: sent",
         ]
@@ -163,9 +163,9 @@ async fn an_empty_digest_is_not_sent() {
     assert_eq!(
         stage.deliveries().await,
         [
-            "invite_accepted cancelled 0 muted (the person has muted such mails)",
-            "digest cancelled 0 muted (the person has muted such mails)",
-            "digest cancelled 0 read (it was read in the application)",
+            "invite_accepted cancelled 0 muted (the recipient has muted such e-mails)",
+            "digest cancelled 0 muted (the recipient has muted such e-mails)",
+            "digest cancelled 0 read (the notification was read in the application)",
         ]
     );
     assert_eq!(stage.db.count("notification_delivery_attempts").await, 0);
@@ -212,7 +212,7 @@ async fn scopes_of_preferences_count_as_when_it_was_queued() {
     assert_eq!(
         stage.queue_states().await,
         [
-            "in the project: failed cancelled: the person has muted such mails",
+            "in the project: failed cancelled: the recipient has muted such e-mails",
             "in the thread: sent",
             "elsewhere: sent",
         ]
@@ -241,9 +241,9 @@ async fn people_who_are_gone_or_have_no_address() {
     assert_eq!(
         stage.deliveries().await,
         [
-            "invite_accepted cancelled 0 no_address (the person has no mail address)",
+            "invite_accepted cancelled 0 no_address (the recipient has no e-mail address)",
             "invite_accepted dead 0 invalid_address (not a mail address, such as ada@example.com or Ada <ada@example.com>)",
-            "invite_accepted cancelled 0 recipient_gone (the person is gone)",
+            "invite_accepted cancelled 0 recipient_gone (the recipient no longer exists)",
         ]
     );
 }
@@ -323,8 +323,8 @@ async fn who_wants_no_more_finds_the_way_out() {
                 "https://app.example.com/unsubscribe",
             )
             .env("NOTIFY_UNSUBSCRIBE_KEY", &key);
-        let told = report(&mut unsubscribe).await;
-        scopes.push(told["event_type"].as_str().expect("a type").to_owned());
+        let summary = report(&mut unsubscribe).await;
+        scopes.push(summary["event_type"].as_str().expect("a type").to_owned());
     }
     scopes.sort();
     assert_eq!(scopes, ["*", "invite_accepted"]);
@@ -356,7 +356,7 @@ async fn the_old_is_put_aside_until_a_person_wants_it() {
         "dead=2 delivered=1 digests=1 mails=3"
     );
     assert_eq!(stage.mails(), ["Bo <bo@example.com>: young"]);
-    let expired = "dead 0 expired (expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE)";
+    let expired = "dead 0 expired (expired: it waited for longer than NOTIFY_DELIVERY_MAX_AGE)";
     let mut deliveries = stage.deliveries().await;
     deliveries.sort();
     assert_eq!(
@@ -402,7 +402,7 @@ async fn the_same_attempt_twice_is_the_same_mail() {
 }
 
 #[tokio::test]
-async fn a_long_queue_is_taken_up_as_it_is_sent() {
+async fn a_long_queue_is_promoted_as_it_is_sent() {
     let stage = Stage::new().await;
     let bo = stage.db.world().await.user("Bo").await;
     stage
@@ -467,7 +467,7 @@ async fn rows_of_an_older_job_that_lack_what_they_should_have() {
             format!("no type: {unusable}"),
             "no time: sent".to_owned(),
             "no end of time: sent".to_owned(),
-            "before all time: failed dead: expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE".to_owned(),
+            "before all time: failed dead: expired: it waited for longer than NOTIFY_DELIVERY_MAX_AGE".to_owned(),
             "sent".to_owned(),
             "good: sent".to_owned(),
         ]

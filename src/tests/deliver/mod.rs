@@ -1,10 +1,9 @@
-//! The second stage as its users meet it: the real binary, and a receiver that stands for the world
-//! outside.
+//! Delivery as its users meet it: the real binary, and a receiver in place of providers and endpoints.
 
 mod accounts;
+mod dedup_keys;
 mod digests;
 mod failures;
-mod guards;
 mod looks;
 mod mails;
 mod old;
@@ -118,7 +117,7 @@ impl Stage {
         let id = self
             .insert(format!(
                 "INSERT INTO notification_endpoints (id, name, channel, target, settings)
-                 VALUES (gen_random_uuid(), '{name}', '{channel}', 'masked',
+                 VALUES (gen_random_uuid(), '{name}', '{channel}', 'redacted',
                          jsonb_build_object('url', '{}{name}')::text)
                  RETURNING id::text",
                 self.outside.base()
@@ -129,7 +128,7 @@ impl Stage {
 
     /// Queues a message to an endpoint, and returns its identifier.
     async fn tell(&self, endpoint: Uuid, title: &str) -> i64 {
-        let told = Message {
+        let message = Message {
             title: title.to_owned(),
             ..Message::default()
         };
@@ -140,7 +139,7 @@ impl Stage {
                  SELECT channel, 'endpoint:' || id, 'endpoint:' || id, id, 'node_launched', '{}'
                    FROM notification_endpoints WHERE id = '{endpoint}'
                  RETURNING id::text",
-                serde_json::to_string(&told).expect("JSON")
+                serde_json::to_string(&message).expect("JSON")
             ))
             .await;
         id.parse().expect("a number")

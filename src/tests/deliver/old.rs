@@ -4,8 +4,7 @@ use super::{Stage, counts, report};
 use crate::harness::{Delivery, Worker};
 
 const MESSAGE: &str = r#"'{"title": "Payment failed"}'"#;
-const EXPIRED: &str =
-    "dead 0 expired (expired: it had waited for longer than NOTIFY_DELIVERY_MAX_AGE)";
+const EXPIRED: &str = "dead 0 expired (expired: it waited for longer than NOTIFY_DELIVERY_MAX_AGE)";
 
 fn old(delivery: Delivery) -> Delivery {
     let then = "now() - interval '200 days'";
@@ -42,8 +41,8 @@ async fn the_age_limit_is_that_of_every_channel() {
         "{}",
         dry.stdout
     );
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&told), "dead=3 delivered=1");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&summary), "dead=3 delivered=1");
     assert_eq!(
         stage.deliveries().await,
         [
@@ -58,8 +57,8 @@ async fn the_age_limit_is_that_of_every_channel() {
         .db
         .cli(&["dead-letters", "retry", "--channel", "webhook"])
         .success();
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&told), "delivered=1");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&summary), "delivered=1");
 }
 
 #[tokio::test]

@@ -85,13 +85,13 @@ async fn a_row_that_the_application_refuses_fails_alone() {
     assert!(
         ended
             .stderr
-            .contains("left as it is, for the database refuses every change of it"),
+            .contains("unchanged: the database refuses every change of it"),
         "{}",
         ended.stderr
     );
 }
 
-/// Whatever SQLSTATE the application gives it: what stands beside a mail that is taken is at fault itself.
+/// An error of any SQLSTATE is a row's own if the database accepts another row.
 #[tokio::test]
 async fn a_sqlstate_of_the_application_fails_no_other_mail() {
     let stage = Stage::new().await;

@@ -88,7 +88,7 @@ async fn what_was_pruned_is_another_event() {
         .await;
     prune(&stage, &["--older-than", "1d", "--events"]);
     assert_eq!(stage.db.count("domain_events").await, 2);
-    // … nor passed over.
+    // … nor skipped.
     assert_eq!(stage.db.migrate().await.online.backfilled_pending, 2);
     assert_eq!(stage.db.run().await.events, 2);
 }

@@ -16,15 +16,15 @@ async fn one_that_is_gone_is_disabled_and_what_waits_is_cancelled() {
     for title in ["one", "two"] {
         stage.tell(hook, title).await;
     }
-    let told = report(
+    let summary = report(
         stage
             .bare()
             .args(["--format", "json", "--concurrency", "1"]),
     )
     .await;
-    assert_eq!(counts(&told), "cancelled=1 dead=1");
+    assert_eq!(counts(&summary), "cancelled=1 dead=1");
     assert_eq!(
-        told["disabled"],
+        summary["disabled"],
         json!([{"name": "hook", "reason": "webhook answered 410 Gone", "cancelled": 1}])
     );
     assert_eq!(
@@ -66,8 +66,8 @@ async fn five_days_of_failures_disable_it() {
     // A day without traffic forgets nothing.
     stage.let_time_pass().await;
     stage.db.execute(failed(4, 2)).await;
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(stage.db.text(enabled).await, "false", "{told}");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(stage.db.text(enabled).await, "false", "{summary}");
     let reason = stage
         .db
         .text("SELECT disabled_reason FROM notification_endpoints")
@@ -90,17 +90,17 @@ async fn what_was_disabled_or_removed_meanwhile_is_not_sent() {
     stage
         .db
         .execute(format!(
-            "UPDATE notification_endpoints SET enabled = false, disabled_reason = 'by hand: too loud' WHERE id = '{off}';
+            "UPDATE notification_endpoints SET enabled = false, disabled_reason = 'manually: too loud' WHERE id = '{off}';
              DELETE FROM notification_endpoints WHERE id = '{gone}'"
         ))
         .await;
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&told), "cancelled=2");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&summary), "cancelled=2");
     assert!(stage.outside.requests().is_empty());
     assert_eq!(
         stage.deliveries().await,
         [
-            "node_launched cancelled 0 endpoint_disabled (the endpoint was disabled: by hand: too loud)",
+            "node_launched cancelled 0 endpoint_disabled (the endpoint was disabled: manually: too loud)",
             "node_launched cancelled 0 endpoint_removed (the endpoint was removed)",
         ]
     );
@@ -126,8 +126,8 @@ async fn routes_of_the_environment() {
             format!("{}slack", stage.outside.base()),
         )
         .env("NOTIFICATIONS_EMAIL_TO", "ops@example.com");
-    let told = report(&mut command).await;
-    assert_eq!(counts(&told), "delivered=2");
+    let summary = report(&mut command).await;
+    assert_eq!(counts(&summary), "delivered=2");
     let mut paths: Vec<_> = stage
         .outside
         .requests()
@@ -233,14 +233,14 @@ async fn settings_that_cannot_be_decrypted_keep_the_messages() {
     );
     stage.db.execute(set(&plain)).await;
     stage.let_time_pass().await;
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&told), "delivered=2");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&summary), "delivered=2");
     assert_eq!(stage.deliveries().await, ["node_launched delivered 1"; 2]);
     // What makes no destination is another matter.
     stage.tell(hook, "three").await;
     stage.db.execute(set("{}")).await;
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&told), "dead=1");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&summary), "dead=1");
     let why = stage.deliveries().await;
     assert!(
         why[2].ends_with("endpoint (the endpoint's settings are wrong: there is no url)"),
@@ -266,8 +266,8 @@ async fn one_that_asks_for_a_pause_gets_it_and_others_go_on() {
         stage.tell(slow, title).await;
         stage.tell(quick, title).await;
     }
-    let told = report(stage.bare().args(["--format", "json", "--per-target", "1"])).await;
-    assert_eq!(counts(&told), "delivered=3 retried=1");
+    let summary = report(stage.bare().args(["--format", "json", "--per-target", "1"])).await;
+    assert_eq!(counts(&summary), "delivered=3 retried=1");
     let paused: f64 = stage
         .db
         .text("SELECT extract(epoch FROM paused_until - now()) FROM notification_delivery_targets")
@@ -276,8 +276,8 @@ async fn one_that_asks_for_a_pause_gets_it_and_others_go_on() {
         .expect("seconds");
     assert!((100.0..=120.0).contains(&paused), "{paused}");
     // Not the row alone: the whole target.
-    let told = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&told), "");
+    let summary = report(stage.bare().args(["--format", "json"])).await;
+    assert_eq!(counts(&summary), "");
 }
 
 #[tokio::test]
@@ -332,8 +332,8 @@ async fn phones_are_looked_up() {
 async fn a_mailbox_that_cannot_be_decrypted_holds_up_no_other_mail() {
     let stage = Stage::new().await;
     let bo = stage.db.world().await.user("Bo").await;
-    let desk = stage.endpoint("desk", "email").await;
-    stage.tell(desk, "one").await;
+    let ops = stage.endpoint("ops", "email").await;
+    stage.tell(ops, "one").await;
     stage
         .db
         .execute(
@@ -359,7 +359,7 @@ async fn the_summary_says_what_is_held_back_and_why() {
     assert!(
         ended
             .stdout
-            .contains("1 message waits: hook is paused for another 2m (webhook answered 503"),
+            .contains("1 message is waiting: hook is paused for another 2m (webhook answered 503"),
         "{}",
         ended.stdout
     );

@@ -4,7 +4,7 @@ use super::{deliver_to_the_world, endpoint, queue};
 use crate::channels::receiver::{Receiver, status};
 use crate::harness::{TestDatabase, Worker};
 
-/// Whatever an endpoint is called, and whatever its name stands for: without a word of the operator
+/// Whatever an endpoint is called, and whatever its name stands for: without a setting of the operator
 /// nothing on this machine or its network is connected to, and the row says why.
 #[tokio::test]
 async fn nothing_private_is_connected_to() {

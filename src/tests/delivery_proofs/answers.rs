@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, deliver, endpoint, queue};
+use super::{DEADLINE, deliver, endpoint, queue};
 use crate::channels::receiver::{Receiver, Reply, answer, status};
 use crate::harness::{TestDatabase, Worker};
 
@@ -108,13 +108,13 @@ async fn answers_without_an_end() {
         if others.is_none() && db.count(delivered).await == 4 {
             others = Some(began.elapsed());
         }
-        assert!(began.elapsed() < PATIENCE, "it does not end");
+        assert!(began.elapsed() < DEADLINE, "it does not end");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let (others, all) = (others.expect("others"), began.elapsed());
     let ended = worker.end().await;
     assert!(ended.status.success(), "{ended:?}");
-    // 15 s is an attempt's limit. All were on their way at once, and what was done with was recorded.
+    // 15 s is an attempt's limit. All were in flight at once, and what was done with was recorded.
     assert!(others < Duration::from_secs(10), "{others:?}");
     assert!(all < Duration::from_secs(22), "{all:?}");
     assert!(peak > 0 && peak < 64 * 1_024 * 1_024, "{peak} bytes");

@@ -41,9 +41,9 @@ async fn at_each_answer() {
         let ended = Worker::start(&mut command).end().await;
         assert!(ended.status.success(), "at message {message}: {ended:?}");
         let metrics = std::fs::read_to_string(metrics).unwrap_or_default();
-        let counted = "notification_delivery_duration_seconds_count{channel=\"slack\"} 1";
+        let counted = "notify_fan_out_delivery_duration_seconds_count{channel=\"slack\"} 1";
         let ended_once = metrics.lines().any(|line| {
-            line.starts_with("notifications_delivered_total{channel=\"slack\"")
+            line.starts_with("notify_fan_out_deliveries_total{channel=\"slack\"")
                 && line.ends_with("} 1")
         });
         assert!(

@@ -1,4 +1,4 @@
-//! While a message is on its way.
+//! While a message is in flight.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{deliver, endpoint, leases_end, queue, until};
 use crate::channels::receiver::{Receiver, Reply, status};
 use crate::harness::{TestDatabase, Worker};
 
-/// A receiver that dawdles holds up nobody in the database; and whoever is told to end sees through
+/// A receiver that dawdles holds up nobody in the database; and a run that is asked to stop sees through
 /// what it has begun, and begins nothing more.
 #[tokio::test]
 async fn no_transaction_is_open_and_an_end_is_orderly() {
@@ -25,7 +25,7 @@ async fn no_transaction_is_open_and_an_end_is_orderly() {
                   FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'notify-fan-out'";
     db.until(idle).await;
-    // It stays so, told to end or not: whoever wants the table for itself has it at once.
+    // Also while it stops: another session can lock the table at once.
     worker.signal("TERM");
     for _ in 0..20 {
         let alone = db.hold("LOCK TABLE notification_deliveries, notification_endpoints IN ACCESS EXCLUSIVE MODE NOWAIT");
@@ -47,7 +47,7 @@ async fn no_transaction_is_open_and_an_end_is_orderly() {
     assert_eq!(db.texts(statuses).await, ["delivered 4", "pending 6"]);
 }
 
-/// The connection to the database goes while messages are on their way: what became of them is
+/// The connection to the database goes while messages are in flight: what became of them is
 /// recorded on a new one, and none is sent again.
 #[tokio::test]
 async fn a_connection_that_breaks_meanwhile() {
@@ -87,10 +87,10 @@ async fn a_connection_that_breaks_in_the_end() {
     assert_once(&db, &receiver).await;
 }
 
-/// The sender is killed after the server has committed what became of messages, and before it hears of
+/// The sender is killed after the server has committed what became of messages, and before it receives
 /// that: the next one has nothing to do.
 #[tokio::test]
-async fn an_answer_of_the_database_that_is_never_heard() {
+async fn an_answer_of_the_database_that_never_arrives() {
     let db = TestDatabase::new().await;
     let (receiver, worker) = stopped_in_its_commit(&db).await;
     worker.kill();
@@ -137,10 +137,10 @@ async fn assert_once(db: &TestDatabase<'_>, receiver: &Receiver) {
     assert_eq!(log, ["delivered"]);
 }
 
-/// The database refuses to give out more while messages are on their way. The run fails, and what
+/// The database refuses to give out more while messages are in flight. The run fails, and what
 /// became of these is recorded first.
 #[tokio::test]
-async fn a_failure_loses_nothing_that_is_on_its_way() {
+async fn a_failure_loses_nothing_that_is_in_flight() {
     let db = TestDatabase::new().await;
     let permits = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&permits);

@@ -34,10 +34,10 @@ impl Mails {
         let mut servers = Servers::start().await;
         let url = servers.address("smtp", "", "open", "?tls=none&hello=app.example");
         let taken = Arc::<Mutex<Vec<Value>>>::default();
-        let heard = Arc::clone(&taken);
+        let received = Arc::clone(&taken);
         tokio::spawn(async move {
             while let Some(mail) = servers.program.next_if_any().await {
-                heard.lock().expect("mails").push(mail);
+                received.lock().expect("mails").push(mail);
             }
         });
         Self { taken, url }
@@ -104,7 +104,7 @@ fn webhooks(receiver: &Receiver) -> Arrived {
 }
 
 fn command(db: &TestDatabase<'_>, mails: &Mails) -> Command {
-    // Nobody gives up before the test does.
+    // No timeout is shorter than the test's.
     let schedule = vec!["1s"; 50].join(",");
     let mut command = deliver(db);
     command

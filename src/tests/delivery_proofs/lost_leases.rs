@@ -16,7 +16,7 @@ const ROWS: &str = "SELECT to_jsonb(d) FROM notification_deliveries d
 
 /// It stops for so long that another one takes its messages and sends them. When it goes on, it is
 /// answered, and records nothing: whether that was good news or bad.
-async fn out_of_breath(late: Reply, verdict: &'static str) {
+async fn out_of_breath(late: Reply, outcome: &'static str) {
     let db = TestDatabase::new().await;
     let permits = Arc::new(Semaphore::new(0));
     let (gate, asked) = (Arc::clone(&permits), AtomicUsize::new(0));
@@ -44,7 +44,7 @@ async fn out_of_breath(late: Reply, verdict: &'static str) {
     permits.add_permits(4);
     first.signal("CONT");
     let ended = first.end().await;
-    assert!(ended.status.success(), "{verdict}: {ended:?}");
+    assert!(ended.status.success(), "{outcome}: {ended:?}");
     let first = ended.report();
     assert_eq!(
         (
@@ -53,9 +53,9 @@ async fn out_of_breath(late: Reply, verdict: &'static str) {
             &first["retried"]
         ),
         (&4.into(), &0.into(), &0.into()),
-        "{verdict}"
+        "{outcome}"
     );
-    assert_eq!(db.texts(ROWS).await, before, "{verdict}");
+    assert_eq!(db.texts(ROWS).await, before, "{outcome}");
     let log = db
         .texts("SELECT string_agg(outcome, ' ' ORDER BY id) FROM notification_delivery_attempts GROUP BY delivery_id")
         .await;

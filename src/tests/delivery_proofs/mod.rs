@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::harness::{TestDatabase, id};
 
 /// How long something is waited for before a test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// `deliver` with leave to send to this machine.
 fn deliver(db: &TestDatabase<'_>) -> Command {
@@ -72,7 +72,7 @@ async fn leases_end(db: &TestDatabase<'_>) {
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "never came: {what}");
+        assert!(since.elapsed() < DEADLINE, "never came: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -25,25 +25,28 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("columns", "attrelid = to_regclass('profiles')"),
     ("lease", include_str!("../../delivery/lease.sql")),
     ("record", include_str!("../../delivery/record.sql")),
-    ("learn", include_str!("../../delivery/learn.sql")),
+    (
+        "circuit_breaker",
+        include_str!("../../delivery/circuit_breaker.sql"),
+    ),
     ("disable", include_str!("../../delivery/disable.sql")),
-    ("mails", include_str!("../../delivery/mails.sql")),
+    ("mails", include_str!("../../delivery/emails.sql")),
     ("people", "FROM profiles WHERE id = ANY ($1)"),
     ("endpoints", include_str!("../../delivery/endpoints.sql")),
     ("routes", include_str!("../../delivery/routes.sql")),
     ("lock", include_str!("../../delivery/lock.sql")),
     (
         "promote_mails",
-        include_str!("../../delivery/promote_mails.sql"),
+        include_str!("../../delivery/promote_emails.sql"),
     ),
     (
         "promote_digests",
         include_str!("../../delivery/promote_digests.sql"),
     ),
     ("paused", include_str!("../../delivery/paused.sql")),
-    ("pauses", include_str!("../../delivery/pauses.sql")),
-    ("peek", include_str!("../../delivery/peek.sql")),
-    ("peek_mails", include_str!("../../delivery/peek_mails.sql")),
+    ("pauses", include_str!("../../delivery/next_opening.sql")),
+    ("peek", include_str!("../../delivery/due.sql")),
+    ("peek_mails", include_str!("../../delivery/due_emails.sql")),
     ("waiting", include_str!("../../delivery/waiting.sql")),
     ("left", include_str!("../../delivery/left.sql")),
     ("expire", include_str!("../../delivery/expire.sql")),
@@ -58,7 +61,7 @@ fn content(base: &str) -> String {
          INSERT INTO domain_events (id, event_type) SELECT n, 'meeting_updated' FROM generate_series(1, 10) AS n;
          ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue;
          INSERT INTO notifications (user_id, event_id, title)
-         SELECT p.id, e.id, 'Told' FROM profiles p, domain_events e WHERE e.id <= 6;
+         SELECT p.id, e.id, 'Title' FROM profiles p, domain_events e WHERE e.id <= 6;
          INSERT INTO user_notification_preferences
          SELECT id, 'global', NULL, t.event_type, 'email', 'digest'
            FROM profiles, unnest(ARRAY['meeting_updated', 'document_uploaded', '*']) AS t (event_type);

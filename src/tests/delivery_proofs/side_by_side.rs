@@ -15,7 +15,7 @@ const HOOKS: usize = 3;
 /// Messages to one target at once, by one process.
 const PER_TARGET: usize = 4;
 
-/// All of them have as much on their way as they may; then the receiver answers.
+/// All of them have as much in flight as they may; then the receiver answers.
 async fn shared_among(workers: usize) {
     let db = TestDatabase::new().await;
     let permits = Arc::new(Semaphore::new(0));
@@ -31,7 +31,7 @@ async fn shared_among(workers: usize) {
         .map(|_| Worker::start(&mut deliver(&db)))
         .collect();
     let in_flight = workers * HOOKS * PER_TARGET;
-    until("all that may be on their way", || {
+    until("all that may be in flight", || {
         receiver.count() == in_flight
     })
     .await;
@@ -187,9 +187,9 @@ async fn the_slow_are_in_nobodys_way() {
     assert_eq!(ended.report()["delivered"], 221, "{ended:?}");
 }
 
-/// The one that is told to come later tells the others: by the table, not by asking again.
+/// A worker that is throttled pauses the target for all others, by the table.
 #[tokio::test]
-async fn a_target_that_asks_for_patience_is_left_alone_by_all() {
+async fn a_target_that_throttles_is_paused_for_all() {
     let db = TestDatabase::new().await;
     let asked = AtomicUsize::new(0);
     let receiver = Receiver::start(move |request| {
@@ -214,7 +214,7 @@ async fn a_target_that_asks_for_patience_is_left_alone_by_all() {
         "EXISTS (SELECT FROM notification_delivery_targets WHERE target = 'endpoint:{busy}' AND paused_until > now())"
     );
     db.until(&paused).await;
-    // What others had on their way at that moment arrives, one each at most; then nothing does.
+    // What others had in flight at that moment arrives, one each at most; then nothing does.
     db.until(&format!("NOT EXISTS (SELECT FROM notification_deliveries WHERE endpoint_id = '{busy}' AND status = 'sending')"))
         .await;
     let until_then = receiver.requests();

@@ -1,0 +1,250 @@
+//! In-flight deliveries of this process, from lease to recorded result.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::email::unwanted;
+use super::lease::{Capabilities, Leased, expired};
+use super::load::Loaded;
+use super::record::{Attempt, Finished};
+use super::retry_policy::{Attempted, Decision, Next, decide, outcome};
+use super::sender::Sender;
+use super::{DeliverySettings, RetryPolicy};
+use crate::channels::{Receipt, SendError};
+
+/// Results that arrive within this time are recorded together: a transaction for each would take most
+/// of the time.
+const TOGETHER: Duration = Duration::from_millis(3);
+
+/// Result and duration of an attempt; `None`: the lease was too old to begin one.
+type Sent = Option<(Result<Receipt, SendError>, Duration)>;
+
+struct Sending {
+    leased: Leased,
+    left_out: Vec<(i64, &'static str)>,
+    lease_ends: Instant,
+}
+
+pub(super) struct InFlight {
+    sender: Arc<Sender>,
+    retry_policy: RetryPolicy,
+    capabilities: Capabilities,
+    max_age: Duration,
+    sending: JoinSet<Sent>,
+    in_flight: HashMap<Id, Sending>,
+    /// Recipients that were named in a warning.
+    warned: HashSet<String>,
+    /// To be recorded.
+    pub(super) finished: Vec<Finished>,
+}
+
+impl InFlight {
+    pub(super) fn new(
+        sender: Arc<Sender>,
+        settings: &DeliverySettings,
+        capabilities: Capabilities,
+    ) -> Self {
+        Self {
+            sender,
+            retry_policy: settings.retry_policy.clone(),
+            capabilities,
+            max_age: settings.max_age,
+            sending: JoinSet::new(),
+            in_flight: HashMap::new(),
+            warned: HashSet::new(),
+            finished: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sending.len()
+    }
+
+    /// How many are in flight, by target.
+    pub(super) fn busy(&self) -> BTreeMap<String, u32> {
+        let mut busy: BTreeMap<String, u32> = BTreeMap::new();
+        for one in self.in_flight.values() {
+            *busy.entry(one.leased.target.clone()).or_default() += 1;
+        }
+        busy
+    }
+
+    /// Starts to send a message, or finishes it at once if there is nothing to send. The last argument is
+    /// the database's time at an instant of this process, before the lease began.
+    pub(super) fn start(
+        &mut self,
+        leased: Leased,
+        loaded: &Loaded,
+        (now, then): (Option<DateTime<Utc>>, Instant),
+    ) {
+        let lease_ends = then + self.capabilities.lease_of(leased.channel);
+        let left_out = loaded.mails.get(&leased.id).map_or_else(Vec::new, |mails| {
+            let unwanted = mails
+                .iter()
+                .filter_map(|mail| Some((mail.id, unwanted(mail.unwanted.as_deref()?))));
+            unwanted.collect()
+        });
+        let rendered = match expired(&leased, self.max_age) {
+            Some(expired) => Err(expired),
+            None => self.sender.render(&leased, loaded),
+        };
+        let rendered = match rendered {
+            Ok(rendered) => rendered,
+            Err(decision) => {
+                let is_news = match decision.next {
+                    Next::Cancelled => false,
+                    // One warning for all deliveries of the target.
+                    Next::Retry { .. } => self.warned.insert(leased.recipient.clone()),
+                    _ => true,
+                };
+                if is_news {
+                    tracing::warn!(
+                        delivery_id = leased.id,
+                        channel = leased.channel.name(),
+                        event_type = leased.event_type,
+                        status = decision.next.status(),
+                        "not attempted: {}",
+                        decision.reason.as_deref().unwrap_or_default(),
+                    );
+                }
+                self.finished.push(Finished {
+                    leased,
+                    decision,
+                    attempt: None,
+                    left_out,
+                    lease_ends,
+                });
+                return;
+            }
+        };
+        let sender = Arc::clone(&self.sender);
+        let latest_start = self.capabilities.lease / 4;
+        let handle = self.sending.spawn(async move {
+            let now = now?;
+            let passed = then.elapsed();
+            // The machine may have slept meanwhile; another worker may hold the lease by now.
+            if passed > latest_start {
+                return None;
+            }
+            let began = Instant::now();
+            let result = sender.send(&rendered, now + passed).await;
+            Some((result, began.elapsed()))
+        });
+        let one = Sending {
+            leased,
+            left_out,
+            lease_ends,
+        };
+        self.in_flight.insert(handle.id(), one);
+    }
+
+    /// Waits for the next result, and for those that follow shortly after it.
+    pub(super) async fn wait(&mut self) {
+        let Some(first) = self.sending.join_next_with_id().await else {
+            return;
+        };
+        self.finish(first);
+        let end = tokio::time::Instant::now() + TOGETHER;
+        while let Ok(Some(next)) =
+            tokio::time::timeout_at(end, self.sending.join_next_with_id()).await
+        {
+            self.finish(next);
+        }
+    }
+
+    fn finish(&mut self, joined: Result<(Id, Sent), JoinError>) {
+        let (id, sent) = match joined {
+            Ok((id, sent)) => (id, sent),
+            Err(error) => {
+                // The result is unknown, as if the process had been killed: the expired lease is reclaimed.
+                tracing::error!("a send panicked or was aborted: {error}");
+                self.in_flight.remove(&error.id());
+                return;
+            }
+        };
+        let Some(Sending {
+            leased,
+            left_out,
+            lease_ends,
+        }) = self.in_flight.remove(&id)
+        else {
+            return;
+        };
+        let Some((result, duration)) = sent else {
+            tracing::warn!(
+                delivery_id = leased.id,
+                "lease expired before the send started"
+            );
+            // Nothing was sent: if the lease is still ours, the delivery is requeued as it was.
+            let next = Next::Retry {
+                after: Duration::ZERO,
+                is_charged: false,
+            };
+            self.finished.push(Finished {
+                leased,
+                decision: Decision::without_attempt(
+                    next,
+                    "too_late",
+                    "lease expired before the send started",
+                ),
+                attempt: None,
+                left_out,
+                lease_ends,
+            });
+            return;
+        };
+        let attempted = Attempted {
+            channel: leased.channel,
+            attempts: leased.attempts,
+            tried_for: leased.tried_for,
+            is_shared: leased.is_shared(),
+            failures: leased.failures,
+        };
+        let decision = decide(&self.retry_policy, attempted, &result, rand::random());
+        let outcome = outcome(&result);
+        tracing::debug!(
+            delivery_id = leased.id,
+            channel = leased.channel.name(),
+            event_type = leased.event_type,
+            attempt = leased.attempts,
+            outcome,
+            seconds = duration.as_secs_f64(),
+            "attempted",
+        );
+        if let Err(error) = &result {
+            tracing::warn!(
+                delivery_id = leased.id,
+                channel = leased.channel.name(),
+                event_type = leased.event_type,
+                attempt = leased.attempts,
+                status = decision.next.status(),
+                "{error}",
+            );
+        }
+        let (status, answer, provider_id) = match result {
+            Ok(receipt) => (
+                Some(receipt.status),
+                Some(receipt.answer),
+                receipt.provider_id,
+            ),
+            Err(error) => (error.status, error.answer, None),
+        };
+        self.finished.push(Finished {
+            leased,
+            decision,
+            attempt: Some(Attempt {
+                outcome,
+                duration,
+                status,
+                answer: answer.filter(|answer| !answer.is_empty()),
+                provider_id,
+            }),
+            left_out,
+            lease_ends,
+        });
+    }
+}

@@ -1,0 +1,391 @@
+//! Retry policy: maps the result of an attempt to the next state of its delivery.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::channels::{AttemptOutcome, Cause, Channel, Receipt, Retry, SendError};
+use crate::domain::schedule::{LONGEST, Schedule};
+
+/// For this long after its first attempt, a throttled message is charged no attempt: it was never
+/// processed.
+const UNCHARGED_FOR: Duration = Duration::from_hours(24);
+/// The shortest pause of a throttled target.
+const MIN_THROTTLE: Duration = Duration::from_secs(1);
+/// After this many consecutive failures the circuit breaker of a target opens.
+pub(super) const FAILURES_MAX: u32 = 5;
+/// SMTP replies about one mailbox or one e-mail: busy, greylisted, full (RFC 5321, 4.2.3).
+const ABOUT_ONE_EMAIL: [u16; 4] = [450, 451, 452, 455];
+/// HTTP statuses of a wrong address or account: unpaid, not found, method not allowed.
+const ABOUT_THE_ACCOUNT: [u16; 3] = [402, 404, 405];
+
+/// The operator's choices.
+#[derive(Debug, Clone)]
+pub struct RetryPolicy {
+    /// The schedule of e-mails and text messages.
+    pub patient: Schedule,
+    /// The schedule of chats and webhooks.
+    pub eager: Schedule,
+    /// Channels whose uncertain messages are held for a person; those of the others are sent again.
+    pub hold_uncertain: BTreeSet<Channel>,
+}
+
+impl RetryPolicy {
+    /// The schedule of a channel.
+    #[must_use]
+    pub fn schedule(&self, channel: Channel) -> &Schedule {
+        match channel.spec().retry {
+            Retry::Patient => &self.patient,
+            Retry::Eager => &self.eager,
+        }
+    }
+}
+
+/// The next state of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Next {
+    Delivered,
+    Retry {
+        after: Duration,
+        /// Whether the attempt counts.
+        is_charged: bool,
+    },
+    Dead,
+    Cancelled,
+    Uncertain,
+}
+
+impl Next {
+    /// As `notification_deliveries.status` has it.
+    pub(super) fn status(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry { .. } => "pending",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+/// What an attempt says about its target, for the circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TargetSignal {
+    None,
+    /// It limits the rate.
+    Throttled,
+    /// It was unreachable or refused everything.
+    Failed,
+    /// It no longer exists.
+    Gone,
+}
+
+/// The result of a delivery, to be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Decision {
+    pub(super) next: Next,
+    pub(super) reason: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) signal: TargetSignal,
+    /// For how long the target is paused.
+    pub(super) pause: Option<Duration>,
+}
+
+impl Decision {
+    /// A delivery that was not attempted.
+    pub(super) fn without_attempt(next: Next, code: &str, reason: impl Into<String>) -> Self {
+        Self {
+            next,
+            reason: Some(reason.into()),
+            code: Some(code.to_owned()),
+            signal: TargetSignal::None,
+            pause: None,
+        }
+    }
+}
+
+/// The delivery that was attempted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempted {
+    pub(super) channel: Channel,
+    /// This one included.
+    pub(super) attempts: u32,
+    /// Since the first attempt.
+    pub(super) tried_for: Duration,
+    /// Whether its target is a transport for all recipients rather than one receiver.
+    pub(super) is_shared: bool,
+    /// Consecutive failures of its target when it was leased.
+    pub(super) failures: u32,
+}
+
+/// Decides. `jitter` is drawn from 0.0 ..= 1.0.
+pub(super) fn decide(
+    retry_policy: &RetryPolicy,
+    it: Attempted,
+    result: &Result<Receipt, SendError>,
+    jitter: f64,
+) -> Decision {
+    let Err(error) = result else {
+        return Decision {
+            next: Next::Delivered,
+            reason: None,
+            code: None,
+            signal: TargetSignal::None,
+            pause: None,
+        };
+    };
+    let scheduled = retry_policy.schedule(it.channel).delay(it.attempts, jitter);
+    let retry_or_die = |floor: Duration| match scheduled {
+        Some(delay) => Next::Retry {
+            after: delay.max(floor),
+            is_charged: true,
+        },
+        None => Next::Dead,
+    };
+    let is_among = |statuses: &[u16]| {
+        it.is_shared
+            && error
+                .status
+                .is_some_and(|status| statuses.contains(&status))
+    };
+    let (next, signal, pause) = match error.outcome {
+        AttemptOutcome::Throttled { after } => {
+            let after = after.unwrap_or_default().clamp(MIN_THROTTLE, LONGEST);
+            let next = if it.tried_for < UNCHARGED_FOR {
+                // Its target is paused; it is due as soon as the pause ends.
+                Next::Retry {
+                    after: Duration::ZERO,
+                    is_charged: false,
+                }
+            } else {
+                retry_or_die(after)
+            };
+            (next, TargetSignal::Throttled, Some(after))
+        }
+        AttemptOutcome::Retry { after: Some(after) } => {
+            let after = after.min(LONGEST);
+            (retry_or_die(after), TargetSignal::Failed, Some(after))
+        }
+        // The credentials or the sender are wrong: every message would be answered like this.
+        AttemptOutcome::Permanent { cause }
+            if it.is_shared && matches!(cause, Cause::Settings | Cause::Gone)
+                || is_among(&ABOUT_THE_ACCOUNT) =>
+        {
+            let pause = retry_policy.schedule(it.channel).delay(1, jitter);
+            (retry_or_die(Duration::ZERO), TargetSignal::Failed, pause)
+        }
+        // Perhaps caused by the account; certainly if every message is answered like this, which the
+        // circuit breaker counts.
+        AttemptOutcome::Permanent { cause }
+            if it.is_shared
+                && (cause == Cause::Policy
+                    || cause == Cause::Message && it.failures >= FAILURES_MAX) =>
+        {
+            (retry_or_die(Duration::ZERO), TargetSignal::Failed, None)
+        }
+        AttemptOutcome::Permanent { cause } => {
+            let signal = match cause {
+                Cause::Message if it.is_shared => TargetSignal::Failed,
+                Cause::Recipient | Cause::Message | Cause::Policy => TargetSignal::None,
+                Cause::Settings => TargetSignal::Failed,
+                Cause::Gone => TargetSignal::Gone,
+            };
+            (Next::Dead, signal, None)
+        }
+        AttemptOutcome::Uncertain if retry_policy.hold_uncertain.contains(&it.channel) => {
+            (Next::Uncertain, TargetSignal::Failed, None)
+        }
+        // The next e-mail may well be accepted.
+        AttemptOutcome::Retry { after: None } if is_among(&ABOUT_ONE_EMAIL) => {
+            (retry_or_die(Duration::ZERO), TargetSignal::None, None)
+        }
+        AttemptOutcome::Retry { after: None } | AttemptOutcome::Uncertain => {
+            (retry_or_die(Duration::ZERO), TargetSignal::Failed, None)
+        }
+    };
+    let reason = match (next, error.outcome) {
+        (
+            Next::Dead,
+            AttemptOutcome::Retry { .. }
+            | AttemptOutcome::Throttled { .. }
+            | AttemptOutcome::Uncertain,
+        ) => {
+            format!("failed after {} attempts: {}", it.attempts, error.reason)
+        }
+        _ => error.reason.clone(),
+    };
+    Decision {
+        next,
+        reason: Some(reason),
+        code: Some(code(error)),
+        signal,
+        pause,
+    }
+}
+
+/// The class of the failure, for filters.
+fn code(error: &SendError) -> String {
+    let named = error.code.clone();
+    let status = error.status.map(|status| status.to_string());
+    named.or(status).unwrap_or_else(|| {
+        match error.outcome {
+            AttemptOutcome::Retry { .. } => "no_answer",
+            AttemptOutcome::Throttled { .. } => "throttled",
+            AttemptOutcome::Permanent { .. } => "refused",
+            AttemptOutcome::Uncertain => "uncertain",
+        }
+        .to_owned()
+    })
+}
+
+/// What an attempt is called in the log.
+pub(super) fn outcome(result: &Result<Receipt, SendError>) -> &'static str {
+    match result {
+        Ok(_) => "delivered",
+        Err(error) => match error.outcome {
+            AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => "retry",
+            AttemptOutcome::Permanent { .. } => "permanent",
+            AttemptOutcome::Uncertain => "uncertain",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn retry_policy() -> RetryPolicy {
+        RetryPolicy {
+            patient: Schedule::patient(),
+            eager: Schedule::eager(),
+            hold_uncertain: BTreeSet::from([Channel::Sms, Channel::Slack, Channel::Discord]),
+        }
+    }
+
+    fn attempted(channel: Channel, attempts: u32) -> Attempted {
+        Attempted {
+            channel,
+            attempts,
+            tried_for: Duration::from_mins(1),
+            is_shared: channel.is_shared(),
+            failures: 0,
+        }
+    }
+
+    fn failed(outcome: AttemptOutcome, status: Option<u16>) -> Result<Receipt, SendError> {
+        let mut error = SendError::new(outcome, "why");
+        error.status = status;
+        Err(error)
+    }
+
+    fn permanent(cause: Cause) -> Result<Receipt, SendError> {
+        failed(AttemptOutcome::Permanent { cause }, Some(400))
+    }
+
+    fn decided(channel: Channel, attempts: u32, result: &Result<Receipt, SendError>) -> String {
+        let decision = decide(&retry_policy(), attempted(channel, attempts), result, 0.5);
+        let mut line = format!("{:?}", decision.next);
+        for (name, value) in [
+            ("reason", decision.reason),
+            ("code", decision.code),
+            ("pause", decision.pause.map(|pause| format!("{pause:?}"))),
+        ] {
+            if let Some(value) = value {
+                let _ = write!(line, ", {name} {value}");
+            }
+        }
+        format!("{line}, {:?}", decision.signal)
+    }
+
+    #[test]
+    fn transient_failures_are_retried_until_the_schedule_ends() {
+        let broken = failed(AttemptOutcome::Retry { after: None }, Some(503));
+        insta::assert_snapshot!(decided(Channel::Email, 1, &broken), @"Retry { after: 300s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(decided(Channel::Email, 5, &broken), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed");
+        insta::assert_snapshot!(decided(Channel::Email, 6, &broken), @"Dead, reason failed after 6 attempts: why, code 503, Failed");
+        insta::assert_snapshot!(decided(Channel::Webhook, 1, &broken), @"Retry { after: 5s, is_charged: true }, reason why, code 503, Failed");
+        // A full mailbox says nothing about the others.
+        insta::assert_snapshot!(decided(Channel::Email, 1, &failed(AttemptOutcome::Retry { after: None }, Some(452))), @"Retry { after: 300s, is_charged: true }, reason why, code 452, None");
+        insta::assert_snapshot!(decided(Channel::Slack, 1, &failed(AttemptOutcome::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
+    }
+
+    #[test]
+    fn retry_after_is_a_floor_and_pauses_the_target() {
+        let later = |seconds, status| {
+            let after = Some(Duration::from_secs(seconds));
+            let outcome = match status {
+                429 => AttemptOutcome::Throttled { after },
+                _ => AttemptOutcome::Retry { after },
+            };
+            failed(outcome, Some(status))
+        };
+        insta::assert_snapshot!(decided(Channel::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
+        insta::assert_snapshot!(decided(Channel::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
+        insta::assert_snapshot!(decided(Channel::Webhook, 1, &later(1_000_000, 503)), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed");
+        insta::assert_snapshot!(decided(Channel::Email, 6, &later(2, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled");
+        insta::assert_snapshot!(decided(Channel::Discord, 1, &later(0, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled");
+        insta::assert_snapshot!(decided(Channel::Discord, 1, &later(1_000_000, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled");
+        let old = Attempted {
+            tried_for: UNCHARGED_FOR,
+            ..attempted(Channel::Email, 6)
+        };
+        let decision = decide(&retry_policy(), old, &later(2, 429), 0.5);
+        assert_eq!(decision.next, Next::Dead);
+    }
+
+    #[test]
+    fn permanent_failures_are_not_retried() {
+        insta::assert_snapshot!(decided(Channel::Webhook, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, None");
+        insta::assert_snapshot!(decided(Channel::Webhook, 1, &permanent(Cause::Settings)), @"Dead, reason why, code 400, Failed");
+        insta::assert_snapshot!(decided(Channel::Slack, 1, &permanent(Cause::Gone)), @"Dead, reason why, code 400, Gone");
+        insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Recipient)), @"Dead, reason why, code 400, None");
+        insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Failed");
+        // After consecutive failures the account is the cause.
+        let after_others = Attempted {
+            failures: FAILURES_MAX,
+            ..attempted(Channel::Email, 1)
+        };
+        let decision = decide(
+            &retry_policy(),
+            after_others,
+            &permanent(Cause::Message),
+            0.5,
+        );
+        assert!(matches!(decision.next, Next::Retry { .. }), "{decision:?}");
+        insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Policy)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
+        // A delivery is not lost over wrong credentials of ours.
+        let unpaid = AttemptOutcome::Permanent {
+            cause: Cause::Message,
+        };
+        insta::assert_snapshot!(decided(Channel::Sms, 1, &failed(unpaid, Some(402))), @"Retry { after: 300s, is_charged: true }, reason why, code 402, pause 300s, Failed");
+        insta::assert_snapshot!(decided(Channel::Webhook, 1, &failed(unpaid, Some(402))), @"Dead, reason why, code 402, None");
+        insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
+    }
+
+    #[test]
+    fn uncertain_messages_are_resent_or_held() {
+        let cut = failed(AttemptOutcome::Uncertain, None);
+        insta::assert_snapshot!(decided(Channel::Email, 1, &cut), @"Retry { after: 300s, is_charged: true }, reason why, code uncertain, Failed");
+        insta::assert_snapshot!(decided(Channel::Sms, 1, &cut), @"Uncertain, reason why, code uncertain, Failed");
+    }
+
+    proptest! {
+        /// A delivery ends after as many attempts as its schedule has.
+        #[test]
+        fn every_delivery_ends(status in proptest::option::of(100_u16..600), after in proptest::option::of(0_u64..1_000_000), jitter in 0.0_f64..=1.0) {
+            let error = failed(AttemptOutcome::Retry { after: after.map(Duration::from_secs) }, status);
+            for channel in Channel::ALL {
+                let last = retry_policy().schedule(channel).attempts();
+                let it = Attempted { tried_for: UNCHARGED_FOR, ..attempted(channel, last) };
+                prop_assert_eq!(decide(&retry_policy(), it, &error, jitter).next, Next::Dead);
+                let it = attempted(channel, last - 1);
+                let Next::Retry { after: delay, .. } = decide(&retry_policy(), it, &error, jitter).next else {
+                    return Err(TestCaseError::fail("no retry"));
+                };
+                prop_assert!(delay >= Duration::from_secs(after.unwrap_or(0)).min(LONGEST));
+            }
+        }
+    }
+}
