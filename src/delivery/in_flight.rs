@@ -11,7 +11,7 @@ use super::email::unwanted;
 use super::lease::{Capabilities, Leased, expired};
 use super::load::Loaded;
 use super::record::{Attempt, Finished};
-use super::retry_policy::{Attempted, Decision, Next, decide, outcome};
+use super::retry_policy::{Attempted, Decision, Next, decide};
 use super::sender::Sender;
 use super::{DeliverySettings, RetryPolicy};
 use crate::channels::{Receipt, SendError};
@@ -34,8 +34,8 @@ pub(super) struct InFlight {
     retry_policy: RetryPolicy,
     capabilities: Capabilities,
     max_age: Duration,
-    sending: JoinSet<Sent>,
-    in_flight: HashMap<Id, Sending>,
+    tasks: JoinSet<Sent>,
+    by_task: HashMap<Id, Sending>,
     /// Recipients that were named in a warning.
     warned: HashSet<String>,
     /// To be recorded.
@@ -53,21 +53,21 @@ impl InFlight {
             retry_policy: settings.retry_policy.clone(),
             capabilities,
             max_age: settings.max_age,
-            sending: JoinSet::new(),
-            in_flight: HashMap::new(),
+            tasks: JoinSet::new(),
+            by_task: HashMap::new(),
             warned: HashSet::new(),
             finished: Vec::new(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.sending.len()
+        self.tasks.len()
     }
 
     /// How many are in flight, by target.
     pub(super) fn busy(&self) -> BTreeMap<String, u32> {
         let mut busy: BTreeMap<String, u32> = BTreeMap::new();
-        for one in self.in_flight.values() {
+        for one in self.by_task.values() {
             *busy.entry(one.leased.target.clone()).or_default() += 1;
         }
         busy
@@ -81,49 +81,31 @@ impl InFlight {
         loaded: &Loaded,
         (now, then): (Option<DateTime<Utc>>, Instant),
     ) {
-        let lease_ends = then + self.capabilities.lease_of(leased.channel);
-        let left_out = loaded.mails.get(&leased.id).map_or_else(Vec::new, |mails| {
-            let unwanted = mails
-                .iter()
-                .filter_map(|mail| Some((mail.id, unwanted(mail.unwanted.as_deref()?))));
-            unwanted.collect()
-        });
+        let emails = loaded.mails.get(&leased.id).map_or(&[][..], Vec::as_slice);
+        let left_out = emails
+            .iter()
+            .filter_map(|email| Some((email.id, unwanted(email.unwanted.as_deref()?))));
+        let left_out = left_out.collect();
         let rendered = match expired(&leased, self.max_age) {
             Some(expired) => Err(expired),
             None => self.sender.render(&leased, loaded),
         };
+        let sending = Sending {
+            left_out,
+            lease_ends: then + self.capabilities.lease_of(leased.channel),
+            leased,
+        };
         let rendered = match rendered {
             Ok(rendered) => rendered,
             Err(decision) => {
-                let is_news = match decision.next {
-                    Next::Cancelled => false,
-                    // One warning for all deliveries of the target.
-                    Next::Retry { .. } => self.warned.insert(leased.recipient.clone()),
-                    _ => true,
-                };
-                if is_news {
-                    tracing::warn!(
-                        delivery_id = leased.id,
-                        channel = leased.channel.name(),
-                        event_type = leased.event_type,
-                        status = decision.next.status(),
-                        "not attempted: {}",
-                        decision.reason.as_deref().unwrap_or_default(),
-                    );
-                }
-                self.finished.push(Finished {
-                    leased,
-                    decision,
-                    attempt: None,
-                    left_out,
-                    lease_ends,
-                });
+                self.warn(&sending.leased, &decision);
+                self.finish(sending, decision, None);
                 return;
             }
         };
         let sender = Arc::clone(&self.sender);
         let latest_start = self.capabilities.lease / 4;
-        let handle = self.sending.spawn(async move {
+        let handle = self.tasks.spawn(async move {
             let now = now?;
             let passed = then.elapsed();
             // The machine may have slept meanwhile; another worker may hold the lease by now.
@@ -134,84 +116,85 @@ impl InFlight {
             let result = sender.send(&rendered, now + passed).await;
             Some((result, began.elapsed()))
         });
-        let one = Sending {
-            leased,
-            left_out,
-            lease_ends,
+        self.by_task.insert(handle.id(), sending);
+    }
+
+    /// Warns of a delivery that is not attempted.
+    fn warn(&mut self, leased: &Leased, decision: &Decision) {
+        let is_news = match decision.next {
+            Next::Cancelled => false,
+            // One warning for all deliveries of the target.
+            Next::Retry { .. } => self.warned.insert(leased.recipient.clone()),
+            _ => true,
         };
-        self.in_flight.insert(handle.id(), one);
+        if is_news {
+            tracing::warn!(
+                delivery_id = leased.id,
+                channel = leased.channel.name(),
+                event_type = leased.event_type,
+                status = decision.next.status(),
+                "not attempted: {}",
+                decision.reason.as_deref().unwrap_or_default(),
+            );
+        }
+    }
+
+    fn finish(&mut self, sending: Sending, decision: Decision, attempt: Option<Attempt>) {
+        self.finished.push(Finished {
+            leased: sending.leased,
+            left_out: sending.left_out,
+            lease_ends: sending.lease_ends,
+            decision,
+            attempt,
+            in_doubt: None,
+        });
     }
 
     /// Waits for the next result, and for those that follow shortly after it.
     pub(super) async fn wait(&mut self) {
-        let Some(first) = self.sending.join_next_with_id().await else {
+        let Some(first) = self.tasks.join_next_with_id().await else {
             return;
         };
-        self.finish(first);
+        self.joined(first);
         let end = tokio::time::Instant::now() + TOGETHER;
         while let Ok(Some(next)) =
-            tokio::time::timeout_at(end, self.sending.join_next_with_id()).await
+            tokio::time::timeout_at(end, self.tasks.join_next_with_id()).await
         {
-            self.finish(next);
+            self.joined(next);
         }
     }
 
-    fn finish(&mut self, joined: Result<(Id, Sent), JoinError>) {
+    fn joined(&mut self, joined: Result<(Id, Sent), JoinError>) {
         let (id, sent) = match joined {
             Ok((id, sent)) => (id, sent),
             Err(error) => {
                 // The result is unknown, as if the process had been killed: the expired lease is reclaimed.
                 tracing::error!("a send panicked or was aborted: {error}");
-                self.in_flight.remove(&error.id());
+                self.by_task.remove(&error.id());
                 return;
             }
         };
-        let Some(Sending {
-            leased,
-            left_out,
-            lease_ends,
-        }) = self.in_flight.remove(&id)
-        else {
+        let Some(sending) = self.by_task.remove(&id) else {
             return;
         };
         let Some((result, duration)) = sent else {
-            tracing::warn!(
-                delivery_id = leased.id,
-                "lease expired before the send started"
-            );
+            let reason = "lease expired before the send started";
+            tracing::warn!(delivery_id = sending.leased.id, "{reason}");
             // Nothing was sent: if the lease is still ours, the delivery is requeued as it was.
-            let next = Next::Retry {
-                after: Duration::ZERO,
-                is_charged: false,
-            };
-            self.finished.push(Finished {
-                leased,
-                decision: Decision::without_attempt(
-                    next,
-                    "too_late",
-                    "lease expired before the send started",
-                ),
-                attempt: None,
-                left_out,
-                lease_ends,
-            });
+            let decision = Decision::without_attempt(Next::AT_ONCE, "too_late", reason);
+            self.finish(sending, decision, None);
             return;
         };
-        let attempted = Attempted {
-            channel: leased.channel,
-            attempts: leased.attempts,
-            tried_for: leased.tried_for,
-            is_shared: leased.is_shared(),
-            failures: leased.failures,
-        };
+        let leased = &sending.leased;
+        let attempted = Attempted::from(leased);
         let decision = decide(&self.retry_policy, attempted, &result, rand::random());
-        let outcome = outcome(&result);
+        let attempt = Attempt::new(duration, &result);
         tracing::debug!(
             delivery_id = leased.id,
             channel = leased.channel.name(),
             event_type = leased.event_type,
             attempt = leased.attempts,
-            outcome,
+            outcome = attempt.outcome,
             seconds = duration.as_secs_f64(),
             "attempted",
         );
@@ -225,26 +208,6 @@ impl InFlight {
                 "{error}",
             );
         }
-        let (status, answer, provider_id) = match result {
-            Ok(receipt) => (
-                Some(receipt.status),
-                Some(receipt.answer),
-                receipt.provider_id,
-            ),
-            Err(error) => (error.status, error.answer, None),
-        };
-        self.finished.push(Finished {
-            leased,
-            decision,
-            attempt: Some(Attempt {
-                outcome,
-                duration,
-                status,
-                answer: answer.filter(|answer| !answer.is_empty()),
-                provider_id,
-            }),
-            left_out,
-            lease_ends,
-        });
+        self.finish(sending, decision, Some(attempt));
     }
 }

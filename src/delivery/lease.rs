@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::report::DeliveryReport;
-use super::retry_policy::{Decision, Next};
+use super::retry_policy::{Attempted, Decision, Next};
 use super::{DIGEST, DeliverySettings, RetryPolicy};
 use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
@@ -58,6 +58,18 @@ impl Leased {
     /// Whether its target is a transport for all recipients rather than one receiver.
     pub(super) fn is_shared(&self) -> bool {
         self.channel.is_shared() && self.target == self.channel.name()
+    }
+}
+
+impl From<&Leased> for Attempted {
+    fn from(leased: &Leased) -> Self {
+        Self {
+            channel: leased.channel,
+            attempts: leased.attempts,
+            tried_for: leased.tried_for,
+            is_shared: leased.is_shared(),
+            failures: leased.failures,
+        }
     }
 }
 

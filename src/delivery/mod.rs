@@ -6,6 +6,7 @@
 //! is still ours. A delivery is leased only when it can be sent at once, so a killed process leaves only
 //! the messages in flight in doubt.
 
+mod circuit_breaker;
 mod dry_run;
 mod email;
 mod in_flight;

@@ -55,6 +55,17 @@ pub(super) enum Next {
 }
 
 impl Next {
+    /// Another attempt at once, as if this one had not been made.
+    pub(super) const AT_ONCE: Self = Self::uncharged(Duration::ZERO);
+
+    /// Another attempt, as if this one had not been made.
+    pub(super) const fn uncharged(after: Duration) -> Self {
+        Self::Retry {
+            after,
+            is_charged: false,
+        }
+    }
+
     /// As `notification_deliveries.status` has it.
     pub(super) fn status(self) -> &'static str {
         match self {
@@ -152,10 +163,7 @@ pub(super) fn decide(
             let after = after.unwrap_or_default().clamp(MIN_THROTTLE, LONGEST);
             let next = if it.tried_for < UNCHARGED_FOR {
                 // Its target is paused; it is due as soon as the pause ends.
-                Next::Retry {
-                    after: Duration::ZERO,
-                    is_charged: false,
-                }
+                Next::AT_ONCE
             } else {
                 retry_or_die(after)
             };

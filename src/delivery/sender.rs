@@ -177,10 +177,7 @@ impl Sender {
             }
             let Some(route) = self.routes.get(&leased.recipient) else {
                 // Another machine may have it, and this one may get it back.
-                let next = Next::Retry {
-                    after: UNKNOWN_PAUSE,
-                    is_charged: false,
-                };
+                let next = Next::uncharged(UNKNOWN_PAUSE);
                 let reason = format!("the environment has no route {} here", leased.recipient);
                 return Err(Decision::without_attempt(next, "no_route", reason));
             };
@@ -207,10 +204,7 @@ impl Sender {
             // In a shared target, other messages can be sent.
             pause: (!leased.is_shared()).then_some(UNDECRYPTABLE_PAUSE),
             ..Decision::without_attempt(
-                Next::Retry {
-                    after: UNDECRYPTABLE_PAUSE,
-                    is_charged: false,
-                },
+                Next::uncharged(UNDECRYPTABLE_PAUSE),
                 "sealed",
                 error.to_string(),
             )

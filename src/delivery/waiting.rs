@@ -6,7 +6,7 @@ use super::lease::Capabilities;
 use super::report::{DeliveryReport, Left, Paused, Waiting};
 use super::retry_policy::Next;
 use super::{DeliverySettings, EMAIL, SMS};
-use crate::db::{Access, Session, Transaction, Unnamed};
+use crate::db::{Transaction, Unnamed};
 
 /// Deliveries that expire in one statement.
 const EXPIRED_AT_ONCE: i64 = 1_000;
@@ -61,16 +61,14 @@ pub(super) async fn expire(
 
 /// Counts what is due as the run ends.
 pub(super) async fn left(
-    session: &mut Session,
+    transaction: &mut Transaction<'_>,
     settings: &DeliverySettings,
     capabilities: &Capabilities,
 ) -> Result<Left, sqlx::Error> {
-    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
     let window = settings.digest_every.as_secs_f64();
     let found = sqlx::query_file!("src/delivery/left.sql", window, &capabilities.unavailable)
-        .fetch_one(Unnamed(&mut transaction))
+        .fetch_one(Unnamed(transaction))
         .await?;
-    transaction.rollback().await?;
     Ok(Left {
         mails: found.mails.unsigned_abs(),
         deliveries: found.deliveries.unsigned_abs(),
@@ -79,32 +77,26 @@ pub(super) async fn left(
 
 /// What waits for a transport, and what waits for a paused target.
 pub(super) async fn look(
-    session: &mut Session,
+    transaction: &mut Transaction<'_>,
     capabilities: &Capabilities,
 ) -> Result<(Waiting, Vec<Paused>), sqlx::Error> {
-    let is_closed = |target: &str| {
-        capabilities
-            .unavailable
-            .iter()
-            .any(|unavailable| unavailable == target)
-    };
-    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
+    let unavailable = &capabilities.unavailable;
+    let is_unavailable = |target: &str| unavailable.iter().any(|name| name == target);
     let mut waiting = Waiting::default();
-    if !capabilities.unavailable.is_empty() {
+    if !unavailable.is_empty() {
         let found = sqlx::query_file!("src/delivery/waiting.sql")
-            .fetch_one(Unnamed(&mut transaction))
+            .fetch_one(Unnamed(&mut *transaction))
             .await?;
-        if is_closed(EMAIL) {
+        if is_unavailable(EMAIL) {
             waiting.mails = (found.mails + found.deliveries).unsigned_abs();
         }
-        if is_closed(SMS) {
+        if is_unavailable(SMS) {
             waiting.texts = found.texts.unsigned_abs();
         }
     }
-    let paused = sqlx::query_file!("src/delivery/paused.sql", &capabilities.unavailable)
-        .fetch_all(Unnamed(&mut transaction))
+    let paused = sqlx::query_file!("src/delivery/paused.sql", unavailable)
+        .fetch_all(Unnamed(transaction))
         .await?;
-    transaction.rollback().await?;
     let paused = paused.into_iter().map(|row| Paused {
         name: row.name,
         seconds: row.seconds,
@@ -116,14 +108,10 @@ pub(super) async fn look(
 
 /// Seconds until the first paused target with due deliveries opens.
 pub(super) async fn next_opening(
-    session: &mut Session,
+    transaction: &mut Transaction<'_>,
     capabilities: &Capabilities,
 ) -> Result<Option<f64>, sqlx::Error> {
-    let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let seconds =
-        sqlx::query_file_scalar!("src/delivery/next_opening.sql", &capabilities.unavailable)
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
-    transaction.rollback().await?;
-    Ok(seconds)
+    sqlx::query_file_scalar!("src/delivery/next_opening.sql", &capabilities.unavailable)
+        .fetch_one(Unnamed(transaction))
+        .await
 }

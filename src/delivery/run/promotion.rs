@@ -1,8 +1,8 @@
 //! Promotes queued e-mails during a run, not far ahead of what is sent.
 
-use super::{Run, TRIES};
-use crate::db::{Access, ErrorClass, Unnamed, sqlstate};
-use crate::delivery::promote::Promoted;
+use super::connection::TRIES;
+use super::{Begin, Run};
+use crate::db::{ErrorClass, Unnamed, sqlstate};
 
 /// E-mails are promoted while fewer deliveries than this are due.
 const AHEAD: u64 = 200;
@@ -10,7 +10,7 @@ const AHEAD: u64 = 200;
 impl Run<'_> {
     /// Promotes a batch of each queue. `false`: both are empty.
     pub(super) async fn promote(&mut self) -> Result<bool, sqlx::Error> {
-        if !self.sends_emails {
+        if self.capabilities.email_transport.is_none() {
             return Ok(false);
         }
         for place in 0..self.queues.len() {
@@ -22,39 +22,54 @@ impl Run<'_> {
     }
 
     async fn promote_from(&mut self, place: usize) -> Result<(), sqlx::Error> {
-        let error = match self.try_promote(place).await {
+        let (settings, queue) = (self.settings, &mut self.queues[place]);
+        let promoting = self.connection.transact(Begin::Write, async |transaction| {
+            queue.promote(transaction, settings).await
+        });
+        let error = match promoting.await {
             Ok(promoted) => {
-                self.queues[place].advance(&promoted);
+                queue.advance(&promoted);
                 self.ahead += promoted.deliveries;
                 self.report.add(promoted.report);
                 return Ok(());
             }
             Err(error) => error,
         };
-        let queue = &mut self.queues[place];
         queue.tries += 1;
         match ErrorClass::of(&error) {
-            ErrorClass::Unreachable => self.recover(error, 1).await,
+            ErrorClass::Unreachable => self.connection.recover(error, 1).await,
             ErrorClass::Contended | ErrorClass::Blocked if queue.tries < TRIES => {
-                let tries = queue.tries;
-                self.recover(error, tries).await
+                self.connection.recover(error, queue.tries).await
+            }
+            ErrorClass::Refused | ErrorClass::Contended | ErrorClass::Other if queue.halve() => {
+                Ok(())
             }
             ErrorClass::Refused | ErrorClass::Contended | ErrorClass::Other => {
-                if queue.halve() {
-                    return Ok(());
-                }
-                match self.try_fail_refused(place, &error).await {
-                    Ok(true) => {}
-                    Ok(false) => self.leave_queued(place, error),
-                    Err(error) => self.recover(error, 1).await?,
-                }
-                Ok(())
+                self.fail_refused(place, error).await
             }
             _ => {
                 self.leave_queued(place, error);
                 Ok(())
             }
         }
+    }
+
+    /// Fails what the database refuses of the smallest batch.
+    async fn fail_refused(
+        &mut self,
+        place: usize,
+        refusal: sqlx::Error,
+    ) -> Result<(), sqlx::Error> {
+        let (settings, queue) = (self.settings, &mut self.queues[place]);
+        let failing = self.connection.transact(Begin::Write, async |transaction| {
+            queue.fail_refused(transaction, settings, &refusal).await
+        });
+        match failing.await {
+            Ok(Some(report)) => self.report.add(report),
+            Ok(None) => self.leave_queued(place, refusal),
+            Err(error) => self.connection.recover(error, 1).await?,
+        }
+        Ok(())
     }
 
     /// Stops promoting; deliveries that exist are sent all the same.
@@ -67,73 +82,17 @@ impl Run<'_> {
         self.trouble = Some(error);
     }
 
-    async fn try_promote(&mut self, place: usize) -> Result<Promoted, sqlx::Error> {
-        let (settings, queue) = (self.settings, &self.queues[place]);
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed);
-        };
-        self.database
-            .within(async {
-                let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-                let promoted = queue.promote(&mut transaction, settings).await?;
-                transaction.commit().await?;
-                Ok(promoted)
-            })
-            .await
-    }
-
-    async fn try_fail_refused(
-        &mut self,
-        place: usize,
-        refusal: &sqlx::Error,
-    ) -> Result<bool, sqlx::Error> {
-        let (settings, queue) = (self.settings, &mut self.queues[place]);
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed);
-        };
-        let failing = async {
-            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-            let report = queue
-                .fail_refused(&mut transaction, settings, refusal)
-                .await?;
-            transaction.commit().await?;
-            Ok(report)
-        };
-        let report = self.database.within(failing).await?;
-        let is_done = report.is_some();
-        self.report.add(report.unwrap_or_default());
-        Ok(is_done)
-    }
-
     /// Whether enough e-mails are promoted. An idle run counts again: other workers may have sent them.
     pub(super) async fn is_ahead(&mut self, is_idle: bool) -> Result<bool, sqlx::Error> {
         if is_idle && self.ahead >= AHEAD {
-            let mut tries = 1;
-            self.ahead = loop {
-                match self.try_count_ahead().await {
-                    Ok(ahead) => break ahead,
-                    Err(error) => self.recover(error, tries).await?,
-                }
-                tries += 1;
-            };
+            let most = i64::try_from(AHEAD).unwrap_or(i64::MAX);
+            let counting = self.connection.retry(Begin::Read, async |transaction| {
+                sqlx::query_file_scalar!("src/delivery/ahead.sql", most)
+                    .fetch_one(Unnamed(transaction))
+                    .await
+            });
+            self.ahead = counting.await?.unsigned_abs();
         }
         Ok(self.ahead >= AHEAD)
-    }
-
-    async fn try_count_ahead(&mut self) -> Result<u64, sqlx::Error> {
-        let most = i64::try_from(AHEAD).unwrap_or(i64::MAX);
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed);
-        };
-        self.database
-            .within(async {
-                let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-                let ahead = sqlx::query_file_scalar!("src/delivery/ahead.sql", most)
-                    .fetch_one(Unnamed(&mut transaction))
-                    .await?;
-                transaction.rollback().await?;
-                Ok(ahead.unsigned_abs())
-            })
-            .await
     }
 }

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Run, TRIES};
+use super::connection::TRIES;
+use super::{Begin, Run};
 use crate::channels::Channel;
-use crate::db::{Access, ErrorClass, Transaction, Unnamed, sqlstate};
+use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 use crate::delivery::lease::{Leases, lease};
 use crate::delivery::load::{Loaded, load};
 use crate::delivery::record::{Finished, record};
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Unrecorded {
     deliveries: Vec<Finished>,
     /// E-mails of recorded deliveries, with the reason if they were left out.
-    mails: Vec<(i64, Option<&'static str>)>,
+    emails: Vec<(i64, Option<&'static str>)>,
     /// The last try.
     tried_at: Option<Instant>,
 }
@@ -39,15 +40,6 @@ struct Round {
 struct Failed {
     error: sqlx::Error,
     in_doubt: Option<Round>,
-}
-
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
-        Self {
-            error,
-            in_doubt: None,
-        }
-    }
 }
 
 impl Unrecorded {
@@ -76,12 +68,8 @@ impl Run<'_> {
     pub(super) async fn round(&mut self, room: u64) -> Result<u64, sqlx::Error> {
         let (mut tries, mut in_doubt) = (1, None);
         let round = loop {
-            let failed = match self.committed(in_doubt.take()).await {
-                Ok(Some(round)) => break round,
-                Ok(None) => match self.try_round(room).await {
-                    Ok(round) => break round,
-                    Err(failed) => failed,
-                },
+            let failed = match self.committed_or_again(in_doubt.take(), room).await {
+                Ok(round) => break round,
                 Err(failed) => failed,
             };
             in_doubt = failed.in_doubt;
@@ -90,7 +78,7 @@ impl Run<'_> {
                 tracing::debug!(sqlstate = sqlstate(&failed.error), "recorded one by one");
                 self.record_apart().await?;
             } else {
-                self.recover(failed.error, tries).await?;
+                self.connection.recover(failed.error, tries).await?;
             }
             tries += 1;
         };
@@ -107,42 +95,59 @@ impl Run<'_> {
         Ok(leased)
     }
 
+    /// The round in doubt, if it was committed: what it leased is sent, and what it recorded counts once.
+    /// Else another try.
+    async fn committed_or_again(
+        &mut self,
+        in_doubt: Option<Round>,
+        room: u64,
+    ) -> Result<Round, Failed> {
+        let Some(round) = in_doubt else {
+            return self.try_round(room).await;
+        };
+        let leased = round.leases.messages.iter().map(|one| (one.id, one.token));
+        let (leased, recorded) = (leased.unzip(), tokens(&self.in_flight.finished));
+        let looking = self.connection.transact(Begin::Write, async |transaction| {
+            is_committed(transaction, leased, recorded).await
+        });
+        match looking.await {
+            Ok(true) => Ok(round),
+            Ok(false) => self.try_round(room).await,
+            Err(error) => Err(Failed {
+                error,
+                in_doubt: Some(round),
+            }),
+        }
+    }
+
     async fn try_round(&mut self, room: u64) -> Result<Round, Failed> {
         let busy = self.in_flight.busy();
-        let (settings, capabilities, finished) =
-            (self.settings, &self.capabilities, &self.in_flight.finished);
+        let (settings, capabilities) = (self.settings, &self.capabilities);
+        let (finished, people) = (&self.in_flight.finished, self.people.as_ref());
         let mut round = Round {
             recorded: DeliveryReport::default(),
             leases: Leases::default(),
             loaded: Loaded::default(),
             since: Instant::now(),
         };
-        let people = self.people.as_ref();
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed.into());
+        let begin = if finished.is_empty() {
+            Begin::Write
+        } else {
+            Begin::Brief
         };
         let mut is_written = false;
-        let result = self
-            .database
-            .within(async {
-                let mut transaction = if finished.is_empty() {
-                    session.begin_indexed(Access::ReadWrite).await?
-                } else {
-                    session.begin_brief().await?
-                };
-                round.recorded = record(&mut transaction, finished, true).await?;
-                if let (Some(people), true) = (people, room > 0) {
-                    let room = i64::try_from(room).unwrap_or(i64::MAX);
-                    round.leases =
-                        lease(&mut transaction, settings, capabilities, &busy, room).await?;
-                    let messages = &round.leases.messages;
-                    round.loaded = load(&mut transaction, settings, people, messages).await?;
-                }
-                is_written = true;
-                transaction.commit().await
-            })
-            .await;
-        match result {
+        let working = self.connection.transact(begin, async |transaction| {
+            round.recorded = record(transaction, finished, true).await?;
+            if let (Some(people), true) = (people, room > 0) {
+                let room = i64::try_from(room).unwrap_or(i64::MAX);
+                round.leases = lease(transaction, settings, capabilities, &busy, room).await?;
+                let messages = &round.leases.messages;
+                round.loaded = load(transaction, settings, people, messages).await?;
+            }
+            is_written = true;
+            Ok(())
+        });
+        match working.await {
             Ok(()) => Ok(round),
             Err(error) => Err(Failed {
                 in_doubt: (is_written && ErrorClass::of(&error) == ErrorClass::Unreachable)
@@ -152,52 +157,12 @@ impl Run<'_> {
         }
     }
 
-    /// The round whose COMMIT was not answered, if it was committed: what it leased is sent, and what it
-    /// recorded counts once.
-    async fn committed(&mut self, in_doubt: Option<Round>) -> Result<Option<Round>, Failed> {
-        let Some(round) = in_doubt else {
-            return Ok(None);
-        };
-        let leased = &round.leases.messages;
-        let (leased, leased_tokens): (Vec<_>, Vec<_>) =
-            leased.iter().map(|one| (one.id, one.token)).unzip();
-        let recorded = &self.in_flight.finished;
-        let (recorded, recorded_tokens): (Vec<_>, Vec<_>) = recorded
-            .iter()
-            .map(|one| (one.leased.id, one.leased.token))
-            .unzip();
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed.into());
-        };
-        let looking = async {
-            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-            let is_committed = sqlx::query_file_scalar!(
-                "src/delivery/committed.sql",
-                &leased,
-                &leased_tokens,
-                &recorded,
-                &recorded_tokens,
-            )
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
-            transaction.rollback().await?;
-            Ok(is_committed)
-        };
-        match self.database.within(looking).await {
-            Ok(is_committed) => Ok(is_committed.then_some(round)),
-            Err(error) => Err(Failed {
-                error,
-                in_doubt: Some(round),
-            }),
-        }
-    }
-
     /// Records results one by one: a row that is refused or locked delays no other, and is tried again
     /// while its lease lasts.
     async fn record_apart(&mut self) -> Result<(), sqlx::Error> {
         self.unrecorded.tried_at = Some(Instant::now());
-        while let Some(one) = self.in_flight.finished.pop() {
-            match self.try_record(&one).await {
+        while let Some(mut one) = self.in_flight.finished.pop() {
+            match self.try_record(&mut one).await {
                 Ok(recorded) => self.note(recorded),
                 Err(error) => {
                     tracing::warn!(
@@ -207,7 +172,7 @@ impl Run<'_> {
                     );
                     self.unrecorded.deliveries.push(one);
                     if ErrorClass::of(&error) == ErrorClass::Unreachable {
-                        self.recover(error, 1).await?;
+                        self.connection.recover(error, 1).await?;
                     }
                 }
             }
@@ -215,24 +180,41 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Records one delivery, and then each of its e-mails in a savepoint.
-    async fn try_record(&mut self, one: &Finished) -> Result<DeliveryReport, sqlx::Error> {
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed);
-        };
-        let mut late = Vec::new();
-        let recording = async {
-            let mut transaction = session.begin_brief().await?;
-            let report = record(&mut transaction, std::slice::from_ref(one), false).await?;
-            if report.lost_leases == 0 && one.leased.channel == Channel::Email {
-                late = settle_mails(&mut transaction, one).await?;
+    /// Records one delivery, and then each of its e-mails in a savepoint. If the COMMIT of an earlier try
+    /// was not answered, its report counts if it was committed.
+    async fn try_record(&mut self, one: &mut Finished) -> Result<DeliveryReport, sqlx::Error> {
+        let in_doubt = one.in_doubt.take();
+        let (mut late, mut written) = (Vec::new(), None);
+        let recording = self
+            .connection
+            .transact(Begin::Brief, async |transaction| {
+                let tokens = tokens(std::slice::from_ref(one));
+                let report = match &in_doubt {
+                    Some(report)
+                        if is_committed(transaction, Tokens::default(), tokens).await? =>
+                    {
+                        report.clone()
+                    }
+                    _ => record(transaction, std::slice::from_ref(one), false).await?,
+                };
+                if report.lost_leases == 0 && one.leased.channel == Channel::Email {
+                    late = settle_emails(transaction, one).await?;
+                }
+                written = Some(report.clone());
+                Ok(report)
+            })
+            .await;
+        match recording {
+            Ok(report) => {
+                self.unrecorded.emails.append(&mut late);
+                Ok(report)
             }
-            transaction.commit().await?;
-            Ok(report)
-        };
-        let report = self.database.within(recording).await?;
-        self.unrecorded.mails.append(&mut late);
-        Ok(report)
+            Err(error) => {
+                let may_be_committed = ErrorClass::of(&error) == ErrorClass::Unreachable;
+                one.in_doubt = written.filter(|_| may_be_committed).or(in_doubt);
+                Err(error)
+            }
+        }
     }
 
     /// Tries again to record results.
@@ -240,27 +222,32 @@ impl Run<'_> {
         if !self.unrecorded.is_due() {
             return Ok(());
         }
-        let late = std::mem::take(&mut self.unrecorded.deliveries);
-        let (late, lost): (Vec<_>, Vec<_>) = late
-            .into_iter()
-            .partition(|one| one.lease_ends > Instant::now());
-        for one in &lost {
+        for one in std::mem::take(&mut self.unrecorded.deliveries) {
+            if one.in_doubt.is_some() || one.lease_ends > Instant::now() {
+                self.in_flight.finished.push(one);
+                continue;
+            }
             tracing::error!(
                 delivery_id = one.leased.id,
                 status = one.decision.next.status(),
                 "could not be recorded before its lease ended"
             );
+            self.report.lost_leases += 1;
         }
-        self.report.lost_leases += lost.len() as u64;
-        self.in_flight.finished.extend(late);
         self.record_apart().await
     }
 
     /// Settles the e-mails that could not be settled with their deliveries.
-    pub(super) async fn settle_late_mails(&mut self) -> Result<(), sqlx::Error> {
-        while let Some((id, why)) = self.unrecorded.mails.pop() {
+    pub(super) async fn settle_late_emails(&mut self) -> Result<(), sqlx::Error> {
+        while let Some((id, why)) = self.unrecorded.emails.pop() {
             let mut tries = 1;
-            while let Err(error) = self.try_settle(id, why).await {
+            loop {
+                let settling = self.connection.transact(Begin::Write, async |transaction| {
+                    settle(transaction, id, why).await
+                });
+                let Err(error) = settling.await else {
+                    break;
+                };
                 let is_transient = matches!(
                     ErrorClass::of(&error),
                     ErrorClass::Unreachable | ErrorClass::Contended | ErrorClass::Blocked
@@ -272,23 +259,11 @@ impl Run<'_> {
                     );
                     break;
                 }
-                self.recover(error, tries).await?;
+                self.connection.recover(error, tries).await?;
                 tries += 1;
             }
         }
         Ok(())
-    }
-
-    async fn try_settle(&mut self, id: i64, why: Option<&str>) -> Result<(), sqlx::Error> {
-        let Some(session) = &mut self.session else {
-            return Err(sqlx::Error::PoolClosed);
-        };
-        let settling = async {
-            let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-            settle(&mut transaction, id, why).await?;
-            transaction.commit().await
-        };
-        self.database.within(settling).await
     }
 
     /// After a failed run, awaits the messages in flight and records as many results as possible: what is
@@ -297,7 +272,7 @@ impl Run<'_> {
         while self.in_flight.len() > 0 {
             self.in_flight.wait().await;
         }
-        if self.session.is_none() {
+        if !self.connection.is_open() {
             return;
         }
         // The run has already waited for an unreachable database.
@@ -314,7 +289,7 @@ impl Run<'_> {
             }
             self.unrecorded.wait().await;
         }
-        if let Err(error) = self.settle_late_mails().await {
+        if let Err(error) = self.settle_late_emails().await {
             tracing::debug!(sqlstate = sqlstate(&error), "e-mails are not settled");
         }
     }
@@ -340,8 +315,35 @@ impl Run<'_> {
     }
 }
 
+/// Ids and lease tokens, as columns.
+type Tokens = (Vec<i64>, Vec<i64>);
+
+fn tokens(finished: &[Finished]) -> Tokens {
+    finished
+        .iter()
+        .map(|one| (one.leased.id, one.leased.token))
+        .unzip()
+}
+
+/// Whether the transaction was committed that leased or recorded these.
+async fn is_committed(
+    transaction: &mut Transaction<'_>,
+    (leased, leased_tokens): Tokens,
+    (recorded, recorded_tokens): Tokens,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_file_scalar!(
+        "src/delivery/committed.sql",
+        &leased,
+        &leased_tokens,
+        &recorded,
+        &recorded_tokens,
+    )
+    .fetch_one(Unnamed(transaction))
+    .await
+}
+
 /// Settles the e-mails of a recorded delivery, and returns those that cannot be settled now.
-async fn settle_mails(
+async fn settle_emails(
     transaction: &mut Transaction<'_>,
     one: &Finished,
 ) -> Result<Vec<(i64, Option<&'static str>)>, sqlx::Error> {

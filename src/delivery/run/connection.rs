@@ -1,0 +1,114 @@
+//! The connection of a run, and transactions on it that are tried again.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::db::{Access, Database, ErrorClass, Session, Transaction, sqlstate};
+
+/// How often a transaction is tried that conflicts with others.
+pub(super) const TRIES: u32 = 5;
+/// Pause before another try.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
+
+/// How a transaction begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    Read,
+    Write,
+    /// Waits for no lock for long.
+    Brief,
+}
+
+pub(super) struct Connection<'a> {
+    database: Database,
+    stop: &'a CancellationToken,
+    session: Option<Session>,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(database: Database, stop: &'a CancellationToken) -> Self {
+        Self {
+            database,
+            stop,
+            session: None,
+        }
+    }
+
+    pub(super) async fn open(&mut self) -> Result<(), sqlx::Error> {
+        self.session = Some(self.database.connect().await?);
+        Ok(())
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.session.is_some()
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(session) = self.session {
+            // The work is done; an error changes nothing.
+            let _ = session.close().await;
+        }
+    }
+
+    /// Does `work` in one transaction.
+    pub(super) async fn transact<T>(
+        &mut self,
+        begin: Begin,
+        work: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let session = self.session.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let working = async {
+            let mut transaction = match begin {
+                Begin::Read => session.begin_indexed(Access::ReadOnly).await?,
+                Begin::Write => session.begin_indexed(Access::ReadWrite).await?,
+                Begin::Brief => session.begin_brief().await?,
+            };
+            let done = work(&mut transaction).await?;
+            match begin {
+                Begin::Read => transaction.rollback().await?,
+                Begin::Write | Begin::Brief => transaction.commit().await?,
+            }
+            Ok(done)
+        };
+        self.database.within(working).await
+    }
+
+    /// As [`transact`](Self::transact), and again after a conflict or a lost connection.
+    pub(super) async fn retry<T>(
+        &mut self,
+        begin: Begin,
+        mut work: impl AsyncFnMut(&mut Transaction<'_>) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let mut tries = 1;
+        loop {
+            match self.transact(begin, &mut work).await {
+                Ok(done) => return Ok(done),
+                Err(error) => self.recover(error, tries).await?,
+            }
+            tries += 1;
+        }
+    }
+
+    /// Prepares another try, or returns the error. If an earlier try was committed after all, the lease
+    /// tokens prove it; deliveries that it leased unnoticed are reclaimed when their leases expire.
+    pub(super) async fn recover(
+        &mut self,
+        error: sqlx::Error,
+        tries: u32,
+    ) -> Result<(), sqlx::Error> {
+        tracing::debug!(sqlstate = sqlstate(&error), tries, "trying again");
+        match ErrorClass::of(&error) {
+            ErrorClass::Unreachable => {
+                self.session = None;
+                self.session = Some(self.database.reconnect(self.stop, None).await?.0);
+                Ok(())
+            }
+            ErrorClass::Contended | ErrorClass::Blocked if tries < TRIES => {
+                tokio::time::sleep(CONFLICT_PAUSE * tries).await;
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+}
