@@ -5,6 +5,16 @@ use std::process::Command;
 use crate::channels::receiver::{Receiver, answer};
 use crate::harness::{Delivery, TestDatabase, Worker, binary_at};
 
+fn deliver(url: &str, receiver: &Receiver) -> Command {
+    let mut command = binary_at(url);
+    command
+        .args(["deliver", "--format", "json"])
+        .env("NOTIFICATIONS_SLACK_WEBHOOK_URL", receiver.base() + "hook")
+        .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
+        .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
+    command
+}
+
 const MESSAGE: &str = r#"'{"title": "Payment failed"}'"#;
 
 /// At each answer in turn. What is leased is sent, once; no chat that was not sent counts as one that
@@ -14,15 +24,6 @@ async fn at_each_answer() {
     let db = TestDatabase::new().await;
     db.delivery(Delivery::route("slack").with("message", MESSAGE))
         .await;
-    let deliver = |url: &str, receiver: &Receiver| {
-        let mut command: Command = binary_at(url);
-        command
-            .args(["deliver", "--format", "json"])
-            .env("NOTIFICATIONS_SLACK_WEBHOOK_URL", receiver.base() + "hook")
-            .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
-            .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
-        command
-    };
     let whole = db.twin().await;
     let (proxy, url) = whole.behind_proxy();
     let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
@@ -64,4 +65,42 @@ async fn at_each_answer() {
         let log = "SELECT string_agg(outcome, ' ') FROM notification_delivery_attempts";
         assert_eq!(twin.text(log).await, "delivered", "at message {message}");
     }
+}
+
+/// The database refuses to record the result with others, and the COMMIT of another transaction is not
+/// answered: that of the result by itself among them. What was recorded counts as what it is.
+#[tokio::test]
+async fn at_the_commit_of_a_result_that_is_recorded_by_itself() {
+    let db = TestDatabase::new().await;
+    db.delivery(Delivery::route("slack").with("message", MESSAGE))
+        .await;
+    db.execute(
+        "CREATE SEQUENCE tries;
+         CREATE FUNCTION refuse_first() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+             IF nextval('public.tries') = 1 THEN RAISE 'not with others'; END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER refuse_first BEFORE UPDATE ON notification_deliveries FOR EACH ROW
+            WHEN (NEW.status = 'delivered') EXECUTE FUNCTION refuse_first()",
+    )
+    .await;
+    let mut in_doubt = 0;
+    for commit in 2..=4 {
+        let twin = db.twin().await;
+        let (proxy, url) = twin.behind_proxy();
+        proxy.lose_commits(&(commit..=commit));
+        let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
+        let ended = Worker::start(&mut deliver(&url, &receiver)).end().await;
+        assert!(ended.status.success(), "at COMMIT {commit}: {ended:?}");
+        in_doubt += ended.stderr.matches("could not be recorded").count();
+        let report = ended.report();
+        assert_eq!(
+            (&report["delivered"], &report["lost_leases"]),
+            (&1.into(), &0.into()),
+            "at COMMIT {commit}: {ended:?}"
+        );
+        assert_eq!(receiver.count(), 1, "at COMMIT {commit}");
+    }
+    assert_eq!(in_doubt, 1);
 }
