@@ -200,7 +200,7 @@ fn labels() -> anyhow::Result<Vec<(String, String)>> {
         }
     }
     // The common head is named only where nothing more particular is.
-    labels.sort_by_key(|(name, _)| name == "resolve.sql");
+    labels.sort_by_key(|(name, _)| name == "routed.sql");
     Ok(labels)
 }
 

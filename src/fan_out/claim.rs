@@ -3,12 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decode::decode;
+use super::decode::{Disposition, Event, decode_event};
 use super::{Settings, handled_types};
 use crate::db::{Transaction, Unnamed};
-use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::payload::PAYLOAD_MAX;
-use crate::handlers::{EventType, Handler};
+use crate::handlers::EventType;
 
 /// Events that are ours until somebody resets the claim.
 #[derive(Debug, Default)]
@@ -16,7 +15,7 @@ pub(super) struct Claim {
     /// The fence: rises with every claim, whoever makes it.
     pub(super) token: i64,
     /// Ascending by event.
-    pub(super) events: Vec<ClaimedEvent>,
+    pub(super) events: Vec<Event>,
     /// Events whose type is ignored: completed without effect.
     pub(super) ignored: u64,
     /// Events that were too old.
@@ -29,31 +28,8 @@ pub(super) struct Claim {
     pub(super) unhandled: Vec<String>,
 }
 
-/// One event with the attempt that it has just spent.
-#[derive(Debug)]
-pub(super) struct ClaimedEvent {
-    pub(super) event_id: i64,
-    pub(super) event_type: EventType,
-    pub(super) occurred_at: DateTime<Utc>,
-    /// 1 for the first.
-    pub(super) attempt: u32,
-    pub(super) handler: Result<Box<dyn Handler>, InvalidEvent>,
-}
-
-impl Claim {
-    /// Whether nothing at all was due.
-    pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
-            && self.ignored == 0
-            && self.expired.is_empty()
-            && self.expired_unhandled.is_empty()
-            && self.gone.is_empty()
-            && self.unhandled.is_empty()
-    }
-}
-
 /// A row of the claim as it was read.
-struct Row {
+struct ClaimRow {
     event_id: i64,
     event_type: String,
     actor_id: Option<Uuid>,
@@ -65,7 +41,7 @@ struct Row {
     payload: Option<String>,
     oversize: Option<i32>,
     occurred_at: DateTime<Utc>,
-    disposition: String,
+    disposition: Disposition,
     attempt: i32,
     token: i64,
     xid: i64,
@@ -73,7 +49,7 @@ struct Row {
 
 /// A claim that is not decoded yet: that comes after its commit, or what can't be decoded would be
 /// claimed for ever without an attempt.
-pub(super) struct Undecoded(Vec<Row>);
+pub(super) struct Undecoded(Vec<ClaimRow>);
 
 impl Undecoded {
     /// The transaction that claimed.
@@ -90,47 +66,39 @@ impl Undecoded {
 }
 
 impl Claim {
-    fn with(mut self, row: Row) -> Self {
+    /// Whether nothing at all was due.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+            && self.ignored == 0
+            && self.expired.is_empty()
+            && self.expired_unhandled.is_empty()
+            && self.gone.is_empty()
+            && self.unhandled.is_empty()
+    }
+
+    fn with(mut self, row: ClaimRow) -> Self {
         self.token = row.token;
-        match (
-            row.disposition.as_str(),
-            EventType::from_name(&row.event_type),
-        ) {
-            ("claimed", Some(event_type)) => self.events.push(decoded(event_type, row)),
-            ("ignored", _) => self.ignored += 1,
-            ("expired", Some(_)) => self.expired.push(row.event_id),
-            ("expired", None) => self.expired_unhandled.push(row.event_type),
-            ("gone", _) => self.gone.push(row.event_id),
-            _ => self.unhandled.push(row.event_type),
+        let handled = EventType::from_name(&row.event_type);
+        match (row.disposition, handled) {
+            (Disposition::Claimed, Some(event_type)) => {
+                let attempt = row.attempt.unsigned_abs();
+                let event = decode_event!(row, row.event_id, event_type, row.occurred_at, attempt);
+                self.events.push(event);
+            }
+            (Disposition::Ignored, _) => self.ignored += 1,
+            (Disposition::Expired, Some(_)) => self.expired.push(row.event_id),
+            (Disposition::Expired, None) => self.expired_unhandled.push(row.event_type),
+            (Disposition::Gone, _) => self.gone.push(row.event_id),
+            (Disposition::Unhandled, _) | (Disposition::Claimed, None) => {
+                self.unhandled.push(row.event_type);
+            }
         }
         self
     }
 }
 
-fn decoded(event_type: EventType, row: Row) -> ClaimedEvent {
-    let event = EventRow {
-        id: row.event_id,
-        event_type: row.event_type,
-        occurred_at: row.occurred_at,
-        actor_id: row.actor_id,
-        project_id: row.project_id,
-        org_id: row.org_id,
-        resource_id: row.resource_id,
-        thread_id: row.thread_id,
-        meeting_id: row.meeting_id,
-        payload: None,
-    };
-    ClaimedEvent {
-        event_id: row.event_id,
-        event_type,
-        occurred_at: row.occurred_at,
-        attempt: row.attempt.unsigned_abs(),
-        handler: decode(event_type, event, row.payload.as_deref(), row.oversize),
-    }
-}
-
 /// Claims up to `oldest` due events, oldest first, and up to `companions` more that are due in the
-/// same threads, passing over what others hold.
+/// same threads, skipping those that others hold.
 pub(super) async fn claim(
     connection: &mut Transaction<'_>,
     settings: &Settings,
@@ -138,7 +106,7 @@ pub(super) async fn claim(
     companions: i64,
 ) -> Result<Undecoded, sqlx::Error> {
     let rows = sqlx::query_file_as!(
-        Row,
+        ClaimRow,
         "src/fan_out/claim.sql",
         oldest,
         settings.processor_id,

@@ -104,7 +104,7 @@ marked AS (
     RETURNING j.*, np.retry_count + 1 AS attempt
 )
 SELECT event_id AS "event_id!", coalesce(event_type, '') AS "event_type!", actor_id, project_id, org_id,
-       resource_id, thread_id, meeting_id, payload, oversize, occurred_at AS "occurred_at!", disposition AS "disposition!", attempt AS "attempt!",
+       resource_id, thread_id, meeting_id, payload, oversize, occurred_at AS "occurred_at!", disposition AS "disposition!: Disposition", attempt AS "attempt!",
        (SELECT value FROM token) AS "token!", pg_current_xact_id()::text::bigint AS "xid!"
   FROM marked
  ORDER BY event_id

@@ -2,11 +2,68 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::event::{EventRow, InvalidEvent, Problem};
 use crate::handlers::{EventType, Handler};
+
+/// A decoded event, as the run, the dry run and explain plan it.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) event_id: i64,
+    pub(super) event_type: EventType,
+    pub(super) occurred_at: DateTime<Utc>,
+    /// 1 for the first.
+    pub(super) attempt: u32,
+    pub(super) handler: Result<Box<dyn Handler>, InvalidEvent>,
+}
+
+/// What a run does with a due event, as the claim decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub(super) enum Disposition {
+    Claimed,
+    /// Completes without effect, because its type is ignored.
+    Ignored,
+    /// Fails: it is too old.
+    Expired,
+    /// Fails: its row in `domain_events` is gone, or hidden from this role.
+    Gone,
+    /// Waits: no handler knows its type.
+    Unhandled,
+}
+
+/// Decodes a row of any statement that returns the columns of an event among others.
+macro_rules! decode_event {
+    ($row:expr, $event_id:expr, $event_type:expr, $occurred_at:expr, $attempt:expr) => {
+        $crate::fan_out::decode::Event {
+            event_id: $event_id,
+            event_type: $event_type,
+            occurred_at: $occurred_at,
+            attempt: $attempt,
+            handler: $crate::fan_out::decode::decode(
+                $event_type,
+                $crate::domain::event::EventRow {
+                    id: $event_id,
+                    event_type: $row.event_type,
+                    occurred_at: $occurred_at,
+                    actor_id: $row.actor_id,
+                    project_id: $row.project_id,
+                    org_id: $row.org_id,
+                    resource_id: $row.resource_id,
+                    thread_id: $row.thread_id,
+                    meeting_id: $row.meeting_id,
+                    payload: None,
+                },
+                $row.payload.as_deref(),
+                $row.oversize,
+            ),
+        }
+    };
+}
+pub(super) use decode_event;
 
 /// Decodes a row, its payload still as text: PostgreSQL stores numbers and depths that no double and
 /// no stack takes, and such an event must fail alone, not the statement that reads it. Of a payload

@@ -3,7 +3,7 @@
 -- seconds, $3 the types with a handler, $4 stuck after (seconds), $5 attempts allowed; $6, $7:
 -- only what comes after this place; $8 the types that are ignored, $9 the largest payload in bytes.
 WITH due AS MATERIALIZED (
-    (SELECT event_id, next_attempt_at, false AS out_of_attempts
+    (SELECT event_id, next_attempt_at, false AS is_out_of_attempts
        FROM notification_processing
       WHERE processing_status = 'pending' AND next_attempt_at <= now()
         AND ($6::timestamptz IS NULL OR (next_attempt_at, event_id) > ($6, $7::bigint))
@@ -40,13 +40,13 @@ SELECT due.event_id AS "event_id!", due.next_attempt_at AS "next_attempt_at!",
        -- What no calendar of the client holds is taken for now.
        CASE WHEN coalesce(np.occurred_at, np.created_at) BETWEEN '0001-01-01' AND '9999-12-31'
             THEN coalesce(np.occurred_at, np.created_at) ELSE now() END AS "occurred_at!",
-       CASE WHEN due.out_of_attempts THEN 'out_of_attempts'
-            WHEN e.id IS NULL THEN 'gone'
+       due.is_out_of_attempts AS "is_out_of_attempts!",
+       CASE WHEN e.id IS NULL THEN 'gone'
             WHEN e.event_type::text = ANY ($8) THEN 'ignored'
             WHEN coalesce(np.retried_at, np.occurred_at, np.created_at, now())
                  <= now() - make_interval(secs => $2) THEN 'expired'
             WHEN e.event_type::text = ANY ($3) THEN 'claimed'
-            ELSE 'unhandled' END AS "disposition!"
+            ELSE 'unhandled' END AS "disposition!: Disposition"
   FROM page AS due
  CROSS JOIN LATERAL (
        SELECT * FROM notification_processing x WHERE x.event_id = due.event_id OFFSET 0) AS np

@@ -11,7 +11,11 @@ SELECT e.event_type::text AS "event_type!", e.actor_id, e.project_id, e.org_id, 
        np.processing_status::text AS "status?", np.retry_count AS "retry_count?",
        np.next_attempt_at AS "next_attempt_at?", np.completed_at AS "completed_at?",
        -- A column of an older job may have a default.
-       CASE WHEN np.claimed_at IS NOT NULL THEN np.processor_id END AS "processor_id?", np.error_message AS "error_message?"
+       CASE WHEN np.claimed_at IS NOT NULL THEN np.processor_id END AS "processor_id?", np.error_message AS "error_message?",
+       -- Completed, and its processing row deleted.
+       EXISTS (SELECT FROM notification_pruned r
+                WHERE r.event_ids @> $1::bigint
+                  AND (e.occurred_at <= r.pruned_at) IS NOT FALSE) AS "is_pruned!"
   FROM (SELECT *, CASE WHEN pg_column_size(payload) <= $2 THEN payload::text END AS payload_text
           FROM domain_events WHERE id = $1 OFFSET 0) AS e
   LEFT JOIN notification_processing np ON np.event_id = e.id

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Settings;
-use super::claim::ClaimedEvent;
+use super::decode::Event;
 use super::probe::{Refused, probe};
 use super::requeue::{Requeue, requeue};
 use super::write::{Written, commit, prepare, write_part};
@@ -33,12 +33,12 @@ const MOST_LOSSES: u32 = 4;
 /// Events of one claim that are written apart.
 pub(super) struct Isolation<'e> {
     token: i64,
-    events: Vec<&'e ClaimedEvent>,
+    events: Vec<&'e Event>,
     /// All before this are done with, and so many are tried next.
     next: usize,
     size: usize,
     /// Those that can't be written now, for a reason outside of them.
-    blocked: Vec<(&'e ClaimedEvent, sqlx::Error)>,
+    blocked: Vec<(&'e Event, sqlx::Error)>,
     /// A connection was lost: each part is committed, so that the part that loses it stands alone.
     is_cautious: bool,
     losses: u32,
@@ -60,7 +60,7 @@ struct Pass<'e> {
     written: Written,
     parts: usize,
     refused: Vec<Requeue>,
-    blocked: Vec<(&'e ClaimedEvent, sqlx::Error)>,
+    blocked: Vec<(&'e Event, sqlx::Error)>,
     waits: usize,
     trouble: usize,
 }
@@ -73,7 +73,7 @@ impl<'e> Pass<'e> {
 
     fn leave_out(
         &mut self,
-        event: &'e ClaimedEvent,
+        event: &'e Event,
         token: i64,
         class: ErrorClass,
         error: sqlx::Error,
@@ -91,11 +91,7 @@ impl<'e> Pass<'e> {
 
 impl<'e> Isolation<'e> {
     /// Starts with events that failed together, or are likely to.
-    pub(super) fn new(
-        token: i64,
-        events: Vec<&'e ClaimedEvent>,
-        error: Option<&sqlx::Error>,
-    ) -> Self {
+    pub(super) fn new(token: i64, events: Vec<&'e Event>, error: Option<&sqlx::Error>) -> Self {
         let class = error.map(ErrorClass::of);
         let size = match class {
             // The database can't tell which of them it was.
@@ -125,7 +121,7 @@ impl<'e> Isolation<'e> {
     }
 
     /// What was not written, ascending, and the errors of those that were tried alone.
-    pub(super) fn rest(self) -> (Vec<&'e ClaimedEvent>, BTreeMap<i64, sqlx::Error>) {
+    pub(super) fn rest(self) -> (Vec<&'e Event>, BTreeMap<i64, sqlx::Error>) {
         let mut left = self.events[self.next..].to_vec();
         left.extend(self.blocked.iter().map(|(event, _)| event));
         left.sort_unstable_by_key(|event| event.event_id);
@@ -239,7 +235,7 @@ impl<'e> Isolation<'e> {
         &self,
         transaction: &mut Transaction<'_>,
         settings: &Settings,
-        events: &[&'e ClaimedEvent],
+        events: &[&'e Event],
         written: &mut Written,
     ) -> Result<(usize, Refused<'e>), sqlx::Error> {
         let alone = self.events.len() == 1;

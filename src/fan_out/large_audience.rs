@@ -39,7 +39,8 @@ pub(super) async fn cuts(
 #[derive(Debug, Default)]
 pub(super) struct LargeAudiences(BTreeSet<(Group, Uuid)>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 enum Group {
     Project,
     Thread,
@@ -65,14 +66,7 @@ impl LargeAudiences {
         )
         .fetch_all(Unnamed(connection))
         .await?;
-        let large = rows.into_iter().map(|row| {
-            let kind = match row.kind.as_str() {
-                "project" => Group::Project,
-                "thread" => Group::Thread,
-                _ => Group::Meeting,
-            };
-            (kind, row.id)
-        });
+        let large = rows.into_iter().map(|row| (row.group, row.id));
         Ok(Self(large.collect()))
     }
 

@@ -1,5 +1,5 @@
 -- Which of these projects, threads and meetings have more than $4 people. The look-up ends there.
-SELECT 'project' AS "kind!", asked.id AS "id!" FROM unnest($1::uuid[]) AS asked (id)
+SELECT 'project' AS "group!: Group", asked.id AS "id!" FROM unnest($1::uuid[]) AS asked (id)
  WHERE (SELECT true FROM project_access_grants g WHERE g.project_id = asked.id LIMIT 1 OFFSET $4)
 UNION ALL
 SELECT 'thread', asked.id FROM unnest($2::uuid[]) AS asked (id)

@@ -15,6 +15,7 @@ mod isolate;
 mod large_audience;
 mod names;
 mod outcome;
+mod plan;
 mod probe;
 mod report;
 mod requeue;
@@ -26,7 +27,7 @@ mod settle;
 mod sweep;
 mod write;
 
-pub use dry_run::{Audit, Disposition, DryEndpoint, DryEvent, DryRecipient, dry_run};
+pub use dry_run::{Audit, DryEndpoint, DryEvent, DryRecipient, EventOutcome, dry_run};
 pub use explain::{Candidate, ChannelDecision, Explanation, RoutedEndpoint, explain};
 pub use outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 pub use report::{FanOutReport, MOST_COUNTED};

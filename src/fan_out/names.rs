@@ -1,21 +1,40 @@
-//! Reading the names that a batch speaks of.
+//! Reads the names that the plans of a batch mention.
 
 use uuid::Uuid;
 
+use super::decode::Event;
 use crate::db::{Transaction, Unnamed};
 use crate::handlers::{Lookups, Names, Profile, Rendering};
 
-/// Looks up every name asked for, in one round trip, or none if nothing is.
+/// What a row of the statement names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+enum Entity {
+    Person,
+    Project,
+    Org,
+    Resource,
+    Thread,
+    Meeting,
+}
+
+/// Looks up every name that the handlers of the events ask for, in one round trip, or none if they
+/// ask for nothing.
 pub(super) async fn look_up(
     connection: &mut Transaction<'_>,
-    lookups: &Lookups,
+    events: impl IntoIterator<Item = &Event>,
     rendering: &Rendering,
 ) -> Result<Names, sqlx::Error> {
+    let mut lookups = Lookups::default();
+    let handlers = events
+        .into_iter()
+        .filter_map(|event| event.handler.as_ref().ok());
+    handlers.for_each(|handler| handler.lookups(&mut lookups));
     let mut names = Names {
         rendering: rendering.clone(),
         ..Names::default()
     };
-    if *lookups == Lookups::default() {
+    if lookups == Lookups::default() {
         return Ok(names);
     }
     let ids = |set: &std::collections::BTreeSet<Uuid>| set.iter().copied().collect::<Vec<_>>();
@@ -31,26 +50,26 @@ pub(super) async fn look_up(
     .fetch_all(Unnamed(connection))
     .await?;
     for row in rows {
-        if row.kind == "person" {
-            let person = Profile {
-                full_name: row.name,
-                email: row.email,
-            };
-            names.people.insert(row.id, person);
-            continue;
+        let table = match row.entity {
+            Entity::Person => {
+                let person = Profile {
+                    full_name: row.name,
+                    email: row.email,
+                };
+                names.people.insert(row.id, person);
+                continue;
+            }
+            Entity::Project => &mut names.projects,
+            Entity::Org => &mut names.orgs,
+            Entity::Resource => &mut names.resources,
+            Entity::Thread => &mut names.threads,
+            Entity::Meeting => &mut names.meetings,
+        };
+        if let Some(name) = row.name {
+            table.insert(row.id, name);
         }
         if let Some(start_time) = row.start_time {
             names.meeting_times.insert(row.id, start_time);
-        }
-        if let Some(name) = row.name {
-            let table = match row.kind.as_str() {
-                "project" => &mut names.projects,
-                "org" => &mut names.orgs,
-                "resource" => &mut names.resources,
-                "thread" => &mut names.threads,
-                _ => &mut names.meetings,
-            };
-            table.insert(row.id, name);
         }
     }
     Ok(names)

@@ -1,5 +1,5 @@
--- The names that a batch of plans speaks of, in one round trip.
-SELECT 'person' AS "kind!", id AS "id!", full_name AS name, email, NULL::timestamptz AS start_time
+-- The names that the plans of a batch mention, in one round trip.
+SELECT 'person' AS "entity!: Entity", id AS "id!", full_name AS name, email, NULL::timestamptz AS start_time
   FROM profiles WHERE id = ANY ($1)
 UNION ALL SELECT 'project', id, name, NULL, NULL FROM projects WHERE id = ANY ($2)
 UNION ALL SELECT 'org', id, name, NULL, NULL FROM orgs WHERE id = ANY ($3)

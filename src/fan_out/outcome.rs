@@ -1,6 +1,9 @@
 //! Decisions per candidate and channel, and the rules behind them.
 
 use serde::Serialize;
+use sqlx::Postgres;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef};
 
 /// What happens, or would happen, in the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -31,8 +34,9 @@ pub enum EmailOutcome {
 }
 
 /// What happens, or would happen, to an announcement at an endpoint or phone number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum EndpointOutcome {
     /// Queued, to be sent.
     Queued,
@@ -49,17 +53,6 @@ pub enum EndpointOutcome {
 }
 
 impl EndpointOutcome {
-    pub(super) fn from_sql(code: &str) -> Self {
-        match code {
-            "queued" => Self::Queued,
-            "already_queued" => Self::AlreadyQueued,
-            "disabled" => Self::Disabled,
-            "other_channel" => Self::OtherChannel,
-            "duplicate_alert" => Self::DuplicateAlert,
-            _ => Self::Duplicate,
-        }
-    }
-
     /// Whether it is suppressed by a dedup key.
     #[must_use]
     pub const fn is_duplicate(self) -> bool {
@@ -93,8 +86,9 @@ impl EndpointOutcome {
 }
 
 /// Why a candidate is skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Reason {
     /// The candidate is the actor.
     Actor,
@@ -117,20 +111,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    fn from_sql(code: &str) -> Self {
-        match code {
-            "actor" => Self::Actor,
-            "unknown_person" => Self::UnknownPerson,
-            "unknown_recipient" => Self::UnknownRecipient,
-            "not_a_member" => Self::NotAMember,
-            "no_access" => Self::NoAccess,
-            "notified_once" => Self::NotifiedOnce,
-            "muted" => Self::Muted,
-            "muted_in_app" => Self::MutedInApp,
-            _ => Self::AlreadyNotified,
-        }
-    }
-
     /// The rule behind it.
     #[must_use]
     pub const fn rule(self) -> &'static str {
@@ -174,15 +154,6 @@ impl InAppOutcome {
         }
     }
 
-    pub(super) fn from_sql(code: &str, merged: bool) -> Self {
-        match code {
-            "deliver" if merged => Self::Merged,
-            "deliver" => Self::Delivered,
-            "none" => Self::None,
-            reason => Self::Withheld(Reason::from_sql(reason)),
-        }
-    }
-
     /// As text.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -196,21 +167,18 @@ impl InAppOutcome {
 }
 
 impl EmailOutcome {
+    /// Whether an e-mail is queued.
+    #[must_use]
+    pub const fn is_queued(self) -> bool {
+        matches!(self, Self::Immediate | Self::Aggregated)
+    }
+
     /// Why the candidate is skipped.
     #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         match self {
             Self::Withheld(reason) => Some(reason),
             _ => None,
-        }
-    }
-
-    pub(super) fn from_sql(code: &str) -> Self {
-        match code {
-            "immediate" => Self::Immediate,
-            "aggregated" => Self::Aggregated,
-            "none" => Self::None,
-            reason => Self::Withheld(Reason::from_sql(reason)),
         }
     }
 
@@ -226,45 +194,86 @@ impl EmailOutcome {
     }
 }
 
-/// The preference row that decided for a person and channel, as the resolving query encodes it:
-/// four digits for scope, event type, channel and status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rule(pub i32);
+/// Decodes a decision: one of its own codes, or else the reason why the candidate is skipped.
+macro_rules! decode_decision {
+    ($outcome:ident, $($code:literal => $variant:ident),+) => {
+        impl sqlx::Type<Postgres> for $outcome {
+            fn type_info() -> PgTypeInfo {
+                <str as sqlx::Type<Postgres>>::type_info()
+            }
+        }
+
+        impl<'r> sqlx::Decode<'r, Postgres> for $outcome {
+            fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+                match value.as_str()? {
+                    $($code => Ok(Self::$variant),)+
+                    _ => Ok(Self::Withheld(sqlx::Decode::<Postgres>::decode(value)?)),
+                }
+            }
+        }
+    };
+}
+
+decode_decision!(InAppOutcome, "deliver" => Delivered, "none" => None);
+decode_decision!(EmailOutcome, "immediate" => Immediate, "aggregated" => Aggregated, "none" => None);
+
+/// The preference row that decided for a person and channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    scope: &'static str,
+    event_type: &'static str,
+    channel: &'static str,
+    status: &'static str,
+}
+
+impl sqlx::Type<Postgres> for Rule {
+    fn type_info() -> PgTypeInfo {
+        <i32 as sqlx::Type<Postgres>>::type_info()
+    }
+}
+
+/// From the rank of the row, by which resolve.sql finds the one that decides: a digit for each column.
+impl<'r> sqlx::Decode<'r, Postgres> for Rule {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let rank = <i32 as sqlx::Decode<Postgres>>::decode(value)?;
+        let column = |place: i32, values: &[&'static str]| {
+            let value = usize::try_from(rank / place % 10 - 1).ok();
+            let value = value.and_then(|value| values.get(value).copied());
+            value.ok_or_else(|| format!("no preference row has the rank {rank}"))
+        };
+        Ok(Self {
+            scope: column(1000, &["thread", "project", "global"])?,
+            event_type: column(100, &["exact", "alias", "*"])?,
+            channel: column(10, &["exact", "*"])?,
+            status: column(1, &["muted", "digest", "immediate"])?,
+        })
+    }
+}
 
 impl Rule {
     /// The row's status.
     #[must_use]
     pub const fn status(self) -> &'static str {
-        match self.0 % 10 {
-            1 => "muted",
-            2 => "digest",
-            _ => "immediate",
-        }
+        self.status
     }
 
-    /// The row's scope.
-    #[must_use]
-    pub const fn scope(self) -> &'static str {
-        match self.0 / 1000 {
-            1 => "thread",
-            2 => "project",
-            _ => "global",
-        }
+    /// Whether the row mutes.
+    pub(super) fn is_mute(self) -> bool {
+        self.status == "muted"
     }
 
     /// The row as text, for an event of the type and on the channel named.
-    #[must_use]
-    pub fn words(self, event_type: &str, event_alias: Option<&str>, channel: &str) -> String {
-        let event_type = match self.0 / 100 % 10 {
-            1 => event_type,
-            2 => event_alias.unwrap_or(event_type),
-            _ => "*",
+    pub(super) fn text(self, event_type: &str, event_alias: Option<&str>, channel: &str) -> String {
+        let Self { scope, status, .. } = self;
+        let event_type = match self.event_type {
+            "exact" => event_type,
+            "alias" => event_alias.unwrap_or(event_type),
+            any => any,
         };
-        let channel = if self.0 / 10 % 10 == 1 { channel } else { "*" };
-        format!(
-            "{} / {event_type} / {channel} = {}",
-            self.scope(),
-            self.status()
-        )
+        let channel = match self.channel {
+            "exact" => channel,
+            any => any,
+        };
+        format!("{scope} / {event_type} / {channel} = {status}")
     }
 }

@@ -9,8 +9,9 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::types::Json;
 
 use super::Settings;
-use super::claim::ClaimedEvent;
-use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
+use super::decode::Event;
+use super::plan::Plans;
+use super::resolve::{Part, bind_plans, with_resolve};
 use super::write::Prepared;
 use crate::db::{Transaction, Unnamed};
 
@@ -59,7 +60,7 @@ impl DatabaseError for CaughtError {
 }
 
 /// Events that the database refuses, each with its error.
-pub(super) type Refused<'e> = Vec<(&'e ClaimedEvent, sqlx::Error)>;
+pub(super) type Refused<'e> = Vec<(&'e Event, sqlx::Error)>;
 
 /// Tries events (ascending) of those that were prepared. Returns how many of them there was time for,
 /// and which of these are refused.
@@ -67,16 +68,10 @@ pub(super) async fn probe<'e>(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
     prepared: &Prepared,
-    events: &[&'e ClaimedEvent],
+    events: &[&'e Event],
 ) -> Result<(usize, Refused<'e>), sqlx::Error> {
-    let plans: Vec<_> = events
-        .iter()
-        .flat_map(|event| prepared.plans(event))
-        .collect();
-    let rows = plans.iter().enumerate().map(|(plan_no, (event, plan))| {
-        PlanRow::new(plan_no, event.event_id, event.event_type, plan)
-    });
-    let rows: Vec<_> = rows.collect();
+    let plans = prepared.plans(events).plans;
+    let rows = Plans::rows(&plans);
     transaction.command("SAVEPOINT probe").await?;
     let kept = sqlx::query_as::<_, (i32,)>(PROBE);
     bind_plans(kept, &rows, Part::default(), settings)

@@ -1,17 +1,36 @@
 //! Ending claims whose events were not written.
 
 use super::Settings;
-use super::claim::ClaimedEvent;
+use super::decode::Event;
 use super::write::Written;
 use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 use crate::domain::backoff;
+
+/// How a claim ends whose event was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+enum ClaimEnd {
+    Failed,
+    Retried,
+    Released,
+}
+
+impl ClaimEnd {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Retried => "retried",
+            Self::Released => "released",
+        }
+    }
+}
 
 /// An event that goes back to the queue, or fails.
 #[derive(Debug)]
 pub(super) struct Requeue {
     event_id: i64,
     token: i64,
-    outcome: &'static str,
+    end: ClaimEnd,
     /// With the database's message, which may repeat a value of the row: for its table only.
     error: Option<String>,
     due_after: Option<f64>,
@@ -20,7 +39,7 @@ pub(super) struct Requeue {
 impl Requeue {
     /// An event that the database refuses: it spends its attempt.
     pub(super) fn refused(
-        event: &ClaimedEvent,
+        event: &Event,
         token: i64,
         error: &sqlx::Error,
         settings: &Settings,
@@ -51,10 +70,10 @@ impl Requeue {
         Self {
             event_id: event.event_id,
             token,
-            outcome: if due_after.is_some() {
-                "retried"
+            end: if due_after.is_some() {
+                ClaimEnd::Retried
             } else {
-                "failed"
+                ClaimEnd::Failed
             },
             error: Some(described(why, error)),
             due_after,
@@ -67,7 +86,7 @@ impl Requeue {
         Self {
             event_id,
             token,
-            outcome: "released",
+            end: ClaimEnd::Released,
             due_after: error.is_some().then(|| delay(1)),
             error,
         }
@@ -111,7 +130,7 @@ pub(super) async fn requeue(
         &events.iter().map(|event| event.token).collect::<Vec<_>>(),
         &events
             .iter()
-            .map(|event| event.outcome.to_owned())
+            .map(|event| event.end.name().to_owned())
             .collect::<Vec<_>>(),
         &events
             .iter()
@@ -128,10 +147,10 @@ pub(super) async fn requeue(
     report.lost_claims += (events.len() - ended.len()) as u64;
     for event in ended {
         written.xid = Some(event.xid);
-        *match event.outcome.as_str() {
-            "failed" => &mut report.failed,
-            "retried" => &mut report.retried,
-            _ => &mut report.released,
+        *match event.end {
+            ClaimEnd::Failed => &mut report.failed,
+            ClaimEnd::Retried => &mut report.retried,
+            ClaimEnd::Released => &mut report.released,
         } += 1;
     }
     Ok(())

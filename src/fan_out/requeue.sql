@@ -24,4 +24,4 @@ UPDATE notification_processing np
                          ELSE np.retry_count END
   FROM mine
  WHERE np.event_id = mine.event_id AND np.event_id = ANY ($1)
-RETURNING mine.outcome AS "outcome!", pg_current_xact_id()::text::bigint AS "xid!"
+RETURNING mine.outcome AS "end!: ClaimEnd", pg_current_xact_id()::text::bigint AS "xid!"

@@ -8,13 +8,19 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Settings;
+use super::decode::Event;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
-use crate::handlers::EventType;
 
 /// The head of each statement that writes, shows or explains decisions.
 macro_rules! with_resolve {
     ($statement:literal) => {
-        concat!(include_str!("resolve.sql"), include_str!($statement))
+        concat!(
+            include_str!("resolve/audience.sql"),
+            include_str!("resolve/person.sql"),
+            include_str!("resolve/preference.sql"),
+            include_str!("resolve/decision.sql"),
+            include_str!($statement)
+        )
     };
 }
 pub(super) use with_resolve;
@@ -26,8 +32,9 @@ pub(super) struct Part {
     pub(super) until: Option<Uuid>,
 }
 
-/// Binds plans as `$1` to `$28`, the part of their audiences as `$29` and `$30`, and what the settings say of preferences as `$31`. Columns, and not one JSON document: the server would take it
-/// apart again, which cost more than reading the preferences of all concerned.
+/// Binds plans as `$1` to `$28`, the part of their audiences as `$29` and `$30`, and whether an in-app
+/// mute covers e-mail as `$31`. Columns, and not one JSON document: the server would take it apart
+/// again, which cost more than reading the preferences of all concerned.
 pub(super) fn bind_plans<'q, O>(
     query: QueryAs<'q, Postgres, O, PgArguments>,
     rows: &'q [PlanRow<'q>],
@@ -118,18 +125,13 @@ impl<'a> PlanRow<'a> {
     pub(super) const THREAD_AMONG: &'static str = "thread_among";
 
     /// Lays a plan out. `plan_no` is its place in the batch.
-    pub(super) fn new(
-        plan_no: usize,
-        event_id: i64,
-        event_type: EventType,
-        plan: &'a Plan,
-    ) -> Self {
+    pub(super) fn new(plan_no: usize, event: &Event, plan: &'a Plan) -> Self {
         let mut row = Self {
             plan_no,
-            event_id,
+            event_id: event.event_id,
             events: 1,
-            event_type: event_type.name(),
-            event_alias: event_type.alias(),
+            event_type: event.event_type.name(),
+            event_alias: event.event_type.alias(),
             actor_id: plan.actor_id,
             scope_project_id: plan.scopes.project_id,
             scope_thread_id: plan.scopes.thread_id,

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::claim::{Claim, ClaimedEvent, claim};
+use super::claim::{Claim, claim};
+use super::decode::Event;
 use super::report::{FanOutReport, MOST_COUNTED};
 use super::requeue::Requeue;
-use super::rescue::rescue;
-use super::sweep::sweep;
+use super::rescue::{Rescued, rescue};
+use super::sweep::{Swept, sweep};
 use super::write::Written;
 use crate::db::{Access, Database, ErrorClass, Session, Transaction, Unnamed};
 
@@ -85,7 +86,7 @@ pub(super) struct Run<'a> {
 /// A claimed event whose audience is so large that it would keep others waiting.
 pub(super) struct LargeEvent {
     pub(super) token: i64,
-    pub(super) event: ClaimedEvent,
+    pub(super) event: Event,
     pub(super) since: Instant,
 }
 
@@ -234,7 +235,12 @@ impl Run<'_> {
             return Err(sqlx::Error::PoolClosed);
         };
         let claim = claim.decode().await;
+        self.count_claim(rescued, swept, &claim);
+        Ok(claim)
+    }
 
+    /// Counts and logs what a claim found, and what preceded it.
+    fn count_claim(&mut self, rescued: Option<Rescued>, swept: Option<Swept>, claim: &Claim) {
         if let Some(rescued) = rescued {
             self.report.rescued += rescued.requeued;
             self.report.failed += rescued.out_of_attempts;
@@ -263,7 +269,6 @@ impl Run<'_> {
         self.report
             .unhandled_types
             .extend(claim.unhandled.iter().cloned());
-        Ok(claim)
     }
 
     /// Opens another connection, waiting for a server that is away. What a transaction wrote whose

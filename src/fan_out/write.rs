@@ -4,17 +4,17 @@ use serde::Serialize;
 use sqlx::types::Json;
 
 use super::Settings;
-use super::claim::ClaimedEvent;
 use super::coalesce::coalesce;
+use super::decode::Event;
 use super::holders::Holders;
 use super::large_audience::{self, LargeAudiences};
 use super::names::look_up;
+use super::plan::Plans;
 use super::report::FanOutReport;
 use super::resolve::{Part, PlanRow, bind_plans, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use crate::db::{Access, ErrorClass, Session, Transaction, Unnamed};
-use crate::domain::plan::{InApp, Plan};
-use crate::handlers::{Lookups, Names};
+use crate::handlers::Names;
 
 const WRITE_EACH: &str = with_resolve!("write_each.sql");
 const WRITE_COALESCED: &str = with_resolve!("write_coalesced.sql");
@@ -90,7 +90,7 @@ pub(super) async fn write(
     session: &mut Session,
     settings: &Settings,
     token: i64,
-    events: &[&ClaimedEvent],
+    events: &[&Event],
     in_doubt: &mut Option<Written>,
     holders: &mut Holders<'_>,
 ) -> Result<Written, sqlx::Error> {
@@ -122,27 +122,49 @@ pub(super) async fn commit(
 pub(super) struct Prepared {
     held: Vec<Held>,
     names: Names,
+    /// None, if the event is alone.
     large: LargeAudiences,
     alone: bool,
 }
 
 impl Prepared {
-    fn held(&self, event: &ClaimedEvent) -> Option<&Held> {
+    fn held(&self, event: &Event) -> Option<&Held> {
         let place = self
             .held
             .binary_search_by_key(&event.event_id, |held| held.event_id);
         place.ok().map(|place| &self.held[place])
     }
 
+    /// Those of the events that are ours to settle.
+    fn mine<'e>(&self, events: &[&'e Event]) -> Vec<&'e Event> {
+        let mut mine = events.to_vec();
+        mine.retain(|event| self.held(event).is_some());
+        mine
+    }
+
     fn xid(&self) -> Option<i64> {
         self.held.first().map(|held| held.xid)
     }
 
-    /// What an event's handler plans, but for large audiences; nothing if it is not ours to settle.
-    pub(super) fn plans<'a>(&self, event: &'a ClaimedEvent) -> Vec<(&'a ClaimedEvent, Plan)> {
-        let mut plans = plans(event, &self.names);
-        plans.retain(|(_, plan)| self.held(event).is_some() && !self.large.contain(plan));
+    /// What the handlers of the events plan, and the events with a large audience, whose plans and
+    /// announcements are left out.
+    fn plan<'e>(&self, mine: &[&'e Event]) -> (Plans<'e>, Vec<i64>) {
+        let mut plans = Plans::of(mine.iter().copied(), &self.names).split_coalesced();
+        let large = plans.plans.iter();
+        let large = large.filter(|(_, plan)| self.large.contain(plan));
+        let mut set_aside: Vec<i64> = large.map(|(event, _)| event.event_id).collect();
+        set_aside.dedup();
+        let stays = |event_id: i64| set_aside.binary_search(&event_id).is_err();
+        plans.plans.retain(|(event, _)| stays(event.event_id));
         plans
+            .announced
+            .retain(|announced| stays(announced.event_id));
+        (plans, set_aside)
+    }
+
+    /// What the handlers of the events plan, without large audiences and events of others.
+    pub(super) fn plans<'e>(&self, events: &[&'e Event]) -> Plans<'e> {
+        self.plan(&self.mine(events)).0
     }
 }
 
@@ -154,7 +176,7 @@ pub(super) async fn prepare(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
     token: i64,
-    events: &[&ClaimedEvent],
+    events: &[&Event],
     alone: bool,
 ) -> Result<Prepared, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
@@ -167,13 +189,12 @@ pub(super) async fn prepare(
         large: LargeAudiences::default(),
         alone,
     };
-    let mut mine = events.to_vec();
-    mine.retain(|event| prepared.held(event).is_some());
-    prepared.names = look_up(transaction, &lookups(&mine), &settings.rendering).await?;
+    let mine = prepared.mine(events);
+    prepared.names = look_up(transaction, mine.iter().copied(), &settings.rendering).await?;
     if !alone {
-        let plans = mine.iter().flat_map(|event| plans(event, &prepared.names));
-        let plans: Vec<_> = plans.map(|(_, plan)| plan).collect();
-        prepared.large = LargeAudiences::among(transaction, plans.iter()).await?;
+        let plans = Plans::of(mine, &prepared.names).plans;
+        let plans = plans.iter().map(|(_, plan)| plan);
+        prepared.large = LargeAudiences::among(transaction, plans).await?;
     }
     Ok(prepared)
 }
@@ -184,90 +205,112 @@ pub(super) async fn write_part(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
     prepared: &Prepared,
-    events: &[&ClaimedEvent],
+    events: &[&Event],
     plans_before: usize,
 ) -> Result<Written, sqlx::Error> {
-    let names = &prepared.names;
-    let mut mine = events.to_vec();
-    mine.retain(|event| prepared.held(event).is_some());
+    let mut mine = prepared.mine(events);
     let mut report = FanOutReport {
         lost_claims: (events.len() - mine.len()) as u64,
         ..FanOutReport::default()
     };
-    let mut open: Vec<i64> = mine.iter().map(|event| event.event_id).collect();
-    let mut plans: Vec<_> = mine.iter().flat_map(|event| plans(event, names)).collect();
-    let mut announced: Vec<_> = mine
-        .iter()
-        .filter_map(|event| announced(event, names))
-        .collect();
-    let (mut set_aside, mut cuts) = (Vec::new(), Vec::new());
-    if prepared.alone {
-        let plans = plans.iter().map(|(_, plan)| plan);
-        cuts = large_audience::cuts(transaction, plans).await?;
+    let (plans, set_aside) = prepared.plan(&mine);
+    mine.retain(|event| set_aside.binary_search(&event.event_id).is_err());
+    let cuts = if prepared.alone {
+        let audiences = plans.plans.iter().map(|(_, plan)| plan);
+        large_audience::cuts(transaction, audiences).await?
     } else {
-        let large = plans
-            .iter()
-            .filter(|(_, plan)| prepared.large.contain(plan));
-        set_aside = large.map(|(event, _)| event.event_id).collect();
-        set_aside.dedup();
-        let stays = |event_id: i64| set_aside.binary_search(&event_id).is_err();
-        open.retain(|&event_id| stays(event_id));
-        plans.retain(|(event, _)| stays(event.event_id));
-        announced.retain(|announced| stays(announced.event_id));
-    }
-    let (coalesced, mut each): (Vec<_>, Vec<_>) = plans
-        .iter()
-        .map(|(event, plan)| PlanRow::new(0, event.event_id, event.event_type, plan))
-        .partition(PlanRow::is_coalesced);
+        Vec::new()
+    };
+    let rows = Plans::rows(&plans.plans).into_iter();
+    let (coalesced, mut each): (Vec<_>, Vec<_>) = rows.partition(PlanRow::is_coalesced);
     let mut coalesced = coalesce_fresh(coalesced, &prepared.held);
     number(plans_before, &mut each, &mut coalesced);
-    let count = each.len() + coalesced.len();
-    let invalid: Vec<_> = mine.iter().filter_map(|event| invalid(event)).collect();
 
-    // All but the last part settle nothing: it is one transaction.
     let mut after = None;
     for until in cuts.into_iter().map(Some).chain([None]) {
         let part = Part { after, until };
-        let (settled, failed) = match until {
-            Some(_) => (&[][..], &[][..]),
-            None => (&open[..], &invalid[..]),
-        };
-        let write_each = bind_plans(sqlx::query_as(WRITE_EACH), &each, part, settings)
-            .bind(settled)
-            .bind(Json(failed));
-        let written: Each = write_each.fetch_one(Unnamed(transaction)).await?;
-        debug_assert_eq!(written.settled.unsigned_abs(), settled.len() as u64);
-        report.notifications += written.notifications.unsigned_abs();
-        report.emails += written.emails.unsigned_abs();
-        report.suppressed += written.suppressed.unsigned_abs();
-        let announced = if until.is_none() { &announced[..] } else { &[] };
-        for some in announced.chunks(ANNOUNCED_AT_ONCE) {
-            let route = bind_announcements(sqlx::query_as(WRITE_ROUTED), some, &settings.routes);
-            let routed: Routed = route.fetch_one(Unnamed(transaction)).await?;
-            report.deliveries += routed.deliveries.unsigned_abs();
-            report.suppressed += routed.duplicates.unsigned_abs();
+        // All but the last part settle nothing: it is one transaction.
+        let settled = if until.is_none() { &mine[..] } else { &[] };
+        write_each(transaction, settings, &each, part, settled, &mut report).await?;
+        if until.is_none() {
+            write_routed(transaction, settings, &plans.announced, &mut report).await?;
         }
-        if !coalesced.is_empty() {
-            let merge = bind_plans(sqlx::query_as(WRITE_COALESCED), &coalesced, part, settings);
-            let merging: Coalesced = merge.fetch_one(Unnamed(transaction)).await?;
-            report.notifications += merging.notifications.unsigned_abs();
-            report.merged += (merging.delivered - merging.notifications).unsigned_abs();
-            report.suppressed += merging.suppressed.unsigned_abs();
-        }
+        write_coalesced(transaction, settings, &coalesced, part, &mut report).await?;
         after = until;
     }
-
     for event in mine {
-        if let (Some(held), Ok(_)) = (prepared.held(event), open.binary_search(&event.event_id)) {
-            count_settled(event, held.latency, &mut report);
-        }
+        let latency = prepared.held(event).and_then(|held| held.latency);
+        count_settled(event, latency, &mut report);
     }
     Ok(Written {
         report,
         set_aside,
-        plans: count,
+        plans: each.len() + coalesced.len(),
         xid: prepared.xid(),
     })
+}
+
+/// Writes the plans that are not coalesced, and settles events.
+async fn write_each(
+    transaction: &mut Transaction<'_>,
+    settings: &Settings,
+    plans: &[PlanRow<'_>],
+    part: Part,
+    settled: &[&Event],
+    report: &mut FanOutReport,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<i64> = settled.iter().map(|event| event.event_id).collect();
+    let invalid: Vec<_> = settled.iter().filter_map(|event| invalid(event)).collect();
+    let written: Each = bind_plans(sqlx::query_as(WRITE_EACH), plans, part, settings)
+        .bind(&ids)
+        .bind(Json(&invalid))
+        .fetch_one(Unnamed(transaction))
+        .await?;
+    if written.settled.unsigned_abs() != ids.len() as u64 {
+        // The fence holds these rows: only a trigger on notification_processing can have skipped one.
+        let (settled, held) = (written.settled, ids.len());
+        let error = format!("settled {settled} of {held} events in notification_processing");
+        return Err(sqlx::Error::InvalidArgument(error));
+    }
+    report.notifications += written.notifications.unsigned_abs();
+    report.emails += written.emails.unsigned_abs();
+    report.suppressed += written.suppressed.unsigned_abs();
+    Ok(())
+}
+
+/// Queues deliveries to endpoints.
+async fn write_routed(
+    transaction: &mut Transaction<'_>,
+    settings: &Settings,
+    announced: &[Announced],
+    report: &mut FanOutReport,
+) -> Result<(), sqlx::Error> {
+    for some in announced.chunks(ANNOUNCED_AT_ONCE) {
+        let route = bind_announcements(sqlx::query_as(WRITE_ROUTED), some, &settings.routes);
+        let routed: Routed = route.fetch_one(Unnamed(transaction)).await?;
+        report.deliveries += routed.deliveries.unsigned_abs();
+        report.suppressed += routed.duplicates.unsigned_abs();
+    }
+    Ok(())
+}
+
+async fn write_coalesced(
+    transaction: &mut Transaction<'_>,
+    settings: &Settings,
+    plans: &[PlanRow<'_>],
+    part: Part,
+    report: &mut FanOutReport,
+) -> Result<(), sqlx::Error> {
+    if plans.is_empty() {
+        return Ok(());
+    }
+    let written: Coalesced = bind_plans(sqlx::query_as(WRITE_COALESCED), plans, part, settings)
+        .fetch_one(Unnamed(transaction))
+        .await?;
+    report.notifications += written.notifications.unsigned_abs();
+    report.merged += (written.delivered - written.notifications).unsigned_abs();
+    report.suppressed += written.suppressed.unsigned_abs();
+    Ok(())
 }
 
 /// Coalesces the plans of fresh events per key.
@@ -291,7 +334,7 @@ fn number<'a>(first: usize, each: &mut [PlanRow<'a>], coalesced: &mut [PlanRow<'
 }
 
 /// Counts and logs an event that is settled for good.
-fn count_settled(event: &ClaimedEvent, latency: Option<f64>, report: &mut FanOutReport) {
+fn count_settled(event: &Event, latency: Option<f64>, report: &mut FanOutReport) {
     let (event_id, event_type) = (event.event_id, event.event_type.name());
     match &event.handler {
         Ok(_) => {
@@ -308,56 +351,7 @@ fn count_settled(event: &ClaimedEvent, latency: Option<f64>, report: &mut FanOut
     }
 }
 
-fn lookups(events: &[&ClaimedEvent]) -> Lookups {
-    let mut lookups = Lookups::default();
-    for handler in events
-        .iter()
-        .filter_map(|event| event.handler.as_ref().ok())
-    {
-        handler.lookups(&mut lookups);
-    }
-    lookups
-}
-
-/// What an event's handler plans. Coalescing plans are written apart: one that also mails becomes
-/// two.
-fn plans<'a>(event: &'a ClaimedEvent, names: &Names) -> Vec<(&'a ClaimedEvent, Plan)> {
-    let Ok(handler) = &event.handler else {
-        return Vec::new();
-    };
-    let mut split = Vec::new();
-    for plan in handler.plan(names) {
-        if matches!(plan.in_app, InApp::Coalesced { .. }) && plan.email.is_some() {
-            let mailed = Plan {
-                in_app: InApp::None,
-                ..plan.clone()
-            };
-            split.push((event, mailed));
-            split.push((
-                event,
-                Plan {
-                    email: None,
-                    ..plan
-                },
-            ));
-        } else {
-            split.push((event, plan));
-        }
-    }
-    split
-}
-
-fn announced(event: &ClaimedEvent, names: &Names) -> Option<Announced> {
-    let handler = event.handler.as_ref().ok()?;
-    Some(Announced {
-        event_id: event.event_id,
-        event_type: event.event_type,
-        occurred_at: event.occurred_at,
-        announcement: handler.announce(names)?,
-    })
-}
-
-fn invalid(event: &ClaimedEvent) -> Option<Invalid> {
+fn invalid(event: &Event) -> Option<Invalid> {
     let invalid = event.handler.as_ref().err()?;
     Some(Invalid {
         event_id: event.event_id,

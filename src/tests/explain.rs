@@ -1,6 +1,6 @@
 //! `explain` shows for each person in an event's audience what happened or would, and why.
 
-use notify_fan_out::fan_out::{Explanation, explain};
+use notify_fan_out::fan_out::{EndpointOutcome, Explanation, InAppOutcome, Rule, explain};
 use notify_fan_out::seed::{Size, seed};
 use serde_json::json;
 use uuid::Uuid;
@@ -412,4 +412,32 @@ async fn a_message_read_since_was_merged_into_what_was_there_then() {
             "delivered, unread",
         ]
     );
+}
+
+/// A decision that this version does not know is never taken for another one.
+#[tokio::test]
+async fn unknown_decision_is_an_error_that_names_it() {
+    let db = TestDatabase::new().await;
+    let mut connection = db.connect().await;
+    let outcome = sqlx::query_scalar::<_, InAppOutcome>("SELECT 'postponed'")
+        .fetch_one(&mut connection)
+        .await;
+    let routed = sqlx::query_scalar::<_, EndpointOutcome>("SELECT 'postponed'")
+        .fetch_one(&mut connection)
+        .await;
+    let rule = sqlx::query_scalar::<_, Rule>("SELECT 4111")
+        .fetch_one(&mut connection)
+        .await;
+    for (error, value) in [
+        (outcome.err(), "postponed"),
+        (routed.err(), "postponed"),
+        (rule.err(), "4111"),
+    ] {
+        let error = error.expect("an error").to_string();
+        assert!(error.contains(value), "{error}");
+    }
+    let known = sqlx::query_scalar::<_, Rule>("SELECT 3321")
+        .fetch_one(&mut connection)
+        .await;
+    assert_eq!(known.expect("a rule").status(), "muted");
 }

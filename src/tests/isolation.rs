@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use notify_fan_out::fan_out::Settings;
+use serde_json::json;
 
 use crate::failures::Stage;
 use crate::harness::{TestDatabase, Worker};
@@ -241,4 +242,27 @@ async fn a_recipient_whom_a_foreign_key_refuses() {
         (report.events, report.notifications, report.suppressed),
         (1, 1, 1)
     );
+}
+
+/// A trigger of the application that skips the update which settles an event.
+#[tokio::test]
+async fn event_that_can_not_be_settled_is_not_written() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let bo = world.user("Bo").await;
+    let event = world
+        .event("project_access_revoked")
+        .payload(json!({"affected_user_id": bo}))
+        .await;
+    db.execute(
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER skip BEFORE UPDATE ON notification_processing
+            FOR EACH ROW WHEN (NEW.processing_status = 'completed') EXECUTE FUNCTION skip()",
+    )
+    .await;
+    let report = db.run().await;
+    assert_eq!((report.events, report.retried), (0, 1));
+    assert_eq!(db.count("notifications").await, 0);
+    let state = db.state(event).await;
+    assert!(state.contains("settled 0 of 1 events"), "{state}");
 }

@@ -13,7 +13,7 @@ use crate::cli::{ExitStatus, Failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::fan_out::{
-    Audit, Disposition, DryEndpoint, DryEvent, DryRecipient, EmailOutcome, EndpointOutcome,
+    Audit, DryEndpoint, DryEvent, DryRecipient, EmailOutcome, EndpointOutcome, EventOutcome,
     FanOutReport, InAppOutcome, Settings, dry_run,
 };
 
@@ -110,17 +110,17 @@ struct JsonLines(Lines);
 
 impl Audit for JsonLines {
     fn event(&mut self, event: &DryEvent) {
-        let (disposition, error) = match &event.disposition {
-            Disposition::Complete => ("complete", None),
-            Disposition::Fail(error) => ("fail", Some(error)),
-            Disposition::Wait => ("wait_for_handler", None),
-            Disposition::Ignore => ("ignore", None),
+        let (outcome, error) = match &event.outcome {
+            EventOutcome::Complete => ("complete", None),
+            EventOutcome::Fail(error) => ("fail", Some(error)),
+            EventOutcome::Wait => ("wait_for_handler", None),
+            EventOutcome::Ignore => ("ignore", None),
         };
         self.0.line(json!({
             "kind": "event",
             "event_id": event.event_id,
             "event_type": event.event_type,
-            "verdict": disposition,
+            "verdict": outcome,
             "error": error,
         }));
     }
@@ -191,19 +191,19 @@ impl Audit for Listing {
         self.end_event();
         let head = format!("event {:<8} {}", event.event_id, event.event_type);
         let style = self.style;
-        let line = match &event.disposition {
-            Disposition::Complete => style.bold(&head),
-            Disposition::Fail(error) => format!(
+        let line = match &event.outcome {
+            EventOutcome::Complete => style.bold(&head),
+            EventOutcome::Fail(error) => format!(
                 "{}  {}",
                 style.bold(&head),
                 style.bad(&format!("would fail: {error}"))
             ),
-            Disposition::Wait => format!(
+            EventOutcome::Wait => format!(
                 "{}  {}",
                 style.bold(&head),
                 style.warn("no handler: would wait")
             ),
-            Disposition::Ignore => format!(
+            EventOutcome::Ignore => format!(
                 "{}  {}",
                 style.bold(&head),
                 style.dim("ignored by NOTIFY_FANOUT_IGNORE_TYPES")
