@@ -75,6 +75,8 @@ exceptions=$(
 \.(rs|sql|md)$ | notification_delivery_guards|'guards'|"guards"|body_data\.guards|ON CONFLICT \(guard\) | a table and a key that exist in databases
 \.(rs|md)$ | "verdict"|`verdict` | a JSON key that scripts read
 ^(src/ops|scripts/grants)|^src/tests/doctor | "verdict"|"guards_count"|"guard"|guard = ANY|SELECT guard$|guard, delivery_key | JSON keys and a column that users know
+fan_out/.*\.sql$ | \b(x|past|g)\.guard\b|\(guard\)|SELECT guard FROM | the column of that table
+dry(_run)?\.rs$ | "verdict" | a key of JSON output
 \.(rs|md|sh|sql)$ | bit ?masks?|umask|netmask | other masks
 ^docs/events\.md$ | info, low, notice | severities that alerts have
 \.rs$ | resealed_count|alias = "reseal"|\["reseal"\] | a key of a report, and the older name of a command

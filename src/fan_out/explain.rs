@@ -26,30 +26,21 @@ const MOST: i64 = 1_000;
 /// Where an event stands, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
-    /// The event.
     pub event_id: i64,
-    /// Its type.
     pub event_type: String,
-    /// When it occurred.
     pub occurred_at: Option<DateTime<Utc>>,
     /// `pending`, `processing`, `completed`, `failed`; `pruned` of one that was completed and whose
     /// processing row was deleted; none where the trigger is missing.
     pub status: Option<String>,
-    /// Attempts after the first.
     pub retry_count: i32,
-    /// When it is due.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
-    /// Who claimed it last.
     pub processor_id: Option<String>,
-    /// Why its last attempt failed.
     pub error: Option<String>,
     /// Why it can't be planned, where it can't.
     pub problem: Option<String>,
     /// The audience of each plan, as text.
     pub audiences: Vec<String>,
-    /// Each candidate, per plan.
     pub candidates: Vec<Candidate>,
     /// Whether there are more candidates than are listed.
     pub truncated: bool,
@@ -60,24 +51,18 @@ pub struct Explanation {
 /// One person that a plan's audience holds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Candidate {
-    /// The person.
     pub user_id: Uuid,
-    /// The name, if any.
     pub name: Option<String>,
     /// The title of the message before any count, or else the subject.
     pub title: Option<String>,
-    /// The in-app notification.
     pub in_app: ChannelDecision,
-    /// The e-mail.
     pub email: ChannelDecision,
 }
 
 /// What happened or would happen on one channel, and what decided it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChannelDecision {
-    /// What happened, as text.
     pub outcome: String,
-    /// The row that is there: its identifier.
     pub row_id: Option<String>,
     /// The rule or preference row that decided.
     pub decided_by: String,
@@ -86,7 +71,6 @@ pub struct ChannelDecision {
 /// An endpoint or a phone number that an event is routed to.
 #[derive(Debug, Clone, Serialize)]
 pub struct RoutedEndpoint {
-    /// By which channel.
     pub channel: String,
     /// The recipient, as `notification_deliveries` has it.
     pub recipient: String,
@@ -98,7 +82,6 @@ pub struct RoutedEndpoint {
 
 impl Explanation {
     /// Whether the event completed.
-    #[must_use]
     pub fn is_completed(&self) -> bool {
         matches!(self.status.as_deref(), Some("completed" | "pruned"))
     }

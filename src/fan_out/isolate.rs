@@ -271,8 +271,8 @@ impl<'e> Isolation<'e> {
     }
 }
 
-/// Whose fault it is that a part was not written. A statement that was cancelled because its time was
-/// over is that of what it had to do; one that somebody cancelled is not.
+/// The class of the error of a part. A statement that ran out of time is charged to its events; one
+/// that somebody cancelled is not.
 pub(super) fn class_of(error: &sqlx::Error, since: Instant, settings: &Settings) -> ErrorClass {
     if sqlstate(error).as_deref() == Some("57014") && since.elapsed() >= settings.stuck_after {
         return ErrorClass::Other;

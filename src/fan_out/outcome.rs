@@ -9,13 +9,11 @@ use sqlx::postgres::{PgTypeInfo, PgValueRef};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InAppOutcome {
-    /// A new notification.
     Delivered,
     /// Counted in a notification that is still unread.
     Merged,
     /// The event has no in-app notification.
     None,
-    /// Not delivered, for the reason given.
     Withheld(Reason),
 }
 
@@ -29,7 +27,6 @@ pub enum EmailOutcome {
     Aggregated,
     /// The event has no e-mail.
     None,
-    /// Not queued, for the reason given.
     Withheld(Reason),
 }
 
@@ -38,11 +35,9 @@ pub enum EmailOutcome {
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum EndpointOutcome {
-    /// Queued, to be sent.
     Queued,
     /// Queued before, for this event.
     AlreadyQueued,
-    /// The endpoint is disabled.
     Disabled,
     /// The event chooses other channels.
     OtherChannel,
@@ -54,13 +49,10 @@ pub enum EndpointOutcome {
 
 impl EndpointOutcome {
     /// Whether it is suppressed by a dedup key.
-    #[must_use]
     pub const fn is_duplicate(self) -> bool {
         matches!(self, Self::DuplicateAlert | Self::Duplicate)
     }
 
-    /// As text.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -72,8 +64,6 @@ impl EndpointOutcome {
         }
     }
 
-    /// The rule behind it.
-    #[must_use]
     pub const fn rule(self) -> &'static str {
         match self {
             Self::Queued | Self::AlreadyQueued => "scope and event types of the endpoint",
@@ -90,9 +80,7 @@ impl EndpointOutcome {
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Reason {
-    /// The candidate is the actor.
     Actor,
-    /// Has no row in `profiles`.
     UnknownPerson,
     /// A foreign key on `user_id` would refuse the row.
     UnknownRecipient,
@@ -111,8 +99,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The rule behind it.
-    #[must_use]
     pub const fn rule(self) -> &'static str {
         match self {
             Self::Actor => "recipient is the actor",
@@ -127,8 +113,6 @@ impl Reason {
         }
     }
 
-    /// As text.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Actor => "skipped: actor",
@@ -146,7 +130,6 @@ impl Reason {
 
 impl InAppOutcome {
     /// Why the candidate is skipped.
-    #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         match self {
             Self::Withheld(reason) => Some(reason),
@@ -154,8 +137,6 @@ impl InAppOutcome {
         }
     }
 
-    /// As text.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -167,14 +148,11 @@ impl InAppOutcome {
 }
 
 impl EmailOutcome {
-    /// Whether an e-mail is queued.
-    #[must_use]
     pub const fn is_queued(self) -> bool {
         matches!(self, Self::Immediate | Self::Aggregated)
     }
 
     /// Why the candidate is skipped.
-    #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         match self {
             Self::Withheld(reason) => Some(reason),
@@ -182,8 +160,6 @@ impl EmailOutcome {
         }
     }
 
-    /// As text.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Immediate => "immediate",
@@ -251,8 +227,6 @@ impl<'r> sqlx::Decode<'r, Postgres> for Rule {
 }
 
 impl Rule {
-    /// The row's status.
-    #[must_use]
     pub const fn status(self) -> &'static str {
         self.status
     }

@@ -10,15 +10,11 @@ pub const MOST_COUNTED: u64 = 100_000;
 /// Counts of one run, or of the part of it that is done.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct FanOutReport {
-    /// Batches written.
     pub batches: u64,
-    /// Events that completed.
     pub events: u64,
-    /// Notifications that are new.
     pub notifications: u64,
     /// Events merged into a notification that was still unread, per recipient.
     pub merged: u64,
-    /// E-mails queued.
     pub emails: u64,
     /// Deliveries queued for endpoints and phone numbers.
     pub deliveries: u64,
@@ -57,13 +53,11 @@ pub struct FanOutReport {
 
 impl FanOutReport {
     /// Whether there was nothing to do.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.settled() + self.rescued == 0
     }
 
     /// Events that the run claimed, whatever their result.
-    #[must_use]
     pub fn settled(&self) -> u64 {
         self.events
             + self.failed
@@ -76,7 +70,6 @@ impl FanOutReport {
     }
 
     /// Events that expired before there was a handler of their type.
-    #[must_use]
     pub fn expired_unhandled_count(&self) -> u64 {
         self.expired_unhandled.values().sum()
     }

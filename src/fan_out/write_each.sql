@@ -37,7 +37,7 @@ late AS MATERIALIZED (
     SELECT is_shown, is_mailed FROM once
      WHERE (user_id, once_key) NOT IN (SELECT user_id, once_key FROM first)
 ),
-told AS (
+shown AS (
     INSERT INTO notifications (user_id, event_id, title, body, link_url, payload, created_at)
     SELECT d.user_id, d.event_id, p.title, p.body, p.link_url, p.payload,
            -- Applications sort by it. The next batch begins later than the last plan of this one.

@@ -23,22 +23,17 @@ pub enum EventOutcome {
 /// An event that a run would claim.
 #[derive(Debug, Clone)]
 pub struct DryEvent {
-    /// Its identifier.
     pub event_id: i64,
     /// Its type, as the application wrote it.
     pub event_type: String,
-    /// What a run would do with it.
     pub outcome: EventOutcome,
 }
 
 /// A person that an event concerns.
 #[derive(Debug)]
 pub struct DryRecipient<'a> {
-    /// The event.
     pub event_id: i64,
-    /// Its type.
     pub event_type: EventType,
-    /// The person.
     pub user_id: Uuid,
     /// The plan, the same for its whole audience.
     pub plan: &'a Plan,
@@ -56,7 +51,6 @@ pub struct DryRecipient<'a> {
 
 impl DryRecipient<'_> {
     /// The message as the person would see it: where events are counted, with the count.
-    #[must_use]
     pub fn message(&self) -> Option<Notification> {
         match &self.plan.in_app {
             InApp::None => None,
@@ -78,19 +72,14 @@ impl DryRecipient<'_> {
 /// An endpoint, or a phone, that an event reaches.
 #[derive(Debug)]
 pub struct DryEndpoint<'a> {
-    /// The event.
     pub event_id: i64,
-    /// Its type.
     pub event_type: EventType,
-    /// By which channel.
     pub channel: &'a str,
     /// Whom it is for, as `notification_deliveries` has it.
     pub recipient: &'a str,
     /// The endpoint's name; none of a phone.
     pub name: Option<&'a str>,
-    /// What would happen to the message.
     pub outcome: EndpointOutcome,
-    /// The message.
     pub message: &'a Message,
 }
 
