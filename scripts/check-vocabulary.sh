@@ -72,7 +72,7 @@ exceptions=$(
   cat <<'LIST'
 ^scripts/check-vocabulary\.sh$ | . | the list itself
 \.rs$ | (Mutex|RwLock|Drop|Span|Semaphore|Enter|Default)Guard|guard clause | names of Rust and its libraries
-\.(rs|sql|md)$ | notification_delivery_guards|'guards'|"guards"|body_data\.guards|ON CONFLICT \(guard\) | a table and a key that exist in databases
+\.(rs|sql|md)$ | notification_delivery_guards|'guards'|"guards"|`guards`|body_data\.guards|ON CONFLICT \(guard\) | a table and a key that exist in databases
 \.(rs|md)$ | "verdict"|`verdict` | a JSON key that scripts read
 ^(src/ops|scripts/grants)|^src/tests/doctor | "verdict"|"guards_count"|"guard"|guard = ANY|SELECT guard$|guard, delivery_key | JSON keys and a column that users know
 fan_out/.*\.sql$ | \b(x|past|g)\.guard\b|\(guard\)|SELECT guard FROM | the column of that table

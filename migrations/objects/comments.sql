@@ -23,7 +23,7 @@ BEGIN
             ('notifications', 'coalesce_count', 'How many events it stands for.'),
             ('notification_processing', 'thread_id', 'Copy of domain_events.thread_id: what waits in one thread is claimed together.'),
             ('pending_emails', 'delivery_id', 'The delivery that carries it: its own, or a digest.'),
-            ('pending_emails', 'has_notification', 'Whether the person was also told in the application. If that is read or gone, the mail is not sent.'),
+            ('pending_emails', 'has_notification', 'Whether the person was also notified in the application. If that is read or gone, the mail is not sent.'),
             ('pending_emails', 'status_reason', 'Why it failed, or was left out of a digest.')
           ) AS c (relation, name, comment)
           JOIN pg_attribute a ON a.attrelid = to_regclass(c.relation) AND a.attname = c.name

@@ -30,7 +30,7 @@ apt_install() {
   rm -f "$log"
 }
 
-# Runs a command while Debian's maintainer scripts are told to start no service.
+# Runs a command while Debian's maintainer scripts may start no service.
 # An existing policy is the administrator's, and stays.
 without_starting_services() {
   local policy=/usr/sbin/policy-rc.d status=0
@@ -47,7 +47,7 @@ without_starting_services() {
 }
 
 # Debian creates and starts a cluster "main" with the server package; nobody here asked for one.
-# Where the administrator already has the setting's file, his choice holds.
+# Where the administrator already has the setting's file, that choice holds.
 apt_install_postgresql() {
   local conf=/etc/postgresql-common/createcluster.conf saved='' status=0
   if [[ ! -e $conf ]]; then

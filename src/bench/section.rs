@@ -22,7 +22,7 @@ impl Section {
     }
 }
 
-/// A table that Markdown understands too; all columns but the first are for numbers.
+/// A table that is Markdown too; all columns but the first are for numbers.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(header);

@@ -67,7 +67,7 @@ pub(super) async fn execute(
     let report = migrate(&mut session, max_event_age).await?;
     match format {
         Format::Json => output::json(&report)?,
-        Format::Text => output::text(&in_words(&report))?,
+        Format::Text => output::text(&text_of(&report))?,
     }
     Ok(ExitStatus::Success)
 }
@@ -159,7 +159,7 @@ fn summary(plan: &Revert, place: &str) -> String {
     summary
 }
 
-fn in_words(report: &MigrateReport) -> String {
+fn text_of(report: &MigrateReport) -> String {
     if *report == MigrateReport::default() {
         return "The schema is up to date.".to_owned();
     }

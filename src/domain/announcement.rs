@@ -92,7 +92,7 @@ impl Severity {
 
 impl DedupKey {
     /// As `notification_delivery_guards` has it behind channel and recipient, and as
-    /// `pending_emails.body_data` carries it under `guards`.
+    /// `pending_emails.body_data` has it under the key `guards`.
     #[must_use]
     pub fn key(&self) -> String {
         match self {

@@ -79,7 +79,7 @@ async fn a_thread_is_claimed_together() {
 }
 
 /// Whatever else is in the thread: an event of another type goes along, one that nobody
-/// understands is put aside, one that is too old has expired, and what is not due, or ended, stays
+/// can decode is put aside, one that is too old has expired, and what is not due, or ended, stays
 /// as it is.
 #[tokio::test]
 async fn only_what_is_due_goes_along() {
@@ -203,9 +203,9 @@ async fn a_busy_thread_holds_up_nobody() {
     }
 }
 
-/// Another worker's are passed over, and not waited for.
+/// Events of another worker are skipped, and not waited for.
 #[tokio::test]
-async fn what_another_holds_stays_his() {
+async fn events_of_another_worker_stay_with_it() {
     let mut stage = Stage::new().await;
     let thread = stage.thread(1).await;
     stage.messages(thread, 8).await;

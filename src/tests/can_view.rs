@@ -38,7 +38,7 @@ async fn differences(db: &TestDatabase<'_>) -> Vec<String> {
 
 /// People with each kind of right or none, on documents in projects and outside of them.
 async fn populate(world: &mut World, random: &mut StdRng) {
-    let mut people = world.crowd(30).await;
+    let mut people = world.people(30).await;
     // Some are not in the application any more.
     people.extend((0..5).map(|no| id("user", &format!("Gone {no}"))));
     let some = |random: &mut StdRng, at_most: usize| {
@@ -172,7 +172,7 @@ async fn what_is_said_twice() {
             Vec::<String>::new(),
             "{table}"
         );
-        stage.assert_told(&["Ada", "Bo"]).await;
+        stage.assert_notified(&["Ada", "Bo"]).await;
     }
 }
 
@@ -199,7 +199,7 @@ async fn the_rule_that_it_knows_is_the_one_that_is_made() {
         .db
         .execute("REVOKE ALL ON FUNCTION can_view FROM PUBLIC, notify_fan_out")
         .await;
-    stage.assert_told(&["Ada", "Bo"]).await;
+    stage.assert_notified(&["Ada", "Bo"]).await;
 }
 
 /// A document in a project on which Ada and Bo have a grant.
@@ -232,20 +232,20 @@ impl Stage {
 
     /// Uploads the document again, and sees who may view it by `explain`, by a run, and by
     /// `explain` of what the run did.
-    async fn assert_told(&mut self, names: &[&str]) {
+    async fn assert_notified(&mut self, names: &[&str]) {
         let event = self.world.event("document_uploaded").project(self.atlas);
         let event = event.document(self.report).await;
         assert_eq!(self.explained(event).await, names);
         let report = self.db.run().await;
         assert_eq!((report.events, report.failed), (1, 0), "{report:?}");
-        let told = self
+        let notified = self
             .db
             .texts(&format!(
                 "SELECT full_name FROM notifications n JOIN profiles p ON p.id = n.user_id
                   WHERE event_id = {event} ORDER BY full_name"
             ))
             .await;
-        assert_eq!(told, names);
+        assert_eq!(notified, names);
         assert_eq!(self.explained(event).await, names);
     }
 
@@ -267,14 +267,14 @@ impl Stage {
 #[tokio::test]
 async fn a_rule_of_the_application() {
     let mut stage = Stage::new().await;
-    stage.assert_told(&["Ada", "Bo"]).await;
+    stage.assert_notified(&["Ada", "Bo"]).await;
     let [ada, bo] = ["Ada", "Bo"].map(|name| id("user", name));
     let rule = |words: &str| {
         format!(
             "CREATE OR REPLACE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean {words}"
         )
     };
-    for (words, told) in [
+    for (words, notified) in [
         (
             format!("LANGUAGE sql STABLE AS $$ SELECT p_user_id = '{bo}' $$"),
             &["Bo"][..],
@@ -292,7 +292,7 @@ async fn a_rule_of_the_application() {
         ("LANGUAGE sql AS 'SELECT NULL::boolean'".to_owned(), &[]),
     ] {
         stage.db.execute(rule(&words)).await;
-        stage.assert_told(told).await;
+        stage.assert_notified(notified).await;
         assert_eq!(differences(&stage.db).await, Vec::<String>::new());
     }
 }
@@ -313,7 +313,7 @@ async fn the_same_words_with_another_meaning() {
             stage.report
         ))
         .await;
-    stage.assert_told(&["Ada"]).await;
+    stage.assert_notified(&["Ada"]).await;
     assert_eq!(differences(&stage.db).await, Vec::<String>::new());
 
     // Its owner sees what the job doesn't.
@@ -327,10 +327,10 @@ async fn the_same_words_with_another_meaning() {
             stage.report
         ))
         .await;
-    stage.assert_told(&["Ada", "Bo"]).await;
+    stage.assert_notified(&["Ada", "Bo"]).await;
     stage
         .db
         .execute("ALTER FUNCTION can_view SECURITY DEFINER")
         .await;
-    stage.assert_told(&["Ada"]).await;
+    stage.assert_notified(&["Ada"]).await;
 }

@@ -59,9 +59,9 @@ async fn within_a_batch() {
     stage.message(stage.ada, "Two").await;
     let newest = stage.message(stage.cy, "Three").await;
     let report = stage.db.run().await;
-    // Ada is told of one message, Bo of three, Cy of two.
+    // Ada is notified of one message, Bo of three, Cy of two.
     assert_eq!((report.notifications, report.merged), (3, 3));
-    insta::assert_snapshot!(stage.db.told().await, @r#"
+    insta::assert_snapshot!(stage.db.notified().await, @r#"
     Ada: 1 unread in Budget
       1 unread in **Budget**, the latest from **Cy**: Three
       /dashboard?tab=chat&thread=Budget
@@ -190,7 +190,7 @@ async fn the_count_grows_beyond_a_digit() {
     stage.message(stage.ada, "Hi").await;
     stage.message(stage.ada, "Ho").await;
     stage.db.run().await;
-    insta::assert_snapshot!(stage.db.told().await, @r#"
+    insta::assert_snapshot!(stage.db.notified().await, @r#"
     Bo: 11 unread in Budget
       11 unread in **Budget**, the latest from **Ada**: Ho
       /dashboard?tab=chat&thread=Budget
@@ -231,7 +231,7 @@ async fn after_a_read_it_begins_anew() {
 }
 
 /// Bo reads just while a worker wants to count another message: the message is not lost in what
-/// he has read.
+/// they have read.
 #[tokio::test]
 async fn a_read_that_comes_between() {
     let mut stage = Stage::new().await;
@@ -294,7 +294,7 @@ async fn what_is_not_merged() {
 async fn over_concurrent_workers() {
     let stage = Stage::new().await;
     let mut world = stage.db.world().await;
-    let readers = world.crowd(40).await;
+    let readers = world.people(40).await;
     world.thread("Town", &readers).await;
     world.thread("Hall", &readers).await;
     world

@@ -76,7 +76,7 @@ async fn busy() -> TestDatabase<'static> {
 }
 
 #[tokio::test]
-async fn status_tells_what_is_on_its_way() {
+async fn status_shows_what_is_in_flight() {
     let db = busy().await;
     let status = json_of(&db, &["status"]);
     let deliveries = &status["deliveries"];
@@ -232,7 +232,7 @@ async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
         older_than: report.older_than,
         ..counted
     };
-    assert_eq!(counted, report, "the dry run told the truth");
+    assert_eq!(counted, report, "the dry run was right");
     report
 }
 
@@ -279,7 +279,7 @@ async fn only_what_is_finished_and_old_is_pruned() {
         .await;
     db.queued_mail(one, bo, "processing", Some(waits)).await;
     kept.push(waits);
-    // Of an event that may be tried again: that it was told is known from it alone.
+    // Of an event that may be tried again: that it was sent is known from it alone.
     let again = db
         .delivery(Delivery::mail(bo).of(other).ended("delivered", old, ""))
         .await;
@@ -432,12 +432,12 @@ async fn explain_tells_what_became_of_an_event() {
         .with("next_attempt_at", "'2030-01-02T03:04:05Z'");
     db.delivery(waiting.status("pending", 2)).await;
 
-    let told = |arguments: &[&str]| {
+    let shown = |arguments: &[&str]| {
         let text = text_of(&db, &[&["explain", &event.to_string()], arguments].concat());
         let (_, section) = text.split_once("\nDeliveries:").expect("a section");
         section.to_owned()
     };
-    let section = told(&[]);
+    let section = shown(&[]);
     let lines: Vec<_> = section
         .lines()
         .skip(1)
@@ -457,14 +457,14 @@ async fn explain_tells_what_became_of_an_event() {
       5  2026-01-02 03:09:05 UTC    0.2s  retry      503  unavailable  503: busy
       2 earlier attempts: notify-fan-out dead-letters show 1
     ");
-    assert_eq!(told(&["--user", &ada.to_string()]).lines().count(), 2);
+    assert_eq!(shown(&["--user", &ada.to_string()]).lines().count(), 2);
     let document = json_of(&db, &["explain", &event.to_string()]);
     assert_eq!(document["event_type"], "invite_accepted");
-    let fates = document["deliveries"].as_array().expect("a list");
-    assert_eq!(fates.len(), 5);
-    let dead = fates
+    let deliveries = document["deliveries"].as_array().expect("a list");
+    assert_eq!(deliveries.len(), 5);
+    let dead = deliveries
         .iter()
-        .find(|fate| fate["status"] == "dead")
+        .find(|delivery| delivery["status"] == "dead")
         .expect("it");
     assert_eq!(
         (&dead["to"], dead["attempts"].as_array().map(Vec::len)),
@@ -494,7 +494,7 @@ async fn metrics_of_deliveries_add_up() {
         r#"notify_fan_out_delivery_retries_total{channel="sms"} 0"#,
         r#"notify_fan_out_delivery_runs_total{result="success"} 2"#,
         r#"notify_fan_out_delivery_duration_seconds_count{channel="email"} 2"#,
-        // Two pending, two being sent, and the mail that nobody has put on its way.
+        // Two pending, two being sent, and the mail that is not promoted yet.
         r#"notify_fan_out_delivery_queue_depth{channel="email"} 5"#,
         r#"notify_fan_out_delivery_queue_depth{channel="slack"} 1"#,
         r#"notify_fan_out_delivery_queue_depth{channel="sms"} 0"#,

@@ -69,14 +69,14 @@ impl Stage {
             self.db.statuses().await,
             [("completed".to_owned(), 1)].into()
         );
-        self.db.told().await
+        self.db.notified().await
     }
 
     /// Why the only event failed.
     async fn failure(&self) -> String {
         let report = self.db.run().await;
         assert_eq!((report.failed, report.events), (1, 0));
-        assert_eq!(self.db.told().await, "");
+        assert_eq!(self.db.notified().await, "");
         self.db
             .text("SELECT error_message FROM notification_processing")
             .await
@@ -306,7 +306,7 @@ async fn a_nudge_does_not_begin_anew_otherwise() {
         .await;
     stage.nudge().await;
     stage.db.run().await;
-    assert_eq!(stage.db.told().await, "");
+    assert_eq!(stage.db.notified().await, "");
     // The notification went with its event.
     stage
         .db
@@ -317,7 +317,7 @@ async fn a_nudge_does_not_begin_anew_otherwise() {
         .await;
     stage.nudge().await;
     stage.db.run().await;
-    assert_eq!(stage.db.told().await, "");
+    assert_eq!(stage.db.notified().await, "");
 }
 
 /// Another worker has sent it anew meanwhile.
@@ -372,7 +372,7 @@ async fn the_same_nudge_by_two_workers_is_written_once() {
     let counts = "events=1 notifications=0 merged=0 emails=0 deliveries=0 suppressed=1";
     assert!(ended.stdout.contains(counts), "{ended:?}");
     assert_eq!(stage.db.state(mine).await, "completed 0");
-    assert_eq!(stage.db.told().await, "");
+    assert_eq!(stage.db.notified().await, "");
 }
 
 /// A person who muted a nudge on both channels was not notified: it is not used up.
@@ -393,7 +393,7 @@ async fn a_muted_nudge_is_not_used_up() {
         .payload(payload.clone())
         .await;
     stage.db.run().await;
-    assert_eq!(stage.db.told().await, "");
+    assert_eq!(stage.db.notified().await, "");
 
     stage
         .db

@@ -16,7 +16,7 @@ async fn stage(events: i32) -> TestDatabase<'static> {
 }
 
 async fn populate(world: &mut World, events: i32) {
-    let people = world.crowd(120).await;
+    let people = world.people(120).await;
     let acme = world.org("Acme", &people[..5]).await;
     let atlas = world.project("Atlas", acme).await;
     world.grant(atlas, &people[10..20]).await;
@@ -203,11 +203,11 @@ async fn a_claim_reset_under_a_live_worker() {
     let counts =
         ["lost_claims", "events", "notifications", "merged"].map(|count| report[count].clone());
     assert_eq!(counts, [4, 4, 3, 1]);
-    let told = db
+    let notified = db
         .texts("SELECT DISTINCT event_id FROM notifications ORDER BY 1")
         .await;
     assert_eq!(
-        told,
+        notified,
         [events[5], events[6], events[7]].map(|event| event.to_string())
     );
     let states = db
@@ -260,7 +260,7 @@ async fn a_connection_that_breaks() {
     assert_same(&db, &twin).await;
 }
 
-/// The connection breaks after the server has committed and before the worker hears of it: only
+/// The connection breaks after the server has committed and before the worker receives the answer: only
 /// the fence knows.
 #[tokio::test]
 async fn an_answer_that_is_lost() {
@@ -279,7 +279,7 @@ async fn an_answer_that_is_lost() {
     let hold = db.hold("SELECT pg_advisory_xact_lock(1)").await;
     let worker = Worker::start(db.binary().args(["--batch-size", "50"]));
     db.until_waiting(1).await;
-    // Stopped, it can't hear the answer; killed, it never will.
+    // Stopped, it can't receive the answer; killed, it never will.
     worker.signal("STOP");
     hold.release().await;
     db.until(

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::harness::{TestDatabase, Worker, World};
 
-/// Bo was given access to Atlas so many times; his notifications and mails stand each for itself.
+/// Bo was given access to Atlas so many times; their notifications and e-mails are not coalesced.
 pub(crate) struct Stage {
     pub(crate) db: TestDatabase<'static>,
     world: World,
@@ -79,14 +79,14 @@ impl Stage {
                 .await,
             others
         );
-        let told =
+        let written =
             format!("SELECT count(*) || ' ' || count(*) FILTER (WHERE event_id = {offender}) FROM");
         assert_eq!(
-            self.db.text(&format!("{told} notifications")).await,
+            self.db.text(&format!("{written} notifications")).await,
             format!("{others} 0")
         );
         assert_eq!(
-            self.db.text(&format!("{told} pending_emails")).await,
+            self.db.text(&format!("{written} pending_emails")).await,
             format!("{others} 0")
         );
     }
@@ -155,7 +155,7 @@ async fn several_offenders() {
     }
 }
 
-/// An error that may pass is tried again later, and later still, and at last given up.
+/// An error that may pass is tried again later, and later still, and at last fails.
 #[tokio::test]
 async fn an_error_that_does_not_pass() {
     let stage = Stage::new(10).await;
@@ -212,7 +212,7 @@ async fn an_error_that_passes() {
     assert_eq!(stage.db.state(offender).await, "completed 2");
 }
 
-/// Serialization failures are the fault of nobody: the same batch is written again.
+/// Serialization failures are charged to nobody: the same batch is written again.
 #[tokio::test]
 async fn serialization_failures() {
     // Where a lock is waited for, it is parts of the batch that are.
@@ -299,7 +299,7 @@ async fn a_deadlock() {
         });
         second.release().await;
     });
-    // The whole batch again, as it was: nobody is to blame.
+    // The whole batch again, as it was: nobody is charged.
     assert_eq!((report.events, report.retried, report.failed), (5, 0, 0));
     assert_eq!(report.batches, 1);
     assert_eq!(stage.db.count("notifications").await, 5);
@@ -346,7 +346,7 @@ async fn a_person_deleted_after_the_claim() {
 
 /// Bo is gone after the worker has looked, and before it has written: a foreign key finds out.
 #[tokio::test]
-async fn a_person_deleted_while_being_told() {
+async fn a_person_deleted_while_being_written() {
     let mut stage = Stage::new(3).await;
     let cy = stage.world.user("Cy").await;
     stage.granted_to(cy).await;

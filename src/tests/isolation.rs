@@ -1,4 +1,4 @@
-//! What stands in the way of a batch stops nothing else, and is charged to no event without fault.
+//! What stands in the way of a batch stops nothing else, and is charged to no innocent event.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ impl Stage {
     async fn new() -> Self {
         let db = TestDatabase::new().await;
         let mut world = db.world().await;
-        let people = world.crowd(PEOPLE).await;
+        let people = world.people(PEOPLE).await;
         Self { db, world, people }
     }
 

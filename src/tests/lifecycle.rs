@@ -117,7 +117,7 @@ async fn a_slow_worker_is_not_stuck() {
     assert_eq!((slow.events, slow.lost_claims), (1, 0));
 }
 
-/// The attempt is spent by the claim: an event that kills each worker is given up in the end.
+/// The attempt is spent by the claim: an event that kills each worker fails in the end.
 #[tokio::test]
 async fn an_event_that_kills_its_worker() {
     let mut stage = Stage::new().await;
@@ -284,7 +284,7 @@ async fn too_old() {
     assert_eq!(stage.db.statuses().await["failed"], 2);
 }
 
-/// A failed event that a person put back is as young as his wish.
+/// A failed event that a person requeued is as young as the request.
 #[tokio::test]
 async fn too_old_but_wanted() {
     let mut stage = Stage::new().await;
@@ -563,7 +563,7 @@ async fn asked_to_stop() {
 
 /// The second signal ends it at once; what it had in hand is whole after the rescue.
 #[tokio::test]
-async fn told_to_stop() {
+async fn a_second_signal_ends_it_at_once() {
     let mut stage = Stage::new().await;
     stage.messages(30).await;
     let hold = stage
@@ -644,7 +644,7 @@ async fn latency() {
 
 /// What the application's functions say to the client does not swallow what the job has to say.
 #[tokio::test]
-async fn notices_of_the_application() {
+async fn messages_of_the_application() {
     let mut stage = Stage::new().await;
     stage.messages_apart(3).await;
     stage

@@ -182,7 +182,7 @@ async fn of_the_end_of_a_claim() {
     }
 }
 
-/// The run was told to stop meanwhile: no other try follows.
+/// The run was asked to stop meanwhile: no other try follows.
 #[tokio::test]
 async fn of_the_last_try_of_a_run() {
     let db = stage().await;
@@ -227,7 +227,7 @@ async fn of_a_large_audience() {
     const PEOPLE: i32 = 10_001;
     let db = stage().await;
     let mut world = db.world().await;
-    let people = world.crowd(PEOPLE).await;
+    let people = world.people(PEOPLE).await;
     let kickoff = world.meeting("Kick-off", &people).await;
     world.event("meeting_updated").meeting(kickoff).await;
     drop(world);

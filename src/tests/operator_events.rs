@@ -362,8 +362,8 @@ async fn the_person_named_and_the_owners_are_notified() {
     User: Bo
     Organisation: Acme
     ");
-    let guards = "SELECT jsonb_array_length(body_data -> 'guards') FROM pending_emails WHERE event_type = 'margin_alert'";
-    assert_eq!(stage.db.texts(guards).await, ["1", "1"]);
+    let keys = "SELECT jsonb_array_length(body_data -> 'guards') FROM pending_emails WHERE event_type = 'margin_alert'";
+    assert_eq!(stage.db.texts(keys).await, ["1", "1"]);
 }
 
 #[tokio::test]
@@ -490,8 +490,8 @@ async fn the_same_content_is_sent_once_in_24_hours() {
     stage.alert("d", hot).await;
     let report = stage.run().await;
     assert_eq!((report.deliveries, report.suppressed), (3, 3));
-    let guards = "SELECT count(DISTINCT delivery_key) || ' of ' || count(*) FROM notification_delivery_guards WHERE until > now() AND guard LIKE '%content:%'";
-    assert_eq!(stage.db.text(guards).await, "3 of 3");
+    let keys = "SELECT count(DISTINCT delivery_key) || ' of ' || count(*) FROM notification_delivery_guards WHERE until > now() AND guard LIKE '%content:%'";
+    assert_eq!(stage.db.text(keys).await, "3 of 3");
 }
 
 async fn one_after_the_other() -> Stage {
@@ -605,9 +605,12 @@ async fn workers_side_by_side_send_it_once() {
         [("completed".to_owned(), 300)].into()
     );
     // Three messages in all, each of another alert.
-    let told = "SELECT channel || ' ' || count(*) || ' ' || count(DISTINCT message ->> 'text') || ' ' || count(DISTINCT message -> 'data' ->> 'alert_id')
+    let shown = "SELECT channel || ' ' || count(*) || ' ' || count(DISTINCT message ->> 'text') || ' ' || count(DISTINCT message -> 'data' ->> 'alert_id')
                   FROM notification_deliveries WHERE status = 'pending' GROUP BY channel ORDER BY 1";
-    assert_eq!(stage.db.texts(told).await, ["slack 3 3 3", "webhook 3 3 3"]);
+    assert_eq!(
+        stage.db.texts(shown).await,
+        ["slack 3 3 3", "webhook 3 3 3"]
+    );
     assert_eq!(stage.db.count("notification_deliveries").await, 600);
     assert_eq!(stage.db.count("notification_delivery_guards").await, 12);
     // People are notified of each alert.
@@ -691,10 +694,10 @@ async fn a_dry_run_and_explain_list_endpoints() {
             let volatile = ["  occurred", "  status", "  worker"];
             !volatile.iter().any(|start| line.starts_with(start))
         });
-        let told = lines.collect::<Vec<_>>().join("\n").replace(&bo, "BO");
+        let shown = lines.collect::<Vec<_>>().join("\n").replace(&bo, "BO");
         // What became of the deliveries is another matter.
-        let (told, _) = told.split_once("\n\nDeliveries:").unwrap_or((&told, ""));
-        told.to_owned()
+        let (shown, _) = shown.split_once("\n\nDeliveries:").unwrap_or((&shown, ""));
+        shown.to_owned()
     };
     let [first, again] = [first, again].map(|event| event.to_string());
     insta::assert_snapshot!(printed(&["run", "--dry-run"]), @"

@@ -26,7 +26,7 @@ const HUGE: [(&str, &str); 4] = [
 async fn that_are_too_large_fail_alone() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.crowd(3).await;
+    let readers = world.people(3).await;
     let town = world.thread("Town", &readers).await;
     let kickoff = world.meeting("Kick-off", &readers).await;
     for (_, payload) in HUGE {
@@ -112,7 +112,7 @@ async fn do_not_keep_signals_waiting() {
 async fn with_a_list_that_is_too_long() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.crowd(3).await;
+    let readers = world.people(3).await;
     let town = world.thread("Town", &readers).await;
     for (count, state) in [
         (10_000, "completed 0"),
@@ -139,7 +139,7 @@ async fn with_a_list_that_is_too_long() {
 async fn with_what_cannot_be_represented() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.crowd(3).await;
+    let readers = world.people(3).await;
     let town = world.thread("Town", &readers).await;
     world
         .execute(format!(
@@ -167,7 +167,7 @@ async fn with_what_cannot_be_represented() {
 async fn leave_no_more_than_some_of_them_in_rows() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.crowd(1).await;
+    let readers = world.people(1).await;
     let kickoff = world.meeting("Kick-off", &readers).await;
     world
         .execute(format!(

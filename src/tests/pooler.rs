@@ -49,7 +49,7 @@ async fn migrates_and_runs() {
 async fn two_workers_at_once() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.crowd(10).await;
+    let readers = world.people(10).await;
     let town = world.thread("Town", &readers).await;
     world
         .execute(format!(
@@ -83,7 +83,7 @@ async fn two_workers_at_once() {
 async fn only_one_is_alone() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.crowd(2).await;
+    let readers = world.people(2).await;
     let town = world.thread("Town", &readers).await;
     world.event("chat_message_sent").thread(town).await;
     let pooler = Pooler::before(&db, false).await;

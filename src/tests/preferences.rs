@@ -1,4 +1,4 @@
-//! Who is told on which channel: one preference row decides, the most particular one.
+//! Who is notified on which channel: one preference row decides, the most particular one.
 
 use std::collections::BTreeMap;
 
@@ -81,15 +81,15 @@ impl Stage {
             .await;
     }
 
-    /// What Bo hears of: `event type: app, mail`.
-    async fn heard(&self, mute_covers_email: bool) -> String {
+    /// What Bo is notified of: `event type: app, mail`.
+    async fn notified(&self, mute_covers_email: bool) -> String {
         let settings = Settings {
             mute_covers_email,
             ..self.db.settings()
         };
         let report = self.db.run_with(&settings).await;
         assert_eq!(report.events, 5);
-        let heard = self
+        let notified = self
             .db
             .texts(&format!(
                 "SELECT concat_ws(', ', e.event_type || ': ' || CASE WHEN n.id IS NULL THEN '-' ELSE 'app' END,
@@ -101,7 +101,7 @@ impl Stage {
                 self.bo
             ))
             .await;
-        heard.join("\n")
+        notified.join("\n")
     }
 }
 
@@ -122,19 +122,19 @@ impl Stage {
     }
 }
 
-/// What Bo hears of under some rules.
-async fn heard(rules: &[&str]) -> String {
+/// What Bo is notified of under some rules.
+async fn notified(rules: &[&str]) -> String {
     let mut stage = Stage::new().await;
     for rule in rules {
         stage.prefers(rule).await;
     }
     stage.events().await;
-    stage.heard(false).await
+    stage.notified(false).await
 }
 
 #[tokio::test]
 async fn without_rules_the_events_own_policy() {
-    insta::assert_snapshot!(heard(&[]).await, @"
+    insta::assert_snapshot!(notified(&[]).await, @"
     document_uploaded: app, aggregated
     project_access_granted: app, immediate
     project_access_revoked: app, -
@@ -145,7 +145,7 @@ async fn without_rules_the_events_own_policy() {
 
 #[tokio::test]
 async fn muted_everywhere() {
-    insta::assert_snapshot!(heard(&["global / * / * = muted"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / * = muted"]).await, @"
     document_uploaded: -, -
     project_access_granted: -, -
     project_access_revoked: -, -
@@ -157,7 +157,7 @@ async fn muted_everywhere() {
 /// The channels are decided apart.
 #[tokio::test]
 async fn the_app_is_muted_and_the_mail_is_kept() {
-    insta::assert_snapshot!(heard(&["global / * / in_app = muted"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / in_app = muted"]).await, @"
     document_uploaded: -, aggregated
     project_access_granted: -, immediate
     project_access_revoked: -, -
@@ -168,7 +168,7 @@ async fn the_app_is_muted_and_the_mail_is_kept() {
 
 #[tokio::test]
 async fn the_mail_is_muted_and_the_app_is_kept() {
-    insta::assert_snapshot!(heard(&["global / * / email = muted"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / email = muted"]).await, @"
     document_uploaded: app, -
     project_access_granted: app, -
     project_access_revoked: app, -
@@ -180,7 +180,7 @@ async fn the_mail_is_muted_and_the_app_is_kept() {
 /// Mail that would be immediate is put off; where the event has no mail there is none.
 #[tokio::test]
 async fn digest() {
-    insta::assert_snapshot!(heard(&["global / * / * = digest"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / * = digest"]).await, @"
     document_uploaded: app, aggregated
     project_access_granted: app, aggregated
     project_access_revoked: app, -
@@ -191,7 +191,7 @@ async fn digest() {
 
 #[tokio::test]
 async fn immediate() {
-    insta::assert_snapshot!(heard(&["global / * / email = immediate"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / email = immediate"]).await, @"
     document_uploaded: app, immediate
     project_access_granted: app, immediate
     project_access_revoked: app, -
@@ -203,7 +203,7 @@ async fn immediate() {
 /// The exact channel comes before the asterisk.
 #[tokio::test]
 async fn all_is_muted_but_the_mail() {
-    insta::assert_snapshot!(heard(&["global / * / * = muted", "global / * / email = digest"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / * = muted", "global / * / email = digest"]).await, @"
     document_uploaded: -, aggregated
     project_access_granted: -, aggregated
     project_access_revoked: -, -
@@ -215,7 +215,7 @@ async fn all_is_muted_but_the_mail() {
 /// The exact event type comes before the asterisk, even on a less exact channel.
 #[tokio::test]
 async fn all_is_muted_but_one_type() {
-    insta::assert_snapshot!(heard(&[
+    insta::assert_snapshot!(notified(&[
         "global / * / in_app = muted",
         "global / * / email = muted",
         "global / document_uploaded / * = immediate",
@@ -231,7 +231,7 @@ async fn all_is_muted_but_one_type() {
 /// The scope comes first, even with an asterisk for a type. Revocation knows no project.
 #[tokio::test]
 async fn the_project_is_muted() {
-    insta::assert_snapshot!(heard(&[
+    insta::assert_snapshot!(notified(&[
         "project / * / * = muted",
         "global / document_uploaded / in_app = immediate",
         "global / project_access_granted / email = immediate",
@@ -246,7 +246,7 @@ async fn the_project_is_muted() {
 
 #[tokio::test]
 async fn all_is_muted_but_the_project() {
-    insta::assert_snapshot!(heard(&["global / * / * = muted", "project / * / * = immediate"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / * = muted", "project / * / * = immediate"]).await, @"
     document_uploaded: app, immediate
     project_access_granted: app, immediate
     project_access_revoked: -, -
@@ -257,7 +257,7 @@ async fn all_is_muted_but_the_project() {
 
 #[tokio::test]
 async fn the_thread_is_muted_within_a_project_that_is_not() {
-    insta::assert_snapshot!(heard(&[
+    insta::assert_snapshot!(notified(&[
         "thread / * / * = muted",
         "project / chat_message_sent / in_app = immediate",
         "project / thread_unread_stale / email = immediate",
@@ -272,7 +272,7 @@ async fn the_thread_is_muted_within_a_project_that_is_not() {
 
 #[tokio::test]
 async fn the_thread_is_kept_within_a_project_that_is_muted() {
-    insta::assert_snapshot!(heard(&["project / * / * = muted", "thread / * / * = immediate"]).await, @"
+    insta::assert_snapshot!(notified(&["project / * / * = muted", "thread / * / * = immediate"]).await, @"
     document_uploaded: -, -
     project_access_granted: -, -
     project_access_revoked: app, -
@@ -284,7 +284,7 @@ async fn the_thread_is_kept_within_a_project_that_is_muted() {
 /// Rules of other projects and threads say nothing here.
 #[tokio::test]
 async fn another_scope() {
-    insta::assert_snapshot!(heard(&["project / * / * = muted of another", "thread / * / * = muted of another"]).await, @"
+    insta::assert_snapshot!(notified(&["project / * / * = muted of another", "thread / * / * = muted of another"]).await, @"
     document_uploaded: app, aggregated
     project_access_granted: app, immediate
     project_access_revoked: app, -
@@ -295,7 +295,7 @@ async fn another_scope() {
 
 #[tokio::test]
 async fn chat_message_is_another_name() {
-    insta::assert_snapshot!(heard(&["global / chat_message / in_app = muted"]).await, @"
+    insta::assert_snapshot!(notified(&["global / chat_message / in_app = muted"]).await, @"
     document_uploaded: app, aggregated
     project_access_granted: app, immediate
     project_access_revoked: app, -
@@ -306,7 +306,7 @@ async fn chat_message_is_another_name() {
 
 #[tokio::test]
 async fn the_other_name_comes_before_the_asterisk() {
-    insta::assert_snapshot!(heard(&["global / * / * = muted", "thread / chat_message / * = immediate"]).await, @"
+    insta::assert_snapshot!(notified(&["global / * / * = muted", "thread / chat_message / * = immediate"]).await, @"
     document_uploaded: -, -
     project_access_granted: -, -
     project_access_revoked: -, -
@@ -318,7 +318,7 @@ async fn the_other_name_comes_before_the_asterisk() {
 /// Scope identifiers of global rules are NULL, which a unique constraint does not hold apart.
 #[tokio::test]
 async fn who_said_both_is_not_bothered() {
-    insta::assert_snapshot!(heard(&[
+    insta::assert_snapshot!(notified(&[
         "global / document_uploaded / in_app = immediate",
         "global / document_uploaded / in_app = muted",
         "global / document_uploaded / email = digest",
@@ -349,7 +349,7 @@ async fn a_scope_that_the_event_lacks() {
         .project(stage.atlas)
         .await;
     let report = stage.db.run().await;
-    // Ada hears of both in one.
+    // Ada is notified of both in one.
     assert_eq!(
         (report.notifications, report.merged, report.suppressed),
         (2, 1, 1)
@@ -383,9 +383,9 @@ async fn a_mute_may_cover_email() {
             stage.prefers(rule).await;
         }
         stage.events().await;
-        let heard = stage.heard(true).await;
+        let notified = stage.notified(true).await;
         assert_eq!(
-            heard.lines().next(),
+            notified.lines().next(),
             Some(&*format!("document_uploaded: {expected}"))
         );
         if expected == "-, -" {
@@ -528,7 +528,7 @@ async fn decided_as_the_model_decides(mute_covers_email: bool) {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let people = world
-        .crowd(i32::try_from(preferences.len()).expect("not so many"))
+        .people(i32::try_from(preferences.len()).expect("not so many"))
         .await;
     let acme = world.org("Acme", []).await;
     let atlas = world.project("Atlas", acme).await;
@@ -584,7 +584,7 @@ async fn decided_as_the_model_decides(mute_covers_email: bool) {
     };
     db.run_with(&settings).await;
 
-    let told: BTreeMap<_, _> = db
+    let notified: BTreeMap<_, _> = db
         .texts(
             "SELECT concat_ws('|', user_id || ' ' || event_type,
                     CASE WHEN bool_or(app) THEN 'app' ELSE '-' END, coalesce(max(mail), '-'))
@@ -634,7 +634,7 @@ async fn decided_as_the_model_decides(mute_covers_email: bool) {
             });
             let expected = (app || mail.is_some())
                 .then(|| format!("{}|{}", if app { "app" } else { "-" }, mail.unwrap_or("-")));
-            let actual = told.get(&format!("{person} {event_type}"));
+            let actual = notified.get(&format!("{person} {event_type}"));
             assert_eq!(actual, expected.as_ref(), "{event_type} under {rules:#?}");
         }
     }

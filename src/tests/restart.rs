@@ -5,7 +5,7 @@ use crate::harness::{Server, TestDatabase, Worker, binary_at};
 async fn stage(server: &Server) -> TestDatabase<'_> {
     let db = TestDatabase::on(server).await;
     let mut world = db.world().await;
-    let readers = world.crowd(20).await;
+    let readers = world.people(20).await;
     let town = world.thread("Town", &readers).await;
     let kickoff = world.meeting("Kick-off", &readers).await;
     world
@@ -36,7 +36,7 @@ async fn disturbed(disturb: impl Fn(&Server)) {
         ended.stderr
     );
 
-    // A batch that was claimed, but whose claim was not heard of, comes back by rescue.
+    // A batch that was claimed, but whose claim got no answer, comes back by rescue.
     db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'").await;
     db.run().await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Where people reach the database themselves, each sees and marks only his own. Roles belong to
+//! Where people reach the database themselves, each sees and marks only their own. Roles belong to
 //! a whole server, so these tests have servers of their own.
 
 use uuid::Uuid;
@@ -44,7 +44,7 @@ async fn as_person(db: &TestDatabase<'_>, person: Uuid, statement: &str) -> Resu
         .map_err(|error| error.to_string())
 }
 
-async fn each_sees_only_his_own(db: &TestDatabase<'_>) {
+async fn each_sees_only_their_own(db: &TestDatabase<'_>) {
     let [ada, bo] = ["Ada", "Bo"].map(|name| id("user", name));
     let done = async |statement: &str| as_person(db, ada, statement).await;
     let mine = "SELECT FROM notifications";
@@ -99,7 +99,7 @@ async fn each_sees_only_his_own(db: &TestDatabase<'_>) {
 async fn where_people_come_in_by_the_web() {
     let server = Server::start();
     let db = stage(&server, ROLES).await;
-    each_sees_only_his_own(&db).await;
+    each_sees_only_their_own(&db).await;
     assert_eq!(
         db.migrate().await,
         notify_fan_out::db::migrate::MigrateReport::default()
@@ -113,7 +113,7 @@ async fn where_people_come_in_by_the_web() {
             $$ SELECT nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$",
     )
     .await;
-    each_sees_only_his_own(&supabase).await;
+    each_sees_only_their_own(&supabase).await;
     assert!(
         supabase
             .text("SELECT string_agg(qual, ' ') FROM pg_policies")
@@ -178,7 +178,7 @@ async fn default_privileges_open_nothing() {
             "user_notification_preferences: DELETE INSERT SELECT UPDATE"
         ]
     );
-    each_sees_only_his_own(&db).await;
+    each_sees_only_their_own(&db).await;
 
     // What was there before keeps what the application gave, but for the service's open tables.
     let adopted = TestDatabase::empty_on(&server).await;

@@ -280,7 +280,7 @@ async fn clear_leaves_whatever_is_not_the_seeds() {
          VALUES ('document_uploaded', '{ada}', '5eed5eed-fa11-4003-8000-000000000001')"
     ))
     .await;
-    // One of the seed's people hears of an event that is not the seed's: the event stays.
+    // One of the seed's people is notified of an event that is not the seed's: the event stays.
     let event = world
         .event("document_uploaded")
         .actor(ada)

@@ -47,7 +47,7 @@ async fn at_each_message(
 async fn stage() -> TestDatabase<'static> {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.crowd(3).await;
+    let readers = world.people(3).await;
     let town = world.thread("Town", &readers).await;
     let kickoff = world.meeting("Kick-off", &readers).await;
     world.event("chat_message_sent").thread(town).await;

@@ -49,7 +49,7 @@ async fn stage(server: &Server, events: usize, people: i32, threads: usize) -> T
     db.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         .await;
     let mut world = db.world().await;
-    let readers = world.crowd(people).await;
+    let readers = world.people(people).await;
     let kickoff = world.meeting("Kick-off", &readers).await;
     world
         .execute(format!(

@@ -166,7 +166,7 @@ async fn whatever_was_preferred_before() {
     let db = TestDatabase::new().await;
     let (people, granted) = {
         let mut world = db.world().await;
-        let people = world.crowd(90).await;
+        let people = world.people(90).await;
         let acme = world.org("Acme", []).await;
         let atlas = world.project("Atlas", acme).await;
         world.grant(atlas, &people).await;

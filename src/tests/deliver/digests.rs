@@ -24,7 +24,7 @@ fn many(mails: u32, body_data: &str) -> String {
 #[tokio::test]
 async fn everyone_has_a_digest_of_the_window() {
     let stage = Stage::new().await;
-    stage.db.world().await.crowd(250).await;
+    stage.db.world().await.people(250).await;
     stage
         .db
         .execute(

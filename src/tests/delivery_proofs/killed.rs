@@ -75,7 +75,7 @@ impl Mails {
 /// People, each with a mail that waits.
 async fn queue_mails(db: &TestDatabase<'_>) {
     let mut world = db.world().await;
-    world.crowd(MAILS).await;
+    world.people(MAILS).await;
     world
         .execute(
             "INSERT INTO domain_events (id, event_type) VALUES (1, 'old');

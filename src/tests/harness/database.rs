@@ -20,7 +20,7 @@ use super::template;
 use super::world::World;
 
 /// How long a condition is waited for before a test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A database of a test's own, dropped with the value.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl<'s> TestDatabase<'s> {
         let mut command = self.binary();
         command.args(arguments);
         assert_cmd::Command::from_std(command)
-            .timeout(2 * PATIENCE)
+            .timeout(2 * DEADLINE)
             .assert()
     }
 
@@ -241,7 +241,7 @@ impl<'s> TestDatabase<'s> {
             if met == Some(true) {
                 return;
             }
-            assert!(since.elapsed() < PATIENCE, "never became true: {condition}");
+            assert!(since.elapsed() < DEADLINE, "never became true: {condition}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

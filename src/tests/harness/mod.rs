@@ -8,7 +8,7 @@
 //! let budget = world.thread("Budget", [ada, bo]).await;
 //! world.event("chat_message_sent").actor(ada).thread(budget).await;
 //! db.run().await;
-//! insta::assert_snapshot!(db.told().await, @"…");
+//! insta::assert_snapshot!(db.notified().await, @"…");
 //! ```
 //!
 //! Nothing sleeps to give another side time: [`TestDatabase::until`] polls a condition,

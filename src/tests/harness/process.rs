@@ -56,7 +56,7 @@ impl Worker {
         self.child.try_wait().expect("a child").is_some()
     }
 
-    /// The most memory that it ever had, while it runs. (What its parent is told after its end counts
+    /// The most memory that it ever had, while it runs. (What its parent gets to know after its end counts
     /// the parent's own.)
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -142,7 +142,7 @@ impl TestDatabase<'_> {
         .await;
         let hold = self.hold("SELECT pg_advisory_xact_lock(77)").await;
         let worker = Worker::start(self.binary().args(["run", "--format", "json"]));
-        // In its commit: what follows is the server's answer, which it does not hear any more.
+        // In its commit: what follows is the server's answer, which it does not receive any more.
         self.until_waiting(1).await;
         worker.signal("STOP");
         hold.release().await;

@@ -1,4 +1,4 @@
-//! Counts what client and server say to each other, and falls silent or hangs up where it is told to.
+//! Counts what client and server say to each other, and falls silent or hangs up on request.
 
 use std::io::{self, Read, Write};
 use std::ops::RangeInclusive;

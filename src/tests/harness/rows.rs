@@ -1,4 +1,4 @@
-//! What people were told, in a form to read and to compare: without row identifiers and times,
+//! What people were notified of, in a form to read and to compare: without row identifiers and times,
 //! sorted, and with names for the identifiers of people and things.
 
 use serde_json::Value;
@@ -45,7 +45,7 @@ impl TestDatabase<'_> {
             .collect()
     }
 
-    /// Who was told what, to read. A line a person and channel, details below it:
+    /// Who was notified of what, to read. A line a person and channel, details below it:
     ///
     /// ```text
     /// Bo: Ada uploaded Report to Atlas
@@ -55,7 +55,7 @@ impl TestDatabase<'_> {
     /// Bo by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
     ///   {…}
     /// ```
-    pub(crate) async fn told(&self) -> String {
+    pub(crate) async fn notified(&self) -> String {
         let mut entries: Vec<String> = self
             .texts(
                 "SELECT concat_ws(E'\\n  ', n.user_id || ': ' || n.title
@@ -80,10 +80,13 @@ impl TestDatabase<'_> {
         entries.join("\n")
     }
 
-    /// Who was told what: the first lines of [`Self::told`].
+    /// Who was notified of what: the first lines of [`Self::notified`].
     pub(crate) async fn titles(&self) -> String {
-        let told = self.told().await;
-        let titles: Vec<_> = told.lines().filter(|line| !line.starts_with(' ')).collect();
+        let notified = self.notified().await;
+        let titles: Vec<_> = notified
+            .lines()
+            .filter(|line| !line.starts_with(' '))
+            .collect();
         titles.join("\n")
     }
 }

@@ -62,10 +62,10 @@ impl World {
     }
 
     /// So many people who have no other part than to be many.
-    pub(crate) async fn crowd(&mut self, size: i32) -> Vec<Uuid> {
+    pub(crate) async fn people(&mut self, size: i32) -> Vec<Uuid> {
         sqlx::query_scalar(
             "INSERT INTO profiles (id, email, full_name)
-             SELECT md5('crowd' || n)::uuid, 'p' || n || '@example.com', 'P' || n
+             SELECT md5('people' || n)::uuid, 'p' || n || '@example.com', 'P' || n
                FROM generate_series(1, $1) AS n
              RETURNING id",
         )
