@@ -1,6 +1,6 @@
--- Makes a role that may do exactly what the job needs, or gives these rights to one that exists.
--- Run it after `notify-fan-out migrate`, with psql, as the owner of the tables or a superuser;
--- again after an update. It only ever adds, and changes nothing that is as it should be.
+-- Creates a role with exactly the privileges that the job needs, or grants them to an existing role.
+-- Run it after `notify-fan-out migrate`, with psql, as the owner of the tables or a superuser, and
+-- again after an update. It only adds privileges.
 --
 --   psql -d DATABASE -f scripts/grants.sql                   the role notify_fan_out: run, deliver, retry,
 --                                                            dead-letters, status
@@ -88,7 +88,6 @@ DECLARE
     needed record;
     relation regclass;
     sequence regclass;
-    may_write boolean;
     signature text;
     rule regprocedure;
     inspection regprocedure;
@@ -100,81 +99,104 @@ BEGIN
     END IF;
 
     FOR needed IN
-        SELECT * FROM (VALUES
-            -- The application's. Of people, what is read of them and no more.
-            ('profiles', 'SELECT (id, email, full_name)', 'reads'),
-            ('orgs', 'SELECT', 'reads'),
-            ('org_members', 'SELECT', 'reads'),
-            ('projects', 'SELECT', 'reads'),
-            ('project_access_grants', 'SELECT', 'reads'),
-            ('resources', 'SELECT', 'reads'),
+        SELECT *, bool_or(privilege <> 'SELECT') OVER (PARTITION BY name) AS is_written FROM (VALUES
+            -- doctor reads this list too, quoted string by quoted string: relation, privilege, columns
+            -- and purpose. After * the columns that are used, where the whole relation is granted.
+            -- required privileges:
+            -- Of the application. Of people, what is read of them and no more.
+            ('profiles', 'SELECT', 'id, email, full_name', 'reads'),
+            ('orgs', 'SELECT', '*', 'reads'),
+            ('org_members', 'SELECT', '*', 'reads'),
+            ('projects', 'SELECT', '*', 'reads'),
+            ('project_access_grants', 'SELECT', '*', 'reads'),
+            ('resources', 'SELECT', '*', 'reads'),
             -- Read by can_view and can_view_many, which have the rights of their caller.
-            ('permissions', 'SELECT', 'reads'),
-            ('chat_threads', 'SELECT', 'reads'),
-            ('chat_thread_participants', 'SELECT', 'reads'),
-            ('meetings', 'SELECT', 'reads'),
-            ('meeting_participants', 'SELECT', 'reads'),
-            ('user_notification_preferences', 'SELECT', 'reads'),
-            -- The service's.
-            ('notify_fan_out_migrations', 'SELECT', 'reads'),
-            ('domain_events', 'SELECT', 'reads'),
-            ('notification_processing', 'SELECT', 'reads'),
-            ('notification_processing', 'INSERT (event_id, occurred_at, thread_id, processing_status, retry_count,
-                created_at, next_attempt_at)', 'runs'),
-            ('notification_processing', 'UPDATE (processing_status, processor_id, claimed_at, completed_at,
-                retry_count, error_message, next_attempt_at, claim_token, retried_at, unhandled_type)', 'runs'),
-            ('notification_sweep', 'SELECT', 'reads'),
-            ('notification_sweep', 'UPDATE (swept_to, seen_to, seen_at)', 'runs'),
-            ('notifications', 'SELECT', 'reads'),
-            ('notifications', 'INSERT (user_id, event_id, title, body, link_url, payload, coalesce_key,
-                coalesce_count, created_at)', 'runs'),
-            ('notifications', 'UPDATE (event_id, created_at, title, body, link_url, payload, coalesce_count, updated_at)', 'runs'),
-            ('pending_emails', 'SELECT', 'reads'),
-            ('pending_emails', 'INSERT (user_id, event_id, event_type, delivery_type, project_id, project_name,
-                subject, body_data, has_notification)', 'runs'),
-            ('pending_emails', 'UPDATE (status, processed_at, delivery_id, status_reason)', 'runs'),
-            ('notification_once', 'SELECT', 'reads'),
-            ('notification_once', 'INSERT (user_id, once_key, event_id, ends_with_notification)', 'runs'),
-            ('notification_once', 'UPDATE (event_id, ends_with_notification)', 'runs'),
-            ('notification_once', 'UPDATE (ends_with_notification)', 'prunes'),
-            ('notification_pruned', 'SELECT', 'reads'),
-            -- Its settings hold secrets: who only reads has no use for them.
-            ('notification_endpoints', 'SELECT (id, name, scope, scope_id, channel, target, event_types, enabled,
-                disabled_reason, disabled_at, created_at, updated_at)', 'reads'),
-            ('notification_endpoints', 'SELECT (settings)', 'runs'),
-            ('notification_endpoints', 'UPDATE (enabled, disabled_reason, disabled_at, updated_at)', 'runs'),
-            ('notification_deliveries', 'SELECT', 'reads'),
-            ('notification_deliveries', 'INSERT', 'runs'),
-            ('notification_deliveries', 'UPDATE', 'runs'),
-            ('notification_delivery_attempts', 'SELECT', 'reads'),
-            ('notification_delivery_attempts', 'INSERT', 'runs'),
-            ('notification_delivery_targets', 'SELECT', 'reads'),
-            ('notification_delivery_targets', 'INSERT', 'runs'),
-            ('notification_delivery_targets', 'UPDATE', 'runs'),
-            ('notification_delivery_guards', 'SELECT', 'reads'),
-            ('notification_delivery_guards', 'INSERT', 'runs'),
-            ('notification_delivery_guards', 'UPDATE', 'runs'),
+            ('permissions', 'SELECT', '*', 'reads'),
+            ('chat_threads', 'SELECT', '*', 'reads'),
+            ('chat_thread_participants', 'SELECT', '*', 'reads'),
+            ('meetings', 'SELECT', '*', 'reads'),
+            ('meeting_participants', 'SELECT', '*', 'reads'),
+            ('user_notification_preferences', 'SELECT', '*', 'reads'),
+            -- Of the service.
+            ('notify_fan_out_migrations', 'SELECT', '*', 'reads'),
+            ('domain_events', 'SELECT', '* id, event_type, actor_id, project_id, org_id, resource_id,
+                thread_id, meeting_id, payload, occurred_at', 'reads'),
+            ('notification_processing', 'SELECT', '* event_id, processing_status, processor_id, claimed_at,
+                completed_at, retry_count, error_message, created_at, occurred_at, next_attempt_at,
+                claim_token, retried_at, unhandled_type, thread_id', 'reads'),
+            ('notification_processing', 'INSERT', 'event_id, occurred_at, thread_id, processing_status,
+                retry_count, created_at, next_attempt_at', 'runs'),
+            ('notification_processing', 'UPDATE', 'processing_status, processor_id, claimed_at, completed_at,
+                retry_count, error_message, next_attempt_at, claim_token, retried_at, unhandled_type', 'runs'),
+            ('notification_sweep', 'SELECT', '* is_only, swept_to, seen_to, seen_at', 'reads'),
+            ('notification_sweep', 'UPDATE', 'swept_to, seen_to, seen_at', 'runs'),
+            ('notifications', 'SELECT', '* id, user_id, event_id, title, body, read_at, coalesce_key,
+                coalesce_count, created_at', 'reads'),
+            ('notifications', 'INSERT', 'user_id, event_id, title, body, link_url, payload, coalesce_key,
+                coalesce_count, created_at', 'runs'),
+            ('notifications', 'UPDATE', 'event_id, created_at, title, body, link_url, payload, coalesce_count,
+                updated_at', 'runs'),
+            ('pending_emails', 'SELECT', '* id, user_id, event_id, event_type, delivery_type, project_id,
+                project_name, subject, body_data, status, created_at, processed_at, delivery_id,
+                has_notification, status_reason', 'reads'),
+            ('pending_emails', 'INSERT', 'user_id, event_id, event_type, delivery_type, project_id,
+                project_name, subject, body_data, has_notification', 'runs'),
+            ('pending_emails', 'UPDATE', 'status, processed_at, delivery_id, status_reason', 'runs'),
+            ('notification_once', 'SELECT', '* user_id, once_key, event_id, ends_with_notification', 'reads'),
+            ('notification_once', 'INSERT', 'user_id, once_key, event_id, ends_with_notification', 'runs'),
+            ('notification_once', 'UPDATE', 'event_id, ends_with_notification', 'runs'),
+            ('notification_once', 'UPDATE', 'ends_with_notification', 'prunes'),
+            ('notification_pruned', 'SELECT', '* event_ids, completed_at, pruned_at', 'reads'),
+            -- The settings hold secrets: a role that only reads has no use for them.
+            ('notification_endpoints', 'SELECT', 'id, name, scope, scope_id, channel, target, event_types,
+                enabled, disabled_reason, disabled_at, created_at, updated_at', 'reads'),
+            ('notification_endpoints', 'SELECT', 'settings', 'runs'),
+            ('notification_endpoints', 'UPDATE', 'enabled, disabled_reason, disabled_at, updated_at', 'runs'),
+            ('notification_deliveries', 'SELECT', '* id, key, channel, target, recipient, user_id,
+                endpoint_id, event_id, event_type, digest_window, message, occurred_at, status, attempts,
+                next_attempt_at, lease_token, leased_at, lease_until, leased_by, transport, provider_id,
+                reason, code, created_at, requeued_at, finished_at', 'reads'),
+            ('notification_deliveries', 'INSERT', '* channel, target, recipient, user_id, endpoint_id,
+                event_id, event_type, digest_window, message, occurred_at, status, next_attempt_at, reason,
+                code, finished_at', 'runs'),
+            ('notification_deliveries', 'UPDATE', '* status, attempts, next_attempt_at, requeued_at,
+                lease_token, leased_at, lease_until, leased_by, transport, provider_id, reason, code,
+                finished_at', 'runs'),
+            ('notification_delivery_attempts', 'SELECT', '* id, delivery_id, attempt, transport, started_at,
+                duration_ms, outcome, status, code, error, answer', 'reads'),
+            ('notification_delivery_attempts', 'INSERT', '* delivery_id, attempt, transport, started_at,
+                duration_ms, outcome, status, code, error, answer', 'runs'),
+            ('notification_delivery_targets', 'SELECT', '* target, paused_until, failing_since, failing_days,
+                failures, throttled, throttled_until, last_error, disabled_reason, disabled_at', 'reads'),
+            ('notification_delivery_targets', 'INSERT', '* target, paused_until, failing_since, failing_days,
+                failures, throttled, throttled_until, last_error, disabled_reason, disabled_at', 'runs'),
+            ('notification_delivery_targets', 'UPDATE', '* target, paused_until, failing_since, failing_days,
+                failures, throttled, throttled_until, last_error, disabled_reason, disabled_at', 'runs'),
+            ('notification_delivery_guards', 'SELECT', '* guard, until', 'reads'),
+            ('notification_delivery_guards', 'INSERT', '* guard, delivery_key, until', 'runs'),
+            ('notification_delivery_guards', 'UPDATE', '* delivery_key, until', 'runs'),
             -- To delete an e-mail or a delivery it is locked first, which takes the right to update it;
             -- the attempts go with their delivery by themselves.
-            ('pending_emails', 'UPDATE (processed_at)', 'prunes'),
-            ('pending_emails', 'DELETE', 'prunes'),
-            ('notifications', 'DELETE', 'prunes'),
-            ('notification_deliveries', 'DELETE', 'prunes'),
-            ('notification_delivery_guards', 'DELETE', 'prunes'),
-            ('notification_processing', 'DELETE', 'prunes'),
-            ('notification_pruned', 'INSERT (event_ids, completed_at)', 'prunes'),
-            ('notification_pruned', 'UPDATE (completed_at, pruned_at)', 'prunes'),
-            ('notification_pruned', 'DELETE', 'prunes events'),
-            ('domain_events', 'DELETE', 'prunes events'),
-            ('user_notification_preferences', 'INSERT (user_id, scope_type, scope_id, event_type, channel, status)',
-                'unsubscribes'),
-            ('user_notification_preferences', 'UPDATE (status)', 'unsubscribes'),
-            ('notification_endpoints', 'INSERT (id, name, scope, scope_id, channel, target, settings, event_types)',
-                'keeps endpoints'),
-            ('notification_endpoints', 'UPDATE (settings)', 'keeps endpoints'),
-            ('notification_endpoints', 'DELETE', 'keeps endpoints'),
-            ('notification_delivery_targets', 'DELETE', 'keeps endpoints')
-        ) AS needed (name, privilege, what_for)
+            ('pending_emails', 'UPDATE', 'processed_at', 'prunes'),
+            ('pending_emails', 'DELETE', '', 'prunes'),
+            ('notifications', 'DELETE', '', 'prunes'),
+            ('notification_deliveries', 'DELETE', '', 'prunes'),
+            ('notification_delivery_guards', 'DELETE', '', 'prunes'),
+            ('notification_processing', 'DELETE', '', 'prunes'),
+            ('notification_pruned', 'INSERT', 'event_ids, completed_at', 'prunes'),
+            ('notification_pruned', 'UPDATE', 'completed_at, pruned_at', 'prunes'),
+            ('notification_pruned', 'DELETE', '', 'prunes events'),
+            ('domain_events', 'DELETE', '', 'prunes events'),
+            ('user_notification_preferences', 'INSERT', 'user_id, scope_type, scope_id, event_type, channel,
+                status', 'unsubscribes'),
+            ('user_notification_preferences', 'UPDATE', 'status', 'unsubscribes'),
+            ('notification_endpoints', 'INSERT', 'id, name, scope, scope_id, channel, target, settings,
+                event_types', 'keeps endpoints'),
+            ('notification_endpoints', 'UPDATE', 'settings', 'keeps endpoints'),
+            ('notification_endpoints', 'DELETE', '', 'keeps endpoints'),
+            ('notification_delivery_targets', 'DELETE', '', 'keeps endpoints')
+            -- required privileges: end
+        ) AS needed (name, privilege, columns, what_for)
          WHERE what_for = 'reads'
             OR NOT reads_only AND (
                 what_for = 'runs'
@@ -190,16 +212,10 @@ BEGIN
         END IF;
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I',
             (SELECT nspname FROM pg_namespace n JOIN pg_class c ON n.oid = c.relnamespace WHERE c.oid = relation), job);
-        EXECUTE format('GRANT %s ON %s TO %I', needed.privilege, relation, job);
+        EXECUTE format('GRANT %s %s ON %s TO %I', needed.privilege,
+            CASE WHEN needed.columns ~ '^[^*]' THEN '(' || needed.columns || ')' END, relation, job);
 
         -- Where row level security is on, a right alone shows no row.
-        may_write := NOT reads_only AND (
-            needed.name IN ('notification_processing', 'notifications', 'pending_emails', 'notification_once',
-                'notification_pruned', 'notification_sweep', 'notification_endpoints', 'notification_deliveries',
-                'notification_delivery_attempts', 'notification_delivery_targets',
-                'notification_delivery_guards')
-            OR needed.name = 'domain_events' AND prune = 'events'
-            OR needed.name = 'user_notification_preferences' AND unsubscribes);
         IF NOT is_bypassing AND (SELECT relrowsecurity FROM pg_class WHERE oid = relation)
            AND NOT EXISTS (
                SELECT FROM pg_policy
@@ -207,12 +223,12 @@ BEGIN
                   AND to_regrole(quote_ident(job)) = ANY (polroles::regrole[])
                   AND pg_get_expr(polqual, polrelid) = 'true'
                   AND (polcmd = '*' AND pg_get_expr(polwithcheck, polrelid) = 'true'
-                       OR polcmd = 'r' AND NOT may_write))
+                       OR polcmd = 'r' AND NOT needed.is_written))
         THEN
             EXECUTE format('CREATE POLICY %I ON %s FOR %s TO %I USING (true) %s',
-                left(job, 50) || CASE WHEN may_write THEN '_all' ELSE '_select' END, relation,
-                CASE WHEN may_write THEN 'ALL' ELSE 'SELECT' END, job,
-                CASE WHEN may_write THEN 'WITH CHECK (true)' ELSE '' END);
+                left(job, 50) || CASE WHEN needed.is_written THEN '_all' ELSE '_select' END, relation,
+                CASE WHEN needed.is_written THEN 'ALL' ELSE 'SELECT' END, job,
+                CASE WHEN needed.is_written THEN 'WITH CHECK (true)' ELSE '' END);
         END IF;
     END LOOP;
 

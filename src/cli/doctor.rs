@@ -153,10 +153,10 @@ mod tests {
         let checks = [
             check("server", Severity::Ok, "PostgreSQL 15.14", None),
             check(
-                "clock",
+                "queue",
                 Severity::Warn,
-                "this machine is 3.0 s behind the server",
-                Some("set the clock"),
+                "2 events have no processing row",
+                Some("run migrate"),
             ),
             check(
                 "row level security",
@@ -167,8 +167,8 @@ mod tests {
         ];
         insta::assert_snapshot!(in_words(&checks, Style::plain()), @r"
         ok       server              PostgreSQL 15.14
-        warn     clock               this machine is 3.0 s behind the server
-                                     → set the clock
+        warn     queue               2 events have no processing row
+                                     → run migrate
         problem  row level security  hides rows of profiles
                                      → a policy
 
@@ -181,8 +181,8 @@ mod tests {
         ");
         insta::assert_snapshot!(in_words(&checks[..2], Style::plain()), @r"
         ok       server  PostgreSQL 15.14
-        warn     clock   this machine is 3.0 s behind the server
-                         → set the clock
+        warn     queue   2 events have no processing row
+                         → run migrate
 
         The job works. Warnings: 1.
         ");

@@ -90,7 +90,7 @@ enum Command {
     Endpoint(endpoint::Arguments),
     /// Insert test events and a small world around them
     Seed(seed::Arguments),
-    /// Check connection, privileges, schema, trigger, pooler and clock
+    /// Check connection, privileges, schema, trigger, pooler and backlog
     Doctor(doctor::Arguments),
     /// Show the values in force and where each comes from, without secrets
     Config(config::Arguments),

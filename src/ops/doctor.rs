@@ -119,7 +119,6 @@ pub async fn diagnose(database: &Database, setup: &Setup) -> Findings {
     .await?;
     checks.extend(in_read_only(&mut session, "server", server::check).await?);
     checks.push(connection::pooler(database, &mut session).await?);
-    checks.push(server::clock(&mut session).await?);
     checks.extend(migrations(&mut session).await?);
     let objects = in_read_only(&mut session, "tables", objects::check).await?;
     let are_there = objects.iter().all(|check| check.severity == Severity::Ok);
@@ -200,7 +199,6 @@ pub async fn diagnose(database: &Database, setup: &Setup) -> Findings {
         checks.extend(in_read_only(&mut session, "endpoints", delivery::endpoints).await?);
     }
     checks.extend(in_read_only(&mut session, "indexes", objects::indexes).await?);
-    checks.extend(in_read_only(&mut session, "vacuum", server::vacuum).await?);
     checks.extend(transports::settings(&setup.invalid));
     checks.extend(setup.metrics_files.iter().map(machine::metrics_file));
     session.close().await?;

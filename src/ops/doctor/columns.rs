@@ -29,10 +29,10 @@ pub(super) async fn required(transaction: &mut Transaction<'_>) -> Findings {
         ("pending_emails", "project_id,project_name"),
     ];
     let written = |table: &str| {
-        let need = required_privileges::REQUIRED
-            .iter()
-            .find(|need| need.relation == table);
-        need.map_or_else(String::new, |need| need.inserts.join(","))
+        let mut inserts =
+            required_privileges::writes().filter(|required| required.privilege == "INSERT");
+        let insert = inserts.find(|required| required.relation == table);
+        insert.map_or_else(String::new, |insert| insert.columns.join(","))
     };
     let columns: Vec<(String, String, bool)> = sqlx::query_as(include_str!("required.sql"))
         .bind(tables.map(|(table, _)| table))

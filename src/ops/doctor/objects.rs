@@ -19,7 +19,7 @@ const OF_DELIVERIES: [&str; 8] = [
 
 /// Relations, columns, functions and the sequences.
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
-    let needed = required_privileges::rights();
+    let needed = required_privileges::by_column();
     let missing = sqlx::query_file_scalar!(
         "src/ops/doctor/missing.sql",
         &needed.relations,
@@ -65,17 +65,17 @@ pub(super) fn definitions(due: &[Due]) -> Option<Finding> {
     ))
 }
 
-/// The indexes that make it fast, and those that slow it down.
+/// The indexes that the statements depend on.
 pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
     let names: Vec<_> = migrate::index_names()
         .chain(OF_DELIVERIES)
         .map(str::to_owned)
         .collect();
     let lacking = sqlx::query_file_scalar!("src/ops/doctor/indexes.sql", &names)
-        .fetch_all(Unnamed(&mut *connection))
+        .fetch_all(Unnamed(connection))
         .await?;
     let is_ours = |lacking: &String| OF_DELIVERIES.iter().any(|name| lacking.starts_with(name));
-    let mut checks = vec![if lacking.is_empty() {
+    Ok(vec![if lacking.is_empty() {
         Finding::ok("indexes", "all exist and are valid")
     } else if lacking.iter().all(is_ours) {
         Finding::problem(
@@ -90,30 +90,5 @@ pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
             lacking.join(", "),
             "build them while the application runs: notify-fan-out migrate",
         )
-    }];
-    let idle = sqlx::query_file!("src/ops/doctor/idle_indexes.sql", &names)
-        .fetch_all(Unnamed(connection))
-        .await?;
-    if !idle.is_empty() {
-        let found: Vec<_> = idle
-            .iter()
-            .map(|index| format!("{} ({} scans)", index.name, index.scans))
-            .collect();
-        let drops: Vec<_> = idle
-            .iter()
-            .map(|index| format!("DROP INDEX CONCURRENTLY {};", index.name))
-            .collect();
-        checks.push(Finding::warn(
-            "other indexes",
-            format!(
-                "notification_processing has indexes that the job does not use: {}",
-                found.join(", ")
-            ),
-            format!(
-                "each costs every change of an event's status; if nothing else uses them: {}",
-                drops.join(" ")
-            ),
-        ));
-    }
-    Ok(checks)
+    }])
 }

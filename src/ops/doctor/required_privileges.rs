@@ -1,401 +1,156 @@
-//! What the statements of the job need: relations, their columns, and what they do to them.
+//! The privileges that the jobs' statements require. `scripts/grants.sql` has the only list of them.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use crate::db::contract::{COLUMNS, Column};
 
-/// A relation and the columns of it.
+const GRANTS: &str = include_str!("../../../scripts/grants.sql");
+
+/// One privilege on one relation.
 #[derive(Debug)]
 pub(super) struct Required {
     pub(super) relation: &'static str,
-    pub(super) reads: &'static [&'static str],
-    /// What only who sends has to read, as it holds secrets.
-    pub(super) sends_by: &'static [&'static str],
-    pub(super) inserts: &'static [&'static str],
-    pub(super) updates: &'static [&'static str],
+    pub(super) privilege: &'static str,
+    pub(super) columns: Vec<&'static str>,
+    /// Whether a role that only reads can do without it.
+    pub(super) is_write: bool,
 }
 
-const fn read(relation: &'static str, reads: &'static [&'static str]) -> Required {
-    Required {
+/// What run, deliver, retry and status require, except for what the contract says of the application's
+/// tables.
+pub(super) static REQUIRED: LazyLock<Vec<Required>> = LazyLock::new(|| {
+    let rows = rows().filter(|row| matches!(row[3], "reads" | "runs"));
+    let required = rows.map(|[relation, privilege, columns, purpose]| Required {
         relation,
-        reads,
-        sends_by: &[],
-        inserts: &[],
-        updates: &[],
-    }
+        privilege,
+        columns: columns
+            .split([',', ' ', '\n', '*'])
+            .filter(|column| !column.is_empty())
+            .collect(),
+        is_write: purpose == "runs",
+    });
+    required
+        .filter(|required| !required.columns.is_empty())
+        .collect()
+});
+
+/// The list's rows: its quoted strings, four by four.
+fn rows() -> impl Iterator<Item = [&'static str; 4]> {
+    let list = GRANTS.split("-- required privileges:").nth(1);
+    let strings: Vec<_> = list
+        .unwrap_or_default()
+        .split('\'')
+        .skip(1)
+        .step_by(2)
+        .collect();
+    strings.as_chunks().0.to_vec().into_iter()
 }
 
-/// All of it but what the contract says of the application's tables. `scripts/grants.sql` gives the rights to the same.
-pub(super) const REQUIRED: &[Required] = &[
-    read(
-        "domain_events",
-        &[
-            "id",
-            "event_type",
-            "actor_id",
-            "project_id",
-            "org_id",
-            "resource_id",
-            "thread_id",
-            "meeting_id",
-            "payload",
-            "occurred_at",
-        ],
-    ),
-    Required {
-        relation: "notification_processing",
-        reads: &[
-            "event_id",
-            "processing_status",
-            "processor_id",
-            "claimed_at",
-            "completed_at",
-            "retry_count",
-            "error_message",
-            "created_at",
-            "occurred_at",
-            "next_attempt_at",
-            "claim_token",
-            "retried_at",
-            "unhandled_type",
-            "thread_id",
-        ],
-        sends_by: &[],
-        inserts: &[
-            "event_id",
-            "occurred_at",
-            "thread_id",
-            "processing_status",
-            "retry_count",
-            "created_at",
-            "next_attempt_at",
-        ],
-        updates: &[
-            "processing_status",
-            "processor_id",
-            "claimed_at",
-            "completed_at",
-            "retry_count",
-            "error_message",
-            "next_attempt_at",
-            "claim_token",
-            "retried_at",
-            "unhandled_type",
-        ],
-    },
-    Required {
-        relation: "notifications",
-        reads: &[
-            "id",
-            "user_id",
-            "event_id",
-            "title",
-            "body",
-            "read_at",
-            "coalesce_key",
-            "coalesce_count",
-            "created_at",
-        ],
-        sends_by: &[],
-        inserts: &[
-            "user_id",
-            "event_id",
-            "title",
-            "body",
-            "link_url",
-            "payload",
-            "coalesce_key",
-            "coalesce_count",
-            "created_at",
-        ],
-        updates: &[
-            "event_id",
-            "created_at",
-            "title",
-            "body",
-            "link_url",
-            "payload",
-            "coalesce_count",
-            "updated_at",
-        ],
-    },
-    Required {
-        relation: "pending_emails",
-        reads: &[
-            "id",
-            "user_id",
-            "event_id",
-            "event_type",
-            "delivery_type",
-            "project_id",
-            "project_name",
-            "subject",
-            "body_data",
-            "status",
-            "created_at",
-            "processed_at",
-            "delivery_id",
-            "has_notification",
-            "status_reason",
-        ],
-        sends_by: &[],
-        inserts: &[
-            "user_id",
-            "event_id",
-            "event_type",
-            "delivery_type",
-            "project_id",
-            "project_name",
-            "subject",
-            "body_data",
-            "has_notification",
-        ],
-        updates: &["status", "processed_at", "delivery_id", "status_reason"],
-    },
-    Required {
-        relation: "notification_once",
-        reads: &["user_id", "once_key", "event_id", "ends_with_notification"],
-        sends_by: &[],
-        inserts: &["user_id", "once_key", "event_id", "ends_with_notification"],
-        updates: &["event_id", "ends_with_notification"],
-    },
-    read(
-        "notification_pruned",
-        &["event_ids", "completed_at", "pruned_at"],
-    ),
-    Required {
-        relation: "notification_sweep",
-        reads: &["is_only", "swept_to", "seen_to", "seen_at"],
-        sends_by: &[],
-        inserts: &[],
-        updates: &["swept_to", "seen_to", "seen_at"],
-    },
-    Required {
-        relation: "notification_endpoints",
-        reads: &[
-            "id",
-            "name",
-            "scope",
-            "scope_id",
-            "channel",
-            "target",
-            "event_types",
-            "enabled",
-            "disabled_reason",
-            "disabled_at",
-            "created_at",
-            "updated_at",
-        ],
-        sends_by: &["settings"],
-        inserts: &[],
-        updates: &["enabled", "disabled_reason", "disabled_at", "updated_at"],
-    },
-    Required {
-        relation: "notification_deliveries",
-        reads: &[
-            "id",
-            "key",
-            "channel",
-            "target",
-            "recipient",
-            "user_id",
-            "endpoint_id",
-            "event_id",
-            "event_type",
-            "digest_window",
-            "message",
-            "occurred_at",
-            "status",
-            "attempts",
-            "next_attempt_at",
-            "lease_token",
-            "leased_at",
-            "lease_until",
-            "leased_by",
-            "transport",
-            "provider_id",
-            "reason",
-            "code",
-            "created_at",
-            "requeued_at",
-            "finished_at",
-        ],
-        sends_by: &[],
-        inserts: &[
-            "channel",
-            "target",
-            "recipient",
-            "user_id",
-            "endpoint_id",
-            "event_id",
-            "event_type",
-            "digest_window",
-            "message",
-            "occurred_at",
-            "status",
-            "next_attempt_at",
-            "reason",
-            "code",
-            "finished_at",
-        ],
-        updates: &[
-            "status",
-            "attempts",
-            "next_attempt_at",
-            "requeued_at",
-            "lease_token",
-            "leased_at",
-            "lease_until",
-            "leased_by",
-            "transport",
-            "provider_id",
-            "reason",
-            "code",
-            "finished_at",
-        ],
-    },
-    Required {
-        relation: "notification_delivery_attempts",
-        reads: &[
-            "id",
-            "delivery_id",
-            "attempt",
-            "transport",
-            "started_at",
-            "duration_ms",
-            "outcome",
-            "status",
-            "code",
-            "error",
-            "answer",
-        ],
-        sends_by: &[],
-        inserts: &[
-            "delivery_id",
-            "attempt",
-            "transport",
-            "started_at",
-            "duration_ms",
-            "outcome",
-            "status",
-            "code",
-            "error",
-            "answer",
-        ],
-        updates: &[],
-    },
-    Required {
-        relation: "notification_delivery_targets",
-        reads: &[
-            "target",
-            "paused_until",
-            "failing_since",
-            "failing_days",
-            "failures",
-            "throttled",
-            "throttled_until",
-            "last_error",
-            "disabled_reason",
-            "disabled_at",
-        ],
-        sends_by: &[],
-        inserts: &[
-            "target",
-            "paused_until",
-            "failing_since",
-            "failing_days",
-            "failures",
-            "throttled",
-            "throttled_until",
-            "last_error",
-            "disabled_reason",
-            "disabled_at",
-        ],
-        updates: &[
-            "target",
-            "paused_until",
-            "failing_since",
-            "failing_days",
-            "failures",
-            "throttled",
-            "throttled_until",
-            "last_error",
-            "disabled_reason",
-            "disabled_at",
-        ],
-    },
-    Required {
-        relation: "notification_delivery_guards",
-        reads: &["guard", "until"],
-        sends_by: &[],
-        inserts: &["guard", "delivery_key", "until"],
-        updates: &["delivery_key", "until"],
-    },
-];
-
-/// What is read of the application's tables; `permissions` is looked at apart, as only our own
-/// `can_view` reads it.
+/// What is read of the application's tables. `permissions` is left out, as only our own `can_view`
+/// reads it.
 fn of_the_application() -> impl Iterator<Item = &'static Column> {
     COLUMNS.iter().filter(|column| {
         column.relation != "permissions"
-            && REQUIRED.iter().all(|need| need.relation != column.relation)
+            && REQUIRED
+                .iter()
+                .all(|required| required.relation != column.relation)
     })
 }
 
-/// Their names.
+/// All relations that are read.
 pub(super) fn relations() -> Vec<String> {
-    let mut relations: Vec<_> = of_the_application()
-        .map(|column| column.relation)
-        .chain(REQUIRED.iter().map(|need| need.relation))
-        .map(str::to_owned)
-        .collect();
-    relations.dedup();
-    relations
+    let of_the_application = of_the_application().map(|column| column.relation);
+    let required = REQUIRED.iter().map(|required| required.relation);
+    let relations: BTreeSet<_> = of_the_application.chain(required).collect();
+    relations.into_iter().map(str::to_owned).collect()
 }
 
-/// How many rights there are that who only reads has no use for, by relation and kind.
-pub(super) fn writes() -> usize {
-    let is_needed = |columns: &[&str]| usize::from(!columns.is_empty());
-    REQUIRED
-        .iter()
-        .map(|need| is_needed(need.sends_by) + is_needed(need.inserts) + is_needed(need.updates))
-        .sum()
+/// The privileges that a role which only reads can do without.
+pub(super) fn writes() -> impl Iterator<Item = &'static Required> {
+    REQUIRED.iter().filter(|required| required.is_write)
 }
 
-/// Rights that are needed, an entry in each list for each of them.
+/// The privileges column by column, as lists of equal length.
 #[derive(Debug, Default)]
-pub(super) struct Rights {
+pub(super) struct Privileges {
     pub(super) relations: Vec<String>,
     pub(super) privileges: Vec<String>,
     pub(super) columns: Vec<String>,
-    /// Whether who only reads has no use for it.
     pub(super) are_writes: Vec<bool>,
 }
 
-impl Rights {
-    fn add(&mut self, relation: &str, privilege: &str, column: &str, is_write: bool) {
-        self.relations.push(relation.to_owned());
-        self.privileges.push(privilege.to_owned());
-        self.columns.push(column.to_owned());
-        self.are_writes.push(is_write);
-    }
-}
-
-/// All of them.
-pub(super) fn rights() -> Rights {
-    let mut rights = Rights::default();
+pub(super) fn by_column() -> Privileges {
+    let mut all = Privileges::default();
+    let mut add = |relation: &str, privilege: &str, column: &str, is_write| {
+        all.relations.push(relation.to_owned());
+        all.privileges.push(privilege.to_owned());
+        all.columns.push(column.to_owned());
+        all.are_writes.push(is_write);
+    };
     for column in of_the_application() {
-        rights.add(column.relation, "SELECT", column.name, false);
+        add(column.relation, "SELECT", column.name, false);
     }
-    for need in REQUIRED {
-        for (privilege, columns, is_write) in [
-            ("SELECT", need.reads, false),
-            ("SELECT", need.sends_by, true),
-            ("INSERT", need.inserts, true),
-            ("UPDATE", need.updates, true),
-        ] {
-            for column in columns {
-                rights.add(need.relation, privilege, column, is_write);
-            }
+    for required in &*REQUIRED {
+        for column in &required.columns {
+            add(
+                required.relation,
+                required.privilege,
+                column,
+                required.is_write,
+            );
         }
     }
-    rights
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_sql_is_read_whole() {
+        let purposes = [
+            "reads",
+            "runs",
+            "prunes",
+            "prunes events",
+            "unsubscribes",
+            "keeps endpoints",
+        ];
+        for [relation, privilege, columns, purpose] in rows() {
+            assert!(
+                ["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&privilege),
+                "{relation} {privilege}"
+            );
+            assert!(purposes.contains(&purpose), "{relation} {purpose}");
+            assert!(
+                columns.split(", ").flat_map(str::chars).all(|c| {
+                    c.is_ascii_lowercase() || c.is_ascii_whitespace() || "_*,".contains(c)
+                }),
+                "{relation} {columns}"
+            );
+        }
+        let last = rows().last().map(|row| row[3]);
+        assert_eq!(last, Some("keeps endpoints"));
+    }
+
+    #[test]
+    fn each_table_of_the_application_is_granted() {
+        for column in COLUMNS {
+            assert!(
+                rows().any(|[relation, privilege, columns, _]| {
+                    relation == column.relation
+                        && privilege == "SELECT"
+                        && (columns.starts_with('*')
+                            || columns
+                                .split([',', ' ', '\n'])
+                                .any(|name| name == column.name))
+                }),
+                "{}.{}",
+                column.relation,
+                column.name
+            );
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 
 /// The required privileges, one by one.
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
-    let needed = required_privileges::rights();
+    let needed = required_privileges::by_column();
     let lacking = sqlx::query_file!(
         "src/ops/doctor/rights.sql",
         &needed.relations,
@@ -39,7 +39,7 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
         .filter(|right| right.privilege != "USAGE" && !right.has_part)
         .count();
     Ok(vec![
-        if reads_all && writes_lacking == required_privileges::writes() {
+        if reads_all && writes_lacking == required_privileges::writes().count() {
             Finding::warn(
                 "rights",
                 "the role may read everything needed, and write nothing",
