@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod dead_letters;
 pub mod doctor;
 pub mod excerpt;
+mod pages;
 pub mod prune;
 pub mod retry;
 pub mod status;

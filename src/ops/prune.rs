@@ -13,7 +13,8 @@ use serde::Serialize;
 use sqlx::postgres::types::PgRange;
 use tokio_util::sync::CancellationToken;
 
-use crate::db::{Access, Session, Unnamed};
+use super::pages::pages;
+use crate::db::{Access, Session, Transaction, Unnamed};
 
 /// Rows of a table that are looked at in one transaction, where most of them stay.
 const PAGE: i64 = 10_000;
@@ -69,38 +70,23 @@ impl PruneReport {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct DryRunDeliveries {
-    deliveries: i64,
-    attempts: i64,
-    dedup_keys: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct Deliveries {
-    deleted: i64,
-    attempts: i64,
-    finished_at: Option<DateTime<Utc>>,
-    id: Option<i64>,
-}
-
 /// One prune under way: what is old was settled at its start.
 #[derive(Debug)]
 pub struct Prune {
-    scope: PruneOptions,
+    options: PruneOptions,
     report: PruneReport,
 }
 
 impl Prune {
     /// Asks the database from where on things are old.
-    pub async fn new(session: &mut Session, scope: PruneOptions) -> Result<Self, sqlx::Error> {
+    pub async fn new(session: &mut Session, options: PruneOptions) -> Result<Self, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadOnly).await?;
-        let row = sqlx::query_file!("src/ops/prune/cutoff.sql", scope.older_than.as_secs_f64())
+        let row = sqlx::query_file!("src/ops/prune/cutoff.sql", options.older_than.as_secs_f64())
             .fetch_one(Unnamed(&mut transaction))
             .await?;
         transaction.commit().await?;
         Ok(Self {
-            scope,
+            options,
             report: PruneReport {
                 older_than: row.cutoff,
                 notifications_count: 0,
@@ -110,7 +96,7 @@ impl Prune {
                 dedup_keys_count: 0,
                 processing_rows_count: 0,
                 events_count: 0,
-                cascades_to: if scope.events {
+                cascades_to: if options.events {
                     row.cascades
                 } else {
                     Vec::new()
@@ -132,20 +118,15 @@ impl Prune {
         let row = sqlx::query_file!(
             "src/ops/prune/dry_run.sql",
             self.report.older_than,
-            self.scope.events
+            self.options.events
         )
         .fetch_one(Unnamed(&mut transaction))
         .await?;
-        let counted: DryRunDeliveries =
-            sqlx::query_as(include_str!("prune/dry_run_deliveries.sql"))
-                .bind(self.report.older_than)
-                .fetch_one(Unnamed(&mut transaction))
-                .await?;
         transaction.commit().await?;
         let report = &mut self.report;
-        report.deliveries_count = counted.deliveries.unsigned_abs();
-        report.attempts_count = counted.attempts.unsigned_abs();
-        report.dedup_keys_count = counted.dedup_keys.unsigned_abs();
+        report.deliveries_count = row.deliveries.unsigned_abs();
+        report.attempts_count = row.attempts.unsigned_abs();
+        report.dedup_keys_count = row.dedup_keys.unsigned_abs();
         report.notifications_count = row.notifications.unsigned_abs();
         report.emails_count = row.emails.unsigned_abs();
         report.processing_rows_count = row.processing.unsigned_abs();
@@ -154,187 +135,122 @@ impl Prune {
     }
 
     /// Deletes, until nothing old is left or `stop` is cancelled. `progress` is called after each
-    /// batch. After an error the report has what was deleted by then.
+    /// page. After an error the report has what was deleted by then.
     ///
-    /// Notifications, mails and deliveries come first: they keep their events.
+    /// Notifications, e-mails and deliveries come first: they keep their events.
     pub async fn execute(
         &mut self,
         session: &mut Session,
         stop: &CancellationToken,
         progress: &mut dyn FnMut(&PruneReport),
     ) -> Result<(), sqlx::Error> {
-        self.report.stopped_early = true;
-        let mut next = Some(i64::MIN);
-        while let Some(from) = next {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            next = self.notifications(session, from).await?;
-            progress(&self.report);
-        }
-        next = Some(i64::MIN);
-        while let Some(from) = next {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            next = self.emails(session, from).await?;
-            progress(&self.report);
-        }
-        let mut place = Some((DateTime::UNIX_EPOCH, i64::MIN));
-        while let Some(after) = place {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            place = self.deliveries(session, after).await?;
-            progress(&self.report);
-        }
-        let mut from = Some(DateTime::UNIX_EPOCH);
-        while let Some(since) = from {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            from = self.dedup_keys(session, since).await?;
-            progress(&self.report);
-        }
-        let mut from = Some(DateTime::UNIX_EPOCH);
-        while let Some(since) = from {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            from = self.processing_rows(session, since).await?;
-            progress(&self.report);
-        }
-        let nothing = PgRange {
-            start: Bound::Included(0),
-            end: Bound::Excluded(0),
-        };
-        let mut range = self.scope.events.then_some(nothing);
-        while let Some(after) = range {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            range = self.events(session, after).await?;
-            progress(&self.report);
-        }
-        self.report.stopped_early = false;
+        const FIRST: i64 = i64::MIN;
+        const EPOCH: DateTime<Utc> = DateTime::UNIX_EPOCH;
+        let report = &mut self.report;
+        report.stopped_early = true;
+        let is_done = pages(session, stop, report, FIRST, notifications, progress).await?
+            && pages(session, stop, report, FIRST, emails, progress).await?
+            && pages(session, stop, report, (EPOCH, FIRST), deliveries, progress).await?
+            && pages(session, stop, report, EPOCH, dedup_keys, progress).await?
+            && pages(session, stop, report, EPOCH, processing_rows, progress).await?
+            && (!self.options.events
+                || pages(session, stop, report, BEFORE_ALL, events, progress).await?);
+        report.stopped_early = !is_done;
         Ok(())
     }
+}
 
-    /// One page of notifications; where the next begins, if there was one.
-    async fn notifications(
-        &mut self,
-        session: &mut Session,
-        from: i64,
-    ) -> Result<Option<i64>, sqlx::Error> {
-        let mut transaction = session.begin(Access::ReadWrite).await?;
-        let row = sqlx::query_file!(
-            "src/ops/prune/notifications.sql",
-            self.report.older_than,
-            PAGE,
-            from
-        )
-        .fetch_one(Unnamed(&mut transaction))
+/// The empty range, which sorts before all others.
+const BEFORE_ALL: PgRange<i64> = PgRange {
+    start: Bound::Included(0),
+    end: Bound::Excluded(0),
+};
+
+async fn notifications(
+    transaction: &mut Transaction<'_>,
+    report: &mut PruneReport,
+    from: i64,
+) -> Result<Option<i64>, sqlx::Error> {
+    let row = sqlx::query_file!(
+        "src/ops/prune/notifications.sql",
+        report.older_than,
+        PAGE,
+        from
+    )
+    .fetch_one(Unnamed(transaction))
+    .await?;
+    report.notifications_count += row.deleted.unsigned_abs();
+    Ok(row.reached.and_then(|id| id.checked_add(1)))
+}
+
+async fn emails(
+    transaction: &mut Transaction<'_>,
+    report: &mut PruneReport,
+    from: i64,
+) -> Result<Option<i64>, sqlx::Error> {
+    let row = sqlx::query_file!("src/ops/prune/emails.sql", report.older_than, PAGE, from)
+        .fetch_one(Unnamed(transaction))
         .await?;
-        transaction.commit().await?;
-        self.report.notifications_count += row.deleted.unsigned_abs();
-        Ok(row.reached.and_then(|id| id.checked_add(1)))
-    }
+    report.emails_count += row.deleted.unsigned_abs();
+    Ok(row.reached.and_then(|id| id.checked_add(1)))
+}
 
-    /// One page of mails; where the next begins, if there was one.
-    async fn emails(
-        &mut self,
-        session: &mut Session,
-        from: i64,
-    ) -> Result<Option<i64>, sqlx::Error> {
-        let mut transaction = session.begin(Access::ReadWrite).await?;
-        let row = sqlx::query_file!(
-            "src/ops/prune/emails.sql",
-            self.report.older_than,
-            PAGE,
-            from
-        )
-        .fetch_one(Unnamed(&mut transaction))
+async fn deliveries(
+    transaction: &mut Transaction<'_>,
+    report: &mut PruneReport,
+    (finished_at, id): (DateTime<Utc>, i64),
+) -> Result<Option<(DateTime<Utc>, i64)>, sqlx::Error> {
+    let row = sqlx::query_file!(
+        "src/ops/prune/deliveries.sql",
+        report.older_than,
+        BATCH,
+        finished_at,
+        id
+    )
+    .fetch_one(Unnamed(transaction))
+    .await?;
+    report.deliveries_count += row.deleted.unsigned_abs();
+    report.attempts_count += row.attempts.unsigned_abs();
+    Ok(row.finished_at.zip(row.id))
+}
+
+async fn dedup_keys(
+    transaction: &mut Transaction<'_>,
+    report: &mut PruneReport,
+    since: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let row = sqlx::query_file!("src/ops/prune/dedup_keys.sql", BATCH, since)
+        .fetch_one(Unnamed(transaction))
         .await?;
-        transaction.commit().await?;
-        self.report.emails_count += row.deleted.unsigned_abs();
-        Ok(row.reached.and_then(|id| id.checked_add(1)))
-    }
+    report.dedup_keys_count += row.deleted.unsigned_abs();
+    Ok(row.reached)
+}
 
-    /// One page of deliveries; where it ended, if there was one.
-    async fn deliveries(
-        &mut self,
-        session: &mut Session,
-        after: (DateTime<Utc>, i64),
-    ) -> Result<Option<(DateTime<Utc>, i64)>, sqlx::Error> {
-        let mut transaction = session.begin(Access::ReadWrite).await?;
-        let row: Deliveries = sqlx::query_as(include_str!("prune/deliveries.sql"))
-            .bind(self.report.older_than)
-            .bind(BATCH)
-            .bind(after.0)
-            .bind(after.1)
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
-        transaction.commit().await?;
-        self.report.deliveries_count += row.deleted.unsigned_abs();
-        self.report.attempts_count += row.attempts.unsigned_abs();
-        Ok(row.finished_at.zip(row.id))
-    }
+async fn processing_rows(
+    transaction: &mut Transaction<'_>,
+    report: &mut PruneReport,
+    since: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let row = sqlx::query_file!(
+        "src/ops/prune/processing.sql",
+        report.older_than,
+        BATCH,
+        since
+    )
+    .fetch_one(Unnamed(transaction))
+    .await?;
+    report.processing_rows_count += row.deleted.unsigned_abs();
+    Ok(row.reached)
+}
 
-    /// One batch of dedup keys; the expiry up to which it went, if it found any.
-    async fn dedup_keys(
-        &mut self,
-        session: &mut Session,
-        since: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-        let mut transaction = session.begin(Access::ReadWrite).await?;
-        let (deleted, reached): (i64, Option<DateTime<Utc>>) =
-            sqlx::query_as(include_str!("prune/dedup_keys.sql"))
-                .bind(BATCH)
-                .bind(since)
-                .fetch_one(Unnamed(&mut transaction))
-                .await?;
-        transaction.commit().await?;
-        self.report.dedup_keys_count += deleted.unsigned_abs();
-        Ok(reached)
-    }
-
-    /// One batch of processing rows; the completion up to which it went, if it found any.
-    async fn processing_rows(
-        &mut self,
-        session: &mut Session,
-        since: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-        let mut transaction = session.begin(Access::ReadWrite).await?;
-        let row = sqlx::query_file!(
-            "src/ops/prune/processing.sql",
-            self.report.older_than,
-            BATCH,
-            since
-        )
-        .fetch_one(Unnamed(&mut transaction))
+async fn events(
+    transaction: &mut Transaction<'_>,
+    report: &mut PruneReport,
+    after: PgRange<i64>,
+) -> Result<Option<PgRange<i64>>, sqlx::Error> {
+    let row = sqlx::query_file!("src/ops/prune/events.sql", report.older_than, BATCH, after)
+        .fetch_one(Unnamed(transaction))
         .await?;
-        transaction.commit().await?;
-        self.report.processing_rows_count += row.deleted.unsigned_abs();
-        Ok(row.reached)
-    }
-
-    /// The events of one batch of ranges; the last range of it, if there was one.
-    async fn events(
-        &mut self,
-        session: &mut Session,
-        after: PgRange<i64>,
-    ) -> Result<Option<PgRange<i64>>, sqlx::Error> {
-        let mut transaction = session.begin(Access::ReadWrite).await?;
-        let row = sqlx::query_file!(
-            "src/ops/prune/events.sql",
-            self.report.older_than,
-            BATCH,
-            after
-        )
-        .fetch_one(Unnamed(&mut transaction))
-        .await?;
-        transaction.commit().await?;
-        self.report.events_count += row.deleted.unsigned_abs();
-        Ok(row.reached)
-    }
+    report.events_count += row.deleted.unsigned_abs();
+    Ok(row.reached)
 }

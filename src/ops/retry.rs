@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dead_letters::Action;
 use super::excerpt;
+use super::pages::pages;
 use crate::db::{Access, Session, Transaction, Unnamed};
 use crate::handlers::EventType;
 
@@ -62,8 +63,9 @@ pub struct NotRetried {
 }
 
 /// The state of an event that stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum EventState {
     /// Waits for its first or next attempt.
     Pending,
@@ -83,21 +85,6 @@ pub enum EventState {
     Unknown,
 }
 
-impl EventState {
-    fn from_name(name: &str) -> Self {
-        match name {
-            "pending" => Self::Pending,
-            "processing" => Self::Processing,
-            "completed" => Self::Completed,
-            "completed_and_pruned" => Self::CompletedAndPruned,
-            "failed" => Self::FailedButFilteredOut,
-            "not_enqueued" => Self::NotEnqueued,
-            "no_such_event" => Self::NoSuchEvent,
-            _ => Self::Unknown,
-        }
-    }
-}
-
 /// Requeues the events chosen, as if they had never been tried, their age counted from now; or
 /// completes them without effect, so that `prune` takes them.
 ///
@@ -114,61 +101,48 @@ pub async fn apply(
         stopped_early: true,
         ..RetryReport::default()
     };
-    let result = until_done(session, action, filter, stop, &mut report).await;
+    let result = async {
+        let mut transaction = session.begin(Access::ReadOnly).await?;
+        report.not_retried = untouched(&mut transaction, filter).await?;
+        transaction.commit().await?;
+        let page = async |transaction: &mut Transaction<'_>, report: &mut _, after| {
+            page(transaction, action, filter, after, report).await
+        };
+        let is_done = pages(session, stop, &mut report, i64::MIN, page, &mut |_| {}).await?;
+        report.stopped_early = !is_done;
+        Ok(())
+    };
+    let result = result.await;
     (report, result)
 }
 
-async fn until_done(
-    session: &mut Session,
+/// Changes the next page; its last event, if there was one.
+async fn page(
+    transaction: &mut Transaction<'_>,
     action: Action,
     filter: &EventFilter,
-    stop: &CancellationToken,
-    report: &mut RetryReport,
-) -> Result<(), sqlx::Error> {
-    let mut transaction = session.begin(Access::ReadOnly).await?;
-    report.not_retried = untouched(&mut transaction, filter).await?;
-    transaction.commit().await?;
-    let mut next = Some(i64::MIN);
-    while let Some(from) = next {
-        if stop.is_cancelled() {
-            return Ok(());
-        }
-        next = batch(session, action, filter, from, report).await?;
-    }
-    report.stopped_early = false;
-    Ok(())
-}
-
-/// Changes a batch; where the next begins, if there was one.
-async fn batch(
-    session: &mut Session,
-    action: Action,
-    filter: &EventFilter,
-    from: i64,
+    after: i64,
     report: &mut RetryReport,
 ) -> Result<Option<i64>, sqlx::Error> {
-    let mut transaction = session.begin(Access::ReadWrite).await?;
-    let event_types = filter.spellings();
     let statement = match action {
         Action::Retry => include_str!("retry/retry.sql"),
         Action::Discard => include_str!("retry/discard.sql"),
     };
     let types: Vec<(String, Vec<i64>)> = sqlx::query_as(statement)
         .bind(filter.event_ids.as_deref())
-        .bind(event_types.as_deref())
+        .bind(filter.spellings())
         .bind(filter.error_pattern())
-        .bind(from)
+        .bind(after)
         .bind(BATCH)
-        .fetch_all(Unnamed(&mut transaction))
+        .fetch_all(Unnamed(transaction))
         .await?;
-    transaction.commit().await?;
     let mut last = None;
     for (event_type, event_ids) in types {
         tracing::debug!(?action, event_type, ?event_ids, "decided manually");
         last = last.max(event_ids.last().copied());
         report.add(event_type, event_ids.len() as u64);
     }
-    Ok(last.and_then(|id| id.checked_add(1)))
+    Ok(last)
 }
 
 /// Counts what would be changed, in a transaction that cannot write.
@@ -205,21 +179,15 @@ async fn untouched(
         return Ok(Vec::new());
     };
     let event_types = filter.spellings();
-    let rows = sqlx::query_file!(
+    sqlx::query_file_as!(
+        NotRetried,
         "src/ops/retry/untouched.sql",
         event_ids,
         event_types.as_deref(),
         filter.error_pattern(),
     )
     .fetch_all(Unnamed(connection))
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| NotRetried {
-            event_id: row.event_id,
-            state: EventState::from_name(&row.state),
-        })
-        .collect())
+    .await
 }
 
 impl RetryReport {

@@ -193,8 +193,9 @@ pub struct Holder {
 }
 
 /// What can hold vacuum back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum HolderKind {
     /// An open transaction.
     Session,
@@ -370,11 +371,7 @@ async fn vacuum(connection: &mut Transaction<'_>) -> Result<Vacuum, sqlx::Error>
         held_back_by: rows
             .into_iter()
             .map(|row| Holder {
-                kind: match row.kind.as_str() {
-                    "session" => HolderKind::Session,
-                    "prepared_transaction" => HolderKind::PreparedTransaction,
-                    _ => HolderKind::ReplicationSlot,
-                },
+                kind: row.kind,
                 name: row.name,
                 pid: row.pid,
                 state: row.state,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::super::pages::pages;
 use super::filter::DeadLetterFilter;
 use crate::db::{Access, Session, Transaction, Unnamed};
 
@@ -51,7 +52,7 @@ pub struct DeadLetterReport {
 }
 
 /// A delivery that was named and stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct NotTouched {
     /// The delivery.
     pub delivery_id: i64,
@@ -60,8 +61,9 @@ pub struct NotTouched {
 }
 
 /// The state of a delivery that stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Waits for its first or next attempt.
     Pending,
@@ -75,19 +77,6 @@ pub enum DeliveryState {
     FilteredOut,
     /// There is none.
     NoSuchDelivery,
-}
-
-impl DeliveryState {
-    fn from_name(name: &str) -> Self {
-        match name {
-            "pending" => Self::Pending,
-            "sending" => Self::Sending,
-            "delivered" => Self::Delivered,
-            "cancelled" => Self::Cancelled,
-            "dead" | "uncertain" => Self::FilteredOut,
-            _ => Self::NoSuchDelivery,
-        }
-    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -114,34 +103,24 @@ pub async fn apply(
         stopped_early: true,
         ..DeadLetterReport::default()
     };
-    let result = until_done(session, action, filter, stop, &mut report).await;
+    let result = async {
+        let mut transaction = session.begin(Access::ReadOnly).await?;
+        report.not_touched = untouched(&mut transaction, filter).await?;
+        transaction.commit().await?;
+        let page = async |transaction: &mut Transaction<'_>, report: &mut _, after| {
+            page(transaction, action, filter, after, report).await
+        };
+        let is_done = pages(session, stop, &mut report, i64::MIN, page, &mut |_| {}).await?;
+        report.stopped_early = !is_done;
+        Ok(())
+    };
+    let result = result.await;
     (report, result)
 }
 
-async fn until_done(
-    session: &mut Session,
-    action: Action,
-    filter: &DeadLetterFilter,
-    stop: &CancellationToken,
-    report: &mut DeadLetterReport,
-) -> Result<(), sqlx::Error> {
-    let mut transaction = session.begin(Access::ReadOnly).await?;
-    report.not_touched = untouched(&mut transaction, filter).await?;
-    transaction.commit().await?;
-    let mut last = Some(i64::MIN);
-    while let Some(after) = last {
-        if stop.is_cancelled() {
-            return Ok(());
-        }
-        last = batch(session, action, filter, after, report).await?;
-    }
-    report.stopped_early = false;
-    Ok(())
-}
-
-/// The last delivery of the next batch, if there was one.
-async fn batch(
-    session: &mut Session,
+/// Changes the next page; its last delivery, if there was one.
+async fn page(
+    transaction: &mut Transaction<'_>,
     action: Action,
     filter: &DeadLetterFilter,
     after: i64,
@@ -151,14 +130,12 @@ async fn batch(
         Action::Retry => statement!("retry.sql"),
         Action::Discard => statement!("discard.sql"),
     };
-    let mut transaction = session.begin(Access::ReadWrite).await?;
     let rows: Vec<Changed> = filter
         .bind(sqlx::query_as(statement))
         .bind(after)
         .bind(BATCH)
-        .fetch_all(Unnamed(&mut transaction))
+        .fetch_all(Unnamed(transaction))
         .await?;
-    transaction.commit().await?;
     for row in &rows {
         if let Some(ids) = &row.ids {
             tracing::debug!(?action, channel = row.channel, delivery_ids = ?ids, "decided manually");
@@ -197,17 +174,12 @@ async fn untouched(
     if filter.ids.is_none() {
         return Ok(Vec::new());
     }
-    let rows: Vec<(i64, String)> = filter
+    filter
         .bind(sqlx::query_as(super::filter::with_matching!(
             "untouched.sql"
         )))
         .fetch_all(Unnamed(connection))
-        .await?;
-    let not_touched = rows.into_iter().map(|(delivery_id, state)| NotTouched {
-        delivery_id,
-        state: DeliveryState::from_name(&state),
-    });
-    Ok(not_touched.collect())
+        .await
 }
 
 impl DeadLetterReport {

@@ -31,7 +31,7 @@ attempt AS (
 gone AS (
     DELETE FROM notification_deliveries WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1
 )
-SELECT (SELECT count(*) FROM gone) AS deleted, (SELECT attempts FROM attempt) AS attempts,
-       last.finished_at, last.id
+SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT attempts FROM attempt) AS "attempts!",
+       last.finished_at AS "finished_at?", last.id AS "id?"
   FROM (SELECT 1) AS always
   LEFT JOIN (SELECT finished_at, id FROM page ORDER BY finished_at DESC, id DESC LIMIT 1) AS last ON true

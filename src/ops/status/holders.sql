@@ -1,6 +1,6 @@
 -- What keeps vacuum from removing dead rows of this database: what reaches back furthest first.
 -- Sessions that the role may not look into show no horizon; they are counted apart.
-SELECT holder.kind AS "kind!", holder.name AS "name!", holder.pid, holder.state, holder.since_seconds,
+SELECT holder.kind AS "kind!: HolderKind", holder.name AS "name!", holder.pid, holder.state, holder.since_seconds,
        holder.xids AS "xids!"
   FROM (SELECT 'session', coalesce(nullif(application_name, ''), backend_type, ''), pid, state,
                greatest(extract(epoch FROM now() - xact_start), 0)::float8,
