@@ -105,8 +105,8 @@ pub async fn apply(
         let mut transaction = session.begin(Access::ReadOnly).await?;
         report.not_retried = untouched(&mut transaction, filter).await?;
         transaction.commit().await?;
-        let page = async |transaction: &mut Transaction<'_>, report: &mut _, after| {
-            page(transaction, action, filter, after, report).await
+        let page = async |transaction: &mut Transaction<'_>, report: &mut _, from| {
+            page(transaction, action, filter, from, report).await
         };
         let is_done = pages(session, stop, &mut report, i64::MIN, page, &mut |_| {}).await?;
         report.stopped_early = !is_done;
@@ -116,12 +116,12 @@ pub async fn apply(
     (report, result)
 }
 
-/// Changes the next page; its last event, if there was one.
+/// Changes a page; where the next begins, if there was one.
 async fn page(
     transaction: &mut Transaction<'_>,
     action: Action,
     filter: &EventFilter,
-    after: i64,
+    from: i64,
     report: &mut RetryReport,
 ) -> Result<Option<i64>, sqlx::Error> {
     let statement = match action {
@@ -132,7 +132,7 @@ async fn page(
         .bind(filter.event_ids.as_deref())
         .bind(filter.spellings())
         .bind(filter.error_pattern())
-        .bind(after)
+        .bind(from)
         .bind(BATCH)
         .fetch_all(Unnamed(transaction))
         .await?;
@@ -142,7 +142,7 @@ async fn page(
         last = last.max(event_ids.last().copied());
         report.add(event_type, event_ids.len() as u64);
     }
-    Ok(last)
+    Ok(last.and_then(|id| id.checked_add(1)))
 }
 
 /// Counts what would be changed, in a transaction that cannot write.
