@@ -60,7 +60,7 @@ on end                                    => consecutive
 on (its|their) way                        => in flight
 (?<!in )flights?                          => in flight
 notices?                                  => message
-is no (channel|token|endpoint|url|uuid|e-?mail) => is not a …
+(?<!there )is no (channel|token|endpoint|url|uuid|e-?mail) => is not a …
 stands there twice                        => is listed twice
 is no more                                => no longer exists
 without a word                            => silently
@@ -73,10 +73,13 @@ exceptions=$(
 ^scripts/check-vocabulary\.sh$ | . | the list itself
 \.rs$ | (Mutex|RwLock|Drop|Span|Semaphore|Enter|Default)Guard|guard clause | names of Rust and its libraries
 \.(rs|sql|md)$ | notification_delivery_guards|'guards'|"guards"|`guards`|body_data\.guards|ON CONFLICT \(guard\) | a table and a key that exist in databases
-\.(rs|md)$ | "verdict"|`verdict` | a JSON key that scripts read
+\.(rs|md)$ | "verdict"|`verdict`|\.verdict | a JSON key that scripts read
 ^(src/ops|scripts/grants)|^src/tests/doctor | "verdict"|"guards_count"|"guard"|guard = ANY|SELECT guard$|guard, delivery_key | JSON keys and a column that users know
 fan_out/.*\.sql$ | \b(x|past|g)\.guard\b|\(guard\)|SELECT guard FROM | the column of that table
 dry(_run)?\.rs$ | "verdict" | a key of JSON output
+^src/(handlers|templates)/ | \bdata\.told\b|"told"|guards: \[ | keys of stored e-mails, which templates of users read
+\.(rs|md|sql)$ | "sealed"|'sealed'|`sealed` | a code of deliveries that filters name
+^src/handlers/alert\.rs$ | "notice" | a severity that senders use
 \.(rs|md|sh|sql)$ | bit ?masks?|umask|netmask | other masks
 ^docs/events\.md$ | info, low, notice | severities that alerts have
 \.rs$ | resealed_count|alias = "reseal"|\["reseal"\] | a key of a report, and the older name of a command

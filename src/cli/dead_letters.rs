@@ -1,6 +1,6 @@
 //! `dead-letters`: deliveries that failed permanently or are uncertain.
 
-mod act;
+mod change;
 mod filters;
 mod list;
 mod show;
@@ -49,7 +49,7 @@ Examples:
   notify-fan-out dead-letters retry 4711 4712
   notify-fan-out dead-letters retry --target billing --newer-than 2d
   notify-fan-out dead-letters retry --error 'connection refused' --dry-run")]
-    Retry(act::Arguments),
+    Retry(change::Arguments),
     /// Cancel those that match; their row and reason stay until they are pruned
     #[command(after_help = "\
 Examples:
@@ -58,7 +58,7 @@ Examples:
 
 A discarded dead letter suppresses no repetition: the same alert may be sent again at once.
 An uncertain one counts as sent.")]
-    Discard(act::Arguments),
+    Discard(change::Arguments),
 }
 
 pub(super) async fn execute(
@@ -69,9 +69,11 @@ pub(super) async fn execute(
     match arguments.command {
         Command::List(arguments) => list::execute(arguments, config, format).await,
         Command::Show(arguments) => show::execute(&arguments, config, format).await,
-        Command::Retry(arguments) => act::execute(Action::Retry, arguments, config, format).await,
+        Command::Retry(arguments) => {
+            change::execute(Action::Retry, arguments, config, format).await
+        }
         Command::Discard(arguments) => {
-            act::execute(Action::Discard, arguments, config, format).await
+            change::execute(Action::Discard, arguments, config, format).await
         }
     }
 }

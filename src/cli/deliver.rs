@@ -48,7 +48,7 @@ pub(super) async fn execute(
         format,
     };
     job::execute(&database, &options, async |stop, progress| {
-        run(&database, sender, &settings, stop, progress).await
+        Box::pin(run(&database, sender, &settings, stop, progress)).await
     })
     .await
 }

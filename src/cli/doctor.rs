@@ -38,7 +38,7 @@ pub(super) async fn execute(
         .unwrap_or(Severity::Ok);
     match format {
         Format::Json => output::json(&json!({ "verdict": severity, "checks": checks }))?,
-        Format::Text => output::text(&in_words(&checks, Style::stdout()))?,
+        Format::Text => output::text(&text_of(&checks, Style::stdout()))?,
     }
     Ok(if severity == Severity::Problem {
         ExitStatus::CheckFailed
@@ -119,7 +119,7 @@ pub(super) fn findings(checks: &[Finding], style: Style) -> String {
     words
 }
 
-fn in_words(checks: &[Finding], style: Style) -> String {
+fn text_of(checks: &[Finding], style: Style) -> String {
     let mut words = findings(checks, style);
     let count = |severity| {
         checks
@@ -165,7 +165,7 @@ mod tests {
                 Some("a policy"),
             ),
         ];
-        insta::assert_snapshot!(in_words(&checks, Style::plain()), @r"
+        insta::assert_snapshot!(text_of(&checks, Style::plain()), @r"
         ok       server              PostgreSQL 15.14
         warn     queue               2 events have no processing row
                                      → run migrate
@@ -174,12 +174,12 @@ mod tests {
 
         Problems: 1. Warnings: 1.
         ");
-        insta::assert_snapshot!(in_words(&checks[..1], Style::plain()), @r"
+        insta::assert_snapshot!(text_of(&checks[..1], Style::plain()), @r"
         ok       server  PostgreSQL 15.14
 
         All is well.
         ");
-        insta::assert_snapshot!(in_words(&checks[..2], Style::plain()), @r"
+        insta::assert_snapshot!(text_of(&checks[..2], Style::plain()), @r"
         ok       server  PostgreSQL 15.14
         warn     queue   2 events have no processing row
                          → run migrate

@@ -73,7 +73,7 @@ pub(super) fn execute(
         .map_err(|error| Failure::Refused(error.to_string()))?
         .ok_or_else(|| {
             Failure::Usage(format!(
-                "there is no e-mail {name:?}; there are {}",
+                "no e-mail is called {name:?}; there are {}",
                 templates.names().join(", ")
             ))
         })?;

@@ -1,4 +1,4 @@
-//! In-flight deliveries of this process, from lease to recorded result.
+//! Deliveries in flight in this process, from lease to recorded result.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

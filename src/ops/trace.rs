@@ -94,7 +94,7 @@ pub async fn trace(
 }
 
 fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
-    let to = recipient_in_words(
+    let to = recipient_text(
         &row.recipient,
         row.endpoint.as_deref(),
         row.endpoint_target.as_deref(),
@@ -151,7 +151,7 @@ pub(super) async fn number_texts(
 }
 
 /// Whom a delivery is for, without what could be written to.
-pub(super) fn recipient_in_words(
+pub(super) fn recipient_text(
     recipient: &str,
     endpoint: Option<&str>,
     endpoint_target: Option<&str>,

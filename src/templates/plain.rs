@@ -25,12 +25,12 @@ pub(super) fn tidy(text: &str) -> String {
 }
 
 fn wrap(line: &str, to: &mut String) {
-    let words = line.trim_start();
-    let indent = line.len() - words.len();
-    let hanging = indent + if words.starts_with("- ") { 2 } else { 0 };
+    let text = line.trim_start();
+    let indent = line.len() - text.len();
+    let hanging = indent + if text.starts_with("- ") { 2 } else { 0 };
     let mut column = indent;
     to.extend(std::iter::repeat_n(' ', indent));
-    for (number, word) in words.split(' ').enumerate() {
+    for (number, word) in text.split(' ').enumerate() {
         let width = word.chars().count();
         if number > 0 && column + 1 + width > LINE_MAX && column > hanging {
             to.push('\n');

@@ -424,7 +424,7 @@ async fn an_adoption_is_foreseen() {
 
 /// The error of a role that owns nothing names the owner.
 #[tokio::test]
-async fn a_role_that_may_not_migrate_learns_the_owner() {
+async fn a_role_that_may_not_migrate_is_shown_the_owner() {
     let server = Server::start();
     let db = TestDatabase::empty_on(&server).await;
     db.execute(format!(

@@ -45,7 +45,7 @@ generic                      every other type, and data of another shape
     );
     let refused = stderr(&run(binary(&["document_upload"])).code(2));
     let refused = complaint(&refused);
-    let start = r#"there is no e-mail "document_upload"; there are document_uploaded, "#;
+    let start = r#"no e-mail is called "document_upload"; there are document_uploaded, "#;
     assert!(
         refused.starts_with(start) && refused.ends_with(", digest, generic"),
         "{refused}"

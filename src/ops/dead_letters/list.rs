@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::filter::{DeadLetterFilter, with_matching};
 use crate::db::{Access, Session, Unnamed};
-use crate::ops::trace::{number_texts, recipient_in_words};
+use crate::ops::trace::{number_texts, recipient_text};
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub async fn filter_values(session: &mut Session) -> Result<FilterValues, sqlx::
 
 impl From<Row> for DeadLetter {
     fn from(row: Row) -> Self {
-        let to = recipient_in_words(
+        let to = recipient_text(
             &row.recipient,
             row.endpoint.as_deref(),
             row.endpoint_target.as_deref(),

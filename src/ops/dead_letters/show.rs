@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::announcement::Message;
 use crate::ops::attempts::{Attempt, attempts};
-use crate::ops::trace::{number_texts, recipient_in_words};
+use crate::ops::trace::{number_texts, recipient_text};
 
 /// E-mails of a delivery that are listed.
 const MOST_MAILS: i64 = 200;
@@ -142,7 +142,7 @@ pub async fn show(session: &mut Session, id: i64) -> Result<Option<Details>, sql
 }
 
 fn details(row: Row, emails: Vec<DeliveryEmail>, attempts: Vec<Attempt>) -> Details {
-    let to = recipient_in_words(
+    let to = recipient_text(
         &row.recipient,
         row.endpoint.as_deref(),
         row.endpoint_target.as_deref(),
