@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decode::{Disposition, Event, decode_event};
+use super::decode::{DecodedEvent, Disposition, decode_event};
 use super::{Settings, handled_types};
 use crate::db::{Transaction, Unnamed};
 use crate::domain::payload::PAYLOAD_MAX;
@@ -15,7 +15,7 @@ pub(super) struct Claim {
     /// The fence: rises with every claim, whoever makes it.
     pub(super) token: i64,
     /// Ascending by event.
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<DecodedEvent>,
     /// Events whose type is ignored: completed without effect.
     pub(super) ignored: u64,
     /// Events that were too old.

@@ -11,7 +11,7 @@ use crate::handlers::{EventType, Handler};
 
 /// A decoded event, as the run, the dry run and explain plan it.
 #[derive(Debug)]
-pub(super) struct Event {
+pub(super) struct DecodedEvent {
     pub(super) event_id: i64,
     pub(super) event_type: EventType,
     pub(super) occurred_at: DateTime<Utc>,
@@ -38,7 +38,7 @@ pub(super) enum Disposition {
 /// Decodes a row of any statement that returns the columns of an event among others.
 macro_rules! decode_event {
     ($row:expr, $event_id:expr, $event_type:expr, $occurred_at:expr, $attempt:expr) => {
-        $crate::fan_out::decode::Event {
+        $crate::fan_out::decode::DecodedEvent {
             event_id: $event_id,
             event_type: $event_type,
             occurred_at: $occurred_at,

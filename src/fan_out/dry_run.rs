@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
-use super::decode::{Disposition, Event, decode_event};
+use super::decode::{DecodedEvent, Disposition, decode_event};
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
 use super::plan::{Plans, numbered};
@@ -91,7 +91,7 @@ struct Due {
     disposition: Disposition,
     is_out_of_attempts: bool,
     /// Decoded, if it would be claimed.
-    event: Option<Event>,
+    event: Option<DecodedEvent>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -313,7 +313,7 @@ impl DryRun<'_> {
         });
     }
 
-    fn recipient(&mut self, event: &Event, plan: &Plan, decision: &Decision) {
+    fn recipient(&mut self, event: &DecodedEvent, plan: &Plan, decision: &Decision) {
         let user_id = decision.user_id;
         let (mut in_app, mut email) = (decision.in_app, decision.email);
         if let Some(key) = &plan.once_key

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Settings;
-use super::decode::{Event, decode_event};
+use super::decode::{DecodedEvent, decode_event};
 use super::names::look_up;
 use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Rule};
 use super::plan::{Plans, numbered};
@@ -82,7 +82,7 @@ pub struct RoutedEndpoint {
 
 impl Explanation {
     /// Whether the event completed.
-    pub fn is_completed(&self) -> bool {
+    pub(crate) fn is_completed(&self) -> bool {
         matches!(self.status.as_deref(), Some("completed" | "pruned"))
     }
 }
@@ -142,7 +142,7 @@ pub async fn explain(
 async fn read(
     transaction: &mut Transaction<'_>,
     event_id: i64,
-) -> Result<Option<(Explanation, Option<Event>)>, sqlx::Error> {
+) -> Result<Option<(Explanation, Option<DecodedEvent>)>, sqlx::Error> {
     let row = sqlx::query_file!("src/fan_out/explain_event.sql", event_id, PAYLOAD_MAX)
         .fetch_optional(Unnamed(transaction))
         .await?;
@@ -191,7 +191,7 @@ async fn read(
 /// Adds what its handler plans, and what is decided about each candidate and endpoint.
 async fn decide(
     transaction: &mut Transaction<'_>,
-    event: &Event,
+    event: &DecodedEvent,
     user: Option<Uuid>,
     settings: &Settings,
     explanation: &mut Explanation,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Settings;
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use super::probe::{Refused, probe};
 use super::requeue::{Requeue, requeue};
 use super::write::{Written, commit, prepare, write_part};
@@ -33,12 +33,12 @@ const MOST_LOSSES: u32 = 4;
 /// Events of one claim that are written apart.
 pub(super) struct Isolation<'e> {
     token: i64,
-    events: Vec<&'e Event>,
+    events: Vec<&'e DecodedEvent>,
     /// All before this are done with, and so many are tried next.
     next: usize,
     size: usize,
     /// Those that can't be written now, for a reason outside of them.
-    blocked: Vec<(&'e Event, sqlx::Error)>,
+    blocked: Vec<(&'e DecodedEvent, sqlx::Error)>,
     /// A connection was lost: each part is committed, so that the part that loses it stands alone.
     is_cautious: bool,
     losses: u32,
@@ -60,7 +60,7 @@ struct Pass<'e> {
     written: Written,
     parts: usize,
     refused: Vec<Requeue>,
-    blocked: Vec<(&'e Event, sqlx::Error)>,
+    blocked: Vec<(&'e DecodedEvent, sqlx::Error)>,
     waits: usize,
     trouble: usize,
 }
@@ -73,7 +73,7 @@ impl<'e> Pass<'e> {
 
     fn leave_out(
         &mut self,
-        event: &'e Event,
+        event: &'e DecodedEvent,
         token: i64,
         class: ErrorClass,
         error: sqlx::Error,
@@ -91,7 +91,11 @@ impl<'e> Pass<'e> {
 
 impl<'e> Isolation<'e> {
     /// Starts with events that failed together, or are likely to.
-    pub(super) fn new(token: i64, events: Vec<&'e Event>, error: Option<&sqlx::Error>) -> Self {
+    pub(super) fn new(
+        token: i64,
+        events: Vec<&'e DecodedEvent>,
+        error: Option<&sqlx::Error>,
+    ) -> Self {
         let class = error.map(ErrorClass::of);
         let size = match class {
             // The database can't tell which of them it was.
@@ -121,7 +125,7 @@ impl<'e> Isolation<'e> {
     }
 
     /// What was not written, ascending, and the errors of those that were tried alone.
-    pub(super) fn rest(self) -> (Vec<&'e Event>, BTreeMap<i64, sqlx::Error>) {
+    pub(super) fn rest(self) -> (Vec<&'e DecodedEvent>, BTreeMap<i64, sqlx::Error>) {
         let mut left = self.events[self.next..].to_vec();
         left.extend(self.blocked.iter().map(|(event, _)| event));
         left.sort_unstable_by_key(|event| event.event_id);
@@ -235,7 +239,7 @@ impl<'e> Isolation<'e> {
         &self,
         transaction: &mut Transaction<'_>,
         settings: &Settings,
-        events: &[&'e Event],
+        events: &[&'e DecodedEvent],
         written: &mut Written,
     ) -> Result<(usize, Refused<'e>), sqlx::Error> {
         let alone = self.events.len() == 1;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use crate::db::{Transaction, Unnamed};
 use crate::handlers::{Lookups, Names, Profile, Rendering};
 
@@ -22,7 +22,7 @@ enum Entity {
 /// ask for nothing.
 pub(super) async fn look_up(
     connection: &mut Transaction<'_>,
-    events: impl IntoIterator<Item = &Event>,
+    events: impl IntoIterator<Item = &DecodedEvent>,
     rendering: &Rendering,
 ) -> Result<Names, sqlx::Error> {
     let mut lookups = Lookups::default();

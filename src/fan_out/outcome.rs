@@ -49,11 +49,11 @@ pub enum EndpointOutcome {
 
 impl EndpointOutcome {
     /// Whether it is suppressed by a dedup key.
-    pub const fn is_duplicate(self) -> bool {
+    pub(crate) const fn is_duplicate(self) -> bool {
         matches!(self, Self::DuplicateAlert | Self::Duplicate)
     }
 
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::AlreadyQueued => "already queued",
@@ -64,7 +64,7 @@ impl EndpointOutcome {
         }
     }
 
-    pub const fn rule(self) -> &'static str {
+    pub(crate) const fn rule(self) -> &'static str {
         match self {
             Self::Queued | Self::AlreadyQueued => "scope and event types of the endpoint",
             Self::Disabled => "the endpoint is disabled",
@@ -99,7 +99,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const fn rule(self) -> &'static str {
+    pub(crate) const fn rule(self) -> &'static str {
         match self {
             Self::Actor => "recipient is the actor",
             Self::UnknownPerson => "no row in profiles",
@@ -113,7 +113,7 @@ impl Reason {
         }
     }
 
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Actor => "skipped: actor",
             Self::UnknownPerson => "skipped: unknown person",
@@ -130,14 +130,14 @@ impl Reason {
 
 impl InAppOutcome {
     /// Why the candidate is skipped.
-    pub const fn reason(self) -> Option<Reason> {
+    pub(crate) const fn reason(self) -> Option<Reason> {
         match self {
             Self::Withheld(reason) => Some(reason),
             _ => None,
         }
     }
 
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Merged => "merged into an unread one",
@@ -148,19 +148,19 @@ impl InAppOutcome {
 }
 
 impl EmailOutcome {
-    pub const fn is_queued(self) -> bool {
+    pub(crate) const fn is_queued(self) -> bool {
         matches!(self, Self::Immediate | Self::Aggregated)
     }
 
     /// Why the candidate is skipped.
-    pub const fn reason(self) -> Option<Reason> {
+    pub(crate) const fn reason(self) -> Option<Reason> {
         match self {
             Self::Withheld(reason) => Some(reason),
             _ => None,
         }
     }
 
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Immediate => "immediate",
             Self::Aggregated => "digest",
@@ -227,6 +227,7 @@ impl<'r> sqlx::Decode<'r, Postgres> for Rule {
 }
 
 impl Rule {
+    #[must_use]
     pub const fn status(self) -> &'static str {
         self.status
     }

@@ -1,6 +1,6 @@
 //! What handlers plan for decoded events: one path for the run, the dry run and explain.
 
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use super::resolve::PlanRow;
 use super::routed::Announced;
 use crate::domain::plan::{InApp, Plan};
@@ -8,12 +8,12 @@ use crate::handlers::Names;
 
 /// The plans and announcements of a batch, in the order of its events.
 pub(super) struct Plans<'e> {
-    pub(super) plans: Vec<(&'e Event, Plan)>,
+    pub(super) plans: Vec<(&'e DecodedEvent, Plan)>,
     pub(super) announced: Vec<Announced>,
 }
 
 impl<'e> Plans<'e> {
-    pub(super) fn of(events: impl IntoIterator<Item = &'e Event>, names: &Names) -> Self {
+    pub(super) fn of(events: impl IntoIterator<Item = &'e DecodedEvent>, names: &Names) -> Self {
         let (mut plans, mut announced) = (Vec::new(), Vec::new());
         for event in events {
             let Ok(handler) = &event.handler else {
@@ -37,7 +37,7 @@ impl<'e> Plans<'e> {
     }
 
     /// The plans as the statements take them, numbered by their places.
-    pub(super) fn rows<'p>(plans: &'p [(&Event, Plan)]) -> Vec<PlanRow<'p>> {
+    pub(super) fn rows<'p>(plans: &'p [(&DecodedEvent, Plan)]) -> Vec<PlanRow<'p>> {
         let numbered = plans.iter().enumerate();
         numbered
             .map(|(plan_no, (event, plan))| PlanRow::new(plan_no, event, plan))
@@ -45,7 +45,7 @@ impl<'e> Plans<'e> {
     }
 }
 
-fn split((event, plan): (&Event, Plan)) -> Vec<(&Event, Plan)> {
+fn split((event, plan): (&DecodedEvent, Plan)) -> Vec<(&DecodedEvent, Plan)> {
     if !matches!(plan.in_app, InApp::Coalesced { .. }) || plan.email.is_none() {
         return vec![(event, plan)];
     }

@@ -9,7 +9,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::types::Json;
 
 use super::Settings;
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use super::plan::Plans;
 use super::resolve::{Part, bind_plans, with_resolve};
 use super::write::Prepared;
@@ -60,7 +60,7 @@ impl DatabaseError for CaughtError {
 }
 
 /// Events that the database refuses, each with its error.
-pub(super) type Refused<'e> = Vec<(&'e Event, sqlx::Error)>;
+pub(super) type Refused<'e> = Vec<(&'e DecodedEvent, sqlx::Error)>;
 
 /// Tries events (ascending) of those that were prepared. Returns how many of them there was time for,
 /// and which of these are refused.
@@ -68,7 +68,7 @@ pub(super) async fn probe<'e>(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
     prepared: &Prepared,
-    events: &[&'e Event],
+    events: &[&'e DecodedEvent],
 ) -> Result<(usize, Refused<'e>), sqlx::Error> {
     let plans = prepared.plans(events).plans;
     let rows = Plans::rows(&plans);

@@ -53,12 +53,13 @@ pub struct FanOutReport {
 
 impl FanOutReport {
     /// Whether there was nothing to do.
+    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.settled() + self.rescued == 0
     }
 
     /// Events that the run claimed, whatever their result.
-    pub fn settled(&self) -> u64 {
+    pub(crate) fn settled(&self) -> u64 {
         self.events
             + self.failed
             + self.retried
@@ -70,7 +71,7 @@ impl FanOutReport {
     }
 
     /// Events that expired before there was a handler of their type.
-    pub fn expired_unhandled_count(&self) -> u64 {
+    pub(crate) fn expired_unhandled_count(&self) -> u64 {
         self.expired_unhandled.values().sum()
     }
 

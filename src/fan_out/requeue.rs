@@ -1,7 +1,7 @@
 //! Ending claims whose events were not written.
 
 use super::Settings;
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use super::write::Written;
 use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 use crate::domain::backoff;
@@ -39,7 +39,7 @@ pub(super) struct Requeue {
 impl Requeue {
     /// An event that the database refuses: it spends its attempt.
     pub(super) fn refused(
-        event: &Event,
+        event: &DecodedEvent,
         token: i64,
         error: &sqlx::Error,
         settings: &Settings,

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Settings;
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use crate::domain::plan::{Audience, EmailTiming, InApp, Plan};
 
 /// The head of each statement that writes, shows or explains decisions.
@@ -125,7 +125,7 @@ impl<'a> PlanRow<'a> {
     pub(super) const THREAD_AMONG: &'static str = "thread_among";
 
     /// Lays a plan out. `plan_no` is its place in the batch.
-    pub(super) fn new(plan_no: usize, event: &Event, plan: &'a Plan) -> Self {
+    pub(super) fn new(plan_no: usize, event: &DecodedEvent, plan: &'a Plan) -> Self {
         let mut row = Self {
             plan_no,
             event_id: event.event_id,

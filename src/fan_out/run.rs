@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::claim::{Claim, claim};
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use super::report::{FanOutReport, MOST_COUNTED};
 use super::requeue::Requeue;
 use super::rescue::{Rescued, rescue};
@@ -86,7 +86,7 @@ pub(super) struct Run<'a> {
 /// A claimed event whose audience is so large that it would keep others waiting.
 pub(super) struct LargeEvent {
     pub(super) token: i64,
-    pub(super) event: Event,
+    pub(super) event: DecodedEvent,
     pub(super) since: Instant,
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use super::holders::Holders;
 use super::isolate::{Isolation, class_of};
 use super::requeue::{Requeue, described, requeue};
@@ -24,7 +24,7 @@ const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 struct InHand<'e, 'r> {
     token: i64,
     /// Those that are not settled, ascending.
-    left: Vec<&'e Event>,
+    left: Vec<&'e DecodedEvent>,
     /// Why they could not be written, of those that were tried alone; and of the others.
     errors: BTreeMap<i64, sqlx::Error>,
     reason: Option<String>,
@@ -75,7 +75,7 @@ impl Run<'_> {
     pub(super) async fn settle(
         &mut self,
         token: i64,
-        events: Vec<Event>,
+        events: Vec<DecodedEvent>,
         stop: &CancellationToken,
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), RunFailed> {
@@ -313,7 +313,7 @@ impl Run<'_> {
         ]
     }
 
-    fn log_settled(&self, token: i64, events: &[Event], before: [u64; 5], since: Instant) {
+    fn log_settled(&self, token: i64, events: &[DecodedEvent], before: [u64; 5], since: Instant) {
         let counts = self.counts();
         let [settled, notifications, merged, emails, deliveries] =
             std::array::from_fn(|no| counts[no] - before[no]);

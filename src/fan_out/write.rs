@@ -5,7 +5,7 @@ use sqlx::types::Json;
 
 use super::Settings;
 use super::coalesce::coalesce;
-use super::decode::Event;
+use super::decode::DecodedEvent;
 use super::holders::Holders;
 use super::large_audience::{self, LargeAudiences};
 use super::names::look_up;
@@ -90,7 +90,7 @@ pub(super) async fn write(
     session: &mut Session,
     settings: &Settings,
     token: i64,
-    events: &[&Event],
+    events: &[&DecodedEvent],
     in_doubt: &mut Option<Written>,
     holders: &mut Holders<'_>,
 ) -> Result<Written, sqlx::Error> {
@@ -128,7 +128,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    fn held(&self, event: &Event) -> Option<&Held> {
+    fn held(&self, event: &DecodedEvent) -> Option<&Held> {
         let place = self
             .held
             .binary_search_by_key(&event.event_id, |held| held.event_id);
@@ -136,7 +136,7 @@ impl Prepared {
     }
 
     /// Those of the events that are ours to settle.
-    fn mine<'e>(&self, events: &[&'e Event]) -> Vec<&'e Event> {
+    fn mine<'e>(&self, events: &[&'e DecodedEvent]) -> Vec<&'e DecodedEvent> {
         let mut mine = events.to_vec();
         mine.retain(|event| self.held(event).is_some());
         mine
@@ -148,7 +148,7 @@ impl Prepared {
 
     /// What the handlers of the events plan, and the events with a large audience, whose plans and
     /// announcements are left out.
-    fn plan<'e>(&self, mine: &[&'e Event]) -> (Plans<'e>, Vec<i64>) {
+    fn plan<'e>(&self, mine: &[&'e DecodedEvent]) -> (Plans<'e>, Vec<i64>) {
         let mut plans = Plans::of(mine.iter().copied(), &self.names).split_coalesced();
         let large = plans.plans.iter();
         let large = large.filter(|(_, plan)| self.large.contain(plan));
@@ -163,7 +163,7 @@ impl Prepared {
     }
 
     /// What the handlers of the events plan, without large audiences and events of others.
-    pub(super) fn plans<'e>(&self, events: &[&'e Event]) -> Plans<'e> {
+    pub(super) fn plans<'e>(&self, events: &[&'e DecodedEvent]) -> Plans<'e> {
         self.plan(&self.mine(events)).0
     }
 }
@@ -176,7 +176,7 @@ pub(super) async fn prepare(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
     token: i64,
-    events: &[&Event],
+    events: &[&DecodedEvent],
     alone: bool,
 ) -> Result<Prepared, sqlx::Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
@@ -205,7 +205,7 @@ pub(super) async fn write_part(
     transaction: &mut Transaction<'_>,
     settings: &Settings,
     prepared: &Prepared,
-    events: &[&Event],
+    events: &[&DecodedEvent],
     plans_before: usize,
 ) -> Result<Written, sqlx::Error> {
     let mut mine = prepared.mine(events);
@@ -256,7 +256,7 @@ async fn write_each(
     settings: &Settings,
     plans: &[PlanRow<'_>],
     part: Part,
-    settled: &[&Event],
+    settled: &[&DecodedEvent],
     report: &mut FanOutReport,
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<i64> = settled.iter().map(|event| event.event_id).collect();
@@ -334,7 +334,7 @@ fn number<'a>(first: usize, each: &mut [PlanRow<'a>], coalesced: &mut [PlanRow<'
 }
 
 /// Counts and logs an event that is settled for good.
-fn count_settled(event: &Event, latency: Option<f64>, report: &mut FanOutReport) {
+fn count_settled(event: &DecodedEvent, latency: Option<f64>, report: &mut FanOutReport) {
     let (event_id, event_type) = (event.event_id, event.event_type.name());
     match &event.handler {
         Ok(_) => {
@@ -351,7 +351,7 @@ fn count_settled(event: &Event, latency: Option<f64>, report: &mut FanOutReport)
     }
 }
 
-fn invalid(event: &Event) -> Option<Invalid> {
+fn invalid(event: &DecodedEvent) -> Option<Invalid> {
     let invalid = event.handler.as_ref().err()?;
     Some(Invalid {
         event_id: event.event_id,

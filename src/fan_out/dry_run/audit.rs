@@ -51,7 +51,7 @@ pub struct DryRecipient<'a> {
 
 impl DryRecipient<'_> {
     /// The message as the person would see it: where events are counted, with the count.
-    pub fn message(&self) -> Option<Notification> {
+    pub(crate) fn message(&self) -> Option<Notification> {
         match &self.plan.in_app {
             InApp::None => None,
             InApp::Each(message) => Some(message.clone()),
