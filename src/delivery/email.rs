@@ -3,10 +3,11 @@
 use sha2::{Digest as _, Sha256};
 
 use super::lease::Leased;
-use super::load::EmailRow;
+use super::load::{EmailRow, Unwanted};
 use super::people::Person;
 use super::retry_policy::{Decision, Next};
 use super::sender::EmailSender;
+use super::states::Code;
 use crate::channels::{DeliveryKey, EmailMessage, Mailbox};
 use crate::domain::text::is_blank;
 use crate::templates::{Digest, QueuedMail, Recipient};
@@ -16,11 +17,21 @@ use crate::unsubscribe::{UnsubscribeRequest, UnsubscribeScope};
 pub(super) type RenderedEmail = Result<(Mailbox, EmailMessage), Decision>;
 
 /// The text of `status_reason`.
-pub(super) fn unwanted(code: &str) -> &'static str {
-    match code {
-        "muted" => "the recipient has muted such e-mails",
-        "read" => "the notification was read in the application",
-        _ => "the notification was deleted",
+impl Unwanted {
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Muted => "the recipient has muted such e-mails",
+            Self::Read => "the notification was read in the application",
+            Self::Gone => "the notification was deleted",
+        }
+    }
+
+    fn code(self) -> Code {
+        match self {
+            Self::Muted => Code::Muted,
+            Self::Read => Code::Read,
+            Self::Gone => Code::Gone,
+        }
     }
 }
 
@@ -32,11 +43,11 @@ pub(super) fn render(
     mails: &[EmailRow],
 ) -> RenderedEmail {
     let cancelled =
-        |code: &str, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
-    let dead = |code: &str, reason: String| Decision::without_attempt(Next::Dead, code, reason);
+        |code: Code, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
+    let dead = |code: Code, reason: String| Decision::without_attempt(Next::Dead, code, reason);
     let Some(person) = person else {
         return Err(cancelled(
-            "recipient_gone",
+            Code::RecipientGone,
             "the recipient no longer exists",
         ));
     };
@@ -45,19 +56,19 @@ pub(super) fn render(
         .filter(|mail| mail.unwanted.is_none())
         .collect();
     let Some(first) = wanted.first() else {
-        let code = mails.iter().find_map(|mail| mail.unwanted.as_deref());
-        let code = code.unwrap_or("gone");
-        return Err(cancelled(code, unwanted(code)));
+        let unwanted = mails.iter().find_map(|mail| mail.unwanted);
+        let unwanted = unwanted.unwrap_or(Unwanted::Gone);
+        return Err(cancelled(unwanted.code(), unwanted.reason()));
     };
     let address = person.email.as_deref().filter(|address| !is_blank(address));
     let Some(address) = address else {
         return Err(cancelled(
-            "no_address",
+            Code::NoAddress,
             "the recipient has no e-mail address",
         ));
     };
     let to = Mailbox::new(person.full_name.as_deref(), address)
-        .map_err(|invalid| dead("invalid_address", invalid.to_string()))?;
+        .map_err(|invalid| dead(Code::InvalidAddress, invalid.to_string()))?;
 
     let scope = if leased.is_digest() {
         UnsubscribeScope::All
@@ -79,7 +90,7 @@ pub(super) fn render(
         Some(digest) if leased.is_digest() => sender.templates.digest(&digest, &recipient),
         _ => sender.templates.mail(&queued[0], &recipient),
     };
-    let rendered = rendered.map_err(|error| dead("template", error.to_string()))?;
+    let rendered = rendered.map_err(|error| dead(Code::Template, error.to_string()))?;
     let mut message = EmailMessage {
         key: DeliveryKey::from(leased.key),
         from: sender.from.clone(),

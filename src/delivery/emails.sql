@@ -21,7 +21,7 @@ SELECT m.id, m.delivery_id, m.user_id, coalesce(m.event_type, '') AS "event_type
        greatest(least(coalesce(m.created_at, now()), now()), '1970-01-01') AS "created_at!",
        CASE WHEN coalesce(wish.rule, CASE WHEN $3 THEN wish.in_app_rule END) % 10 = 1 THEN 'muted'
             WHEN seen.is_read THEN 'read'
-            WHEN m.has_notification AND seen.is_read IS NULL THEN 'gone' END AS "unwanted?",
+            WHEN m.has_notification AND seen.is_read IS NULL THEN 'gone' END AS "unwanted?: Unwanted",
        coalesce(seen.read_at > attempted.at, false) AS "is_read_since!"
   FROM mine
   JOIN pending_emails m ON m.id = mine.id AND m.id = ANY (ARRAY(SELECT id FROM mine))

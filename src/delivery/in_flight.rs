@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::email::unwanted;
 use super::lease::{Capabilities, Leased, expired};
 use super::load::Loaded;
 use super::record::{Attempt, Finished};
 use super::retry_policy::{Attempted, Decision, Next, decide};
 use super::sender::Sender;
+use super::states::Code;
 use super::{DeliverySettings, RetryPolicy};
 use crate::channels::{Receipt, SendError};
 
@@ -84,7 +84,7 @@ impl InFlight {
         let emails = loaded.mails.get(&leased.id).map_or(&[][..], Vec::as_slice);
         let left_out = emails
             .iter()
-            .filter_map(|email| Some((email.id, unwanted(email.unwanted.as_deref()?))));
+            .filter_map(|email| Some((email.id, email.unwanted?.reason())));
         let left_out = left_out.collect();
         let rendered = match expired(&leased, self.max_age) {
             Some(expired) => Err(expired),
@@ -132,7 +132,7 @@ impl InFlight {
                 delivery_id = leased.id,
                 channel = leased.channel.name(),
                 event_type = leased.event_type,
-                status = decision.next.status(),
+                status = decision.next.status().name(),
                 "not attempted: {}",
                 decision.reason.as_deref().unwrap_or_default(),
             );
@@ -181,7 +181,7 @@ impl InFlight {
             let reason = "lease expired before the send started";
             tracing::warn!(delivery_id = sending.leased.id, "{reason}");
             // Nothing was sent: if the lease is still ours, the delivery is requeued as it was.
-            let decision = Decision::without_attempt(Next::AT_ONCE, "too_late", reason);
+            let decision = Decision::without_attempt(Next::AT_ONCE, Code::TooLate, reason);
             self.finish(sending, decision, None);
             return;
         };
@@ -194,7 +194,7 @@ impl InFlight {
             channel = leased.channel.name(),
             event_type = leased.event_type,
             attempt = leased.attempts,
-            outcome = attempt.outcome,
+            outcome = attempt.outcome.name(),
             seconds = duration.as_secs_f64(),
             "attempted",
         );
@@ -204,7 +204,7 @@ impl InFlight {
                 channel = leased.channel.name(),
                 event_type = leased.event_type,
                 attempt = leased.attempts,
-                status = decision.next.status(),
+                status = decision.next.status().name(),
                 "{error}",
             );
         }

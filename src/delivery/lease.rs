@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::report::DeliveryReport;
 use super::retry_policy::{Attempted, Decision, Next};
+use super::states::Code;
 use super::{DIGEST, DeliverySettings, RetryPolicy};
 use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
@@ -47,7 +48,7 @@ pub(super) struct Leased {
 /// The decision about a delivery that waited too long to be of use.
 pub(super) fn expired(leased: &Leased, max_age: Duration) -> Option<Decision> {
     let is_old = leased.attempts <= 1 && leased.age > max_age;
-    is_old.then(|| Decision::without_attempt(Next::Dead, "expired", EXPIRED))
+    is_old.then(|| Decision::without_attempt(Next::Dead, Code::Expired, EXPIRED))
 }
 
 impl Leased {
@@ -188,10 +189,8 @@ pub(super) async fn rescue(
         .fetch_all(Unnamed(connection))
         .await?;
         for row in &taken {
-            let next = match row.status.as_str() {
-                "uncertain" => Next::Uncertain,
-                "dead" => Next::Dead,
-                _ => continue,
+            let Some(next) = Next::ended(&row.status)? else {
+                continue;
             };
             // An unknown channel is never reclaimed.
             if let Ok(channel) = row.channel.parse() {

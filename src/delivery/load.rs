@@ -12,6 +12,16 @@ use super::people::{People, Person};
 use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
 
+/// Why an e-mail is no longer wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub(super) enum Unwanted {
+    Muted,
+    Read,
+    /// Its notification was deleted.
+    Gone,
+}
+
 /// A row of `pending_emails`.
 #[derive(Debug)]
 pub(super) struct EmailRow {
@@ -25,8 +35,7 @@ pub(super) struct EmailRow {
     pub(super) project_id: Option<Uuid>,
     pub(super) project_name: Option<String>,
     pub(super) created_at: DateTime<Utc>,
-    /// Why it is no longer wanted: `muted`, `read` or `gone`.
-    pub(super) unwanted: Option<String>,
+    pub(super) unwanted: Option<Unwanted>,
     /// Whether it was read after an attempt that may have delivered it.
     pub(super) is_read_since: bool,
 }
@@ -128,7 +137,7 @@ pub(super) async fn load(
 /// since stays in it, unless nothing else is left.
 fn repeat(mails: &mut [EmailRow]) {
     if mails.iter().any(|mail| mail.unwanted.is_none()) {
-        let read = |mail: &&mut EmailRow| mail.unwanted.as_deref() == Some("read");
+        let read = |mail: &&mut EmailRow| mail.unwanted == Some(Unwanted::Read);
         for mail in mails
             .iter_mut()
             .filter(|mail| mail.is_read_since)

@@ -20,6 +20,7 @@ mod retry_policy;
 mod run;
 mod savepoint;
 mod sender;
+mod states;
 mod waiting;
 
 pub use dry_run::{DryRunDelivery, DryRunListener, DryRunOutcome, dry_run};
@@ -28,6 +29,8 @@ pub use report::{DeliveryCounts, DeliveryReport, Disabled, Left, Paused, Waiting
 pub use retry_policy::RetryPolicy;
 pub use run::run;
 pub use sender::{EmailSender, Pace, Sender};
+#[cfg(test)]
+pub(crate) use states::{Code, DeliveryStatus, Outcome};
 
 use std::time::Duration;
 

@@ -113,13 +113,9 @@ impl Queue {
         for row in rows {
             let mails = row.mails.unsigned_abs();
             promoted.report.mails += mails;
-            let next = match row.status.as_str() {
-                "dead" => Next::Dead,
-                "cancelled" => Next::Cancelled,
-                _ => {
-                    promoted.deliveries += mails;
-                    continue;
-                }
+            let Some(next) = Next::ended(&row.status)? else {
+                promoted.deliveries += mails;
+                continue;
             };
             let report = &mut promoted.report;
             report.count(Channel::Email, &row.event_type, next, mails);

@@ -7,6 +7,7 @@ use super::circuit_breaker::update_circuit_breakers;
 use super::lease::Leased;
 use super::report::DeliveryReport;
 use super::retry_policy::{Decision, Next, outcome};
+use super::states::Outcome;
 use crate::channels::{Receipt, SendError};
 use crate::db::{Transaction, Unnamed};
 
@@ -28,7 +29,7 @@ pub(super) struct Finished {
 /// One attempt, for the log.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) outcome: &'static str,
+    pub(super) outcome: Outcome,
     pub(super) duration: Duration,
     pub(super) status: Option<u16>,
     pub(super) answer: Option<String>,
@@ -75,7 +76,9 @@ pub(super) async fn record(
         .map(|(id, reason)| (*id, (*reason).to_owned()))
         .unzip();
     let attempts = || finished.iter().map(|one| one.attempt.as_ref());
-    let outcomes: Vec<_> = attempts().map(|it| Some(it?.outcome.to_owned())).collect();
+    let outcomes: Vec<_> = attempts()
+        .map(|it| Some(it?.outcome.name().to_owned()))
+        .collect();
     let durations: Vec<_> = attempts()
         .map(|it| Some(i32::try_from(it?.duration.as_millis()).unwrap_or(i32::MAX)))
         .collect();
@@ -88,7 +91,7 @@ pub(super) async fn record(
         "src/delivery/record.sql",
         &column(finished, |one| one.leased.id),
         &column(finished, |one| one.leased.token),
-        &column(finished, |one| one.decision.next.status().to_owned()),
+        &column(finished, |one| one.decision.next.status().name().to_owned()),
         &column(finished, |one| clean(one.decision.reason.as_deref())) as &[Option<String>],
         &column(finished, |one| clean(one.decision.code.as_deref())) as &[Option<String>],
         &provider_ids as &[Option<String>],

@@ -137,7 +137,7 @@ impl DeliveryReport {
         *if let Next::Retry { .. } = next {
             self.counts.retries.entry(channel).or_default()
         } else {
-            let end = (channel, event_type.to_owned(), next.status());
+            let end = (channel, event_type.to_owned(), next.status().name());
             self.counts.outcomes.entry(end).or_default()
         } += messages;
     }

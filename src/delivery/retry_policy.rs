@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::states::{Code, DeliveryStatus, Outcome};
 use crate::channels::{AttemptOutcome, Cause, Channel, Receipt, Retry, SendError};
 use crate::domain::schedule::{LONGEST, Schedule};
 
@@ -55,6 +56,17 @@ pub(super) enum Next {
 }
 
 impl Next {
+    /// The end that a statement decided; `None`: the delivery is pending.
+    pub(super) fn ended(status: &str) -> Result<Option<Self>, sqlx::Error> {
+        Ok(Some(match DeliveryStatus::parse(status)? {
+            DeliveryStatus::Delivered => Self::Delivered,
+            DeliveryStatus::Dead => Self::Dead,
+            DeliveryStatus::Cancelled => Self::Cancelled,
+            DeliveryStatus::Uncertain => Self::Uncertain,
+            DeliveryStatus::Pending | DeliveryStatus::Sending => return Ok(None),
+        }))
+    }
+
     /// Another attempt at once, as if this one had not been made.
     pub(super) const AT_ONCE: Self = Self::uncharged(Duration::ZERO);
 
@@ -67,13 +79,13 @@ impl Next {
     }
 
     /// As `notification_deliveries.status` has it.
-    pub(super) fn status(self) -> &'static str {
+    pub(super) fn status(self) -> DeliveryStatus {
         match self {
-            Self::Delivered => "delivered",
-            Self::Retry { .. } => "pending",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-            Self::Uncertain => "uncertain",
+            Self::Delivered => DeliveryStatus::Delivered,
+            Self::Retry { .. } => DeliveryStatus::Pending,
+            Self::Dead => DeliveryStatus::Dead,
+            Self::Cancelled => DeliveryStatus::Cancelled,
+            Self::Uncertain => DeliveryStatus::Uncertain,
         }
     }
 }
@@ -103,11 +115,11 @@ pub(super) struct Decision {
 
 impl Decision {
     /// A delivery that was not attempted.
-    pub(super) fn without_attempt(next: Next, code: &str, reason: impl Into<String>) -> Self {
+    pub(super) fn without_attempt(next: Next, code: Code, reason: impl Into<String>) -> Self {
         Self {
             next,
             reason: Some(reason.into()),
-            code: Some(code.to_owned()),
+            code: Some(code.name().to_owned()),
             signal: TargetSignal::None,
             pause: None,
         }
@@ -236,23 +248,24 @@ fn code(error: &SendError) -> String {
     let status = error.status.map(|status| status.to_string());
     named.or(status).unwrap_or_else(|| {
         match error.outcome {
-            AttemptOutcome::Retry { .. } => "no_answer",
-            AttemptOutcome::Throttled { .. } => "throttled",
-            AttemptOutcome::Permanent { .. } => "refused",
-            AttemptOutcome::Uncertain => "uncertain",
+            AttemptOutcome::Retry { .. } => Code::NoAnswer,
+            AttemptOutcome::Throttled { .. } => Code::Throttled,
+            AttemptOutcome::Permanent { .. } => Code::Refused,
+            AttemptOutcome::Uncertain => Code::Uncertain,
         }
+        .name()
         .to_owned()
     })
 }
 
 /// What an attempt is called in the log.
-pub(super) fn outcome(result: &Result<Receipt, SendError>) -> &'static str {
+pub(super) fn outcome(result: &Result<Receipt, SendError>) -> Outcome {
     match result {
-        Ok(_) => "delivered",
+        Ok(_) => Outcome::Delivered,
         Err(error) => match error.outcome {
-            AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => "retry",
-            AttemptOutcome::Permanent { .. } => "permanent",
-            AttemptOutcome::Uncertain => "uncertain",
+            AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => Outcome::Retry,
+            AttemptOutcome::Permanent { .. } => Outcome::Permanent,
+            AttemptOutcome::Uncertain => Outcome::Uncertain,
         },
     }
 }

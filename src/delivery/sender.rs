@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::lease::{Capabilities, Leased};
 use super::load::Loaded;
 use super::retry_policy::{Decision, Next};
+use super::states::Code;
 use super::{EMAIL, SMS, email};
 use crate::channels::{
     Cause, Channel, DeliveryKey, Destination, EmailMessage, EmailWriter, EndpointMessage, Mailbox,
@@ -135,7 +136,7 @@ impl Sender {
             }
             (Some(_), _, _) if loaded.muted.contains(&leased.id) => Err(Decision::without_attempt(
                 Next::Cancelled,
-                "muted",
+                Code::Muted,
                 "the recipient has muted such messages",
             )),
             (Some(_), _, _) => {
@@ -150,7 +151,7 @@ impl Sender {
         let message: Message = serde_json::from_str(&leased.message).map_err(|error| {
             Decision::without_attempt(
                 Next::Dead,
-                "unreadable",
+                Code::Unreadable,
                 format!("notification_deliveries.message can't be read: {error}"),
             )
         })?;
@@ -166,10 +167,10 @@ impl Sender {
     /// The present target of an endpoint's message.
     fn destination(&self, leased: &Leased, loaded: &Loaded) -> Result<Destination, Decision> {
         let cancelled =
-            |code: &str, reason: String| Decision::without_attempt(Next::Cancelled, code, reason);
+            |code: Code, reason: String| Decision::without_attempt(Next::Cancelled, code, reason);
         let disabled = |reason: &str| {
             let reason = format!("the endpoint was disabled: {reason}");
-            cancelled("endpoint_disabled", reason)
+            cancelled(Code::EndpointDisabled, reason)
         };
         let Some(id) = leased.endpoint_id else {
             if let Some(reason) = loaded.disabled_routes.get(&leased.recipient) {
@@ -179,21 +180,22 @@ impl Sender {
                 // Another machine may have it, and this one may get it back.
                 let next = Next::uncharged(UNKNOWN_PAUSE);
                 let reason = format!("the environment has no route {} here", leased.recipient);
-                return Err(Decision::without_attempt(next, "no_route", reason));
+                return Err(Decision::without_attempt(next, Code::NoRoute, reason));
             };
             let off = || disabled("it is switched off in the environment");
             return route.destination.clone().ok_or_else(off);
         };
         let Some(row) = loaded.endpoints.get(&id) else {
             let reason = "the endpoint was removed".to_owned();
-            return Err(cancelled("endpoint_removed", reason));
+            return Err(cancelled(Code::EndpointRemoved, reason));
         };
         if !row.enabled {
             return Err(disabled(
                 row.disabled_reason.as_deref().unwrap_or("manually"),
             ));
         }
-        let unusable = |reason: String| Decision::without_attempt(Next::Dead, "endpoint", reason);
+        let unusable =
+            |reason: String| Decision::without_attempt(Next::Dead, Code::Endpoint, reason);
         let channel: Channel = row
             .channel
             .parse()
@@ -205,7 +207,7 @@ impl Sender {
             pause: (!leased.is_shared()).then_some(UNDECRYPTABLE_PAUSE),
             ..Decision::without_attempt(
                 Next::uncharged(UNDECRYPTABLE_PAUSE),
-                "sealed",
+                Code::Undecryptable,
                 error.to_string(),
             )
         })?;
@@ -286,21 +288,21 @@ impl EmailWriter for EmailSender {
 /// A recipient's phone; `None`: the recipient no longer exists.
 fn phone_of(phone: Option<&str>) -> Result<Destination, Decision> {
     let cancelled =
-        |code: &str, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
+        |code: Code, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
     match phone {
         None => Err(cancelled(
-            "recipient_gone",
+            Code::RecipientGone,
             "the recipient no longer exists",
         )),
         Some(number) if is_blank(number) => Err(cancelled(
-            "no_number",
+            Code::NoNumber,
             "the recipient has no phone number (profiles.phone)",
         )),
         Some(number) => number
             .parse::<PhoneNumber>()
             .map(Destination::Sms)
             .map_err(|invalid| {
-                Decision::without_attempt(Next::Dead, "invalid_number", invalid.to_string())
+                Decision::without_attempt(Next::Dead, Code::InvalidNumber, invalid.to_string())
             }),
     }
 }

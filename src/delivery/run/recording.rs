@@ -167,7 +167,7 @@ impl Run<'_> {
                 Err(error) => {
                     tracing::warn!(
                         delivery_id = one.leased.id,
-                        status = one.decision.next.status(),
+                        status = one.decision.next.status().name(),
                         "could not be recorded, and is tried again while its lease lasts: {error}"
                     );
                     self.unrecorded.deliveries.push(one);
@@ -229,7 +229,7 @@ impl Run<'_> {
             }
             tracing::error!(
                 delivery_id = one.leased.id,
-                status = one.decision.next.status(),
+                status = one.decision.next.status().name(),
                 "could not be recorded before its lease ended"
             );
             self.report.lost_leases += 1;

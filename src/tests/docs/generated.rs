@@ -10,6 +10,7 @@ use clap::{Arg, Command};
 
 use crate::channels::{Channel, Retry, SentBy, Uncertain};
 use crate::cli::{ExitStatus, command_line};
+use crate::delivery::{Code, DeliveryStatus, Outcome};
 use crate::handlers::docs;
 use crate::metrics;
 
@@ -23,6 +24,22 @@ fn tables() -> BTreeMap<String, String> {
         ("exit codes".to_owned(), exit_codes()),
         ("metrics".to_owned(), metrics_table()),
         ("channels".to_owned(), channels()),
+        (
+            "delivery statuses".to_owned(),
+            texts(
+                DeliveryStatus::ALL,
+                DeliveryStatus::name,
+                DeliveryStatus::meaning,
+            ),
+        ),
+        (
+            "delivery codes".to_owned(),
+            texts(Code::ALL, Code::name, Code::meaning),
+        ),
+        (
+            "attempt outcomes".to_owned(),
+            texts(Outcome::ALL, Outcome::name, Outcome::meaning),
+        ),
     ]);
     let head = ["event type", "meaning", "required", "optional", "e-mail"];
     for (name, operator) in [("events", false), ("operator events", true)] {
@@ -30,6 +47,17 @@ fn tables() -> BTreeMap<String, String> {
     }
     add_commands(&command_line(), "", &mut tables);
     tables
+}
+
+fn texts<T: Copy>(
+    all: &[T],
+    name: impl Fn(T) -> &'static str,
+    meaning: impl Fn(T) -> &'static str,
+) -> String {
+    let rows = all
+        .iter()
+        .map(|one| [format!("`{}`", name(*one)), meaning(*one).to_owned()]);
+    table(["value", "meaning"], rows)
 }
 
 fn exit_codes() -> String {
