@@ -12,7 +12,7 @@ use super::run::run_failure;
 use super::{ExitStatus, Failure, database_failure, history, output};
 use crate::config::{Config, Format};
 use crate::fan_out::{Candidate, ChannelDecision, Explanation, RoutedEndpoint, explain};
-use crate::ops::trace::{Fate, trace};
+use crate::ops::delivery_history::{HistoryEntry, delivery_history};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -46,7 +46,7 @@ pub(super) async fn execute(
         .ok_or_else(|| {
             Failure::Refused(format!("there is no event {event_id} in domain_events"))
         })?;
-    let deliveries = trace(&database, event_id, user)
+    let deliveries = delivery_history(&database, event_id, user)
         .await
         .map_err(|error| database_failure(&database, error))?;
     let document = Document {
@@ -62,7 +62,7 @@ pub(super) async fn execute(
 struct Document {
     #[serde(flatten)]
     explanation: Explanation,
-    deliveries: Vec<Fate>,
+    deliveries: Vec<HistoryEntry>,
     /// The only recipient that was asked for.
     #[serde(skip)]
     user: Option<Uuid>,

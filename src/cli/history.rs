@@ -5,19 +5,23 @@ use std::fmt::{self, Write as _};
 use super::attempts;
 use super::human::counted;
 use super::output::Style;
-use crate::ops::trace::Fate;
+use crate::ops::delivery_history::HistoryEntry;
 
 /// Attempts shown of one delivery here.
 const MOST_ATTEMPTS: usize = 3;
 
 /// A line for each recipient, and its last attempts below where it took more than one. Nothing, if
 /// there are none.
-pub(super) fn write(f: &mut impl fmt::Write, deliveries: &[Fate], style: Style) -> fmt::Result {
+pub(super) fn write(
+    f: &mut impl fmt::Write,
+    deliveries: &[HistoryEntry],
+    style: Style,
+) -> fmt::Result {
     if deliveries.is_empty() {
         return Ok(());
     }
     writeln!(f, "\nDeliveries:")?;
-    let width = |text: fn(&Fate) -> &str| {
+    let width = |text: fn(&HistoryEntry) -> &str| {
         deliveries
             .iter()
             .map(|delivery| text(delivery).chars().count())
@@ -47,7 +51,7 @@ pub(super) fn write(f: &mut impl fmt::Write, deliveries: &[Fate], style: Style) 
     Ok(())
 }
 
-fn outcome(delivery: &Fate, style: Style) -> String {
+fn outcome(delivery: &HistoryEntry, style: Style) -> String {
     let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
         time.map_or_else(String::new, |time| {
             time.format(" %Y-%m-%d %H:%M:%S UTC").to_string()

@@ -241,7 +241,7 @@ impl Sender {
                     key: key.clone(),
                     event_type,
                     occurred_at: *occurred_at,
-                    message: message,
+                    message,
                 };
                 let transports = self.transports();
                 let sent = Box::pin(destination.send(&transports, &rendered, now)).await;

@@ -1,4 +1,4 @@
-//! What was tried to deliver something, and what came of it.
+//! The attempt log of deliveries.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::db::{Transaction, Unnamed};
 
-/// Attempts shown of one delivery; the latest.
+/// The latest attempts shown of one delivery.
 const MOST: i64 = 50;
 
 /// One attempt.
@@ -15,20 +15,20 @@ const MOST: i64 = 50;
 pub struct Attempt {
     #[serde(skip)]
     delivery_id: i64,
-    /// Which it was, since the delivery was queued or put back.
+    /// Its number since the delivery was queued or requeued.
     pub attempt: i32,
-    /// What it was sent by.
+    /// The transport.
     pub transport: String,
     /// When it began.
     pub started_at: DateTime<Utc>,
-    /// How long it took; unknown where the sender was gone before it could say.
+    /// `None`: the worker died before it recorded the result.
     #[serde(rename = "duration_milliseconds")]
     pub duration_ms: Option<i32>,
     /// `delivered`, `retry`, `permanent`, `uncertain` or `lost`.
     pub outcome: String,
     /// The status of the answer, of HTTP or SMTP.
     pub status: Option<i32>,
-    /// The kind of failure.
+    /// The class of the failure.
     pub code: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
@@ -36,7 +36,7 @@ pub struct Attempt {
     pub answer: Option<String>,
 }
 
-/// The attempts of each of these deliveries, in the order they were made.
+/// The attempts of each of these deliveries, oldest first.
 pub(super) async fn attempts(
     connection: &mut Transaction<'_>,
     deliveries: &[i64],

@@ -2,10 +2,10 @@
 
 pub mod attempts;
 pub mod dead_letters;
+pub mod delivery_history;
 pub mod doctor;
 pub mod excerpt;
 mod pages;
 pub mod prune;
 pub mod retry;
 pub mod status;
-pub mod trace;

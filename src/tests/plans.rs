@@ -74,7 +74,10 @@ const STATEMENTS: &[(&str, &str)] = &[
         include_str!("../fan_out/explain_event.sql"),
     ),
     ("explain", include_str!("../fan_out/explain.sql")),
-    ("fates", include_str!("../ops/trace/fates.sql")),
+    (
+        "delivery_history",
+        include_str!("../ops/delivery_history.sql"),
+    ),
     ("attempts", include_str!("../ops/attempts.sql")),
     (
         "large_audience",

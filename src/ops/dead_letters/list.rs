@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::filter::{DeadLetterFilter, with_matching};
 use crate::db::{Access, Session, Unnamed};
-use crate::ops::trace::{number_texts, recipient_text};
+use crate::ops::delivery_history::{add_phone_numbers, recipient_text};
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub async fn list(
         .await?;
     let texts = rows.iter_mut().filter(|row| row.channel == "sms");
     let texts = texts.map(|row| (&*row.recipient, &mut row.email));
-    number_texts(&mut transaction, texts.collect()).await?;
+    add_phone_numbers(&mut transaction, texts.collect()).await?;
     transaction.rollback().await?;
     Ok(List {
         matching_count: rows.first().map_or(0, |row| row.all_rows.unsigned_abs()),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::announcement::Message;
 use crate::ops::attempts::{Attempt, attempts};
-use crate::ops::trace::{number_texts, recipient_text};
+use crate::ops::delivery_history::{add_phone_numbers, recipient_text};
 
 /// E-mails of a delivery that are listed.
 const MOST_MAILS: i64 = 200;
@@ -125,7 +125,7 @@ pub async fn show(session: &mut Session, id: i64) -> Result<Option<Details>, sql
         return Ok(None);
     };
     if row.channel == "sms" {
-        number_texts(&mut transaction, vec![(&row.recipient, &mut row.email)]).await?;
+        add_phone_numbers(&mut transaction, vec![(&row.recipient, &mut row.email)]).await?;
     }
     let emails = sqlx::query_as(
         "SELECT id::bigint AS id, event_id::bigint AS event_id, event_type::text AS event_type,

@@ -243,7 +243,7 @@ async fn settings_that_cannot_be_decrypted_keep_the_messages() {
     assert_eq!(counts(&summary), "dead=1");
     let why = stage.deliveries().await;
     assert!(
-        why[2].ends_with("endpoint (the endpoint's settings are wrong: there is no url)"),
+        why[2].ends_with("endpoint (the endpoint's settings are wrong: url is missing)"),
         "{why:?}"
     );
 }

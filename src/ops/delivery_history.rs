@@ -1,5 +1,4 @@
-//! What became of what an event set off to leave the building: its deliveries, and its mails in
-//! digests.
+//! Delivery history of an event: its deliveries, and its e-mails in digests.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,27 +9,27 @@ use crate::channels::redact;
 use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::delivery::phone_numbers;
 
-/// Deliveries told of at most; more are for one person.
+/// Deliveries shown at most; `--user` shows those of one recipient.
 const MOST: i64 = 1_000;
 
-/// What became of one message to one recipient.
+/// A delivery of an event to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fate {
-    /// The delivery; none for a mail that was left out of each.
+pub struct HistoryEntry {
+    /// The delivery; none for an e-mail that was left out.
     pub delivery_id: Option<i64>,
-    /// The row of `pending_emails`, of a mail to a person.
+    /// The row of `pending_emails`, of an e-mail to a person.
     pub email_id: Option<i64>,
     /// Its channel.
     pub channel: String,
-    /// Whom it is for: `user:ID`, `endpoint:ID` or a route.
+    /// `user:ID`, `endpoint:ID` or a route.
     pub recipient: String,
-    /// The same for people: an endpoint's name or an address, masked.
+    /// For people: the endpoint's name or the address, redacted.
     pub to: String,
-    /// Whether the delivery is a digest, which carries others too.
+    /// Whether the delivery is a digest of several e-mails.
     pub is_digest: bool,
-    /// Where it stands.
+    /// Its status.
     pub status: String,
-    /// Attempts made since it was queued or put back.
+    /// Attempts since it was queued or requeued.
     pub attempts_count: u64,
     /// When it is due, while it is pending.
     pub next_attempt_at: Option<DateTime<Utc>>,
@@ -38,9 +37,9 @@ pub struct Fate {
     pub finished_at: Option<DateTime<Utc>>,
     /// Why it was not delivered.
     pub reason: Option<String>,
-    /// The kind of failure.
+    /// The class of the failure.
     pub code: Option<String>,
-    /// What was tried.
+    /// Its latest attempts.
     pub attempts: Vec<Attempt>,
 }
 
@@ -64,16 +63,16 @@ struct Row {
     email: Option<String>,
 }
 
-/// Looks up what became of an event's messages, to one person if `user` is given, in a transaction
-/// that cannot write.
-pub async fn trace(
+/// Looks up the deliveries of an event, those to one person if `user` is given, in a transaction that
+/// cannot write.
+pub async fn delivery_history(
     database: &Database,
     event_id: i64,
     user: Option<Uuid>,
-) -> Result<Vec<Fate>, sqlx::Error> {
+) -> Result<Vec<HistoryEntry>, sqlx::Error> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
-    let mut rows: Vec<Row> = sqlx::query_as(include_str!("trace/fates.sql"))
+    let mut rows: Vec<Row> = sqlx::query_as(include_str!("delivery_history.sql"))
         .bind(event_id)
         .bind(user)
         .bind(MOST)
@@ -83,24 +82,24 @@ pub async fn trace(
     let tried = attempts(&mut transaction, &deliveries).await?;
     let texts = rows.iter_mut().filter(|row| row.channel == "sms");
     let texts = texts.map(|row| (&*row.recipient, &mut row.email));
-    number_texts(&mut transaction, texts.collect()).await?;
+    add_phone_numbers(&mut transaction, texts.collect()).await?;
     transaction.rollback().await?;
     session.close().await?;
-    let fates = rows.into_iter().map(|row| {
+    let deliveries = rows.into_iter().map(|row| {
         let of_delivery = row.delivery_id.and_then(|id| tried.get(&id));
-        fate(row, of_delivery.cloned().unwrap_or_default())
+        delivery(row, of_delivery.cloned().unwrap_or_default())
     });
-    Ok(fates.collect())
+    Ok(deliveries.collect())
 }
 
-fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
+fn delivery(row: Row, attempts: Vec<Attempt>) -> HistoryEntry {
     let to = recipient_text(
         &row.recipient,
         row.endpoint.as_deref(),
         row.endpoint_target.as_deref(),
         row.email.as_deref(),
     );
-    // A digest goes out without what it is not to tell any more.
+    // A digest is sent without e-mails that are no longer wanted.
     let is_left_out = row.email_status.as_deref() == Some("failed")
         && !matches!(row.status.as_str(), "dead" | "uncertain");
     let status = if is_left_out {
@@ -108,14 +107,14 @@ fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
     } else {
         row.status
     };
-    // A mail's own reason begins with how it ended.
+    // The reason of an e-mail begins with its status.
     let own = row
         .status_reason
         .map(|reason| match reason.strip_prefix(&format!("{status}: ")) {
             Some(why) => why.to_owned(),
             None => reason,
         });
-    Fate {
+    HistoryEntry {
         delivery_id: row.delivery_id,
         email_id: row.email_id,
         channel: row.channel,
@@ -132,8 +131,8 @@ fn fate(row: Row, attempts: Vec<Attempt>) -> Fate {
     }
 }
 
-/// Puts phone numbers, masked, in the place of the addresses of text messages' recipients.
-pub(super) async fn number_texts(
+/// Replaces the addresses of text messages' recipients by their phone numbers, redacted.
+pub(super) async fn add_phone_numbers(
     connection: &mut Transaction<'_>,
     texts: Vec<(&str, &mut Option<String>)>,
 ) -> Result<(), sqlx::Error> {
@@ -150,7 +149,7 @@ pub(super) async fn number_texts(
     Ok(())
 }
 
-/// Whom a delivery is for, without what could be written to.
+/// The recipient of a delivery, with the address redacted.
 pub(super) fn recipient_text(
     recipient: &str,
     endpoint: Option<&str>,
