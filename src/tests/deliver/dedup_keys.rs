@@ -97,7 +97,7 @@ async fn an_event_mailed_twice_by_an_older_job() {
 }
 
 #[tokio::test]
-async fn what_was_not_arrived_after_all_holds_nothing_off() {
+async fn an_email_that_was_not_sent_suppresses_nothing() {
     let stage = Stage::new().await;
     let bo = stage.db.world().await.user("Bo").await;
     let alert = |subject| Queued {
