@@ -140,68 +140,70 @@ pub async fn diagnose(database: &Database, setup: &Setup) -> Findings {
         rights.retain(|check| check.severity != Severity::Ok);
     }
     checks.extend(rights);
-    // What follows reads the tables, and would only repeat that they are missing.
     if are_there {
-        checks.extend(in_read_only(&mut session, "can_view", rights::can_view).await?);
-        checks.extend(in_read_only(&mut session, "trigger", queue::trigger).await?);
-        checks.extend(in_read_only(&mut session, "queue", queue::unqueued).await?);
-        checks.extend(in_read_only(&mut session, "identifiers", queue::identifiers).await?);
-        if let Some(after) = setup.overdue_after {
-            checks.extend(
-                in_read_only(
-                    &mut session,
-                    "due",
-                    async |connection: &mut Transaction<'_>| {
-                        queue::overdue(connection, after).await
-                    },
-                )
-                .await?,
-            );
-        }
-        if let Some(age) = setup.prune_older_than {
-            checks.extend(
-                in_read_only(
-                    &mut session,
-                    "history",
-                    async |connection: &mut Transaction<'_>| queue::history(connection, age).await,
-                )
-                .await?,
-            );
-        }
-        if !setup.mute_covers_email {
-            checks.extend(in_read_only(&mut session, "preferences", preferences::mutes).await?);
-        }
-        checks.extend(
-            in_read_only(
-                &mut session,
-                "transports",
-                async |connection: &mut Transaction<'_>| {
-                    transports::configured(connection, setup.mails, setup.texts).await
-                },
-            )
-            .await?,
-        );
-        if let Some(encryption) = &setup.encryption {
-            checks.extend(
-                in_read_only(
-                    &mut session,
-                    "transports",
-                    async |connection: &mut Transaction<'_>| {
-                        transports::encryption(connection, encryption).await
-                    },
-                )
-                .await?,
-            );
-        }
-        checks.extend(in_read_only(&mut session, "outgoing", delivery::waiting).await?);
-        checks.extend(in_read_only(&mut session, "leases", delivery::leases).await?);
-        checks.extend(in_read_only(&mut session, "dead letters", delivery::dead_letters).await?);
-        checks.extend(in_read_only(&mut session, "endpoints", delivery::endpoints).await?);
+        checks.extend(rows(&mut session, setup).await?);
     }
     checks.extend(in_read_only(&mut session, "indexes", objects::indexes).await?);
     checks.extend(transports::settings(&setup.invalid));
     checks.extend(setup.metrics_files.iter().map(machine::metrics_file));
     session.close().await?;
+    Ok(checks)
+}
+
+/// The checks that read the tables; where these are missing, they would only repeat that.
+async fn rows(session: &mut Session, setup: &Setup) -> Findings {
+    let mut checks = Vec::new();
+    checks.extend(in_read_only(session, "can_view", rights::can_view).await?);
+    checks.extend(in_read_only(session, "trigger", queue::trigger).await?);
+    checks.extend(in_read_only(session, "queue", queue::unqueued).await?);
+    checks.extend(in_read_only(session, "identifiers", queue::identifiers).await?);
+    if let Some(after) = setup.overdue_after {
+        checks.extend(
+            in_read_only(session, "due", async |connection: &mut Transaction<'_>| {
+                queue::overdue(connection, after).await
+            })
+            .await?,
+        );
+    }
+    if let Some(age) = setup.prune_older_than {
+        checks.extend(
+            in_read_only(
+                session,
+                "history",
+                async |connection: &mut Transaction<'_>| queue::history(connection, age).await,
+            )
+            .await?,
+        );
+    }
+    if !setup.mute_covers_email {
+        checks.extend(in_read_only(session, "preferences", preferences::mutes).await?);
+    }
+    checks.extend(
+        in_read_only(
+            session,
+            "transports",
+            async |connection: &mut Transaction<'_>| {
+                transports::configured(connection, setup.mails, setup.texts).await
+            },
+        )
+        .await?,
+    );
+    if let Some(encryption) = &setup.encryption {
+        checks.extend(
+            in_read_only(
+                session,
+                "transports",
+                async |connection: &mut Transaction<'_>| {
+                    transports::encryption(connection, encryption).await
+                },
+            )
+            .await?,
+        );
+    }
+    checks.extend(in_read_only(session, "outgoing", delivery::waiting).await?);
+    checks.extend(in_read_only(session, "leases", delivery::leases).await?);
+    checks.extend(in_read_only(session, "dead letters", delivery::dead_letters).await?);
+    checks.extend(in_read_only(session, "endpoints", delivery::endpoints).await?);
     Ok(checks)
 }
 

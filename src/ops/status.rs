@@ -134,7 +134,7 @@ pub struct FailureKind {
     pub latest_age_seconds: f64,
 }
 
-/// Mails that wait to be sent.
+/// E-mails that wait to be sent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PendingEmails {
     /// To be sent at once.
@@ -345,16 +345,12 @@ async fn window(connection: &mut Transaction<'_>, seconds: f64) -> Result<Window
         ignored_count: row.ignored.unsigned_abs(),
         is_capped,
         seconds,
-        completed_per_second: as_f64(row.completed) / seconds,
+        // Exact: no more than MOST_COMPLETIONS are counted.
+        completed_per_second: f64::from(i32::try_from(row.completed).unwrap_or(i32::MAX)) / seconds,
         latency_p50_seconds: percentile(0),
         latency_p95_seconds: percentile(1),
         latency_p99_seconds: percentile(2),
     })
-}
-
-/// Exact for what is counted here: no more than [`MOST_COMPLETIONS`].
-fn as_f64(count: i64) -> f64 {
-    f64::from(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
 async fn vacuum(connection: &mut Transaction<'_>) -> Result<Vacuum, sqlx::Error> {

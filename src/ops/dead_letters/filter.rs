@@ -30,7 +30,7 @@ impl DeadLetterStatus {
     }
 }
 
-/// Which dead letters; each filter that is given narrows the filter_values.
+/// Selects dead letters; each criterion that is set narrows the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadLetterFilter {
     /// These deliveries.
@@ -60,7 +60,7 @@ macro_rules! with_matching {
 pub(super) use with_matching;
 
 impl DeadLetterFilter {
-    /// Whether nothing narrows the filter_values.
+    /// Whether it selects all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

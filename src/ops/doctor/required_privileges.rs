@@ -75,7 +75,7 @@ pub(super) fn writes() -> impl Iterator<Item = &'static Required> {
 #[derive(Debug, Default)]
 pub(super) struct Privileges {
     pub(super) relations: Vec<String>,
-    pub(super) privileges: Vec<String>,
+    pub(super) kinds: Vec<String>,
     pub(super) columns: Vec<String>,
     pub(super) are_writes: Vec<bool>,
 }
@@ -84,7 +84,7 @@ pub(super) fn by_column() -> Privileges {
     let mut all = Privileges::default();
     let mut add = |relation: &str, privilege: &str, column: &str, is_write| {
         all.relations.push(relation.to_owned());
-        all.privileges.push(privilege.to_owned());
+        all.kinds.push(privilege.to_owned());
         all.columns.push(column.to_owned());
         all.are_writes.push(is_write);
     };

@@ -9,7 +9,7 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     let lacking = sqlx::query_file!(
         "src/ops/doctor/rights.sql",
         &needed.relations,
-        &needed.privileges,
+        &needed.kinds,
         &needed.columns,
         &needed.are_writes
     )
@@ -147,7 +147,7 @@ pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Find
     Ok(checks)
 }
 
-/// Whether can_view answers, with all that it reads itself.
+/// Whether `can_view` answers, with all that it reads itself.
 pub(super) async fn can_view(connection: &mut Transaction<'_>) -> Findings {
     const NAME: &str = "can_view";
     let answer = sqlx::query_file_scalar!("src/ops/doctor/can_view.sql")

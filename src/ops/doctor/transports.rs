@@ -95,7 +95,7 @@ pub(super) async fn configured(
                 format!("set {}", channel.variables),
             )),
             (ConfiguredTransport::Missing, _) => {
-                well.push(format!("{what}: no transport, and none wait"))
+                well.push(format!("{what}: no transport, and none wait"));
             }
             (_, Some(state)) => checks.push(Finding::warn(
                 NAME,
