@@ -77,7 +77,7 @@ add_type
 cd "$COPY"
 step 'the docs'
 UPDATE_DOCS=1 cargo test --quiet --locked --lib generated_docs
-grep -q '^| `scratch_made` | Something was made from scratch' docs/events.md ||
+grep -q "^| \`scratch_made\` | Something was made from scratch" docs/events.md ||
   die 'docs/events.md lacks the new type'
 step 'the tests that know all event types'
 scripts/test.sh --quiet --lib --test integration -- \

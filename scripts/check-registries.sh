@@ -58,7 +58,7 @@ main() {
   step 'testing with a channel more'
   CARGO_TARGET_DIR=$TARGET SQLX_OFFLINE=true UPDATE_DOCS=1 \
     cargo test --quiet --locked --lib -- channels:: endpoints:: generated_docs
-  grep -q '^| `scratch` ' docs/delivery.md || die 'docs/delivery.md does not list the new channel'
+  grep -q "^| \`scratch\` " docs/delivery.md || die 'docs/delivery.md does not list the new channel'
   step 'the channel is known wherever channels are'
 }
 

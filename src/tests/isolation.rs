@@ -104,10 +104,10 @@ async fn a_row_that_stays_locked() {
     let counts = ["events", "released", "retried"].map(|name| report[name].clone());
     assert_eq!(counts, [54, 6, 0], "{ended:?}");
     let found = stage.db.state(locked[3]).await;
-    let held = format!("held by pid {holder}, ledger, user postgres");
+    let by = format!("held by pid {holder}, ledger, user postgres");
     let why = "pending 0 lock timeout: SQLSTATE 55P03: canceling statement due to lock timeout; ";
-    assert!(found.starts_with(&format!("{why}{held}")), "{found}");
-    let warning = format!("waited in vain for a lock {held}");
+    assert!(found.starts_with(&format!("{why}{by}")), "{found}");
+    let warning = format!("waited in vain for a lock {by}");
     assert!(ended.stderr.contains(&warning), "{ended:?}");
     hold.release().await;
     stage.time_passes().await;

@@ -239,7 +239,7 @@ async fn connections_that_break() {
     // Nobody listens: nothing was sent, whoever it is.
     let gone = Receiver::start(|_| status(200)).await.base();
     tokio::time::sleep(Duration::from_millis(20)).await;
-    for transport in OVER_HTTP.into_iter() {
+    for transport in OVER_HTTP {
         let error = attempt(transport, &outgoing(local()), &gone)
             .await
             .expect_err("an error");
@@ -326,7 +326,7 @@ async fn secrets_come_back_from_nowhere() {
             answer(code, &[], &shown.to_string())
         })
         .await;
-        for transport in OVER_HTTP.into_iter() {
+        for transport in OVER_HTTP {
             let result = attempt(transport, &outgoing(local()), &receiver.base()).await;
             let all = format!("{result:?}");
             let personal = ["grace@", "4915112345678", "QUMwMDAw"];
@@ -336,7 +336,7 @@ async fn secrets_come_back_from_nowhere() {
         }
     }
     // Nor from the client itself, when it has only an address to complain about.
-    for transport in OVER_HTTP.into_iter() {
+    for transport in OVER_HTTP {
         let error = attempt(transport, &outgoing(local()), "http://127.0.0.1:1/").await;
         let all = format!("{error:?}");
         assert!(!SECRETS.iter().any(|secret| all.contains(secret)), "{all}");
