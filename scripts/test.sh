@@ -58,7 +58,9 @@ main() {
   TEST_DATABASE_URL=$(pg_url postgres)
   TEST_PG_BIN=$PG_BIN
   TEST_RUN_AS=$PG_USER
-  export TEST_DATABASE_URL TEST_PG_BIN TEST_PGBOUNCER TEST_RUN_AS
+  # Most tests wait for a server or another process most of the time.
+  RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) * 2))}
+  export TEST_DATABASE_URL TEST_PG_BIN TEST_PGBOUNCER TEST_RUN_AS RUST_TEST_THREADS
   cargo test --locked "$@"
 }
 

@@ -207,7 +207,7 @@ fn candidates(f: &mut fmt::Formatter<'_>, candidates: &[Candidate], style: Style
             let decided_by = style.dim(line.decided_by);
             writeln!(
                 f,
-                "      {:<5}{:<width$}  {decided_by}",
+                "      {:<7}{:<width$}  {decided_by}",
                 line.channel, line.outcome
             )?;
         }
@@ -232,12 +232,12 @@ fn channels(candidate: &Candidate) -> Vec<Line<'_>> {
     if in_app.outcome == email.outcome && in_app.decided_by == email.decided_by {
         return vec![line("both", in_app)];
     }
-    vec![line("app", in_app), line("mail", email)]
+    vec![line("app", in_app), line("e-mail", email)]
 }
 
 fn outcome(channel: &str, decision: &ChannelDecision) -> String {
     match (&decision.row_id, channel) {
-        (Some(id), "mail") => format!("{} (pending_emails {id})", decision.outcome),
+        (Some(id), "e-mail") => format!("{} (pending_emails {id})", decision.outcome),
         (Some(id), "endpoint") => format!("{} (notification_deliveries {id})", decision.outcome),
         (Some(id), _) => format!("{} (notifications {id})", decision.outcome),
         (None, _) => decision.outcome.clone(),

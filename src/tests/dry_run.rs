@@ -359,8 +359,8 @@ async fn as_text() {
     let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
     insta::assert_snapshot!(output.replace(&bo.to_string(), "BO").replace(&ada.to_string(), "ADA"), @"
     event 1        chat_message_sent
-        ADA  app: skipped: actor                mail: skipped: actor
-        BO  app: delivered                     mail: none for this event           1 unread in Budget
+        ADA  app: skipped: actor                e-mail: skipped: actor
+        BO  app: delivered                     e-mail: none for this event           1 unread in Budget
     event 2        chat_message_sent  would fail: invalid chat_message_sent event: thread_id is required
     event 3        moon_landed  no handler: would wait
     Dry run: nothing was written. A run would settle events=1 notifications=1 merged=0 emails=0 deliveries=0 suppressed=0 failed=1 expired=0 ignored=0 expired_unhandled=0

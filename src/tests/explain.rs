@@ -57,21 +57,21 @@ async fn each_decision_names_its_rule() {
     What it would do now:
       Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
         …1-8000-000000000001  Ada Okafor
-          both skipped: actor      recipient is the actor
+          both   skipped: actor      recipient is the actor
         …1-8000-000000000002  Bruno Keller
-          app  delivered           default of the event type
-          mail digest              preference global / * / email = digest
+          app    delivered           default of the event type
+          e-mail digest              preference global / * / email = digest
         …1-8000-000000000003  Chiara Rossi
-          app  delivered           default of the event type
-          mail immediate           preference global / document_uploaded / email = immediate
+          app    delivered           default of the event type
+          e-mail immediate           preference global / document_uploaded / email = immediate
         …1-8000-000000000004  Dev Patel
-          app  muted               preference project / document_uploaded / in_app = muted
-          mail digest              default of the event type
+          app    muted               preference project / document_uploaded / in_app = muted
+          e-mail digest              default of the event type
         …1-8000-000000000005  Elif Yılmaz
-          both skipped: no access  can_view
+          both   skipped: no access  can_view
         …1-8000-000000000006  Farid Haddad
-          app  delivered           default of the event type
-          mail muted               preference global / * / email = muted
+          app    delivered           default of the event type
+          e-mail muted               preference global / * / email = muted
     ");
     db.run().await;
     insta::assert_snapshot!(printed(&db, &["explain", &uploaded]), @r"
@@ -82,21 +82,21 @@ async fn each_decision_names_its_rule() {
     What it did:
       Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
         …1-8000-000000000001  Ada Okafor
-          both skipped: actor                         recipient is the actor
+          both   skipped: actor                         recipient is the actor
         …1-8000-000000000002  Bruno Keller
-          app  delivered, unread (notifications 1)    default of the event type
-          mail digest, pending (pending_emails 1)     preference global / * / email = digest
+          app    delivered, unread (notifications 1)    default of the event type
+          e-mail digest, pending (pending_emails 1)     preference global / * / email = digest
         …1-8000-000000000003  Chiara Rossi
-          app  delivered, unread (notifications 2)    default of the event type
-          mail immediate, pending (pending_emails 2)  preference global / document_uploaded / email = immediate
+          app    delivered, unread (notifications 2)    default of the event type
+          e-mail immediate, pending (pending_emails 2)  preference global / document_uploaded / email = immediate
         …1-8000-000000000004  Dev Patel
-          app  muted                                  preference project / document_uploaded / in_app = muted
-          mail digest, pending (pending_emails 3)     default of the event type
+          app    muted                                  preference project / document_uploaded / in_app = muted
+          e-mail digest, pending (pending_emails 3)     default of the event type
         …1-8000-000000000005  Elif Yılmaz
-          both skipped: no access                     can_view
+          both   skipped: no access                     can_view
         …1-8000-000000000006  Farid Haddad
-          app  delivered, unread (notifications 3)    default of the event type
-          mail muted                                  preference global / * / email = muted
+          app    delivered, unread (notifications 3)    default of the event type
+          e-mail muted                                  preference global / * / email = muted
     ");
     let mention = event(&db, "payload ? 'mentioned_user_ids'")
         .await
@@ -110,22 +110,22 @@ async fn each_decision_names_its_rule() {
     What it did:
       Chiara Rossi mentioned you in Closing checklist · Quayside Lofts
         …1-8000-000000000004  Dev Patel
-          both skipped: not a member                                  membership of the audience
+          both   skipped: not a member                                  membership of the audience
         …1-8000-000000000007  Grace Lindqvist
-          app  delivered, unread (notifications 8)                    default of the event type
-          mail none for this event                                    the event type
+          app    delivered, unread (notifications 8)                    default of the event type
+          e-mail none for this event                                    the event type
       unread in Closing checklist · Quayside Lofts
         …1-8000-000000000001  Ada Okafor
-          app  delivered, unread (notifications 21)                   default of the event type
-          mail none for this event                                    the event type
+          app    delivered, unread (notifications 21)                   default of the event type
+          e-mail none for this event                                    the event type
         …1-8000-000000000002  Bruno Keller
-          app  delivered, unread, counts 2 events (notifications 22)  preference thread / * / in_app = immediate
-          mail none for this event                                    the event type
+          app    delivered, unread, counts 2 events (notifications 22)  preference thread / * / in_app = immediate
+          e-mail none for this event                                    the event type
         …1-8000-000000000003  Chiara Rossi
-          both skipped: actor                                         recipient is the actor
+          both   skipped: actor                                         recipient is the actor
         …1-8000-000000000008  Hugo Martín
-          app  muted                                                  preference thread / * / * = muted
-          mail none for this event                                    the event type
+          app    muted                                                  preference thread / * / * = muted
+          e-mail none for this event                                    the event type
     ");
     // The first of the two that Bruno's notification counts.
     let first = event(
@@ -155,7 +155,7 @@ async fn each_decision_names_its_rule() {
     What it did:
       Your project resume for Quayside Lofts is 45% complete
         …1-8000-000000000003  Chiara Rossi
-          both skipped: not a member  membership of the audience
+          both   skipped: not a member  membership of the audience
     ");
     // One person, who is in the audience or is not.
     insta::assert_snapshot!(printed(&db, &["explain", &mention, "--user", "5eed5eed-fa11-4001-8000-000000000008"]), @r"
@@ -167,8 +167,8 @@ async fn each_decision_names_its_rule() {
     What it did:
       unread in Closing checklist · Quayside Lofts
         …1-8000-000000000008  Hugo Martín
-          app  muted                preference thread / * / * = muted
-          mail none for this event  the event type
+          app    muted                preference thread / * / * = muted
+          e-mail none for this event  the event type
     ");
     insta::assert_snapshot!(printed(&db, &["explain", &mention, "--user", "5eed5eed-fa11-4001-8000-000000000006"]), @r"
     event 4  chat_message_sent
@@ -278,8 +278,8 @@ async fn pruned_event_shows_what_it_did() {
 
     What it did:
       Someone removed your access to a project
-          app  delivered, unread (notifications 1)  default of the event type
-          mail none for this event                  the event type
+          app    delivered, unread (notifications 1)  default of the event type
+          e-mail none for this event                  the event type
     ");
     // One that was never there is another thing.
     db.execute("DELETE FROM notification_pruned").await;

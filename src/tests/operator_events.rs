@@ -702,13 +702,13 @@ async fn a_dry_run_and_explain_list_endpoints() {
     let [first, again] = [first, again].map(|event| event.to_string());
     insta::assert_snapshot!(printed(&["run", "--dry-run"]), @"
     event 1        alert_triggered
-        BO  app: delivered                     mail: none for this event           Alert CPU was triggered
+        BO  app: delivered                     e-mail: none for this event           Alert CPU was triggered
         ops                                   slack                              queued                              Alert CPU was triggered
         sleeping                              slack                              disabled
         BO  sms                                queued                              Alert CPU was triggered
         program                               webhook                            another channel was chosen
     event 2        alert_triggered
-        BO  app: skipped: notified once before  mail: skipped: notified once before
+        BO  app: skipped: notified once before  e-mail: skipped: notified once before
         ops                                   slack                              duplicate alert of that day
         sleeping                              slack                              disabled
         program                               webhook                            queued                              Alert a was triggered
@@ -721,8 +721,8 @@ async fn a_dry_run_and_explain_list_endpoints() {
     What it would do now:
       Alert CPU was triggered
         BO  Bo
-          app  delivered            default of the event type
-          mail none for this event  the event type
+          app    delivered            default of the event type
+          e-mail none for this event  the event type
       Endpoints
         slack    ops                                        queued                      scope and event types of the endpoint
         slack    sleeping                                   disabled                    the endpoint is disabled
@@ -758,8 +758,8 @@ async fn a_dry_run_and_explain_list_endpoints() {
     What it did:
       Alert CPU was triggered
         BO  Bo
-          app  delivered, unread (notifications 1)  default of the event type
-          mail none for this event                  the event type
+          app    delivered, unread (notifications 1)  default of the event type
+          e-mail none for this event                  the event type
       Endpoints
         slack    ops                                        pending (notification_deliveries 1)  scope and event types of the endpoint
         slack    sleeping                                   disabled                             the endpoint is disabled
@@ -773,7 +773,7 @@ async fn a_dry_run_and_explain_list_endpoints() {
     What it did:
       Alert a was triggered
         BO  Bo
-          both skipped: notified once before  once per person (notification_once)
+          both   skipped: notified once before  once per person (notification_once)
       Endpoints
         slack    ops       cancelled (notification_deliveries 3)  notification_delivery_guards
         slack    sleeping  disabled                               the endpoint is disabled
@@ -786,8 +786,8 @@ async fn a_dry_run_and_explain_list_endpoints() {
     What it did:
       Alert CPU was triggered
         BO  Bo
-          app  delivered, unread (notifications 1)  default of the event type
-          mail none for this event                  the event type
+          app    delivered, unread (notifications 1)  default of the event type
+          e-mail none for this event                  the event type
       Endpoints
         sms  user:BO  pending (notification_deliveries 2)  the event's channels
     ");

@@ -219,7 +219,7 @@ impl Audit for Listing {
         }
         let style = self.style;
         let words = format!(
-            "    {}  app: {:<28}  mail: {:<28}",
+            "    {}  app: {:<28}  e-mail: {:<28}",
             recipient.user_id,
             recipient.in_app.words(),
             recipient.email.words(),
