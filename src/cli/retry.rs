@@ -118,7 +118,7 @@ async fn execute(
     let mut session = connect(&database).await?;
     let (report, result) = if dry_run {
         (
-            count_matching(&mut session, &filter)
+            count_matching(&mut session, action, &filter)
                 .await
                 .map_err(refused)?,
             Ok(()),

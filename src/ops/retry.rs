@@ -103,7 +103,7 @@ pub async fn apply(
     };
     let result = async {
         let mut transaction = session.begin(Access::ReadOnly).await?;
-        report.not_retried = untouched(&mut transaction, filter).await?;
+        report.not_retried = untouched(&mut transaction, action, filter).await?;
         transaction.commit().await?;
         let page = async |transaction: &mut Transaction<'_>, report: &mut _, from| {
             page(transaction, action, filter, from, report).await
@@ -128,14 +128,16 @@ async fn page(
         Action::Retry => include_str!("retry/retry.sql"),
         Action::Discard => include_str!("retry/discard.sql"),
     };
-    let types: Vec<(String, Vec<i64>)> = sqlx::query_as(statement)
+    let mut query = sqlx::query_as(statement)
         .bind(filter.event_ids.as_deref())
         .bind(filter.spellings())
         .bind(filter.error_pattern())
         .bind(from)
-        .bind(BATCH)
-        .fetch_all(Unnamed(transaction))
-        .await?;
+        .bind(BATCH);
+    if action == Action::Retry {
+        query = query.bind(corrected_types(action));
+    }
+    let types: Vec<(String, Vec<i64>)> = query.fetch_all(Unnamed(transaction)).await?;
     let mut last = None;
     for (event_type, event_ids) in types {
         tracing::debug!(?action, event_type, ?event_ids, "decided manually");
@@ -148,11 +150,12 @@ async fn page(
 /// Counts what would be changed, in a transaction that cannot write.
 pub async fn count_matching(
     session: &mut Session,
+    action: Action,
     filter: &EventFilter,
 ) -> Result<RetryReport, sqlx::Error> {
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let mut report = RetryReport {
-        not_retried: untouched(&mut transaction, filter).await?,
+        not_retried: untouched(&mut transaction, action, filter).await?,
         ..RetryReport::default()
     };
     let event_types = filter.spellings();
@@ -161,6 +164,7 @@ pub async fn count_matching(
         filter.event_ids.as_deref(),
         event_types.as_deref(),
         filter.error_pattern(),
+        &corrected_types(action),
     )
     .fetch_all(Unnamed(&mut transaction))
     .await?;
@@ -173,6 +177,7 @@ pub async fn count_matching(
 
 async fn untouched(
     connection: &mut Transaction<'_>,
+    action: Action,
     filter: &EventFilter,
 ) -> Result<Vec<NotRetried>, sqlx::Error> {
     let Some(event_ids) = filter.event_ids.as_deref() else {
@@ -185,9 +190,19 @@ async fn untouched(
         event_ids,
         event_types.as_deref(),
         filter.error_pattern(),
+        &corrected_types(action),
     )
     .fetch_all(Unnamed(connection))
     .await
+}
+
+/// The types that an event without a handler may have been corrected to: a retry takes such events
+/// too, which would otherwise wait for a run to find them.
+fn corrected_types(action: Action) -> Vec<String> {
+    match action {
+        Action::Retry => EventType::all_spellings(),
+        Action::Discard => Vec::new(),
+    }
 }
 
 impl RetryReport {

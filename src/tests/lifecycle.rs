@@ -173,6 +173,26 @@ async fn a_type_that_was_corrected() {
         .await;
     let dry = stage.db.cli(&["run", "--dry-run"]).get_output().clone();
     assert!(String::from_utf8_lossy(&dry.stdout).contains("unread in Budget"));
+    // Nobody has to wait for a run to find it; what nobody wants is only what failed.
+    let counted = |arguments: &[&str]| {
+        let output = stage.db.cli(arguments).get_output().stdout.clone();
+        let report: serde_json::Value = serde_json::from_slice(&output).expect("a report");
+        report
+            .get("retried_count")
+            .or(report.get("discarded_count"))
+            .cloned()
+    };
+    let id = event.to_string();
+    assert_eq!(
+        counted(&["discard", &id, "--format", "json"]),
+        Some(0.into())
+    );
+    assert_eq!(
+        counted(&["retry", &id, "--dry-run", "--format", "json"]),
+        Some(1.into())
+    );
+    assert_eq!(counted(&["retry", &id, "--format", "json"]), Some(1.into()));
+    assert_eq!(stage.db.state(event).await, "pending 0");
     let report = stage.db.run().await;
     assert_eq!((report.events, report.unhandled_types.len()), (1, 0));
     assert_eq!(stage.db.state(event).await, "completed 0");
