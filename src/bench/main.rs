@@ -52,11 +52,12 @@ async fn main() -> anyhow::Result<()> {
     let idle = options.measures(Measurement::Idle);
     if claim || idle {
         let mut histories = Histories::build(&options).await?;
-        if claim {
-            add(histories.claims().await?);
-        }
+        // First: the events that the claims leave behind are looked at again for some minutes.
         if idle {
             add(histories.idle().await?);
+        }
+        if claim {
+            add(histories.claims().await?);
         }
     }
     if options.measures(Measurement::Deliver) {

@@ -35,7 +35,7 @@ impl Deadline {
     }
 
     /// Fails when the server is silent for longer than any statement may take.
-    pub(super) async fn within<T, E: From<sqlx::Error>>(
+    pub(super) async fn bound<T, E: From<sqlx::Error>>(
         &self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
@@ -74,23 +74,15 @@ fn is_silence(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// As [`Deadline::within`], for several statements.
-pub async fn within<T>(
-    statement_timeout: Duration,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    let limit = statement_timeout.saturating_add(LAST_WAIT);
-    let done = tokio::time::timeout(limit, work).await;
-    done.unwrap_or_else(|_| Err(no_answer("the server", limit)))
-}
-
 impl Database {
-    /// As [`within`], by the limit that this database's statements have.
-    pub async fn within<T>(
+    /// As [`Deadline::bound`], for several statements.
+    pub async fn with_deadline<T>(
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
-        within(self.deadline.statement_timeout, work).await
+        let limit = self.deadline.statement_timeout.saturating_add(LAST_WAIT);
+        let done = tokio::time::timeout(limit, work).await;
+        done.unwrap_or_else(|_| Err(no_answer("the server", limit)))
     }
 
     /// The same database for a command that may be stopped, or has a time limit: a statement that is

@@ -192,7 +192,7 @@ pub async fn pending(session: &mut Session) -> Result<Pending, MigrationFailed> 
 async fn missing(transaction: &mut Transaction<'_>) -> Result<Vec<String>, MigrationFailed> {
     let applied = if is_there(transaction, TABLE).await? {
         let listing = transaction.inner.list_applied_migrations(TABLE);
-        transaction.deadline.within(listing).await?
+        transaction.deadline.bound(listing).await?
     } else {
         Vec::new()
     };
@@ -319,7 +319,7 @@ async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), Migr
 /// The migrator prepares named statements, which must not stay behind on a pooler's server.
 async fn forget_statements(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
     let forgetting = transaction.inner.clear_cached_statements();
-    transaction.deadline.within(forgetting).await
+    transaction.deadline.bound(forgetting).await
 }
 
 async fn backend(transaction: &mut Transaction<'_>) -> Result<i32, sqlx::Error> {

@@ -17,7 +17,6 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 
-pub use deadline::within;
 pub use error_class::{ErrorClass, said, sqlstate, tls_error};
 pub use transaction::Transaction;
 pub use unnamed::Unnamed;

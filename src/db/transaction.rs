@@ -20,23 +20,23 @@ impl<'s> Transaction<'s> {
     ) -> Result<Self, sqlx::Error> {
         let deadline = &session.database.deadline;
         let beginning = session.connection.begin_with(statement);
-        let inner = deadline.within(beginning).await?;
+        let inner = deadline.bound(beginning).await?;
         Ok(Self { inner, deadline })
     }
 
     /// Runs commands that take no parameters and return nothing.
     pub async fn command(&mut self, sql: impl SqlSafeStr + Send) -> Result<(), sqlx::Error> {
         let running = sqlx::raw_sql(sql).execute(&mut *self.inner);
-        self.deadline.within(running).await.map(|_| ())
+        self.deadline.bound(running).await.map(|_| ())
     }
 
     /// Ends the transaction; what it wrote stays.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.deadline.within(self.inner.commit()).await
+        self.deadline.bound(self.inner.commit()).await
     }
 
     /// Ends the transaction; what it wrote is gone.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.deadline.within(self.inner.rollback()).await
+        self.deadline.bound(self.inner.rollback()).await
     }
 }

@@ -51,7 +51,7 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
         let rows = (&mut **inner).fetch_many(NotKept(query));
         let next = async |mut rows: BoxStream<'e, _>| {
             let next = async { rows.next().await.transpose() };
-            let row = deadline.within(next).await.transpose()?;
+            let row = deadline.bound(next).await.transpose()?;
             Some((row, rows))
         };
         Box::pin(stream::unfold(rows, next))
@@ -63,7 +63,7 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
         E: 'q + Execute<'q, Postgres>,
     {
         let Transaction { inner, deadline } = self.0;
-        Box::pin(deadline.within((&mut **inner).fetch_optional(NotKept(query))))
+        Box::pin(deadline.bound((&mut **inner).fetch_optional(NotKept(query))))
     }
 
     fn prepare_with<'e>(
@@ -75,7 +75,7 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
         'c: 'e,
     {
         let Transaction { inner, deadline } = self.0;
-        Box::pin(deadline.within((&mut **inner).prepare_with(sql, parameters)))
+        Box::pin(deadline.bound((&mut **inner).prepare_with(sql, parameters)))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, Error>>
@@ -83,6 +83,6 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
         'c: 'e,
     {
         let Transaction { inner, deadline } = self.0;
-        Box::pin(deadline.within((&mut **inner).describe(sql)))
+        Box::pin(deadline.bound((&mut **inner).describe(sql)))
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Connection<'a> {
             }
             Ok(done)
         };
-        self.database.within(working).await
+        self.database.with_deadline(working).await
     }
 
     /// As [`transact`](Self::transact), and again after a conflict or a lost connection.
