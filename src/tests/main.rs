@@ -10,7 +10,6 @@ mod command_line;
 mod connection;
 mod dead_letters;
 mod deliver;
-mod delivery_ops;
 mod delivery_proofs;
 mod docs;
 mod doctor;

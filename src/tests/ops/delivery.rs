@@ -1,14 +1,10 @@
-//! `status`, `doctor`, `prune`, `explain` and the metrics know of what leaves the building.
-
-use std::time::Duration;
+//! What `status`, `doctor`, `explain` and the metrics know of deliveries.
 
 use notify_fan_out::channels::Channel;
 use notify_fan_out::delivery::DeliveryCounts;
 use notify_fan_out::metrics::record_delivery;
 use notify_fan_out::ops::doctor::{Setup, Severity, diagnose};
-use notify_fan_out::ops::prune::{Prune, PruneOptions, PruneReport};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Delivery, TestDatabase, database_at};
 
@@ -210,186 +206,6 @@ async fn doctor_misses_what_the_second_stage_stands_on() {
     );
 }
 
-/// Prunes as the superuser, and sees that a dry run had said so.
-async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
-    let mut session = database_at(&db.superuser_url())
-        .connect()
-        .await
-        .expect("a connection");
-    let scope = PruneOptions {
-        older_than: Duration::from_hours(30 * 24),
-        events,
-    };
-    let counted = Prune::new(&mut session, scope).await.expect("a start");
-    let counted = counted.dry_run(&mut session).await.expect("a preview");
-    let mut prune = Prune::new(&mut session, scope).await.expect("a start");
-    prune
-        .execute(&mut session, &CancellationToken::new(), &mut |_| {})
-        .await
-        .expect("pruned");
-    let report = prune.report().clone();
-    let counted = PruneReport {
-        older_than: report.older_than,
-        ..counted
-    };
-    assert_eq!(counted, report, "the dry run was right");
-    report
-}
-
-#[tokio::test]
-async fn only_what_is_finished_and_old_is_pruned() {
-    let db = TestDatabase::new().await;
-    let mut world = db.world().await;
-    let bo = world.user("Bo").await;
-    let old = 31 * 24;
-    let route = || Delivery::route("slack");
-    let mut kept = Vec::new();
-    for status in ["dead", "uncertain"] {
-        kept.push(db.delivery(route().ended(status, old, "503")).await);
-    }
-    for status in ["pending", "sending"] {
-        let aged = route()
-            .status(status, 1)
-            .with("created_at", "now() - interval '1 year'");
-        kept.push(db.delivery(aged).await);
-    }
-    for status in ["delivered", "cancelled"] {
-        kept.push(db.delivery(route().ended(status, 24, "")).await);
-        let gone = db.delivery(route().ended(status, old, "")).await;
-        db.attempt(gone, 1, "retry", "503").await;
-        db.attempt(gone, 2, "delivered", "").await;
-        db.attempt(kept[0], 1, "permanent", "404").await;
-    }
-    // A digest of a window that is not over for long: another must not be sent in it.
-    let digest = |window: &str| {
-        Delivery::mail(bo)
-            .event_type("digest")
-            .with("digest_window", window)
-            .ended("delivered", old, "")
-    };
-    kept.push(db.delivery(digest("now() - interval '1 day'")).await);
-    db.delivery(digest("now() - interval '31 days'")).await;
-    // With a mail that says it waits.
-    let [one, other] = [
-        world.event("invite_accepted").await,
-        world.event("invite_accepted").await,
-    ];
-    let waits = db
-        .delivery(Delivery::mail(bo).ended("delivered", old, ""))
-        .await;
-    db.queued_mail(one, bo, "processing", Some(waits)).await;
-    kept.push(waits);
-    // Of an event that may be tried again: that it was sent is known from it alone.
-    let again = db
-        .delivery(Delivery::mail(bo).of(other).ended("delivered", old, ""))
-        .await;
-    kept.push(again);
-    // Of an event that is gone.
-    db.delivery(Delivery::mail(bo).of(9_999).ended("delivered", old, ""))
-        .await;
-    db.execute(
-        "INSERT INTO notification_delivery_guards (guard, delivery_key, until)
-         VALUES ('over', gen_random_uuid(), now() - interval '1 second'),
-                ('holds', gen_random_uuid(), now() + interval '1 hour')",
-    )
-    .await;
-
-    let report = prune(&db, false).await;
-    assert_eq!(
-        (
-            report.deliveries_count,
-            report.attempts_count,
-            report.dedup_keys_count
-        ),
-        (4, 4, 1)
-    );
-    let left = db
-        .texts("SELECT id FROM notification_deliveries ORDER BY id")
-        .await;
-    kept.sort_unstable();
-    let kept: Vec<_> = kept.iter().map(ToString::to_string).collect();
-    assert_eq!(left, kept);
-    assert_eq!(db.count("notification_delivery_attempts").await, 2);
-    assert_eq!(
-        db.texts("SELECT guard FROM notification_delivery_guards")
-            .await,
-        ["holds"]
-    );
-
-    db.execute(
-        "UPDATE notification_processing SET processing_status = 'completed', completed_at = now()",
-    )
-    .await;
-    assert_eq!(prune(&db, false).await.deliveries_count, 1);
-    assert_eq!(
-        db.count(&format!("notification_deliveries WHERE id = {again}"))
-            .await,
-        0
-    );
-}
-
-#[tokio::test]
-async fn an_event_stays_as_long_as_one_of_its_deliveries() {
-    let db = TestDatabase::new().await;
-    let mut world = db.world().await;
-    let bo = world.user("Bo").await;
-    let mut events = Vec::new();
-    for _ in 0..4 {
-        events.push(world.event("invite_accepted").await);
-    }
-    db.execute(
-        "UPDATE notification_processing SET processing_status = 'completed', completed_at = now() - interval '60 days'",
-    )
-    .await;
-    for (event, delivery) in events.iter().zip([
-        Delivery::mail(bo).ended("delivered", 1_440, ""),
-        Delivery::mail(bo).ended("dead", 1_440, "550"),
-        Delivery::mail(bo).ended("delivered", 24, ""),
-    ]) {
-        db.delivery(delivery.of(*event)).await;
-    }
-    // A mail that was not to be sent is done; one that failed is not.
-    db.queued_mail(events[3], bo, "failed", None).await;
-    let report = prune(&db, true).await;
-    assert_eq!(
-        (
-            report.events_count,
-            report.deliveries_count,
-            report.emails_count
-        ),
-        (1, 1, 0)
-    );
-    db.execute(
-        "UPDATE pending_emails SET status_reason = 'cancelled: muted', created_at = now() - interval '60 days'",
-    )
-    .await;
-    let report = prune(&db, true).await;
-    assert_eq!((report.events_count, report.emails_count), (1, 1));
-    let left = db.texts("SELECT id FROM domain_events ORDER BY id").await;
-    assert_eq!(left, [events[1].to_string(), events[2].to_string()]);
-}
-
-#[tokio::test]
-async fn more_than_a_batch_is_pruned_though_many_stay() {
-    let db = TestDatabase::new().await;
-    // All at the same moment, and every other one of an event that may be tried again.
-    db.execute(
-        "INSERT INTO domain_events (event_type) VALUES ('a');
-         INSERT INTO notification_deliveries (channel, target, recipient, event_id, event_type, status, finished_at)
-         SELECT 'webhook', 'x', 'x' || n, CASE WHEN n % 2 = 0 THEN 1 END, 'a', 'delivered', timestamptz '2020-01-01'
-           FROM generate_series(1, 24000) AS n;
-         INSERT INTO notification_delivery_guards (guard, delivery_key, until)
-         SELECT n, gen_random_uuid(), now() - interval '1 day' FROM generate_series(1, 12000) AS n",
-    )
-    .await;
-    let report = prune(&db, false).await;
-    assert_eq!(
-        (report.deliveries_count, report.dedup_keys_count),
-        (12_000, 12_000)
-    );
-    assert_eq!(db.count("notification_deliveries").await, 12_000);
-}
-
 #[tokio::test]
 async fn explain_tells_what_became_of_an_event() {
     let db = TestDatabase::new().await;
@@ -550,13 +366,13 @@ async fn the_cost_follows_what_waits_and_not_the_history() {
     )
     .await;
     for statement in [
-        include_str!("../ops/status/channels.sql")
+        include_str!("../../ops/status/channels.sql")
             .replace("$1", "200000")
             .replace("$2", "'{email}'"),
-        include_str!("../ops/doctor/waiting.sql")
+        include_str!("../../ops/doctor/waiting.sql")
             .replace("$1", "7200")
             .replace("$2", "86400"),
-        include_str!("../metrics/queue.sql").replace("$1", "'{email}'"),
+        include_str!("../../metrics/queue.sql").replace("$1", "'{email}'"),
         "SELECT 1 FROM notification_deliveries WHERE status IN ('dead', 'uncertain')".to_owned(),
     ] {
         let plan = db
