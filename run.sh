@@ -180,10 +180,11 @@ use_local_database() {
 }
 
 migrate_quietly() {
-  local output
-  if ! output=$("$BINARY" migrate 2>&1); then
+  local output status=0
+  output=$("$BINARY" migrate 2>&1) || status=$?
+  if ((status != 0)); then
     printf '%s\n' "$output" >&2
-    die 'the local database could not be migrated'
+    exit "$status"
   fi
 }
 
