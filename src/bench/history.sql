@@ -17,5 +17,5 @@ SELECT id, thread_id, occurred_at, occurred_at, occurred_at, occurred_at, occurr
   FROM domain_events WHERE id > bench.size('after') AND id <= bench.size('until') ORDER BY id;
 RESET session_replication_role;
 -- As far as the runs of those days have looked.
-UPDATE notification_sweep SET swept_to = bench.size('until'), seen_to = bench.size('until');
+UPDATE notification_sweep SET swept_to = bench.size('until'), seen_to = bench.size('until'), seen_at = clock_timestamp();
 SELECT setval(pg_get_serial_sequence('domain_events', 'id'), bench.size('until'));
