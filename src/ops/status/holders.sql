@@ -8,8 +8,8 @@ SELECT holder.kind AS "kind!: HolderKind", holder.name AS "name!", holder.pid, h
           FROM pg_stat_activity
          WHERE pid <> pg_backend_pid() AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL)
            AND (datname = current_database() OR datname IS NULL)
-           -- A worker of vacuum holds nothing back.
-           AND backend_type <> 'autovacuum worker'
+           -- A worker of vacuum holds nothing back, and one of a parallel query no more than its leader.
+           AND backend_type <> 'autovacuum worker' AND leader_pid IS NULL
         UNION ALL
         SELECT 'prepared_transaction', gid, NULL, NULL,
                greatest(extract(epoch FROM now() - prepared), 0)::float8, age(transaction)
