@@ -39,7 +39,6 @@ pub struct Link {
 }
 
 impl ChatMessage {
-    #[must_use]
     pub fn new(message: &Message, app_url: Option<&BaseUrl>) -> Self {
         let link = link(message, app_url).and_then(|url| url.parse().ok());
         Self {
@@ -71,7 +70,6 @@ pub trait Chat {
     fn details(answer: &Answer) -> Details;
 
     /// The address that a message is posted to.
-    #[must_use]
     fn address(webhook: &Url) -> Url {
         webhook.clone()
     }
@@ -108,7 +106,6 @@ pub struct ChatTransport<C> {
 }
 
 impl<C> ChatTransport<C> {
-    #[must_use]
     pub fn new(outgoing: Outgoing) -> Self {
         Self {
             outgoing,

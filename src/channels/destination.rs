@@ -155,7 +155,6 @@ impl Destination {
     }
 
     /// As stored, before encryption.
-    #[must_use]
     pub fn settings(&self) -> SecretString {
         serde_json::to_string(&self.to_settings())
             .unwrap_or_else(|_| unreachable!("texts are JSON"))
@@ -169,7 +168,6 @@ impl Destination {
 
     /// Notes a chat's webhook on a host that is not the chat's. Other services accept the same
     /// requests, so it is not refused.
-    #[must_use]
     pub fn note(&self) -> Option<String> {
         let spec = self.channel().spec();
         let host = self.url()?.host_str()?;

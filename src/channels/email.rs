@@ -71,7 +71,6 @@ pub struct EmailMessage {
 
 impl EmailMessage {
     /// The Message-ID, with its angle brackets.
-    #[must_use]
     pub fn message_id(&self) -> String {
         format!("<{}@{}>", self.key, self.from.domain())
     }
@@ -169,7 +168,6 @@ pub enum EmailTransport {
 }
 
 impl EmailTransport {
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",

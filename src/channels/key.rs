@@ -15,7 +15,6 @@ const MAX: usize = 200;
 pub struct DeliveryKey(String);
 
 impl DeliveryKey {
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

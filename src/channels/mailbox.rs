@@ -33,12 +33,10 @@ impl Mailbox {
         Ok(Self(lettre::message::Mailbox::new(name, address)))
     }
 
-    #[must_use]
     pub fn address(&self) -> &str {
         self.0.email.as_ref()
     }
 
-    #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.name.as_deref()
     }

@@ -71,7 +71,6 @@ pub enum Cause {
 
 impl SendError {
     /// A failure without an answer.
-    #[must_use]
     pub fn new(outcome: AttemptOutcome, reason: impl Into<String>) -> Self {
         Self {
             outcome,
@@ -82,17 +81,14 @@ impl SendError {
         }
     }
 
-    #[must_use]
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::new(AttemptOutcome::Retry { after: None }, reason)
     }
 
-    #[must_use]
     pub fn permanent(cause: Cause, reason: impl Into<String>) -> Self {
         Self::new(AttemptOutcome::Permanent { cause }, reason)
     }
 
-    #[must_use]
     pub fn disables_endpoint(&self) -> bool {
         self.outcome == AttemptOutcome::Permanent { cause: Cause::Gone }
     }

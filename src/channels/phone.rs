@@ -10,7 +10,6 @@ use super::redact::phone_numbers;
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -18,7 +18,6 @@ pub struct Redactor(Vec<SecretString>);
 impl Redactor {
     /// Adds a secret, to be hidden as it is, percent-encoded, and as JSON writes it, in the spellings of
     /// different programs.
-    #[must_use]
     pub fn hiding(mut self, secret: &str) -> Self {
         let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         let path = form.replace('+', "%20");
@@ -45,7 +44,6 @@ impl Redactor {
         self
     }
 
-    #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {
@@ -56,7 +54,6 @@ impl Redactor {
 
     /// The beginning of an answer, to store and show. Redacts before it truncates, so that no part of
     /// a secret is left at the end.
-    #[must_use]
     pub fn answer(&self, body: &[u8]) -> String {
         let text: String = String::from_utf8_lossy(body)
             .chars()
@@ -85,7 +82,6 @@ fn lower_escapes(encoded: &str) -> String {
 }
 
 /// `ada@example.com` as `a…@example.com`: enough to tell apart, too little to write to.
-#[must_use]
 pub fn mail_addresses(text: &str) -> String {
     let mut redacted = String::with_capacity(text.len());
     let mut rest = text;
@@ -121,7 +117,6 @@ fn is_local(c: char) -> bool {
 }
 
 /// `+4915112345678` as `+49…78`.
-#[must_use]
 pub fn phone_numbers(text: &str) -> String {
     let mut redacted = String::with_capacity(text.len());
     let mut rest = text;

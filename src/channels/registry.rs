@@ -24,7 +24,6 @@ macro_rules! channels {
             pub const ALL: [Self; [$(stringify!($Name)),+].len()] = [$(Self::$Name),+];
 
             /// What the channel declares of itself.
-            #[must_use]
             pub fn spec(self) -> &'static Spec {
                 match self {
                     $(Self::$Name => const { &Spec::of::<$module::$Name>() }),+
@@ -62,7 +61,6 @@ macro_rules! channels {
             }
 
             /// The channel.
-            #[must_use]
             pub fn channel(&self) -> Channel {
                 match self {
                     $(Self::$Name(_) => Channel::$Name),+
@@ -70,7 +68,6 @@ macro_rules! channels {
             }
 
             /// Its address on the web, if it has one.
-            #[must_use]
             pub fn url(&self) -> Option<&url::Url> {
                 match self {
                     $(Self::$Name(target) => destination::Target::url(target)),+
@@ -217,19 +214,16 @@ impl Spec {
 
 impl Channel {
     /// Its name in tables, options and metrics.
-    #[must_use]
     pub fn name(self) -> &'static str {
         self.spec().name
     }
 
     /// Every name, for a sentence: `email, sms, …`.
-    #[must_use]
     pub fn names() -> String {
         Self::ALL.map(Self::name).join(", ")
     }
 
     /// Whether one target stands for all recipients. It has the channel's name.
-    #[must_use]
     pub fn is_shared(self) -> bool {
         matches!(self.spec().sent_by, SentBy::Account { .. })
     }

@@ -13,7 +13,6 @@ use super::redact::Redactor;
 pub struct SecretUrl(Url);
 
 impl SecretUrl {
-    #[must_use]
     pub fn expose(&self) -> &Url {
         &self.0
     }

@@ -33,7 +33,6 @@ impl SigningSecret {
     }
 
     /// As it is given to the receiver, once.
-    #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
         Zeroizing::new(format!("{PREFIX}{}", STANDARD.encode(&*self.0)))
     }
@@ -50,7 +49,6 @@ impl SigningSecret {
 
 /// The value of `webhook-signature`: one signature for each secret, so that a receiver may go
 /// over from the old secret to the new one at any time while both are given.
-#[must_use]
 pub fn signatures(secrets: &[SigningSecret], id: &str, at: DateTime<Utc>, body: &[u8]) -> String {
     let each: Vec<_> = secrets
         .iter()

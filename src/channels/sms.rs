@@ -52,7 +52,6 @@ pub struct SmsMessage {
 
 impl SmsMessage {
     /// Title and text, the fields where there is no text, and the link.
-    #[must_use]
     pub fn new(message: &Message, app_url: Option<&BaseUrl>) -> Self {
         let mut parts = vec![plain(&message.title)];
         let text = lines(&message.text);

@@ -58,7 +58,6 @@ pub trait HttpTransport {
     ) -> Result<Request, SendError>;
 
     /// What the provider says of the attempt besides the status.
-    #[must_use]
     fn details(_: &Answer, _now: DateTime<Utc>) -> Details {
         Details::default()
     }
@@ -111,7 +110,6 @@ pub struct Transports<'a> {
 
 impl Transports<'_> {
     /// What would send to an endpoint of the channel; `None` where nothing is configured that does.
-    #[must_use]
     pub fn name(&self, channel: Channel) -> Option<&'static str> {
         match channel {
             Channel::Email => self.email.map(|(mailer, _)| mailer.name()),
@@ -150,7 +148,6 @@ pub enum NotSent {
 }
 
 /// Says that nothing sends the messages of a channel, and what to set.
-#[must_use]
 pub fn no_transport(channel: Channel) -> String {
     let spec = channel.spec();
     match spec.sent_by {

@@ -10,20 +10,17 @@ use crate::domain::text::plain;
 const ELLIPSIS: char = '…';
 
 /// How many units a text has.
-#[must_use]
 pub fn length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
 /// At most `max` units, ending in `…` where something was cut. What a reader sees as one
 /// character stays whole.
-#[must_use]
 pub fn truncate(text: &str, max: usize) -> String {
     truncate_escaped(text, max, |c, out| out.push(c))
 }
 
 /// As [`truncate`], of the text that `escape` makes, no escape being cut in two.
-#[must_use]
 pub fn truncate_escaped(text: &str, max: usize, escape: impl Fn(char, &mut String)) -> String {
     let mut whole = String::with_capacity(text.len());
     let (mut units, mut kept) = (0, 0);
@@ -49,7 +46,6 @@ pub fn truncate_escaped(text: &str, max: usize, escape: impl Fn(char, &mut Strin
 
 /// Several lines of plain text, each as [`plain`] makes it; what is blank around them is dropped,
 /// and so are blank lines but one between two others.
-#[must_use]
 pub fn lines(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut gap = "";

@@ -45,7 +45,6 @@ pub enum WebhookMethod {
 }
 
 impl WebhookMethod {
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Post => "POST",
@@ -79,7 +78,6 @@ pub struct WebhookMessage {
 
 impl WebhookMessage {
     /// The particulars as the event has them, and under `summary` what people are shown.
-    #[must_use]
     pub fn new(message: &EndpointMessage<'_>, app_url: Option<&BaseUrl>) -> Self {
         let content = message.message;
         let mut data = content.data.clone();

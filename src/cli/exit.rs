@@ -66,7 +66,6 @@ impl From<ExitStatus> for ExitCode {
 
 impl Failure {
     /// The exit code for it.
-    #[must_use]
     pub(crate) fn status(&self) -> ExitStatus {
         match self {
             Self::Config(_) | Self::Usage(_) => ExitStatus::Config,

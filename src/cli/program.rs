@@ -11,7 +11,6 @@ use crate::telemetry;
 
 /// Does what the command line asks for. `before` are the variables of the environment without those of
 /// `.env`, and `dotenv` says whether that could be read.
-#[must_use]
 pub fn run_command_line(
     before: &BTreeSet<OsString>,
     dotenv: Result<(), dotenvy::Error>,

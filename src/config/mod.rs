@@ -65,7 +65,6 @@ impl InvalidConfig {
 
 impl Config {
     /// Reads every variable. What is wrong comes beside, all at once, and has its default here.
-    #[must_use]
     pub(crate) fn read(given: &Given) -> (Self, Vec<InvalidConfig>) {
         let mut reader = Reader::new(given);
         let config = Self::from_reader(&mut reader);

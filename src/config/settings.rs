@@ -57,7 +57,6 @@ impl Config {
     }
 
     /// The settings of `deliver`.
-    #[must_use]
     pub(crate) fn delivery(&self, limit: Option<u64>, worker_id: String) -> DeliverySettings {
         DeliverySettings {
             concurrency: self.concurrency,

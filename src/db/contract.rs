@@ -142,7 +142,6 @@ pub const COLUMNS: &[Column] = contract! {
 };
 
 /// Describes the types of a kind.
-#[must_use]
 pub fn types(kind: &str) -> &'static str {
     match kind {
         "uuid" | "any" => "uuid",
@@ -180,7 +179,6 @@ impl std::fmt::Display for Violation {
 }
 
 /// Violations in one line.
-#[must_use]
 pub fn listed(violations: &[Violation]) -> String {
     let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
     lines.join("; ")
@@ -206,7 +204,6 @@ pub fn read_only() -> impl Iterator<Item = &'static str> {
 }
 
 /// The statement that declares that there is none of a table, in the schema that `prefix` names.
-#[must_use]
 pub fn declared_empty(prefix: &str, relation: &str) -> String {
     let columns = COLUMNS.iter().filter(|column| column.relation == relation);
     let columns: Vec<_> = columns
@@ -228,7 +225,6 @@ pub fn declared_empty(prefix: &str, relation: &str) -> String {
 }
 
 /// What to do about violations.
-#[must_use]
 pub fn ways_out(violations: &[Violation]) -> String {
     let mut relations: Vec<_> = violations.iter().map(|one| one.relation.as_str()).collect();
     relations.dedup();

@@ -87,7 +87,6 @@ impl Database {
 
     /// The same database for a command that may be stopped, or has a time limit: a statement that is
     /// silent by then is not waited for much longer.
-    #[must_use]
     pub fn until(&self, stop: &CancellationToken, max_runtime: Duration) -> Self {
         let mut database = self.clone();
         database.deadline.stop = stop.clone();

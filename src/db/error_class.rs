@@ -24,7 +24,6 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// Classifies an error.
-    #[must_use]
     pub fn of(error: &Error) -> Self {
         match error {
             Error::Io(_)
@@ -63,7 +62,6 @@ fn of_code(code: &str) -> ErrorClass {
 }
 
 /// The SQLSTATE of an error that the database itself raised.
-#[must_use]
 pub fn sqlstate(error: &Error) -> Option<String> {
     error
         .as_database_error()
@@ -71,7 +69,6 @@ pub fn sqlstate(error: &Error) -> Option<String> {
 }
 
 /// The error of the TLS library that ended a connection before it was one.
-#[must_use]
 pub fn tls_error(error: &Error) -> Option<&rustls::Error> {
     match error {
         Error::Io(error) => error.get_ref()?.downcast_ref(),
@@ -82,7 +79,6 @@ pub fn tls_error(error: &Error) -> Option<&rustls::Error> {
 
 /// What the database or the network said, without the place in PostgreSQL's own sources that the
 /// driver appends, and without the detail, which may quote rows.
-#[must_use]
 pub fn said(error: &Error) -> String {
     match error {
         Error::Database(refusal) => refusal.message().to_owned(),

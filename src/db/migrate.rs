@@ -342,7 +342,6 @@ impl MigrationFailed {
     }
 
     /// Whether the connection to the database is lost.
-    #[must_use]
     pub fn is_unreachable(&self) -> bool {
         let error = self.database_error();
         error.is_some_and(|error| ErrorClass::of(error) == ErrorClass::Unreachable)

@@ -98,7 +98,6 @@ impl Database {
     }
 
     /// Host and database, for messages; no user, no password.
-    #[must_use]
     pub fn describe(&self) -> String {
         let database = self.options.get_database().unwrap_or_default();
         format!("{}/{database}", self.address())

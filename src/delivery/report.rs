@@ -98,7 +98,6 @@ pub struct Left {
 
 impl DeliveryReport {
     /// Whether there was nothing to do.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.done() + self.mails + self.rescued + self.lost_leases == 0
     }

@@ -32,7 +32,6 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// The schedule of a channel.
-    #[must_use]
     pub fn schedule(&self, channel: Channel) -> &Schedule {
         match channel.spec().retry {
             Retry::Patient => &self.patient,

@@ -266,7 +266,6 @@ impl Sender {
     }
 
     /// The transports for endpoints.
-    #[must_use]
     pub fn transports(&self) -> Transports<'_> {
         Transports {
             outgoing: &self.outgoing,

@@ -79,7 +79,6 @@ pub enum DedupKey {
 
 impl Severity {
     /// Its name, as it is stored.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -93,7 +92,6 @@ impl Severity {
 impl DedupKey {
     /// As `notification_delivery_guards` has it behind channel and recipient, and as
     /// `pending_emails.body_data` has it under the key `guards`.
-    #[must_use]
     pub fn key(&self) -> String {
         match self {
             Self::Day(key) => format!("day:{key}"),

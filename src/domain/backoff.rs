@@ -12,7 +12,6 @@ pub const CAP: Duration = Duration::from_hours(1);
 /// It doubles from [`FIRST`] and stays at or below [`CAP`]. `jitter`, drawn by the caller from
 /// 0.0 ..= 1.0, shortens it by up to a tenth, so that events that failed together do not return
 /// together, and a later attempt still never waits less than an earlier one.
-#[must_use]
 pub fn delay(attempts: u32, jitter: f64) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
     let full = FIRST.saturating_mul(1 << doublings).min(CAP);

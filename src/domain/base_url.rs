@@ -30,13 +30,11 @@ impl BaseUrl {
     }
 
     /// The address itself.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Host and, if it is not the usual one, port.
-    #[must_use]
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url
@@ -45,7 +43,6 @@ impl BaseUrl {
     }
 
     /// Whether nobody on the way can read it: by TLS, or because it does not leave the machine.
-    #[must_use]
     pub fn is_private(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();
         self.url.scheme() == "https" || matches!(host, "localhost" | "127.0.0.1" | "[::1]")
@@ -53,7 +50,6 @@ impl BaseUrl {
 
     /// A path of the application as an address. What leads elsewhere, or nowhere, becomes the
     /// address of the application itself: nobody is sent to another site in its name.
-    #[must_use]
     pub fn link(&self, path: &str) -> String {
         let path = path.trim();
         if let Ok(absolute) = Url::parse(path) {
@@ -77,7 +73,6 @@ impl BaseUrl {
 }
 
 /// An address of the web, if the text is one.
-#[must_use]
 pub fn web(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)

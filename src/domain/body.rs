@@ -15,7 +15,6 @@ pub enum BodyFormat {
 
 impl BodyFormat {
     /// One line.
-    #[must_use]
     pub fn line(self, text: &str) -> String {
         match self {
             // What `**` stood between may be white space.
@@ -25,7 +24,6 @@ impl BodyFormat {
     }
 
     /// A name in bold, truncated to [`NAME_MAX`]. What stands next to it must not be a letter.
-    #[must_use]
     pub fn bold(self, name: &str) -> String {
         match self {
             Self::Plain => {
@@ -39,13 +37,11 @@ impl BodyFormat {
     }
 
     /// The start of a message as a quotation: one line, truncated to [`PREVIEW_MAX`].
-    #[must_use]
     pub fn preview(self, text: &str) -> String {
         self.line(&clip(&line(text), PREVIEW_MAX))
     }
 
     /// A whole message, truncated to [`MESSAGE_MAX`]; its lines and paragraphs stay apart.
-    #[must_use]
     pub fn message(self, text: &str) -> String {
         let text = clip(text, MESSAGE_MAX);
         let mut body = String::with_capacity(text.len() + 8);
@@ -63,7 +59,6 @@ impl BodyFormat {
     }
 
     /// Ends a line within a paragraph.
-    #[must_use]
     pub const fn line_break(self) -> &'static str {
         match self {
             Self::Plain => "\n",

@@ -42,7 +42,6 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The value of a payload key; JSON `null` counts as absent.
-    #[must_use]
     pub fn value(&self, key: &str) -> Option<&'a Value> {
         #[cfg(test)]
         reads::record(key);
@@ -51,13 +50,11 @@ impl<'a> Fields<'a> {
     }
 
     /// An optional key.
-    #[must_use]
     pub fn optional<T: FromPayload>(self, key: &str) -> Option<T> {
         T::read(self.value(key)?, self)
     }
 
     /// The first of several optional texts that is present and not blank.
-    #[must_use]
     pub fn first_text(self, keys: &[&str]) -> Option<String> {
         keys.iter().find_map(|key| self.optional(key))
     }

@@ -134,7 +134,6 @@ pub struct Plan {
 
 impl Plan {
     /// Without any effect so far.
-    #[must_use]
     pub fn new(audience: Audience, scopes: PreferenceScopes) -> Self {
         Self {
             audience,

@@ -58,13 +58,11 @@ impl Quantity {
     }
 
     /// Its value, as near as a double comes to it.
-    #[must_use]
     pub fn value(&self) -> f64 {
         self.number.as_f64().unwrap_or_default()
     }
 
     /// As JSON.
-    #[must_use]
     pub fn number(&self) -> &Number {
         &self.number
     }

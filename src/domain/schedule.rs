@@ -21,13 +21,11 @@ pub struct InvalidSchedule;
 
 impl Schedule {
     /// For mails and text messages: 5 retries within 38 h 35 min.
-    #[must_use]
     pub fn patient() -> Self {
         Self([5, 30, 120, 720, 1_440].map(Duration::from_mins).into())
     }
 
     /// For chats and webhooks, which mostly come back at once: the same after a fast start.
-    #[must_use]
     pub fn eager() -> Self {
         let start = [5, 10, 20, 40, 80].map(Duration::from_secs);
         let delays = start.into_iter().chain(Self::patient().0);
@@ -37,7 +35,6 @@ impl Schedule {
     /// The delay after `attempts` have failed (at least 1); `None` when no attempt is left. `jitter`,
     /// drawn by the caller from 0.0 ..= 1.0, moves it by up to a tenth, so that what failed together
     /// does not return together.
-    #[must_use]
     pub fn delay(&self, attempts: u32, jitter: f64) -> Option<Duration> {
         let place = usize::try_from(attempts.max(1) - 1).ok()?;
         let share = 1.0 + JITTER * (2.0 * jitter.clamp(0.0, 1.0) - 1.0);
@@ -45,7 +42,6 @@ impl Schedule {
     }
 
     /// Attempts in all.
-    #[must_use]
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.0.len()).map_or(u32::MAX, |retries| retries + 1)
     }

@@ -17,7 +17,6 @@ pub const MESSAGE_MAX: usize = 10_000;
 
 /// One line: runs of white space become one space, and control and direction-override characters,
 /// which could disguise what follows, are dropped.
-#[must_use]
 pub fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -34,20 +33,17 @@ pub fn line(text: &str) -> String {
 }
 
 /// The same, of plain text: a mention is the name alone.
-#[must_use]
 pub fn plain(text: &str) -> String {
     line(&without_mentions(text))
 }
 
 /// Whether nothing of it can be seen.
-#[must_use]
 pub fn is_blank(text: &str) -> bool {
     plain(text).is_empty()
 }
 
 /// At most `max` characters, the last of them `…` where something was cut. No mention is cut in
 /// two.
-#[must_use]
 pub fn clip(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
@@ -62,7 +58,6 @@ pub fn clip(text: &str, max: usize) -> String {
 }
 
 /// One plain line of title length.
-#[must_use]
 pub fn title(text: &str) -> String {
     clip(&plain(text), TITLE_MAX)
 }

@@ -58,12 +58,10 @@ pub enum DecryptError {
 }
 
 impl Encryption {
-    #[must_use]
     pub fn new(keys: SecretKeys) -> Self {
         Self(Some(keys))
     }
 
-    #[must_use]
     pub fn encrypts(&self) -> bool {
         self.0.is_some()
     }

@@ -18,7 +18,6 @@ pub enum EndpointScope {
 }
 
 impl EndpointScope {
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Global => "global",
@@ -27,7 +26,6 @@ impl EndpointScope {
         }
     }
 
-    #[must_use]
     pub fn id(self) -> Option<Uuid> {
         match self {
             Self::Global => None,

@@ -16,7 +16,6 @@ pub struct Name(String);
 pub struct InvalidName;
 
 impl Name {
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

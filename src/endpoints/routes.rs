@@ -21,7 +21,6 @@ pub struct Route {
 pub struct Routes(Vec<Route>);
 
 impl Route {
-    #[must_use]
     pub fn on(destination: Destination) -> Self {
         let channel = destination.channel();
         let name = match &destination {
@@ -39,7 +38,6 @@ impl Route {
         }
     }
 
-    #[must_use]
     pub fn off(channel: Channel) -> Self {
         Self {
             name: name(channel),
@@ -50,13 +48,11 @@ impl Route {
 }
 
 impl Routes {
-    #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
         Self(routes)
     }
 
     /// Channel and name of those that are on, as deliveries are queued for them.
-    #[must_use]
     pub fn names(&self) -> Vec<(Channel, String)> {
         let on = self.0.iter().filter(|route| route.destination.is_some());
         on.map(|route| (route.channel, route.name.clone()))
@@ -64,20 +60,17 @@ impl Routes {
     }
 
     /// The names of all. (E-mails have one target, which is not among them.)
-    #[must_use]
     pub fn targets(&self) -> Vec<String> {
         self.0.iter().map(|route| route.name.clone()).collect()
     }
 
     /// `None` where the route is gone or off.
-    #[must_use]
     pub fn destination(&self, name: &str) -> Option<Destination> {
         self.get(name)?.destination.clone()
     }
 
     /// The route of this name. The first of a channel is also known by the channel alone, and one
     /// that is switched off by any name of its channel.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Route> {
         let named = self.0.iter().find(|route| route.name == name);
         named.or_else(|| {

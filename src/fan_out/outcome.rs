@@ -227,7 +227,6 @@ impl<'r> sqlx::Decode<'r, Postgres> for Rule {
 }
 
 impl Rule {
-    #[must_use]
     pub const fn status(self) -> &'static str {
         self.status
     }

@@ -53,7 +53,6 @@ pub struct FanOutReport {
 
 impl FanOutReport {
     /// Whether there was nothing to do.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.settled() + self.rescued == 0
     }

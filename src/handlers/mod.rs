@@ -127,7 +127,6 @@ macro_rules! handlers {
             pub const ALL: &[Self] = &[$(Self::$event),+];
 
             /// The name in `domain_events.event_type`.
-            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$event => stringify!($module),)+
@@ -135,7 +134,6 @@ macro_rules! handlers {
             }
 
             /// Another name that preferences may have for it.
-            #[must_use]
             pub const fn alias(self) -> Option<&'static str> {
                 match self {
                     $(Self::$event => $module::$event::ALIAS,)+
@@ -143,7 +141,6 @@ macro_rules! handlers {
             }
 
             /// Whether endpoints receive it.
-            #[must_use]
             pub const fn is_operator(self) -> bool {
                 match self {
                     $(Self::$event => $module::$event::IS_OPERATOR,)+
@@ -178,7 +175,6 @@ macro_rules! handlers {
 impl EventType {
     /// Every name that may stand in `domain_events.event_type`: of operator events, those with dots
     /// in the place of some underscores too.
-    #[must_use]
     pub fn spellings(self) -> Vec<String> {
         if !self.is_operator() {
             return vec![self.name().to_owned()];
@@ -196,7 +192,6 @@ impl EventType {
     }
 
     /// The type of that name, in any spelling, if it has a handler.
-    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let underscored = name.replace('.', "_");
         let mut all = Self::ALL.iter().copied();
@@ -211,13 +206,11 @@ impl EventType {
     }
 
     /// Every spelling of the type of that name; of one without a handler, the name itself.
-    #[must_use]
     pub fn spellings_of(name: &str) -> Vec<String> {
         Self::from_name(name).map_or_else(|| vec![name.to_owned()], Self::spellings)
     }
 
     /// Every spelling of every type.
-    #[must_use]
     pub fn all_spellings() -> Vec<String> {
         let all = Self::ALL.iter();
         all.flat_map(|known| known.spellings()).collect()

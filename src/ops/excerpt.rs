@@ -1,7 +1,6 @@
 //! Part of an error, as a person copies it from what was shown.
 
 /// Whether it would tell one error from another.
-#[must_use]
 pub fn says_something(error: &str) -> bool {
     error.chars().any(char::is_alphanumeric)
 }

@@ -58,7 +58,6 @@ pub struct PruneReport {
 
 impl PruneReport {
     /// Whether anything was deleted.
-    #[must_use]
     pub fn has_deleted(&self) -> bool {
         self.notifications_count
             + self.emails_count
@@ -107,7 +106,6 @@ impl Prune {
     }
 
     /// What was deleted so far.
-    #[must_use]
     pub fn report(&self) -> &PruneReport {
         &self.report
     }

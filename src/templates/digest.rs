@@ -27,7 +27,6 @@ pub(super) struct Group<'a> {
 
 impl<'a> Digest<'a> {
     /// Groups one person's e-mails; `None` where there are none.
-    #[must_use]
     pub fn new(mails: &'a [QueuedMail]) -> Option<Self> {
         let mut mails: Vec<_> = mails.iter().collect();
         mails.sort_by_key(|mail| mail.created_at);
@@ -75,7 +74,6 @@ impl<'a> Digest<'a> {
     }
 
     /// How many mails it stands for.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }

@@ -55,7 +55,6 @@ impl Part {
     pub const ALL: [Self; 3] = [Self::Subject, Self::Html, Self::Text];
 
     /// How its file's name ends.
-    #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Subject => "subject",
@@ -187,7 +186,6 @@ impl Templates {
 
     /// The names of the mails: the types that are mailed, those that the folder adds, and the two
     /// that are no types.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         let own = EventType::ALL.iter().filter(|known| known.mail().is_some());
         let own = own.map(|known| known.name());
@@ -198,7 +196,6 @@ impl Templates {
     }
 
     /// The parts of a mail that come from the folder.
-    #[must_use]
     pub fn overridden(&self, name: &str) -> Vec<Part> {
         self.catalogue.overridden(name)
     }

@@ -9,7 +9,6 @@ use super::{QueuedMail, Recipient};
 use crate::handlers::{EventType, Rendering, sample};
 
 /// Whom the samples are for.
-#[must_use]
 pub fn recipient(unsubscribe_url: Option<&str>) -> Recipient<'_> {
     Recipient {
         name: Some("Bruno Keller"),
@@ -19,13 +18,11 @@ pub fn recipient(unsubscribe_url: Option<&str>) -> Recipient<'_> {
 }
 
 /// An identifier that no person has.
-#[must_use]
 pub fn recipient_id() -> Uuid {
     Uuid::from_u128(0x5a3b_1e00_0000_4000_8000_0000_0000_0001)
 }
 
 /// What is queued for the type's sample; `None` for a type without e-mails.
-#[must_use]
 pub fn queued(event_type: EventType, rendering: &Rendering) -> Option<QueuedMail> {
     event_type.mail()?;
     let event = event_type.decode(&event_type.samples().next()?).ok()?;
@@ -42,7 +39,6 @@ pub fn queued(event_type: EventType, rendering: &Rendering) -> Option<QueuedMail
 }
 
 /// An e-mail of a type without templates, as an older job may have queued it.
-#[must_use]
 pub fn generic() -> QueuedMail {
     QueuedMail {
         event_type: "site_visit_booked".to_owned(),
@@ -59,7 +55,6 @@ pub fn generic() -> QueuedMail {
 
 /// What has accumulated for one person. Operator events are immediate, unless somebody prefers a
 /// digest.
-#[must_use]
 pub fn digest(rendering: &Rendering) -> Vec<QueuedMail> {
     let types = EventType::ALL.iter().filter(|known| !known.is_operator());
     let mails = types.filter_map(|known| queued(*known, rendering));

@@ -23,7 +23,6 @@ pub enum UnsubscribeScope {
 
 impl UnsubscribeScope {
     /// As preference rows have it: the type, or `*`.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::All => "*",
@@ -58,13 +57,11 @@ pub struct Unsubscribe {
 
 impl Unsubscribe {
     /// A token is appended to `base`.
-    #[must_use]
     pub fn new(base: BaseUrl, keys: Keys) -> Self {
         Self { base, keys }
     }
 
     /// The same each time for one person and scope.
-    #[must_use]
     pub fn url(&self, request: &UnsubscribeRequest) -> String {
         format!(
             "{}/{}",

@@ -83,7 +83,6 @@ impl Exchange<'_> {
     }
 
     /// Where no answer came.
-    #[must_use]
     pub fn failed(&self, failure: Failure) -> SendError {
         match failure {
             Failure::Refused(refused) => SendError {
@@ -140,7 +139,6 @@ pub(super) fn outcome_of(status: u16) -> AttemptOutcome {
 }
 
 /// An address of an API, below its base, which may have a path of its own.
-#[must_use]
 pub fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut segments) = url.path_segments_mut() {

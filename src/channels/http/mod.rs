@@ -41,7 +41,6 @@ pub struct OutgoingSettings {
 
 impl OutgoingSettings {
     /// Public addresses by HTTPS alone, in 15 s, 5 s of them for the connection.
-    #[must_use]
     pub fn new(tls_roots: TlsRoots) -> Self {
         Self {
             policy: Policy::default(),
@@ -83,7 +82,6 @@ pub struct Request {
 
 impl Request {
     /// A POST of JSON.
-    #[must_use]
     pub fn json(url: Url, body: &Value) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -152,12 +150,10 @@ impl Outgoing {
         })
     }
 
-    #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
     }

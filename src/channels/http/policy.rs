@@ -35,7 +35,6 @@ pub enum Refused {
 
 impl Refused {
     /// Whether another policy would permit it.
-    #[must_use]
     pub fn is_permittable(&self) -> bool {
         match self {
             Self::PlainHttp | Self::Address { .. } => true,

@@ -12,7 +12,6 @@ use super::policy::{Policy, Refused};
 
 pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-#[must_use]
 pub fn system_lookup() -> Lookup {
     Arc::new(|name| {
         Box::pin(async move {

@@ -51,7 +51,6 @@ impl SmtpSettings {
     /// (RFC 5321, 4.5.3.2.6).
     pub const ACCEPTANCE_TIMEOUT: Duration = Duration::from_mins(10);
 
-    #[must_use]
     pub fn new(server: SmtpServer, tls_roots: TlsRoots) -> Self {
         Self {
             server,

@@ -52,7 +52,6 @@ pub enum InvalidServer {
 }
 
 impl SmtpServer {
-    #[must_use]
     pub fn security(&self) -> Security {
         self.security
     }

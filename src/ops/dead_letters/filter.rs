@@ -21,7 +21,6 @@ pub enum DeadLetterStatus {
 
 impl DeadLetterStatus {
     /// As `notification_deliveries.status` has it.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dead => "dead",
@@ -61,7 +60,6 @@ pub(super) use with_matching;
 
 impl DeadLetterFilter {
     /// Whether it selects all.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
