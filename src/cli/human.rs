@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 /// A count with its thousands apart: `12,345`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -46,6 +48,32 @@ pub(super) fn time(seconds: f64) -> String {
     }
 }
 
+/// A time of the clock, to the second.
+pub(super) fn utc(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A line for each row, its cells as wide as the widest of their column; the first `left` columns are
+/// aligned to the left, the others to the right.
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]], left: usize) -> Vec<String> {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    });
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| {
+            if column < left {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    rows.iter().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,28 +82,24 @@ mod tests {
     fn counts_have_their_thousands_apart() {
         let text: Vec<_> = [0, 999, 1_000, 12_345, 10_000_000].map(count).into();
         assert_eq!(text.join(" "), "0 999 1,000 12,345 10,000,000");
-        assert_eq!(counted(1, "event", "events"), "1 event");
-        assert_eq!(counted(2_000, "event", "events"), "2,000 events");
     }
 
     #[test]
     fn times_have_two_units() {
-        let seconds = [
-            -1.0,
-            0.0,
-            0.012,
-            0.42,
-            9.94,
-            9.96,
-            42.0,
-            60.0,
-            192.4,
-            7_500.0,
-            86_400.0,
-            1_047_600.0,
-            34_000_000.0,
-        ];
-        let text: Vec<_> = seconds.map(time).into();
+        let text = "-1 0 0.012 0.42 9.94 9.96 42 60 192.4 7500 86400 1047600 34000000";
+        let seconds = text.split(' ').map(|seconds| seconds.parse());
+        let text: Vec<_> = seconds
+            .map(|seconds| time(seconds.expect("a number")))
+            .collect();
         insta::assert_snapshot!(text.join(", "), @"0s, 0s, 12ms, 0.4s, 9.9s, 10s, 42s, 1m, 3m 12s, 2h 5m, 1d, 12d 3h, 393d 12h");
+    }
+
+    #[test]
+    fn cells_are_aligned_whatever_their_letters() {
+        let rows = [["größe", "7", "x"], ["a", "1,000", "yz"]].map(|row| row.map(str::to_owned));
+        insta::assert_snapshot!(aligned(&rows, 1).join("\n"), @"
+        größe      7   x
+        a      1,000  yz
+        ");
     }
 }

@@ -96,6 +96,9 @@ enum Command {
     Config(config::Arguments),
 }
 
+/// How a command ended, or why it could not be carried out.
+type Exit = Result<ExitStatus, Failure>;
+
 /// What was given, read.
 struct Loaded {
     given: Given,

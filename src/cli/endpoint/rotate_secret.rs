@@ -10,10 +10,10 @@ use crate::channels::Destination;
 use crate::channels::signature::SigningSecret;
 use crate::cli::human::counted;
 use crate::cli::output;
-use crate::cli::{ExitStatus, Failure};
+use crate::cli::{Exit, ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
-use crate::endpoints::{Unusable, store};
+use crate::endpoints::store;
 
 /// Secrets that sign at once, at most: each makes the header of every message longer.
 const MOST: usize = 5;
@@ -36,27 +36,7 @@ pub(super) struct Arguments {
     drop_old: bool,
 }
 
-/// What came of it.
-enum Rotated {
-    /// So many secrets sign now, and so many were dropped.
-    Done { signing: usize, dropped: usize },
-    /// There is no such endpoint.
-    Unknown,
-    /// It has no signing secrets.
-    NotSigned(&'static str),
-    /// It has as many as there may be.
-    TooMany,
-    /// The secret signs already.
-    Known,
-    /// Its settings can't be read.
-    Unusable(Unusable),
-}
-
-pub(super) async fn execute(
-    arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
     let name = arguments.name.as_str();
     let (routes, encryption) = (config.routes()?, config.encryption()?);
     if routes.get(name).is_some() {
@@ -65,57 +45,72 @@ pub(super) async fn execute(
         )));
     }
     let given = arguments.secret.as_deref().map(add::secret).transpose()?;
-    let is_made = given.is_none() && !arguments.drop_old;
-    let new = given.or_else(|| is_made.then(add::new_secret));
+    let made = (given.is_none() && !arguments.drop_old).then(add::new_secret);
+    let new = given.as_ref().or(made.as_ref());
     let mut db = Db::open(config).await?;
     let name = &*db.name(name).await?;
+    // `None`: there is no such endpoint. An error: why it was left as it was.
     let rotated = db
         .transact(Access::ReadWrite, async |connection| {
             let Some(stored) = store::find_locked(connection, name).await? else {
-                return Ok(Rotated::Unknown);
+                return Ok(None);
             };
             let mut destination = match stored.destination(&encryption) {
                 Ok(destination) => destination,
-                Err(error) => return Ok(Rotated::Unusable(error)),
+                Err(error) => return Ok(Some(Err(format!("{name}: {error}")))),
             };
             let Destination::Webhook(target) = &mut destination else {
-                return Ok(Rotated::NotSigned(stored.endpoint.channel.name()));
+                return Ok(Some(Err(format!(
+                    "{name} is an endpoint of channel {}, whose messages are not signed; if its address has \
+                     leaked, create another in the chat, add that, and remove this one",
+                    stored.endpoint.channel.name()
+                ))));
             };
-            let rotated = rotate(&mut target.secrets, new.as_ref());
-            if let Rotated::Done { .. } = rotated {
-                let id = stored.endpoint.id;
-                store::replace(connection, id, &destination, &encryption, &mut random()).await?;
-            }
-            Ok(rotated)
+            let dropped_count = match rotate(name, &mut target.secrets, new) {
+                Ok(dropped) => dropped,
+                Err(refused) => return Ok(Some(Err(refused))),
+            };
+            let secrets_count = target.secrets.len();
+            let id = stored.endpoint.id;
+            store::replace(connection, id, &destination, &encryption, &mut random()).await?;
+            Ok(Some(Ok((secrets_count, dropped_count))))
         })
         .await?;
-    let refused = |words: String| Err(Failure::Refused(words));
-    let (signing, dropped) = match rotated {
-        Rotated::Done { signing, dropped } => (signing, dropped),
-        Rotated::Unknown => return Err(db.unknown(name, &routes).await?),
-        Rotated::NotSigned(channel) => {
-            return refused(format!(
-                "{name} is an endpoint of channel {channel}, whose messages are not signed; if its address has \
-                 leaked, create another in the chat, add that, and remove this one"
-            ));
-        }
-        Rotated::TooMany => {
-            return refused(format!(
-                "{MOST} secrets of {name} sign already; drop the old ones first: notify-fan-out endpoint rotate-secret {name} --drop-old"
-            ));
-        }
-        Rotated::Known => return refused(format!("this secret of {name} signs already")),
-        Rotated::Unusable(error) => return refused(format!("{name}: {error}")),
+    let Some(rotated) = rotated else {
+        return Err(db.unknown(name, &routes).await?);
     };
-    let made = new.as_ref().filter(|_| is_made);
+    let (secrets_count, dropped_count) = rotated.map_err(Failure::Refused)?;
     let report = Rotation {
         name,
         secret: made.map(|secret| secret.reveal().to_string()),
-        secrets_count: signing,
-        dropped_count: dropped,
+        secrets_count,
+        dropped_count,
     };
     output::emit(&report, format)?;
     Ok(ExitStatus::Success)
+}
+
+/// Puts a new secret in front, or drops all but the first; then the number of those. An error says
+/// why not.
+fn rotate(
+    name: &str,
+    secrets: &mut Vec<SigningSecret>,
+    new: Option<&SigningSecret>,
+) -> Result<usize, String> {
+    let before = secrets.len();
+    match new {
+        Some(new) if secrets.contains(new) => {
+            return Err(format!("this secret of {name} signs already"));
+        }
+        Some(_) if before >= MOST => {
+            return Err(format!(
+                "{MOST} secrets of {name} sign already; drop the old ones first: notify-fan-out endpoint rotate-secret {name} --drop-old"
+            ));
+        }
+        Some(new) => secrets.insert(0, new.clone()),
+        None => secrets.truncate(1),
+    }
+    Ok(before.saturating_sub(secrets.len()))
 }
 
 #[derive(Serialize)]
@@ -124,21 +119,6 @@ struct Rotation<'a> {
     secret: Option<String>,
     secrets_count: usize,
     dropped_count: usize,
-}
-
-/// Puts a new secret in front, or drops all but the first.
-fn rotate(secrets: &mut Vec<SigningSecret>, new: Option<&SigningSecret>) -> Rotated {
-    let before = secrets.len();
-    match new {
-        Some(new) if secrets.contains(new) => return Rotated::Known,
-        Some(_) if before >= MOST => return Rotated::TooMany,
-        Some(new) => secrets.insert(0, new.clone()),
-        None => secrets.truncate(1),
-    }
-    Rotated::Done {
-        signing: secrets.len(),
-        dropped: before.saturating_sub(secrets.len()),
-    }
 }
 
 impl fmt::Display for Rotation<'_> {
@@ -171,55 +151,24 @@ impl fmt::Display for Rotation<'_> {
 mod tests {
     use super::*;
 
-    fn secret(byte: u8) -> SigningSecret {
-        SigningSecret::from_bytes(&[byte; 32]).expect("a secret")
-    }
-
     #[test]
-    fn the_new_one_stands_in_front() {
+    fn the_new_one_stands_in_front_of_four_at_most() {
+        let secret = |byte| SigningSecret::from_bytes(&[byte; 32]).expect("a secret");
         let mut secrets = vec![secret(1)];
-        assert!(matches!(
-            rotate(&mut secrets, Some(&secret(2))),
-            Rotated::Done {
-                signing: 2,
-                dropped: 0
-            }
-        ));
-        assert_eq!(secrets, [secret(2), secret(1)]);
-        assert!(matches!(
-            rotate(&mut secrets, Some(&secret(1))),
-            Rotated::Known
-        ));
-        for byte in 3..=5 {
-            rotate(&mut secrets, Some(&secret(byte)));
-        }
-        assert!(matches!(
-            rotate(&mut secrets, Some(&secret(6))),
-            Rotated::TooMany
-        ));
-        assert!(matches!(
-            rotate(&mut secrets, None),
-            Rotated::Done {
-                signing: 1,
-                dropped: 4
-            }
-        ));
-        assert_eq!(secrets, [secret(5)]);
-    }
-
-    #[test]
-    fn says_what_to_do_next() {
-        let rotation = |secrets_count, dropped_count| {
-            let report = Rotation {
-                name: "ops",
-                secret: None,
-                secrets_count,
-                dropped_count,
-            };
-            report.to_string()
+        let mut rotate = |new: Option<u8>| {
+            let rotated = super::rotate("ops", &mut secrets, new.map(secret).as_ref());
+            let dropped = rotated.map_or_else(|refused| refused, |dropped| dropped.to_string());
+            format!("{dropped}, {}, {}", secrets.len(), secrets[0] == secret(5))
         };
-        insta::assert_snapshot!(rotation(2, 0), @"2 secrets sign the messages of ops now. Once the receiver has the new one: notify-fan-out endpoint rotate-secret ops --drop-old");
-        insta::assert_snapshot!(rotation(1, 1), @"Dropped 1 secret; only the newest signs the messages of ops.");
-        insta::assert_snapshot!(rotation(1, 0), @"The messages of ops are signed with 1 secret.");
+        let rotated = [2, 1, 3, 4, 5, 6].map(|byte| rotate(Some(byte)));
+        insta::assert_snapshot!(rotated.join("\n"), @"
+        0, 2, false
+        this secret of ops signs already, 2, false
+        0, 3, false
+        0, 4, false
+        0, 5, true
+        5 secrets of ops sign already; drop the old ones first: notify-fan-out endpoint rotate-secret ops --drop-old, 5, true
+        ");
+        assert_eq!(rotate(None), "4, 1, true");
     }
 }

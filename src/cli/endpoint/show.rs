@@ -1,20 +1,22 @@
-//! `endpoint show`.
+//! `endpoint list` and `endpoint show`.
 
 use std::fmt;
 
 use clap::Args;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::Db;
-use super::list::shown_routes;
-use super::view::EndpointView;
 use crate::channels::Destination;
-use crate::cli::output;
-use crate::cli::{ExitStatus, Failure};
+use crate::cli::human::{aligned, utc};
+use crate::cli::output::{self, Style};
+use crate::cli::{Exit, ExitStatus};
 use crate::config::{Config, Format};
-use crate::db::Access;
-use crate::endpoints::{Encryption, Stored, StoredForm, store};
+use crate::db::{Access, Transaction};
+use crate::endpoints::{
+    Disabled, Encryption, Endpoint, EndpointScope, Route, Routes, Stored, StoredForm, store,
+};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -28,97 +30,249 @@ pub(super) struct Arguments {
     name: String,
 }
 
+/// What is shown of an endpoint or a route: nothing secret.
+#[derive(Serialize)]
+pub(super) struct EndpointView {
+    pub(super) name: String,
+    id: Option<Uuid>,
+    source: &'static str,
+    pub(super) channel: &'static str,
+    pub(super) target: Option<String>,
+    scope: &'static str,
+    scope_id: Option<Uuid>,
+    event_types: Vec<String>,
+    enabled: bool,
+    disabled_reason: Option<String>,
+    disabled_at: Option<chrono::DateTime<chrono::Utc>>,
+    created_at: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl From<Endpoint> for EndpointView {
+    fn from(endpoint: Endpoint) -> Self {
+        let enabled = endpoint.disabled.is_none();
+        let disabled = endpoint
+            .disabled
+            .map(|Disabled { reason, at }| (reason, at));
+        let (disabled_reason, disabled_at) = disabled.unwrap_or_default();
+        Self {
+            name: endpoint.name,
+            id: Some(endpoint.id),
+            source: "table",
+            channel: endpoint.channel.name(),
+            target: Some(endpoint.target),
+            scope: endpoint.scope.name(),
+            scope_id: endpoint.scope.id(),
+            event_types: endpoint.event_types,
+            enabled,
+            disabled_reason,
+            disabled_at,
+            created_at: Some(endpoint.created_at),
+        }
+    }
+}
+
+impl EndpointView {
+    /// A route, and why it is disabled if it is.
+    fn route(route: &Route, disabled: Option<&Disabled>) -> Self {
+        let target = route.destination.as_ref().map(ToString::to_string);
+        let (enabled, disabled_reason, disabled_at) = match (&target, disabled) {
+            // What a person did before does not matter while the environment has it off.
+            (None, _) => (false, Some("by the environment".to_owned()), None),
+            (Some(_), Some(disabled)) => (false, disabled.reason.clone(), disabled.at),
+            (Some(_), None) => (true, None, None),
+        };
+        Self {
+            name: route.name.clone(),
+            id: None,
+            source: "environment",
+            channel: route.channel.name(),
+            target,
+            scope: EndpointScope::Global.name(),
+            scope_id: None,
+            event_types: vec!["*".to_owned()],
+            enabled,
+            disabled_reason,
+            disabled_at,
+            created_at: None,
+        }
+    }
+
+    fn target(&self) -> &str {
+        self.target.as_deref().unwrap_or("–")
+    }
+
+    /// Whose events it receives.
+    pub(super) fn scope(&self) -> String {
+        match self.scope_id {
+            Some(id) => format!("{} {id}", self.scope),
+            None => self.scope.to_owned(),
+        }
+    }
+
+    pub(super) fn events(&self) -> String {
+        if self.event_types.iter().any(|event_type| event_type == "*") {
+            "all".to_owned()
+        } else {
+            self.event_types.join(", ")
+        }
+    }
+
+    /// Whether it is enabled, and else why not.
+    fn state(&self) -> String {
+        if self.enabled {
+            return "on".to_owned();
+        }
+        let since = self.disabled_at.map(|at| format!(" since {}", utc(at)));
+        let reason = self.disabled_reason.as_deref().unwrap_or("reason unknown");
+        format!("disabled{}: {reason}", since.unwrap_or_default())
+    }
+}
+
+/// The routes, with what the database knows of them.
+async fn shown_routes(
+    connection: &mut Transaction<'_>,
+    routes: &Routes,
+) -> Result<Vec<EndpointView>, sqlx::Error> {
+    let disabled = store::disabled_routes(connection, &routes.targets()).await?;
+    let shown = routes.iter();
+    let shown = shown.map(|route| EndpointView::route(route, disabled.get(&route.name)));
+    Ok(shown.collect())
+}
+
+#[derive(Serialize)]
+struct List {
+    endpoints: Vec<EndpointView>,
+}
+
+pub(super) async fn list(config: &Config, format: Format) -> Exit {
+    let routes = config.routes()?;
+    let mut db = Db::open(config).await?;
+    let endpoints = db
+        .transact(Access::ReadOnly, async |connection| {
+            let stored = store::list(connection).await?.into_iter();
+            let mut all: Vec<_> = stored.map(EndpointView::from).collect();
+            all.extend(shown_routes(connection, &routes).await?);
+            Ok(all)
+        })
+        .await?;
+    output::emit(&List { endpoints }, format)?;
+    Ok(ExitStatus::Success)
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.endpoints.is_empty() {
+            return f
+                .write_str("There are no endpoints. Add one: notify-fan-out endpoint add --help");
+        }
+        let style = Style::of(f);
+        let heading = ["name", "channel", "target", "scope", "events"].map(str::to_owned);
+        let rows = self.endpoints.iter().map(|endpoint| {
+            [
+                endpoint.name.clone(),
+                endpoint.channel.to_owned(),
+                endpoint.target().to_owned(),
+                endpoint.scope(),
+                endpoint.events(),
+            ]
+        });
+        let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
+        let mut lines = aligned(&rows, 5).into_iter();
+        let heading = lines.next().unwrap_or_default();
+        writeln!(f, "{}", style.dim(&format!("{heading}  state")))?;
+        for (endpoint, line) in self.endpoints.iter().zip(lines) {
+            let state = endpoint.state();
+            let state = if endpoint.enabled {
+                style.good(&state)
+            } else {
+                style.warn(&state)
+            };
+            writeln!(f, "{line}  {state}")?;
+        }
+        Ok(())
+    }
+}
+
 /// What is known of settings, without what is secret about them.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Known {
+#[derive(Default, Serialize)]
+struct Settings {
     /// Whether they are encrypted in the database; nothing of a route is there.
     encrypted: Option<bool>,
     /// Why they can't be used.
     error: Option<String>,
-    /// Of a webhook.
+    /// Of a webhook, as are the following.
     method: Option<&'static str>,
-    /// Of a webhook: names.
+    /// Names.
     headers: Vec<String>,
-    /// Of a webhook: how many secrets sign.
     secrets_count: Option<usize>,
 }
 
-pub(super) async fn execute(
-    arguments: &Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let (routes, encryption) = (config.routes()?, config.encryption()?);
-    let mut db = Db::open(config).await?;
-    let name = &*db.name(&arguments.name).await?;
-    let found = db
-        .transact(Access::ReadOnly, async |connection| {
-            if let Some(route) = routes.get(name) {
-                let mut shown = shown_routes(connection, &routes).await?;
-                shown.retain(|shown| shown.name == route.name);
-                return Ok(shown.pop().map(|shown| (shown, Known::default())));
+impl Settings {
+    fn of(stored: &Stored, encryption: &Encryption) -> Self {
+        let opened = encryption.decrypt(stored.endpoint.id, stored.settings.expose_secret());
+        let is_plain = opened.is_ok_and(|opened| opened.form == StoredForm::Plain);
+        let mut settings = Self {
+            encrypted: Some(!is_plain),
+            ..Self::default()
+        };
+        match stored.destination(encryption) {
+            Ok(Destination::Webhook(target)) => {
+                settings.method = Some(target.method.name());
+                settings.headers = target.headers.names().map(str::to_owned).collect();
+                settings.secrets_count = Some(target.secrets.len());
             }
-            let stored = store::find(connection, name).await?;
-            Ok(stored.map(|stored| {
-                (
-                    EndpointView::from(&stored.endpoint),
-                    known(&stored, &encryption),
-                )
-            }))
-        })
-        .await?;
-    let Some((shown, known)) = found else {
-        return Err(db.unknown(name, &routes).await?);
-    };
-    output::emit(
-        &Document {
-            shown,
-            settings: known,
-        },
-        format,
-    )?;
-    Ok(ExitStatus::Success)
+            Ok(_) => {}
+            Err(error) => settings.error = Some(error.to_string()),
+        }
+        settings
+    }
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Shown {
     #[serde(flatten)]
-    shown: EndpointView,
-    settings: Known,
+    endpoint: EndpointView,
+    settings: Settings,
 }
 
-fn known(stored: &Stored, encryption: &Encryption) -> Known {
-    let opened = encryption.decrypt(stored.endpoint.id, stored.settings.expose_secret());
-    let mut known = Known {
-        encrypted: Some(
-            opened
-                .as_ref()
-                .map_or(true, |opened| opened.form != StoredForm::Plain),
-        ),
-        ..Known::default()
+pub(super) async fn show(arguments: Arguments, config: &Config, format: Format) -> Exit {
+    let (routes, encryption) = (config.routes()?, config.encryption()?);
+    let mut db = Db::open(config).await?;
+    let name = &*db.name(&arguments.name).await?;
+    let shown = db
+        .transact(Access::ReadOnly, async |connection| {
+            if let Some(route) = routes.get(name) {
+                let shown = shown_routes(connection, &routes).await?;
+                let mut shown = shown.into_iter().filter(|shown| shown.name == route.name);
+                return Ok(shown.next().map(|endpoint| Shown {
+                    endpoint,
+                    settings: Settings::default(),
+                }));
+            }
+            let stored = store::find(connection, name).await?;
+            Ok(stored.map(|stored| Shown {
+                settings: Settings::of(&stored, &encryption),
+                endpoint: stored.endpoint.into(),
+            }))
+        })
+        .await?;
+    let Some(shown) = shown else {
+        return Err(db.unknown(name, &routes).await?);
     };
-    match stored.destination(encryption) {
-        Ok(Destination::Webhook(target)) => {
-            known.method = Some(target.method.name());
-            known.headers = target.headers.names().map(str::to_owned).collect();
-            known.secrets_count = Some(target.secrets.len());
-        }
-        Ok(_) => {}
-        Err(error) => known.error = Some(error.to_string()),
-    }
-    known
+    output::emit(&shown, format)?;
+    Ok(ExitStatus::Success)
 }
 
-impl fmt::Display for Document {
+impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shown, settings } = self;
-        writeln!(f, "{}", shown.name)?;
+        let Self { endpoint, settings } = self;
+        writeln!(f, "{}", endpoint.name)?;
         let mut line = |label: &str, text: &str| writeln!(f, "  {label:<9} {text}");
-        line("channel", shown.channel)?;
-        line("target", shown.target.as_deref().unwrap_or("–"))?;
-        line("scope", &shown.scope())?;
-        line("events", &shown.events())?;
-        line("state", &shown.state())?;
+        line("channel", endpoint.channel)?;
+        line("target", endpoint.target())?;
+        line("scope", &endpoint.scope())?;
+        line("events", &endpoint.events())?;
+        line("state", &endpoint.state())?;
         if let Some(method) = settings.method {
             line("method", method)?;
         }
@@ -142,9 +296,8 @@ impl fmt::Display for Document {
             (None, None) => "in the environment",
         };
         line("settings", state)?;
-        if let Some(at) = shown.created_at {
-            line("added", &at.format("%Y-%m-%d %H:%M:%S UTC").to_string())?;
-        }
-        Ok(())
+        endpoint
+            .created_at
+            .map_or(Ok(()), |at| line("added", &utc(at)))
     }
 }

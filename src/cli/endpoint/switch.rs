@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::Db;
 use crate::cli::human::counted;
 use crate::cli::output;
-use crate::cli::{ExitStatus, Failure};
+use crate::cli::{Exit, ExitStatus, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::domain::text::plain;
-use crate::endpoints::Routes;
+use crate::endpoints::Route;
 use crate::endpoints::store::{self, Change};
 
 #[derive(Debug, Args)]
@@ -31,114 +31,90 @@ Examples:
 Its pending deliveries are cancelled (code endpoint_disabled), and nothing new is queued
 for it until it is enabled. A message in flight is still sent.")]
 pub(super) struct DisableArguments {
-    /// The endpoint, by name or id, or env:slack and the like
-    #[arg(value_name = "NAME")]
-    name: String,
+    #[command(flatten)]
+    endpoint: Arguments,
     /// Why; shown by list and show
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
 
-pub(super) async fn disable(
-    arguments: &DisableArguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let name = arguments.name.as_str();
-    let reason = arguments.reason.as_deref().map(plain).unwrap_or_default();
-    let reason = match reason.as_str() {
-        "" => "manually".to_owned(),
-        reason => format!("manually: {reason}"),
-    };
-    let routes = config.routes()?;
-    let route = route(name, &routes)?;
-    let mut db = Db::open(config).await?;
-    let name = &*db.name(name).await?;
-    let change = db
-        .transact(Access::ReadWrite, async |connection| match &route {
-            Some(route) => store::disable_route(connection, route, &reason).await,
-            None => store::disable(connection, name, &reason).await,
-        })
-        .await?;
-    report(&mut db, name, &routes, change, "disabled", format).await
-}
-
-pub(super) async fn enable(
-    arguments: &Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let name = arguments.name.as_str();
-    let routes = config.routes()?;
-    let route = route(name, &routes)?;
-    let mut db = Db::open(config).await?;
-    let name = &*db.name(name).await?;
-    let change = db
-        .transact(Access::ReadWrite, async |connection| match &route {
-            Some(route) => store::enable_route(connection, route).await,
-            None => store::enable(connection, name).await,
-        })
-        .await?;
-    report(&mut db, name, &routes, change, "enabled", format).await
-}
-
-pub(super) async fn remove(
-    arguments: &Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let name = arguments.name.as_str();
-    let routes = config.routes()?;
-    if let Some(route) = routes.get(name) {
-        let variables = route.channel.spec().route;
-        let variable = variables.map_or("its variable", |variables| variables.address);
-        return Err(Failure::Refused(format!(
-            "{name} is a route of the environment; take out {variable} there"
-        )));
+impl DisableArguments {
+    pub(super) fn into_parts(self) -> (Switch, Arguments) {
+        let reason = self.reason.as_deref().map(plain).unwrap_or_default();
+        let reason = match reason.as_str() {
+            "" => "manually".to_owned(),
+            reason => format!("manually: {reason}"),
+        };
+        (Switch::Disable(reason), self.endpoint)
     }
+}
+
+pub(super) enum Switch {
+    /// With the reason.
+    Disable(String),
+    Enable,
+    Remove,
+}
+
+impl Switch {
+    /// The own name of a route that it can be done to.
+    fn route(&self, name: &str, route: &Route) -> Result<String, Failure> {
+        let variables = route.channel.spec().route;
+        let why = match (self, variables) {
+            (Self::Remove, variables) => {
+                let variable = variables.map_or("its variable", |variables| variables.address);
+                format!("{name} is a route of the environment; take out {variable} there")
+            }
+            _ if route.destination.is_some() => return Ok(route.name.clone()),
+            (_, variables) => {
+                let variable = variables.map_or("its variable", |variables| variables.switch);
+                format!("{name} is switched off in the environment, by {variable}")
+            }
+        };
+        Err(Failure::Refused(why))
+    }
+}
+
+pub(super) async fn execute(
+    switch: Switch,
+    arguments: Arguments,
+    config: &Config,
+    format: Format,
+) -> Exit {
+    let name = arguments.name.as_str();
+    let routes = config.routes()?;
+    let route = routes.get(name).map(|route| switch.route(name, route));
+    let route = route.transpose()?;
     let mut db = Db::open(config).await?;
     let name = &*db.name(name).await?;
     let change = db
         .transact(Access::ReadWrite, async |connection| {
-            store::remove(connection, name).await
+            match (&switch, &route) {
+                (Switch::Disable(reason), Some(route)) => {
+                    store::disable_route(connection, route, reason).await
+                }
+                (Switch::Disable(reason), None) => store::disable(connection, name, reason).await,
+                (Switch::Enable, Some(route)) => store::enable_route(connection, route).await,
+                (Switch::Enable, None) => store::enable(connection, name).await,
+                (Switch::Remove, _) => store::remove(connection, name).await,
+            }
         })
         .await?;
-    report(&mut db, name, &routes, change, "removed", format).await
-}
-
-/// The route of this name, by its own name, if it can be switched here.
-fn route(name: &str, routes: &Routes) -> Result<Option<String>, Failure> {
-    let Some(route) = routes.get(name) else {
-        return Ok(None);
-    };
-    if route.destination.is_some() {
-        return Ok(Some(route.name.clone()));
-    }
-    let variables = route.channel.spec().route;
-    let switch = variables.map_or("its variable", |variables| variables.switch);
-    Err(Failure::Refused(format!(
-        "{name} is switched off in the environment, by {switch}"
-    )))
-}
-
-async fn report(
-    db: &mut Db,
-    name: &str,
-    routes: &Routes,
-    change: Change,
-    done: &str,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let (changed, cancelled) = match change {
+    let (changed, cancelled_count) = match change {
         Change::Done { cancelled } => (true, cancelled),
         Change::Already => (false, 0),
-        Change::Unknown => return Err(db.unknown(name, routes).await?),
+        Change::Unknown => return Err(db.unknown(name, &routes).await?),
+    };
+    let state = match switch {
+        Switch::Disable(_) => "disabled",
+        Switch::Enable => "enabled",
+        Switch::Remove => "removed",
     };
     let report = Switched {
         name,
-        state: done,
+        state,
         changed,
-        cancelled_count: cancelled,
+        cancelled_count,
     };
     output::emit(&report, format)?;
     Ok(ExitStatus::Success)
@@ -147,7 +123,7 @@ async fn report(
 #[derive(Serialize)]
 struct Switched<'a> {
     name: &'a str,
-    state: &'a str,
+    state: &'static str,
     changed: bool,
     cancelled_count: u64,
 }
@@ -163,27 +139,5 @@ impl fmt::Display for Switched<'_> {
                 write!(f, "{name} is {state}; {were} cancelled.")
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn says_what_was_changed() {
-        let switched = |name, state, changed, cancelled_count| {
-            let report = Switched {
-                name,
-                state,
-                changed,
-                cancelled_count,
-            };
-            report.to_string()
-        };
-        insta::assert_snapshot!(switched("ops", "enabled", true, 0), @"ops is enabled.");
-        insta::assert_snapshot!(switched("ops", "disabled", true, 1), @"ops is disabled; 1 pending delivery was cancelled.");
-        insta::assert_snapshot!(switched("ops", "removed", true, 2_000), @"ops is removed; 2,000 pending deliveries were cancelled.");
-        insta::assert_snapshot!(switched("ops", "disabled", false, 0), @"ops was disabled already; nothing was changed.");
     }
 }

@@ -15,8 +15,7 @@ use crate::channels::{
     SendError,
 };
 use crate::cli::human::time;
-use crate::cli::output;
-use crate::cli::{ExitStatus, Failure};
+use crate::cli::{Exit, ExitStatus, Failure, output, wiring};
 use crate::config::{Config, Format};
 use crate::db::{Access, Unnamed};
 use crate::domain::announcement::{Field, Message};
@@ -40,32 +39,8 @@ pub(super) struct Arguments {
     name: String,
 }
 
-/// What came of it.
-#[derive(Debug, Serialize)]
-struct Trial {
-    name: String,
-    channel: &'static str,
-    target: String,
-    transport: Option<&'static str>,
-    outcome: &'static str,
-    status: Option<u16>,
-    code: Option<String>,
-    error: Option<String>,
-    answer: Option<String>,
-    seconds: f64,
-    /// Whether anything was sent, or was about to be.
-    #[serde(skip)]
-    is_tried: bool,
-    #[serde(skip)]
-    advice: Option<String>,
-}
-
-pub(super) async fn execute(
-    arguments: &Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let sender = crate::cli::wiring::sender(config)?;
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
+    let sender = wiring::sender(config)?;
     let (routes, encryption) = (&sender.routes, &sender.encryption);
     let mut db = Db::open(config).await?;
     let name = &*db.name(&arguments.name).await?;
@@ -88,30 +63,25 @@ pub(super) async fn execute(
     };
     // No transaction is open from here on.
     let transports = sender.transports();
-    let content = content(name, destination.channel());
     let message = EndpointMessage {
         key: Uuid::new_v4().into(),
         event_type: EVENT_TYPE,
         occurred_at: now,
-        message: &content,
+        message: &content(name, destination.channel()),
     };
     let begun = Instant::now();
     let sent = destination.send(&transports, &message, now).await;
-    let seconds = begun.elapsed().as_secs_f64();
-    let is_sent = sent.is_ok();
-    let trial = trial(
-        name,
-        &destination,
-        transports.name(destination.channel()),
-        sent,
-        seconds,
-    );
+    let status = match &sent {
+        Ok(_) => ExitStatus::Success,
+        Err(_) => ExitStatus::CheckFailed,
+    };
+    let trial = Trial {
+        transport: transports.name(destination.channel()),
+        seconds: begun.elapsed().as_secs_f64(),
+        ..Trial::new(name, &destination, sent)
+    };
     output::emit(&trial, format)?;
-    Ok(if is_sent {
-        ExitStatus::Success
-    } else {
-        ExitStatus::CheckFailed
-    })
+    Ok(status)
 }
 
 fn content(name: &str, channel: Channel) -> Message {
@@ -133,52 +103,62 @@ fn content(name: &str, channel: Channel) -> Message {
     }
 }
 
-fn trial(
-    name: &str,
-    destination: &Destination,
+/// What came of it.
+#[derive(Default, Serialize)]
+struct Trial {
+    name: String,
+    channel: &'static str,
+    target: String,
     transport: Option<&'static str>,
-    sent: Result<Receipt, NotSent>,
+    outcome: &'static str,
+    status: Option<u16>,
+    code: Option<String>,
+    error: Option<String>,
+    answer: Option<String>,
     seconds: f64,
-) -> Trial {
-    let nothing = Trial {
-        name: name.to_owned(),
-        channel: destination.channel().name(),
-        target: destination.to_string(),
-        transport,
-        outcome: "not_tried",
-        status: None,
-        code: None,
-        error: None,
-        answer: None,
-        seconds,
-        is_tried: true,
-        advice: None,
-    };
-    match sent {
-        Ok(receipt) => Trial {
-            outcome: "delivered",
-            status: Some(receipt.status),
-            answer: Some(receipt.answer),
-            ..nothing
-        },
-        Err(NotSent::Failed(error)) => {
-            let (outcome, advice) = decided(destination.channel(), &error);
-            Trial {
-                outcome,
-                is_tried: !is_permittable(&error),
-                status: error.status,
-                code: error.code,
-                error: Some(error.reason),
-                answer: error.answer,
-                advice: Some(advice),
-                ..nothing
+    /// Whether anything was sent, or was about to be.
+    #[serde(skip)]
+    is_tried: bool,
+    #[serde(skip)]
+    advice: Option<String>,
+}
+
+impl Trial {
+    fn new(name: &str, destination: &Destination, sent: Result<Receipt, NotSent>) -> Self {
+        let channel = destination.channel();
+        let trial = Self {
+            name: name.to_owned(),
+            channel: channel.name(),
+            target: destination.to_string(),
+            ..Self::default()
+        };
+        match sent {
+            Ok(receipt) => Self {
+                outcome: "delivered",
+                status: Some(receipt.status),
+                answer: Some(receipt.answer),
+                is_tried: true,
+                ..trial
+            },
+            Err(NotSent::Failed(error)) => {
+                let (outcome, advice) = decision(channel, &error);
+                Self {
+                    outcome,
+                    is_tried: !is_permittable(&error),
+                    status: error.status,
+                    code: error.code,
+                    error: Some(error.reason),
+                    answer: error.answer,
+                    advice: Some(advice),
+                    ..trial
+                }
             }
+            Err(error) => Self {
+                outcome: "not_tried",
+                error: Some(error.to_string()),
+                ..trial
+            },
         }
-        Err(error) => Trial {
-            is_tried: false,
-            error: Some(error.to_string()),
-            ..nothing
-        },
     }
 }
 
@@ -186,23 +166,25 @@ fn is_permittable(error: &SendError) -> bool {
     error.code.as_deref() == Some(NOT_PERMITTED)
 }
 
-/// What a real delivery would do after such an attempt.
-fn decided(channel: Channel, error: &SendError) -> (&'static str, String) {
-    let (outcome, advice) = match error.outcome {
-        AttemptOutcome::Retry { .. }
-        | AttemptOutcome::Throttled { .. }
-        | AttemptOutcome::Permanent {
-            cause: Cause::Policy,
-        } => ("retry", "a real delivery would be retried later".to_owned()),
-        AttemptOutcome::Uncertain => ("uncertain", "it may have arrived; check there".to_owned()),
-        AttemptOutcome::Permanent { cause } => ("permanent", permanent(channel, cause, error)),
+/// The outcome of the attempt, and what a real delivery would do after it.
+fn decision(channel: Channel, error: &SendError) -> (&'static str, String) {
+    let cause = match error.outcome {
+        AttemptOutcome::Permanent { cause } => cause,
+        AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => Cause::Policy,
+        AttemptOutcome::Uncertain => {
+            return ("uncertain", "it may have arrived; check there".to_owned());
+        }
     };
-    (outcome, advice)
-}
-
-fn permanent(channel: Channel, cause: Cause, error: &SendError) -> String {
-    match cause {
-        Cause::Recipient | Cause::Message | Cause::Policy => {
+    let fix = |what: &str| {
+        if is_permittable(error) {
+            format!("fix the address, or permit it: {PERMITTING}")
+        } else {
+            format!("fix {what}")
+        }
+    };
+    let advice = match cause {
+        Cause::Policy => return ("retry", "a real delivery would be retried later".to_owned()),
+        Cause::Recipient | Cause::Message => {
             "a real delivery would become a dead letter: the message or its recipient was refused"
                 .to_owned()
         }
@@ -210,11 +192,11 @@ fn permanent(channel: Channel, cause: Cause, error: &SendError) -> String {
         Cause::Settings | Cause::Gone if channel.is_shared() => format!(
             "a real delivery would wait, like all other {}: {}",
             channel.spec().messages,
-            fix("the address, credentials or sender", error)
+            fix("the address, credentials or sender")
         ),
         Cause::Settings => format!(
             "a real delivery would become a dead letter: {}",
-            fix("the address, credentials or account", error)
+            fix("the address, credentials or account")
         ),
         Cause::Gone => {
             let status = error.status.map(|status| format!(" ({status})"));
@@ -223,16 +205,8 @@ fn permanent(channel: Channel, cause: Cause, error: &SendError) -> String {
                 status.unwrap_or_default()
             )
         }
-    }
-}
-
-/// What a person can do about settings.
-fn fix(what: &str, error: &SendError) -> String {
-    if is_permittable(error) {
-        format!("fix the address, or permit it: {PERMITTING}")
-    } else {
-        format!("fix {what}")
-    }
+    };
+    ("permanent", advice)
 }
 
 impl fmt::Display for Trial {
@@ -263,24 +237,21 @@ impl fmt::Display for Trial {
 mod tests {
     use super::*;
 
-    fn text(sent: Result<Receipt, NotSent>) -> String {
-        text_of(Channel::Slack, "https://hooks.slack.com/Hidden", sent)
-    }
-
-    fn text_of(channel: Channel, to: &str, sent: Result<Receipt, NotSent>) -> String {
+    fn text(channel: Channel, to: &str, sent: Result<Receipt, NotSent>) -> String {
         let destination = Destination::of(channel, to).expect("a destination");
-        trial("ops", &destination, None, sent, 0.21).to_string()
+        Trial::new("ops", &destination, sent).to_string()
     }
 
     #[test]
     fn says_what_came_of_it() {
+        let slack = |sent| text(Channel::Slack, "https://hooks.slack.com/Hidden", sent);
         let receipt = Receipt {
             status: 200,
             answer: "ok".to_owned(),
             provider_id: None,
         };
-        insta::assert_snapshot!(text(Ok(receipt)), @"
-        Delivered to ops (slack, https://hooks.slack.com/…) in 0.2s: status 200.
+        insta::assert_snapshot!(slack(Ok(receipt)), @"
+        Delivered to ops (slack, https://hooks.slack.com/…) in 0s: status 200.
         It answered: ok
         ");
         let gone = SendError {
@@ -288,46 +259,30 @@ mod tests {
             answer: Some("no_service".to_owned()),
             ..SendError::permanent(Cause::Gone, "slack answered 404: no_service")
         };
-        insta::assert_snapshot!(text(Err(gone.into())), @"
-        Not delivered to ops (slack, https://hooks.slack.com/…) in 0.2s: slack answered 404: no_service
+        insta::assert_snapshot!(slack(Err(gone.into())), @"
+        Not delivered to ops (slack, https://hooks.slack.com/…) in 0s: slack answered 404: no_service
         It answered: no_service
         → a real delivery would disable this endpoint: the target no longer exists (404)
-        ");
-    }
-
-    #[test]
-    fn says_what_has_to_be_configured() {
-        let none = |channel, to| text_of(channel, to, Err(NotSent::NoTransport(channel)));
-        insta::assert_snapshot!(none(Channel::Email, "ada@example.com"), @"Not delivered to ops (email, a…@example.com): no transport for e-mails is configured (set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY)");
-        insta::assert_snapshot!(none(Channel::Sms, "+4915112345678"), @"Not delivered to ops (sms, +49…78): no transport for text messages is configured (set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM)");
-    }
-
-    /// As `deliver` decides it: what all e-mails and text messages go through is not one receiver.
-    #[test]
-    fn wrong_settings_make_a_shared_channel_wait() {
-        let wrong = |channel, to| {
-            let error = SendError::permanent(Cause::Settings, "it answered 401");
-            text_of(channel, to, Err(error.into()))
-        };
-        insta::assert_snapshot!(wrong(Channel::Email, "ada@example.com"), @"
-        Not delivered to ops (email, a…@example.com) in 0.2s: it answered 401
-        → a real delivery would wait, like all other e-mails: fix the address, credentials or sender
-        ");
-        insta::assert_snapshot!(wrong(Channel::Sms, "+4915112345678"), @"
-        Not delivered to ops (sms, +49…78) in 0.2s: it answered 401
-        → a real delivery would wait, like all other text messages: fix the address, credentials or sender
-        ");
-        insta::assert_snapshot!(wrong(Channel::Webhook, "https://example.com"), @"
-        Not delivered to ops (webhook, https://example.com/…) in 0.2s: it answered 401
-        → a real delivery would become a dead letter: fix the address, credentials or account
         ");
         let refused = SendError {
             code: Some(NOT_PERMITTED.to_owned()),
             ..SendError::permanent(Cause::Settings, "127.0.0.1 is a loopback address")
         };
-        insta::assert_snapshot!(text(Err(refused.into())), @"
+        insta::assert_snapshot!(slack(Err(refused.into())), @"
         Not delivered to ops (slack, https://hooks.slack.com/…): 127.0.0.1 is a loopback address
         → a real delivery would become a dead letter: fix the address, or permit it: NOTIFY_OUTGOING_ALLOW, NOTIFY_OUTGOING_PLAIN_HTTP
+        ");
+    }
+
+    /// As `deliver` decides it: what all text messages go through is not one receiver.
+    #[test]
+    fn wrong_settings_make_a_shared_channel_wait() {
+        let sms = |sent| text(Channel::Sms, "+4915112345678", Err(sent));
+        insta::assert_snapshot!(sms(NotSent::NoTransport(Channel::Sms)), @"Not delivered to ops (sms, +49…78): no transport for text messages is configured (set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM)");
+        let wrong = SendError::permanent(Cause::Settings, "it answered 401");
+        insta::assert_snapshot!(sms(wrong.into()), @"
+        Not delivered to ops (sms, +49…78) in 0s: it answered 401
+        → a real delivery would wait, like all other text messages: fix the address, credentials or sender
         ");
     }
 }
