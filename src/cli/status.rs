@@ -2,22 +2,19 @@
 
 mod deliveries;
 mod events;
-mod mails;
-mod page;
 mod server;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use clap::Args;
 
-use super::human::count;
+use super::human::time;
 use super::output::Style;
-use super::{ExitStatus, Failure, connect, database_failure, output};
+use super::{Exit, ExitStatus, connect, database_failure, output};
 use crate::config::{Config, Format};
 use crate::ops::status::{Status, status};
-use page::Page;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,16 +27,11 @@ It reads one snapshot in a transaction that cannot write, and works on a standby
 It costs the same however long the history is: the tables' figures are estimates.")]
 pub(super) struct Arguments {}
 
-pub(super) async fn execute(
-    _arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let stuck_after = config.stuck_after;
+pub(super) async fn execute(_arguments: Arguments, config: &Config, format: Format) -> Exit {
     let ignored_types = config.ignored_types.clone().unwrap_or_default();
     let database = config.database()?;
     let mut session = connect(&database).await?;
-    let status = status(&mut session, stuck_after, ignored_types)
+    let status = status(&mut session, config.stuck_after, ignored_types)
         .await
         .map_err(|error| database_failure(&database, error))?;
     output::emit(&status, format)?;
@@ -66,10 +58,34 @@ impl fmt::Display for Status {
     }
 }
 
-fn waits(number: u64) -> String {
-    format!(
-        "{} {}",
-        count(number),
-        if number == 1 { "waits" } else { "wait" }
-    )
+/// The page that the sections write to.
+struct Page {
+    text: String,
+    style: Style,
+}
+
+impl Page {
+    fn line(&mut self, heading: &str, text: impl AsRef<str>) {
+        // Padded first: colours have no width on the screen.
+        let heading = self.style.bold(&format!("{heading:<12}"));
+        let line = format!("{heading}{}", text.as_ref());
+        let _ = writeln!(self.text, "{}", line.trim_end());
+    }
+
+    /// A line under the one before.
+    fn more(&mut self, text: impl AsRef<str>) {
+        self.line("", text);
+    }
+
+    /// What to do about the line before.
+    fn hint(&mut self, text: impl AsRef<str>) {
+        let text = self.style.warn(&format!("→ {}", text.as_ref()));
+        let _ = writeln!(self.text, "{:<12}{text}", "");
+    }
+}
+
+/// A time between two texts, or nothing.
+fn timed(before: &str, seconds: Option<f64>, after: &str) -> String {
+    let seconds = seconds.map(|seconds| format!("{before}{}{after}", time(seconds)));
+    seconds.unwrap_or_default()
 }

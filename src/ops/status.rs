@@ -24,7 +24,7 @@ const MOST_COMPLETIONS: i64 = 200_000;
 const MOST_HOLDERS: i64 = 5;
 
 /// How things stand.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Status {
     /// When, by the database's clock.
     pub checked_at: DateTime<Utc>,
@@ -51,7 +51,7 @@ pub struct Status {
 }
 
 /// Events that wait.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Backlog {
     /// Would be claimed now.
     pub due_count: u64,
@@ -72,7 +72,7 @@ pub struct Backlog {
 }
 
 /// Events of a type that has no handler.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct WithoutHandler {
     /// The type.
     pub event_type: String,
@@ -85,7 +85,7 @@ pub struct WithoutHandler {
 }
 
 /// Events that are claimed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Processing {
     /// How many.
     pub count: u64,
@@ -98,7 +98,7 @@ pub struct Processing {
 }
 
 /// Events whose type is ignored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Ignored {
     /// The types.
     pub event_types: Vec<String>,
@@ -107,7 +107,7 @@ pub struct Ignored {
 }
 
 /// Events that failed for good, until a person retries them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Failed {
     /// How many.
     pub count: u64,
@@ -118,7 +118,7 @@ pub struct Failed {
 }
 
 /// Failures whose errors differ in details only.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct FailureKind {
     /// The error, `…` for what differs; `retry --error` finds them by it.
     pub error: String,
@@ -135,7 +135,7 @@ pub struct FailureKind {
 }
 
 /// E-mails that wait to be sent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PendingEmails {
     /// To be sent at once.
     pub immediate_count: u64,
@@ -146,7 +146,7 @@ pub struct PendingEmails {
 }
 
 /// What was completed in a time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Window {
     /// How many; the limit if there were more.
     pub completed_count: u64,
@@ -167,7 +167,7 @@ pub struct Window {
 }
 
 /// What keeps vacuum from removing dead rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Vacuum {
     /// What reaches back furthest first.
     pub held_back_by: Vec<Holder>,
@@ -206,7 +206,7 @@ pub enum HolderKind {
 }
 
 /// A table of the service.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Table {
     /// Its name.
     pub name: String,

@@ -1,6 +1,6 @@
 //! The server: what keeps vacuum from its work, and the tables.
 
-use super::page::Page;
+use super::{Page, timed};
 use crate::cli::human::{count, counted, time};
 use crate::ops::status::{Holder, HolderKind, Table, Vacuum};
 
@@ -13,129 +13,96 @@ const FEW_DEAD_ROWS: u64 = 50_000;
 
 impl Page {
     pub(super) fn vacuum(&mut self, vacuum: &Vacuum) {
-        let style = self.style;
+        let hidden = counted(vacuum.hidden_sessions_count, "session", "sessions");
         let hidden = match vacuum.hidden_sessions_count {
             0 => String::new(),
-            1 => style.dim(" (1 session hidden from this role)"),
-            more => style.dim(&format!(
-                " ({} sessions hidden from this role)",
-                count(more)
-            )),
+            _ => self
+                .style
+                .dim(&format!(" ({hidden} hidden from this role)")),
         };
-        let worst = vacuum.held_back_by.iter().find(|holder| {
-            holder.age_seconds.map_or(
-                holder.age_transactions_count >= FAR_BEHIND_TRANSACTIONS,
-                |age| age >= LONG_SECONDS,
-            )
-        });
-        let Some(holder) = worst else {
-            let oldest = vacuum
-                .held_back_by
-                .iter()
-                .filter_map(|holder| holder.age_seconds)
-                .reduce(f64::max);
-            let text = match oldest {
-                Some(age) => format!(
-                    "not held back for long: the oldest transaction is {} old",
-                    time(age)
-                ),
-                None => "not held back".to_owned(),
-            };
-            self.line("Vacuum", &format!("{text}{hidden}"));
-            return;
+        let is_far_back = |holder: &&Holder| match holder.age_seconds {
+            Some(age) => age >= LONG_SECONDS,
+            None => holder.age_transactions_count >= FAR_BEHIND_TRANSACTIONS,
         };
-        let (what, remedy) = describe(holder);
-        self.line("Vacuum", &format!("{}{hidden}", style.bad(&what)));
-        self.hint(&remedy);
+        if let Some(holder) = vacuum.held_back_by.iter().find(is_far_back) {
+            let (what, remedy) = describe(holder);
+            self.line("Vacuum", format!("{}{hidden}", self.style.bad(&what)));
+            return self.hint(remedy);
+        }
+        let ages = vacuum.held_back_by.iter();
+        let oldest = ages
+            .filter_map(|holder| holder.age_seconds)
+            .reduce(f64::max);
+        let oldest = timed(" for long: the oldest transaction is ", oldest, " old");
+        self.line("Vacuum", format!("not held back{oldest}{hidden}"));
     }
 
     pub(super) fn tables(&mut self, tables: &[Table]) {
-        let style = self.style;
-        let width = tables
-            .iter()
-            .map(|table| table.name.len())
-            .max()
-            .unwrap_or(0);
-        let heading = format!(
-            "{:<width$}  {:>13}  {:>11}  last autovacuum",
-            "", "rows (about)", "dead"
-        );
-        self.line("Tables", &style.dim(&heading));
+        let widths = tables.iter().map(|table| table.name.len());
+        let width = widths.max().unwrap_or(0);
+        let line = |name: &str, rows: &str, dead: &str, vacuumed: &str| {
+            format!("{name:<width$}  {rows:>13}  {dead:>11}  {vacuumed}")
+        };
+        let heading = line("", "rows (about)", "dead", "last autovacuum");
+        self.line("Tables", self.style.dim(&heading));
         let mut neglected = Vec::new();
         for table in tables {
-            let rows = table
-                .estimated_rows_count
-                .map_or_else(|| "unknown".to_owned(), count);
-            let vacuumed = match (
-                table.last_autovacuum_age_seconds,
-                table.last_vacuum_age_seconds,
-            ) {
-                (Some(age), _) => format!("{} ago", time(age)),
-                (None, Some(age)) => format!("never; manually {} ago", time(age)),
-                (None, None) => "never".to_owned(),
+            let rows = table.estimated_rows_count.map(count);
+            let rows = rows.as_deref().unwrap_or("unknown");
+            let vacuumed = match table.last_autovacuum_age_seconds {
+                Some(age) => format!("{} ago", time(age)),
+                None => {
+                    let manually = timed("; manually ", table.last_vacuum_age_seconds, " ago");
+                    format!("never{manually}")
+                }
             };
-            let text = format!(
-                "{:<width$}  {rows:>13}  {:>11}  {vacuumed}",
-                table.name,
-                count(table.dead_rows_count)
-            );
+            let text = line(&table.name, rows, &count(table.dead_rows_count), &vacuumed);
             // Autovacuum's own threshold, doubled.
             let is_neglected = table.dead_rows_count > FEW_DEAD_ROWS
                 && table.dead_rows_count > table.estimated_rows_count.unwrap_or(0) / 5 * 2;
             if is_neglected {
                 neglected.push(table.name.as_str());
-                self.line("", &style.warn(&text));
+                self.more(self.style.warn(&text));
             } else {
-                self.line("", &text);
+                self.more(text);
             }
         }
         if !neglected.is_empty() {
-            self.hint(&format!(
-                "autovacuum does not keep up: VACUUM (ANALYZE) {};",
-                neglected.join(", ")
+            let neglected = neglected.join(", ");
+            self.hint(format!(
+                "autovacuum does not keep up: VACUUM (ANALYZE) {neglected};"
             ));
         }
     }
 }
 
+/// What holds vacuum back, and what to do about it.
 pub(super) fn describe(holder: &Holder) -> (String, String) {
-    let age = holder
-        .age_seconds
-        .map_or_else(String::new, |age| format!(" for {}", time(age)));
-    let behind = counted(
-        holder.age_transactions_count.unsigned_abs(),
-        "transaction",
-        "transactions",
-    );
+    let name = &holder.name;
+    let literal = name.replace('\'', "''");
+    let age = timed(" for ", holder.age_seconds, "");
+    let behind = holder.age_transactions_count.unsigned_abs();
+    let behind = counted(behind, "transaction", "transactions");
     match holder.kind {
         HolderKind::Session => {
             let pid = holder.pid.unwrap_or_default();
-            let state = holder
-                .state
-                .as_deref()
-                .map_or_else(String::new, |state| format!(", {state}"));
+            let state = holder.state.as_ref().map(|state| format!(", {state}"));
+            let state = state.unwrap_or_default();
             (
-                format!("held back{age} by process {pid} ({}{state})", holder.name),
+                format!("held back{age} by process {pid} ({name}{state})"),
                 format!("if it is forgotten, end it: SELECT pg_terminate_backend({pid});"),
             )
         }
         HolderKind::PreparedTransaction => (
-            format!("held back{age} by the prepared transaction {}", holder.name),
-            format!(
-                "COMMIT PREPARED or ROLLBACK PREPARED '{}';",
-                holder.name.replace('\'', "''")
-            ),
+            format!("held back{age} by the prepared transaction {name}"),
+            format!("COMMIT PREPARED or ROLLBACK PREPARED '{literal}';"),
         ),
         HolderKind::ReplicationSlot => {
             let state = holder.state.as_deref().unwrap_or("inactive");
             (
+                format!("held back by the replication slot {name} ({state}), {behind} behind"),
                 format!(
-                    "held back by the replication slot {} ({state}), {behind} behind",
-                    holder.name
-                ),
-                format!(
-                    "bring its subscriber back, or give it up: SELECT pg_drop_replication_slot('{}');",
-                    holder.name.replace('\'', "''"),
+                    "bring its subscriber back, or give it up: SELECT pg_drop_replication_slot('{literal}');"
                 ),
             )
         }

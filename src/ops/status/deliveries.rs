@@ -11,7 +11,7 @@ const MOST_FINISHED: i64 = 200_000;
 const MOST_TARGETS: i64 = 50;
 
 /// Deliveries by channel.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Deliveries {
     /// Each channel, whether it has anything or not.
     pub channels: Vec<ChannelState>,
@@ -56,7 +56,7 @@ pub struct ChannelState {
 }
 
 /// A target that is paused, failing or disabled.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Target {
     /// The endpoint's name; of a route or transport, its own.
     pub name: String,
