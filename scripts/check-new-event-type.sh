@@ -34,15 +34,9 @@ add_type() {
   cat >"$COPY/src/handlers/scratch_made.rs" <<'RUST'
 //! Something was made from scratch: one person is notified.
 
-use serde_json::json;
-use uuid::Uuid;
-
-use super::draft::{Draft, object};
-use super::payload::payload;
-use super::sample::{self, CHIARA, Column, QUAYSIDE};
-use super::{Event, Names};
-use crate::domain::event::EventRow;
-use crate::domain::plan::{Audience, Plan, PreferenceScopes};
+use super::prelude::*;
+use super::sample::{CHIARA, QUAYSIDE};
+use crate::domain::plan::PreferenceScopes;
 
 payload! {
     pub(super) struct ScratchMade {
@@ -54,19 +48,16 @@ payload! {
 impl Event for ScratchMade {
     fn samples() -> Vec<EventRow> {
         let payload = json!({"user_id": CHIARA, "scratch_name": "Scratch"});
-        vec![sample::event([Column::Project(QUAYSIDE)], payload)]
+        vec![sample::event([QUAYSIDE], payload)]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let name = self.scratch_name.as_deref().unwrap_or("Something");
         let data = object! {"type": "scratch_made"};
-        let draft = Draft::new(names, names.links().dashboard(), data, |style| {
+        let draft = Draft::new(names, names.links().dashboard.clone(), data, |style| {
             format!("{} was made", style.name(name))
         });
-        vec![Plan {
-            in_app: draft.in_app(),
-            ..Plan::new(Audience::User(self.user_id), PreferenceScopes::default())
-        }]
+        vec![draft.plan(Audience::User(self.user_id), PreferenceScopes::default())]
     }
 }
 RUST
@@ -75,10 +66,13 @@ RUST
 copy_tree
 add_type
 cd "$COPY"
-step 'the docs'
-UPDATE_DOCS=1 cargo test --quiet --locked --lib generated_docs
+step 'the docs and the snapshot of its messages'
+UPDATE_DOCS=1 INSTA_UPDATE=always cargo test --quiet --locked --lib -- \
+  generated_docs samples_have_effects
 grep -q "^| \`scratch_made\` | Something was made from scratch" docs/events.md ||
   die 'docs/events.md lacks the new type'
+grep -q '^  Scratch was made' src/handlers/snapshots/scratch_made.snap ||
+  die 'the snapshot lacks the message of the new type'
 step 'the tests that know all event types'
 scripts/test.sh --quiet --lib --test integration -- \
   handlers:: templates:: seed:: event_types:: cli::preview generated_docs

@@ -211,11 +211,10 @@ pub(super) fn provider_url(text: &str) -> Parsed<Url> {
     web(text).ok_or_else(|| "must be an address such as https://api.example.com".to_owned())
 }
 
-/// The path of a link, with the placeholders that its variable permits.
-pub(super) fn link(variable: &str, path: &str) -> Parsed<String> {
-    Links::read(|name| (name == variable).then(|| path.to_owned()))
-        .map(|_| path.to_owned())
-        .map_err(|(_, problem)| problem)
+/// The path of a link, which may have these placeholders.
+pub(super) fn link(path: &str, placeholders: &[&str]) -> Parsed<String> {
+    let path = path.trim();
+    Links::check(path, placeholders).map(|()| path.to_owned())
 }
 
 pub(super) fn unsubscribe_keys(text: &str) -> Parsed<SecretString> {

@@ -77,34 +77,19 @@ impl Config {
 
     /// How notifications are written for the application.
     pub(crate) fn rendering(&self) -> Rendering {
-        let links = [
-            ("NOTIFY_LINK_PROJECT", &self.link_project),
-            ("NOTIFY_LINK_DOCUMENT", &self.link_document),
-            (
-                "NOTIFY_LINK_DOCUMENT_WITHOUT_PROJECT",
-                &self.link_document_without_project,
-            ),
-            ("NOTIFY_LINK_THREAD", &self.link_thread),
-            (
-                "NOTIFY_LINK_THREAD_WITHOUT_PROJECT",
-                &self.link_thread_without_project,
-            ),
-            ("NOTIFY_LINK_MEETINGS", &self.link_meetings),
-            (
-                "NOTIFY_LINK_MEETINGS_WITHOUT_PROJECT",
-                &self.link_meetings_without_project,
-            ),
-            ("NOTIFY_LINK_DASHBOARD", &self.link_dashboard),
-            ("NOTIFY_LINK_TEAM", &self.link_team),
-        ];
-        let path = |variable: &str| {
-            let link = links.iter().find(|(name, _)| *name == variable);
-            link.map(|(_, path)| (*path).clone())
-        };
         Rendering {
             body_format: self.body_format,
-            // Each was read by itself before.
-            links: Links::read(path).unwrap_or_default(),
+            links: Links {
+                project: self.link_project.clone(),
+                document: self.link_document.clone(),
+                document_without_project: self.link_document_without_project.clone(),
+                thread: self.link_thread.clone(),
+                thread_without_project: self.link_thread_without_project.clone(),
+                meetings: self.link_meetings.clone(),
+                meetings_without_project: self.link_meetings_without_project.clone(),
+                dashboard: self.link_dashboard.clone(),
+                team: self.link_team.clone(),
+            },
         }
     }
 

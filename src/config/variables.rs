@@ -79,23 +79,23 @@ variables! {
         /// Format of notification bodies: plain (text with **bold** and mentions) or markdown (names are escaped).
         body_format: BodyFormat = NOTIFY_BODY_FORMAT("plain"), |text| one_of(text, &[("plain", BodyFormat::Plain), ("markdown", BodyFormat::Markdown)]);
         /// Path of a project; may contain {project}.
-        link_project: String = NOTIFY_LINK_PROJECT("/project/workspace/{project}"), |path| link("NOTIFY_LINK_PROJECT", path);
+        link_project: String = NOTIFY_LINK_PROJECT("/project/workspace/{project}"), |path| link(path, &["{project}"]);
         /// Path of a document of a project; may contain {project} and {resource}.
-        link_document: String = NOTIFY_LINK_DOCUMENT("/project/workspace/{project}?resourceId={resource}"), |path| link("NOTIFY_LINK_DOCUMENT", path);
+        link_document: String = NOTIFY_LINK_DOCUMENT("/project/workspace/{project}?resourceId={resource}"), |path| link(path, &["{project}", "{resource}"]);
         /// Path of a document without a project; may contain {resource}.
-        link_document_without_project: String = NOTIFY_LINK_DOCUMENT_WITHOUT_PROJECT("/dashboard"), |path| link("NOTIFY_LINK_DOCUMENT_WITHOUT_PROJECT", path);
+        link_document_without_project: String = NOTIFY_LINK_DOCUMENT_WITHOUT_PROJECT("/dashboard"), |path| link(path, &["{resource}"]);
         /// Path of a chat thread of a project; may contain {project} and {thread}.
-        link_thread: String = NOTIFY_LINK_THREAD("/project/workspace/{project}?tab=chat&thread={thread}"), |path| link("NOTIFY_LINK_THREAD", path);
+        link_thread: String = NOTIFY_LINK_THREAD("/project/workspace/{project}?tab=chat&thread={thread}"), |path| link(path, &["{project}", "{thread}"]);
         /// Path of a chat thread without a project; may contain {thread}.
-        link_thread_without_project: String = NOTIFY_LINK_THREAD_WITHOUT_PROJECT("/dashboard?tab=chat&thread={thread}"), |path| link("NOTIFY_LINK_THREAD_WITHOUT_PROJECT", path);
+        link_thread_without_project: String = NOTIFY_LINK_THREAD_WITHOUT_PROJECT("/dashboard?tab=chat&thread={thread}"), |path| link(path, &["{thread}"]);
         /// Path of the meetings of a project; may contain {project} and {meeting}.
-        link_meetings: String = NOTIFY_LINK_MEETINGS("/project/workspace/{project}?tab=meetings"), |path| link("NOTIFY_LINK_MEETINGS", path);
+        link_meetings: String = NOTIFY_LINK_MEETINGS("/project/workspace/{project}?tab=meetings"), |path| link(path, &["{project}", "{meeting}"]);
         /// Path of meetings without a project; may contain {meeting}.
-        link_meetings_without_project: String = NOTIFY_LINK_MEETINGS_WITHOUT_PROJECT("/dashboard?tab=meetings"), |path| link("NOTIFY_LINK_MEETINGS_WITHOUT_PROJECT", path);
+        link_meetings_without_project: String = NOTIFY_LINK_MEETINGS_WITHOUT_PROJECT("/dashboard?tab=meetings"), |path| link(path, &["{meeting}"]);
         /// Path of the start page, for events without a project or whose recipient lost access to it.
-        link_dashboard: String = NOTIFY_LINK_DASHBOARD("/dashboard"), |path| link("NOTIFY_LINK_DASHBOARD", path);
+        link_dashboard: String = NOTIFY_LINK_DASHBOARD("/dashboard"), |path| link(path, &[]);
         /// Path of an organisation's members; may contain {org}.
-        link_team: String = NOTIFY_LINK_TEAM("/team"), |path| link("NOTIFY_LINK_TEAM", path);
+        link_team: String = NOTIFY_LINK_TEAM("/team"), |path| link(path, &["{org}"]);
     }
     "E-mails" {
         /// SMTP server: smtp:// is STARTTLS on port 587, smtps:// is TLS on port 465.

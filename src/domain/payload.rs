@@ -5,6 +5,7 @@
 //! and a surprising extra must not stop a notification.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -179,6 +180,15 @@ impl FromPayload for Scalar {
         let number = value.is_number().then(|| value.clone());
         let scalar = number.or_else(|| String::read(value, fields).map(Value::from));
         scalar.map(Self)
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Value::String(text) => f.write_str(text),
+            other => write!(f, "{other}"),
+        }
     }
 }
 

@@ -1,13 +1,9 @@
 //! What the events of access to a project or a document have in common.
 
-use serde_json::{Map, Value};
-use uuid::Uuid;
+use serde_json::Map;
 
-use super::Names;
-use super::draft::{Draft, Style, object};
-use super::entity::Entity;
-use super::payload::payload;
-use crate::domain::plan::{Audience, Plan};
+use super::draft::Style;
+use super::prelude::*;
 
 payload! {
     /// A person's access, and who granted, changed or removed it.
@@ -98,10 +94,7 @@ impl Access {
 
     /// Notifies the person affected, in the application only.
     pub(super) fn plan(&self, draft: &Draft) -> Plan {
-        Plan {
-            in_app: draft.in_app(),
-            ..Plan::new(Audience::User(self.affected_user_id), self.project.scopes())
-        }
+        draft.plan(Audience::User(self.affected_user_id), self.project.scopes())
     }
 }
 
@@ -142,30 +135,25 @@ impl DocumentAccess {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType;
-    use super::super::fixture::planned_with;
-    use super::super::sample::{ADA, BRUNO};
+    use super::super::fixture::{sample, titles};
+    use super::json;
 
     /// Service accounts use the identifier of the person affected.
     #[test]
     fn the_person_affected_is_notified_even_as_the_actor() {
-        let types = EventType::ALL
-            .iter()
-            .filter(|known| known.name().contains("permission") || known.name().contains("access"));
+        let types = [
+            EventType::ProjectAccessGranted,
+            EventType::ProjectAccessChanged,
+            EventType::ProjectAccessRevoked,
+            EventType::DocumentPermissionGranted,
+            EventType::DocumentPermissionChanged,
+        ];
         let titles = types.map(|known| {
-            let titles =
-                [ADA, BRUNO].map(|id| planned_with(*known, json!({"affected_user_id": id})));
-            let own = titles
-                .iter()
-                .find(|planned| planned.contains("actor_name: null"));
-            own.map_or("nobody", |planned| {
-                planned.lines().nth(1).unwrap_or_default()
-            })
-            .to_owned()
+            let actor = json!({"affected_user_id": sample(known).actor_id});
+            titles(known, [actor])
         });
-        insta::assert_snapshot!(titles.collect::<Vec<_>>().join("\n"), @"
+        insta::assert_snapshot!(titles.join("\n"), @"
         You were given view access to Quayside Lofts
         Your access to Quayside Lofts was changed from view to edit
         Your access to Mill Street Refinancing was removed

@@ -1,17 +1,11 @@
 //! A message was sent in a chat thread: whoever it mentions is notified of it, the other participants
 //! of how many they have not read.
 
-use serde_json::json;
-use uuid::Uuid;
-
-use super::draft::{self, Draft, Style, object};
-use super::entity::Entity;
-use super::payload::payload;
-use super::sample::{self, ADA, CHECKLIST, CHIARA, Column, DEV, GRACE, QUAYSIDE};
+use super::draft::{self, Style};
+use super::prelude::*;
+use super::sample::{ADA, CHECKLIST, CHIARA, DEV, GRACE, QUAYSIDE};
 use super::thread::Thread;
-use super::{Event, Names};
-use crate::domain::event::EventRow;
-use crate::domain::plan::{Audience, InApp, Notification, Plan};
+use crate::domain::plan::{InApp, Notification};
 use crate::domain::text;
 
 /// Room for the count that stands in front of a title: as many digits as an `i32` has.
@@ -23,14 +17,17 @@ payload! {
         sender: Entity = |fields| Ok(Entity::actor(fields, &["sender_name", "actor_name"])),
         mentioned_user_ids: Vec<Uuid>,
         content: Option<String> = |fields| {
-            let text = fields.first_text(&["full_content", "message_content", "preview"]);
-            Ok(text.map(|text| text::clip(&text, text::MESSAGE_MAX)))
+            Ok(first_text(fields, &["full_content", "message_content", "preview"]))
         },
         preview: Option<String> = |fields| {
-            let text = fields.first_text(&["preview", "message_content", "full_content"]);
-            Ok(text.map(|text| text::clip(&text, text::MESSAGE_MAX)))
+            Ok(first_text(fields, &["preview", "message_content", "full_content"]))
         },
     }
+}
+
+fn first_text(fields: Fields<'_>, keys: &[&str]) -> Option<String> {
+    let text = fields.first_text(keys)?;
+    Some(text::clip(&text, text::MESSAGE_MAX))
 }
 
 impl ChatMessageSent {
@@ -54,8 +51,7 @@ impl ChatMessageSent {
         };
         Plan {
             actor_id: sender.id,
-            in_app: draft.in_app(),
-            ..Plan::new(audience, self.thread.scopes())
+            ..draft.plan(audience, self.thread.scopes())
         }
     }
 
@@ -91,25 +87,16 @@ impl Event for ChatMessageSent {
     const ALIAS: Option<&'static str> = Some("chat_message");
 
     fn samples() -> Vec<EventRow> {
-        let message = |actor, payload| {
-            let columns = [
-                Column::Actor(actor),
-                Column::Project(QUAYSIDE),
-                Column::Thread(CHECKLIST),
-            ];
-            sample::event(columns, payload)
-        };
+        // Hugo has muted the thread; Bruno only all the others.
+        let activity = json!({"preview": "Title insurance is in."});
+        // Grace is mentioned; so is Dev, who is not in the thread. Bruno's count rises to two.
+        let mentions = json!({
+            "full_content": "@Grace could you look over the *final* survey?",
+            "mentioned_user_ids": [GRACE, DEV],
+        });
         vec![
-            // Hugo has muted the thread; Bruno only all the others.
-            message(ADA, json!({"preview": "Title insurance is in."})),
-            // Grace is mentioned; so is Dev, who is not in the thread. Bruno's count rises to two.
-            message(
-                CHIARA,
-                json!({
-                    "full_content": "@Grace could you look over the *final* survey?",
-                    "mentioned_user_ids": [GRACE, DEV],
-                }),
-            ),
+            sample::event([ADA, QUAYSIDE, CHECKLIST], activity),
+            sample::event([CHIARA, QUAYSIDE, CHECKLIST], mentions),
         ]
     }
 
@@ -122,23 +109,10 @@ impl Event for ChatMessageSent {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::ChatMessageSent as IT;
-    use super::super::fixture::{planned, planned_with, with};
+    use super::super::fixture::{planned, planned_with, sample, titles, with};
     use super::super::sample::BRUNO;
-    use super::EventRow;
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        to ThreadParticipants { thread_id: CHECKLIST, except: [] } but ADA, project QUAYSIDE, thread CHECKLIST, in app by thread_activity:CHECKLIST
-           unread in Closing checklist · Quayside Lofts
-           unread in **Closing checklist** · **Quayside Lofts**, the latest from **Ada Okafor**: Title insurance is in.
-          /project/workspace/QUAYSIDE?tab=chat&thread=CHECKLIST
-          {project_id: "QUAYSIDE", project_name: "Quayside Lofts", thread_id: "CHECKLIST", thread_name: "Closing checklist", type: "thread_activity"}
-        "#);
-    }
+    use super::{EventRow, json};
 
     #[test]
     fn mentions_stay_in_bodies_and_are_names_in_titles() {
@@ -167,39 +141,25 @@ mod tests {
         let row = EventRow {
             project_id: None,
             actor_id: None,
-            ..with(
-                IT,
-                json!({"mentioned_user_ids": [BRUNO], "preview": "\u{202e}"}),
-            )
+            ..sample(IT)
         };
-        insta::assert_snapshot!(planned(IT, &row), @r#"
-        to ThreadMentions { thread_id: CHECKLIST, user_ids: [BRUNO] }, thread CHECKLIST, in app
+        let blank = json!({"mentioned_user_ids": [BRUNO], "preview": "\u{202e}"});
+        let planned = planned(IT, &with(row, blank));
+        let lines = planned.lines().filter(|line| !line.contains('{'));
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
           Someone mentioned you in Closing checklist
           **Someone** mentioned you in **Closing checklist**.
           /dashboard?tab=chat&thread=CHECKLIST
-          {project_id: null, project_name: null, sender_id: null, sender_name: "Someone", thread_id: "CHECKLIST", thread_name: "Closing checklist", type: "mention"}
-        to ThreadParticipants { thread_id: CHECKLIST, except: [BRUNO] }, thread CHECKLIST, in app by thread_activity:CHECKLIST
            unread in Closing checklist
            unread in **Closing checklist**, the latest from **Someone**.
           /dashboard?tab=chat&thread=CHECKLIST
-          {project_id: null, project_name: null, thread_id: "CHECKLIST", thread_name: "Closing checklist", type: "thread_activity"}
-        "#);
+        ");
     }
 
+    /// The count stands in front of the title.
     #[test]
-    fn long_names_and_messages_are_truncated() {
-        let planned = planned_with(
-            IT,
-            json!({
-                "thread_topic": "t".repeat(500),
-                "project_name": "p".repeat(500),
-                "preview": "word ".repeat(99),
-            }),
-        );
-        let lines = planned
-            .lines()
-            .skip(1)
-            .map(|line| line.chars().count().to_string());
-        insta::assert_snapshot!(lines.take(2).collect::<Vec<_>>().join(" "), @"96 578");
+    fn long_names_leave_room_for_the_count() {
+        let names = json!({"thread_topic": "t".repeat(500), "project_name": "p".repeat(500)});
+        assert_eq!(titles(IT, [names]).chars().count(), 93);
     }
 }

@@ -1,18 +1,8 @@
 //! Something costs more, or less, than usual. Severity: critical from twice the average on, else
 //! warning.
 
-use serde_json::json;
-
-use super::Names;
-use super::draft::object;
-use super::operator::{OperatorContext, OperatorEvent};
-use super::operator_message::OperatorMessage;
-use super::payload::payload;
-use super::sample::{self, Column, HARBOR};
-use crate::domain::announcement::Severity;
-use crate::domain::event::EventRow;
-use crate::domain::payload::Scalar;
-use crate::domain::quantity::Amount;
+use super::prelude::*;
+use super::sample::HARBOR;
 
 /// From so many percent above the average on, it is critical.
 const CRITICAL_FROM: f64 = 100.0;
@@ -40,15 +30,13 @@ impl OperatorEvent for CostAnomalyDetected {
     const DOTTED: &'static str = "cost.anomaly_detected";
 
     fn sample() -> EventRow {
-        sample::event(
-            [Column::Org(HARBOR)],
-            json!({
-                "current_cost": 182.4,
-                "average_cost": 96,
-                "threshold": "150%",
-                "currency": "EUR",
-            }),
-        )
+        let payload = json!({
+            "current_cost": 182.4,
+            "average_cost": 96,
+            "threshold": "150%",
+            "currency": "EUR",
+        });
+        sample::event([HARBOR], payload)
     }
 
     fn context(&self) -> &OperatorContext {
@@ -78,44 +66,25 @@ impl OperatorEvent for CostAnomalyDetected {
                 None => format!("Costs are at {current}; on average they are {average}"),
             }
         })
-        .with_scalar("Threshold", self.threshold.as_ref())
+        .with("Threshold", self.threshold.as_ref())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::CostAnomalyDetected as IT;
-    use super::super::fixture::{planned_with, title_with};
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        warning: Costs are at EUR 182.40, 90% above the average of EUR 96
-          Threshold: 150%
-          Organisation: Harbor Homes
-          {average_cost: 96, currency: "EUR", current_cost: 182.4, org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, threshold: "150%", user_id: null}
-        to endpoints, org HARBOR
-        to OrgOwners { org_id: HARBOR, except: None }, in app, e-mail Immediate
-        "#);
-    }
+    use super::super::fixture::titles;
+    use super::json;
 
     #[test]
     fn the_distance_from_the_average_decides_the_severity() {
         let costs = [
-            (json!(200), json!(100)),
-            (json!(40), json!(100)),
-            (json!(10), json!(0)),
-            (json!("EUR 10"), json!("USD 5")),
+            json!({"current_cost": 200, "average_cost": 100}),
+            json!({"current_cost": 40, "average_cost": 100}),
+            json!({"current_cost": 10, "average_cost": 0}),
+            json!({"current_cost": "EUR 10", "average_cost": "USD 5"}),
         ];
-        let titles = costs.map(|(current, average)| {
-            title_with(
-                IT,
-                json!({"current_cost": current, "average_cost": average}),
-            )
-        });
-        insta::assert_snapshot!(titles.join("\n"), @"
+        insta::assert_snapshot!(titles(IT, costs), @"
         critical: Costs are at EUR 200, 100% above the average of EUR 100
         warning: Costs are at EUR 40, 60% below the average of EUR 100
         critical: Costs are at EUR 10; on average they are EUR 0

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::EventType;
 use super::sample::{ADA, names};
-use super::tests::{Key, keys};
+use super::tests::keys;
 use super::{Rendering, fixture::sample};
 use crate::domain::event::{EventRow, InvalidEvent};
 use crate::domain::plan::EmailTiming;
@@ -18,11 +18,11 @@ pub(crate) fn event_types(operator: bool) -> impl Iterator<Item = [String; 5]> {
     let types = types.filter(move |known| known.is_operator() == operator);
     types.map(|known| {
         let required = required(known);
-        let optional = keys(known).iter().filter(|(key, kind)| {
+        let optional = keys(known).into_iter().filter(|(key, is_required)| {
             let stands_for_a_column = required.iter().any(|it| it.ends_with(&format!(".{key}")));
-            *kind != Key::Required && !stands_for_a_column
+            !is_required && !stands_for_a_column
         });
-        let optional: Vec<_> = optional.map(|(key, _)| key.as_str()).collect();
+        let optional: Vec<_> = optional.map(|(key, _)| key).collect();
         [
             format!("`{}`", known.name()),
             meaning(known),

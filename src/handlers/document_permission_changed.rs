@@ -1,14 +1,9 @@
 //! A person's access to a document was changed: they are notified if they may edit what they could
 //! only view. Any other change completes without effect.
 
-use serde_json::json;
-
 use super::access::DocumentAccess;
-use super::payload::payload;
-use super::sample::{self, APPRAISAL, BRUNO, Column, DEV, QUAYSIDE};
-use super::{Event, Names};
-use crate::domain::event::EventRow;
-use crate::domain::plan::Plan;
+use super::prelude::*;
+use super::sample::{APPRAISAL, BRUNO, DEV, QUAYSIDE};
 
 payload! {
     pub(super) struct DocumentPermissionChanged {
@@ -23,14 +18,7 @@ impl Event for DocumentPermissionChanged {
             "old_permission": "view",
             "new_permission": "edit",
         });
-        vec![sample::event(
-            [
-                Column::Actor(BRUNO),
-                Column::Project(QUAYSIDE),
-                Column::Document(APPRAISAL),
-            ],
-            payload,
-        )]
+        vec![sample::event([BRUNO, QUAYSIDE, APPRAISAL], payload)]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -47,21 +35,9 @@ impl Event for DocumentPermissionChanged {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::DocumentPermissionChanged as IT;
     use super::super::fixture::planned_with;
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        to User(DEV), project QUAYSIDE, in app
-          Bruno Keller changed your access to Appraisal report.pdf · Quayside Lofts from view to edit
-          **Bruno Keller** changed your access to **Appraisal report.pdf** · **Quayside Lofts** from **view** to **edit**.
-          /project/workspace/QUAYSIDE?resourceId=APPRAISAL
-          {actor_id: "BRUNO", actor_name: "Bruno Keller", new_permission: "edit", old_permission: "view", project_id: "QUAYSIDE", project_name: "Quayside Lofts", resource_id: "APPRAISAL", resource_name: "Appraisal report.pdf", type: "document_permission_changed"}
-        "#);
-    }
+    use super::json;
 
     #[test]
     fn other_changes_have_no_effect() {

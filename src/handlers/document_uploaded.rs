@@ -1,14 +1,7 @@
 //! A document was uploaded: everyone who may view it is notified.
 
-use serde_json::json;
-
-use super::draft::{Draft, object};
-use super::entity::Entity;
-use super::payload::payload;
-use super::sample::{self, ADA, APPRAISAL, CHIARA, Column, QUAYSIDE, RENT_ROLL};
-use super::{Event, MailTemplates, Names};
-use crate::domain::event::EventRow;
-use crate::domain::plan::{Audience, EmailTiming, Plan};
+use super::prelude::*;
+use super::sample::{ADA, APPRAISAL, CHIARA, QUAYSIDE, RENT_ROLL};
 
 payload! {
     pub(super) struct DocumentUploaded {
@@ -31,25 +24,12 @@ impl Event for DocumentUploaded {
     ));
 
     fn samples() -> Vec<EventRow> {
+        // Ada is the actor, Elif may not view it, Dev has muted the app, Farid the e-mails.
+        let named = json!({"fileName": "Appraisal report (final).pdf"});
         vec![
-            // Ada is the actor, Elif may not view it, Dev has muted the app, Farid the e-mails.
-            sample::event(
-                [
-                    Column::Actor(ADA),
-                    Column::Project(QUAYSIDE),
-                    Column::Document(APPRAISAL),
-                ],
-                json!({"fileName": "Appraisal report (final).pdf"}),
-            ),
+            sample::event([ADA, QUAYSIDE, APPRAISAL], named),
             // The name is looked up, and Elif may view this one.
-            sample::event(
-                [
-                    Column::Actor(CHIARA),
-                    Column::Project(QUAYSIDE),
-                    Column::Document(RENT_ROLL),
-                ],
-                json!({}),
-            ),
+            sample::event([CHIARA, QUAYSIDE, RENT_ROLL], json!({})),
         ]
     }
 
@@ -82,9 +62,8 @@ impl Event for DocumentUploaded {
         };
         vec![Plan {
             actor_id: who.id,
-            in_app: draft.in_app(),
             email: Some(draft.email(EmailTiming::Aggregated, project)),
-            ..Plan::new(audience, self.project.scopes())
+            ..draft.plan(audience, self.project.scopes())
         }]
     }
 }
@@ -92,45 +71,13 @@ impl Event for DocumentUploaded {
 #[cfg(test)]
 mod tests {
     use super::super::EventType::DocumentUploaded as IT;
-    use super::super::fixture::{mail, planned, planned_with, sample};
-    use crate::domain::event::EventRow;
+    use super::super::fixture::{planned, sample, titles};
+    use super::{EventRow, json};
 
     #[test]
-    fn message() {
-        insta::assert_snapshot!(planned(IT, &sample(IT)), @r#"
-        to ProjectViewers { project_id: Some(QUAYSIDE), resource_id: Some(APPRAISAL) } but ADA, project QUAYSIDE, in app, e-mail Aggregated
-          Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
-          **Ada Okafor** uploaded **Appraisal report (final).pdf** to **Quayside Lofts**.
-          /project/workspace/QUAYSIDE?resourceId=APPRAISAL
-          {file_name: "Appraisal report (final).pdf", project_id: "QUAYSIDE", project_name: "Quayside Lofts", resource_id: "APPRAISAL", resource_name: "Appraisal report (final).pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada Okafor"}
-          e-mail, Quayside Lofts: Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts
-          {link_url: "/project/workspace/QUAYSIDE?resourceId=APPRAISAL"}
-        "#);
-        insta::assert_snapshot!(mail(IT), @"
-        New document
-
-        Ada Okafor uploaded Appraisal report (final).pdf to Quayside Lofts.
-
-        Open the document:
-        https://app.example.com/project/workspace/5eed5eed-fa11-4003-8000-000000000001?resourceId=5eed5eed-fa11-4004-8000-000000000001
-
-        ---
-        You get this because you can see this document on app.example.com.
-        ");
-    }
-
-    #[test]
-    fn names_that_the_payload_lacks_are_looked_up() {
-        let mistyped = serde_json::json!({"fileName": 7, "resource_name": " "});
-        insta::assert_snapshot!(planned_with(IT, mistyped), @r#"
-        to ProjectViewers { project_id: Some(QUAYSIDE), resource_id: Some(APPRAISAL) } but ADA, project QUAYSIDE, in app, e-mail Aggregated
-          Ada Okafor uploaded Appraisal report.pdf to Quayside Lofts
-          **Ada Okafor** uploaded **Appraisal report.pdf** to **Quayside Lofts**.
-          /project/workspace/QUAYSIDE?resourceId=APPRAISAL
-          {file_name: "Appraisal report.pdf", project_id: "QUAYSIDE", project_name: "Quayside Lofts", resource_id: "APPRAISAL", resource_name: "Appraisal report.pdf", type: "document_uploaded", uploader_id: "ADA", uploader_name: "Ada Okafor"}
-          e-mail, Quayside Lofts: Ada Okafor uploaded Appraisal report.pdf to Quayside Lofts
-          {link_url: "/project/workspace/QUAYSIDE?resourceId=APPRAISAL"}
-        "#);
+    fn a_name_that_the_payload_lacks_is_looked_up() {
+        let mistyped = json!({"fileName": 7, "resource_name": " "});
+        insta::assert_snapshot!(titles(IT, [mistyped]), @"Ada Okafor uploaded Appraisal report.pdf to Quayside Lofts");
     }
 
     #[test]

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use super::Names;
 use super::entity::NamedEntity;
 use crate::domain::body::BodyFormat;
-use crate::domain::plan::{Email, EmailTiming, InApp, Notification};
+use crate::domain::plan::{
+    Audience, Email, EmailTiming, InApp, Notification, Plan, PreferenceScopes,
+};
 use crate::domain::text;
 
 /// A JSON object, on top of another one if it starts with `..base`.
@@ -107,6 +109,14 @@ impl Draft {
             link_url: Some(draft.link_url),
             payload: draft.data,
         })
+    }
+
+    /// Notifies an audience in the application only.
+    pub(super) fn plan(&self, audience: Audience, scopes: PreferenceScopes) -> Plan {
+        Plan {
+            in_app: self.in_app(),
+            ..Plan::new(audience, scopes)
+        }
     }
 
     /// As an e-mail, which a digest groups under the project.

@@ -1,45 +1,19 @@
 //! Plans in a form to read, for tests.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::sample::{
-    ADA, APPRAISAL, BRUNO, CHECKLIST, CHIARA, DEV, ELIF, FARID, GRACE, HARBOR, HUGO, KICKOFF,
-    MILL_STREET, NORTHWIND, QUAYSIDE, RENT_ROLL, names,
-};
+use super::sample::{NAMED, names};
 use super::{EventType, Lookups, Names, Rendering};
 use crate::domain::announcement::{Announcement, Field};
 use crate::domain::base_url::BaseUrl;
 use crate::domain::event::EventRow;
-use crate::domain::plan::{Email, InApp, Plan};
+use crate::domain::plan::{InApp, Plan};
 use crate::domain::text;
 use crate::templates::{Recipient, Templates, samples};
-
-/// Markup, a mention, an address, and a character that reverses the line.
-pub(super) const HOSTILE: &str =
-    "[Win](https://evil.example) <img src=x> @all **now** `\u{202e}`\n# !";
-
-const CALLED: [(Uuid, &str); 16] = [
-    (ADA, "ADA"),
-    (BRUNO, "BRUNO"),
-    (CHIARA, "CHIARA"),
-    (DEV, "DEV"),
-    (ELIF, "ELIF"),
-    (FARID, "FARID"),
-    (GRACE, "GRACE"),
-    (HUGO, "HUGO"),
-    (HARBOR, "HARBOR"),
-    (NORTHWIND, "NORTHWIND"),
-    (QUAYSIDE, "QUAYSIDE"),
-    (MILL_STREET, "MILL_STREET"),
-    (APPRAISAL, "APPRAISAL"),
-    (RENT_ROLL, "RENT_ROLL"),
-    (CHECKLIST, "CHECKLIST"),
-    (KICKOFF, "KICKOFF"),
-];
 
 /// The names that are found when only the rows asked for are looked up.
 pub(super) fn looked_up(names: &Names, lookups: &Lookups) -> Names {
@@ -64,105 +38,86 @@ pub(super) fn sample(event_type: EventType) -> EventRow {
     event_type.samples().next().expect("a sample")
 }
 
-/// The type's first sample with these keys in its payload; `null` removes one.
-pub(super) fn with(event_type: EventType, payload: Value) -> EventRow {
-    let mut row = sample(event_type);
-    let mut keys = row.payload.take().expect("a payload");
-    let Value::Object(payload) = payload else {
-        panic!("not an object: {payload}");
-    };
-    for (key, value) in payload {
-        keys[&key] = value;
+/// A row with these keys in its payload; `null` removes one.
+pub(super) fn with(mut row: EventRow, payload: Value) -> EventRow {
+    let keys = row.payload.get_or_insert_default();
+    for (key, value) in payload.as_object().expect("an object") {
+        keys[key] = value.clone();
     }
-    EventRow {
-        payload: Some(keys),
-        ..row
-    }
+    row
 }
 
-/// The effects of an event with these keys, see [`with`] and [`planned`].
+/// The effects of the type's first sample with these keys, see [`with`] and [`planned`].
 pub(super) fn planned_with(event_type: EventType, payload: Value) -> String {
-    planned(event_type, &with(event_type, payload))
+    planned(event_type, &with(sample(event_type), payload))
 }
 
-/// The first line of an event's effects.
-pub(super) fn title_with(event_type: EventType, payload: Value) -> String {
-    let planned = planned_with(event_type, payload);
-    planned.lines().next().unwrap_or_default().to_owned()
+/// The title, or why there is none, of the first sample with each of these payloads.
+pub(super) fn titles<const N: usize>(event_type: EventType, payloads: [Value; N]) -> String {
+    let titles = payloads.map(|payload| {
+        let planned = planned_with(event_type, payload);
+        let title = planned.lines().find(|line| !line.starts_with("to "));
+        title.unwrap_or("no effect").trim_start().to_owned()
+    });
+    titles.join("\n")
 }
 
-/// The effects of an event in the test world, or why it fails. Of an operator event, which effects
-/// for people all have the same form, only the message to endpoints in full.
+/// The effects of an event in the test world, or why it fails.
 pub(super) fn planned(event_type: EventType, row: &EventRow) -> String {
     let text = match event_type.decode(row) {
         Ok(event) => {
             let mut lookups = Lookups::default();
             event.lookups(&mut lookups);
             let names = looked_up(&names(Rendering::default()), &lookups);
+            let announcement = event.announce(&names).as_ref().map(announced);
             let plans = event.plan(&names);
-            let plans = plans.iter().map(|plan| {
-                if event_type.is_operator() {
-                    brief(plan)
-                } else {
-                    brief(plan) + &details(plan)
-                }
-            });
-            let announcement = event.announce(&names);
-            announcement
-                .as_ref()
-                .map(announced)
-                .into_iter()
-                .chain(plans)
-                .collect()
+            let plans = plans.iter().map(|plan| effect(plan) + &details(plan));
+            announcement.into_iter().chain(plans).collect()
         }
         Err(error) => error.to_string(),
     };
-    let text: String = text;
-    CALLED.iter().fold(text, |text, (id, called)| {
-        text.replace(&id.to_string(), called)
-    })
+    NAMED
+        .iter()
+        .fold(text, |text, (id, name)| text.replace(&id.to_string(), name))
 }
 
-/// The text of the type's e-mail, and why one gets it.
-pub(super) fn mail(event_type: EventType) -> String {
+/// The text of the type's e-mail, if it has one, and why one gets it.
+pub(super) fn mail(event_type: EventType) -> Option<String> {
     let app_url = BaseUrl::parse("https://app.example.com").expect("an address");
     let templates = Templates::load(None, app_url, None).expect("templates");
-    let sample = samples::queued(event_type, &Rendering::default()).expect("an e-mail");
+    let sample = samples::queued(event_type, &Rendering::default())?;
     let rendered = templates.mail(&sample, &Recipient::default());
-    rendered.expect("rendered").text.replace('\u{2060}', "")
+    Some(rendered.expect("rendered").text.replace('\u{2060}', ""))
 }
 
-fn brief(plan: &Plan) -> String {
-    let mut text = format!("to {:?}", plan.audience);
-    if let Some(actor_id) = plan.actor_id {
-        write!(text, " but {actor_id}").unwrap();
-    }
-    let scopes = [
-        ("project", plan.scopes.project_id),
-        ("thread", plan.scopes.thread_id),
-    ];
-    for (scope, id) in scopes {
-        if let Some(id) = id {
-            write!(text, ", {scope} {id}").unwrap();
-        }
-    }
-    if let Some(once_key) = &plan.once_key {
-        write!(text, ", once {once_key}").unwrap();
-    }
-    match &plan.in_app {
-        InApp::None => {}
-        InApp::Each(_) => text.push_str(", in app"),
-        InApp::Coalesced { key, .. } => write!(text, ", in app by {key}").unwrap(),
-    }
-    if let Some(Email { timing, .. }) = &plan.email {
-        write!(text, ", e-mail {timing:?}").unwrap();
-    }
-    text.push('\n');
-    text
+/// What is there of these parts, each behind its name.
+fn listed<T: Display, const N: usize>(parts: [(&str, Option<T>); N]) -> String {
+    let parts = parts.into_iter();
+    parts
+        .filter_map(|(name, part)| Some(format!("{name} {}", part?)))
+        .collect()
+}
+
+fn effect(plan: &Plan) -> String {
+    let scopes = plan.scopes;
+    let ids = listed([
+        (" but", plan.actor_id),
+        (", project", scopes.project_id),
+        (", thread", scopes.thread_id),
+    ]);
+    let in_app = match &plan.in_app {
+        InApp::None => "",
+        InApp::Each(_) => ", in app",
+        InApp::Coalesced { key, .. } => &format!(", in app by {key}"),
+    };
+    let email = plan.email.as_ref();
+    let email = listed([(", e-mail", email.map(|email| format!("{:?}", email.timing)))]);
+    let once = listed([(", once", plan.once_key.as_ref())]);
+    format!("to {:?}{ids}{once}{in_app}{email}\n", plan.audience)
 }
 
 /// The notification of a plan, and what its e-mail has besides.
-pub(super) fn details(plan: &Plan) -> String {
+fn details(plan: &Plan) -> String {
     let mut text = String::new();
     let mut shown = Map::new();
     if let InApp::Each(message) | InApp::Coalesced { message, .. } = &plan.in_app {
@@ -194,22 +149,14 @@ fn announced(announcement: &Announcement) -> String {
     for key in &announcement.dedup_keys {
         writeln!(text, "  dedup {}", text::clip(&key.key(), 60)).unwrap();
     }
-    text.push_str("to endpoints");
-    let scopes = [
-        ("org", announcement.org_id),
-        ("project", announcement.project_id),
-        ("phone", announcement.sms_to),
-    ];
-    for (scope, id) in scopes {
-        if let Some(id) = id {
-            write!(text, ", {scope} {id}").unwrap();
-        }
-    }
-    if let Some(channels) = &announcement.channels {
-        write!(text, ", only {channels:?}").unwrap();
-    }
-    text.push('\n');
-    text
+    let ids = listed([
+        (", org", announcement.org_id),
+        (", project", announcement.project_id),
+        (", phone", announcement.sms_to),
+    ]);
+    let channels = announcement.channels.as_ref();
+    let only = listed([(", only", channels.map(|names| format!("{names:?}")))]);
+    text + &format!("to endpoints{ids}{only}\n")
 }
 
 /// The pairs of an object that were not shown before.

@@ -3,17 +3,11 @@
 //! The new member is `new_member_id` before the actor, who may be an administrator acting for
 //! them; neither is notified.
 
-use serde_json::json;
-use uuid::Uuid;
-
-use super::draft::{Draft, object};
-use super::entity::Entity;
-use super::payload::{Part, payload};
-use super::sample::{self, CHIARA, Column, HARBOR};
-use super::{Event, Lookups, MailTemplates, Names};
-use crate::domain::event::{EventRow, InvalidEvent};
-use crate::domain::payload::Fields;
-use crate::domain::plan::{Audience, EmailTiming, Plan};
+use super::Lookups;
+use super::payload::Part;
+use super::prelude::*;
+use super::sample::{CHIARA, HARBOR};
+use crate::domain::event::InvalidEvent;
 
 payload! {
     pub(super) struct InviteAccepted {
@@ -60,8 +54,7 @@ impl Event for InviteAccepted {
 
     fn samples() -> Vec<EventRow> {
         // Ada gets an e-mail of its own, Bruno one in a digest.
-        let columns = [Column::Actor(CHIARA), Column::Org(HARBOR)];
-        vec![sample::event(columns, json!({}))]
+        vec![sample::event([CHIARA, HARBOR], json!({}))]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -91,46 +84,18 @@ impl Event for InviteAccepted {
         };
         vec![Plan {
             actor_id: self.actor_id,
-            in_app: draft.in_app(),
             email: Some(draft.email(EmailTiming::Immediate, project)),
-            ..Plan::new(audience, self.project.scopes())
+            ..draft.plan(audience, self.project.scopes())
         }]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::InviteAccepted as IT;
-    use super::super::fixture::{mail, planned_with, title_with};
+    use super::super::fixture::{planned_with, titles};
     use super::super::sample::FARID;
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        to OrgOwners { org_id: HARBOR, except: Some(CHIARA) } but CHIARA, in app, e-mail Immediate
-          Chiara Rossi accepted the invitation to Harbor Homes
-          **Chiara Rossi** accepted the invitation to **Harbor Homes**.
-          /team
-          {new_member_email: "chiara@example.com", new_member_id: "CHIARA", new_member_name: "Chiara Rossi", org_id: "HARBOR", org_name: "Harbor Homes", type: "invite_accepted"}
-          e-mail, no project: Chiara Rossi accepted the invitation to Harbor Homes
-          {link_url: "/team"}
-        "#);
-        insta::assert_snapshot!(mail(IT), @"
-        A new member
-
-        Chiara Rossi (chiara@example.com) accepted the invitation to Harbor
-        Homes.
-
-        See your team:
-        https://app.example.com/team
-
-        ---
-        You get this because you are an owner of this organisation on
-        app.example.com.
-        ");
-    }
+    use super::json;
 
     #[test]
     fn the_payload_may_name_the_new_member() {
@@ -144,10 +109,7 @@ mod tests {
           e-mail, no project: farid@example.com accepted the invitation to Harbor Homes
           {link_url: "/team"}
         "#);
-        let invalid = title_with(IT, json!({"new_member_id": "farid"}));
-        assert!(
-            invalid.ends_with("payload.new_member_id must be a UUID"),
-            "{invalid}"
-        );
+        let invalid = titles(IT, [json!({"new_member_id": "farid"})]);
+        insta::assert_snapshot!(invalid, @"invalid invite_accepted event: payload.new_member_id must be a UUID");
     }
 }

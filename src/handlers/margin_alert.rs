@@ -1,19 +1,9 @@
 //! The margin of a person's account is at risk: they are notified, and the owners of their
 //! organisation. Severity: its own, else warning. With an `alert_id` it is sent once a day.
 
-use serde_json::{Value, json};
-
-use super::draft::object;
-use super::entity::Entity;
-use super::operator::{OperatorContext, OperatorEvent};
-use super::operator_message::OperatorMessage;
-use super::payload::payload;
-use super::sample::{self, CHIARA, Column, HARBOR};
-use super::{Names, alert};
-use crate::domain::announcement::{DedupKey, Severity};
-use crate::domain::event::EventRow;
-use crate::domain::payload::Id;
-use crate::domain::quantity::Quantity;
+use super::alert;
+use super::prelude::*;
+use super::sample::{CHIARA, HARBOR};
 
 payload! {
     pub(super) struct MarginAlert {
@@ -39,15 +29,13 @@ impl OperatorEvent for MarginAlert {
     const DOTTED: &'static str = "margin.alert";
 
     fn sample() -> EventRow {
-        sample::event(
-            [Column::Org(HARBOR)],
-            json!({
-                "user_id": CHIARA,
-                "health_score": "1.08",
-                "severity": "critical",
-                "message": "Add collateral, or positions will be closed.",
-            }),
-        )
+        let payload = json!({
+            "user_id": CHIARA,
+            "health_score": "1.08",
+            "severity": "critical",
+            "message": "Add collateral, or positions will be closed.",
+        });
+        sample::event([HARBOR], payload)
     }
 
     fn context(&self) -> &OperatorContext {
@@ -78,10 +66,8 @@ impl OperatorEvent for MarginAlert {
         // Without a text the score is what it says.
         let score = self.health_score.to_string();
         let message = self.message.as_ref().unwrap_or(&score);
-        let day = self
-            .alert_id
-            .as_ref()
-            .map(|id| self.context.once_a_day(&id.0));
+        let alert_id = self.alert_id.as_ref();
+        let day = alert_id.map(|id| self.context.once_a_day(&id.0));
         let content = alert::content(Some(&severity), Some(message), self.person.id);
         day.into_iter().chain(content).collect()
     }
@@ -89,39 +75,31 @@ impl OperatorEvent for MarginAlert {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::MarginAlert as IT;
     use super::super::fixture::planned_with;
+    use super::json;
 
     #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        critical: Margin alert: the health score is 1.08
-          Add collateral, or positions will be closed.
-          User: Chiara Rossi
-          Organisation: Harbor Homes
-          {alert_id: null, health_score: 1.08, message: "Add collateral, or positions will be closed.", org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, user_id: "CHIARA"}
-          dedup content:310357255f3058ab2720027660bad7456f7f67a21afc790cc4f…
-        to endpoints, org HARBOR
-        to User(CHIARA), in app, e-mail Immediate
-        to OrgOwners { org_id: HARBOR, except: Some(CHIARA) }, in app, e-mail Immediate
-        "#);
-    }
-
-    #[test]
-    fn only_an_alert_with_an_identifier_is_sent_once_a_day() {
-        let planned = planned_with(IT, json!({"alert_id": 7, "severity": 3, "message": null}));
-        insta::assert_snapshot!(planned, @r#"
-        warning: Margin alert: the health score is 1.08
-          User: Chiara Rossi
-          Organisation: Harbor Homes
-          {alert_id: "7", health_score: 1.08, message: null, org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, user_id: "CHIARA"}
+    fn an_alert_with_an_identifier_is_sent_once_a_day() {
+        let planned = planned_with(IT, json!({"alert_id": 7, "severity": 3}));
+        let lines = planned.lines();
+        let effects = lines.filter(|line| line.starts_with("to ") || line.contains("dedup"));
+        insta::assert_snapshot!(effects.collect::<Vec<_>>().join("\n"), @"
           dedup day:margin_alert:7:1970-01-01
-          dedup content:9631daaab7c878aaf222ea6672f8bb684c1ef2d66cb4cbedf3d…
+          dedup content:52a687c80342442b7d9bf547e3c859b9a8636e7a1652407edf6…
         to endpoints, org HARBOR
         to User(CHIARA), once margin_alert:7:1970-01-01, in app, e-mail Immediate
         to OrgOwners { org_id: HARBOR, except: Some(CHIARA) }, once margin_alert:7:1970-01-01, in app, e-mail Immediate
-        "#);
+        ");
+    }
+
+    #[test]
+    fn without_a_text_the_score_is_the_content() {
+        let [one, other] = [1.08, 1.09].map(|score| {
+            let planned = planned_with(IT, json!({"message": null, "health_score": score}));
+            let key = planned.lines().find(|line| line.contains("dedup content:"));
+            key.expect("a key").to_owned()
+        });
+        assert_ne!(one, other);
     }
 }

@@ -1,16 +1,13 @@
 //! What the events of a meeting have in common.
 
 use chrono::SecondsFormat;
-use serde_json::{Map, Value};
-use uuid::Uuid;
+use serde_json::Map;
 
-use super::draft::{Draft, Style, object};
-use super::entity::Entity;
-use super::payload::{Part, payload};
-use super::{Lookups, Names};
+use super::Lookups;
+use super::draft::Style;
+use super::payload::Part;
+use super::prelude::*;
 use crate::domain::event::InvalidEvent;
-use crate::domain::payload::Fields;
-use crate::domain::plan::{Audience, Plan};
 
 /// Stays in a body: the application puts `payload.start_time` here, in the recipient's time zone.
 const TIME: &str = "{{meeting_time}}";
@@ -96,16 +93,10 @@ impl Meeting {
     }
 
     /// Notifies an audience in the application only.
-    pub(super) fn plan(
-        &self,
-        audience: Audience,
-        actor_id: Option<Uuid>,
-        draft: &Draft,
-    ) -> Vec<Plan> {
+    pub(super) fn plan(&self, to: Audience, actor_id: Option<Uuid>, draft: &Draft) -> Vec<Plan> {
         vec![Plan {
             actor_id,
-            in_app: draft.in_app(),
-            ..Plan::new(audience, self.project.scopes())
+            ..draft.plan(to, self.project.scopes())
         }]
     }
 }

@@ -1,14 +1,8 @@
 //! A person was invited to a meeting and is notified.
 
-use serde_json::json;
-use uuid::Uuid;
-
 use super::meeting::Meeting;
-use super::payload::payload;
-use super::sample::{self, ADA, Column, GRACE, KICKOFF, QUAYSIDE};
-use super::{Event, Names};
-use crate::domain::event::EventRow;
-use crate::domain::plan::{Audience, Plan};
+use super::prelude::*;
+use super::sample::{ADA, GRACE, KICKOFF, QUAYSIDE};
 
 payload! {
     pub(super) struct MeetingInvited {
@@ -25,14 +19,8 @@ payload! {
 
 impl Event for MeetingInvited {
     fn samples() -> Vec<EventRow> {
-        vec![sample::event(
-            [
-                Column::Actor(ADA),
-                Column::Project(QUAYSIDE),
-                Column::Meeting(KICKOFF),
-            ],
-            json!({"invited_user_id": GRACE}),
-        )]
+        let payload = json!({"invited_user_id": GRACE});
+        vec![sample::event([ADA, QUAYSIDE, KICKOFF], payload)]
     }
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
@@ -49,31 +37,19 @@ impl Event for MeetingInvited {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::MeetingInvited as IT;
-    use super::super::fixture::{planned, planned_with, with};
+    use super::super::fixture::{planned, planned_with, sample, with};
     use super::super::sample::BRUNO;
-    use super::EventRow;
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        to User(GRACE) but ADA, project QUAYSIDE, in app
-          Ada Okafor invited you to Kick-off with the lender · Quayside Lofts
-          **Ada Okafor** invited you to **Kick-off with the lender** · **Quayside Lofts**. When: {{meeting_time}}.
-          /project/workspace/QUAYSIDE?tab=meetings
-          {meeting_id: "KICKOFF", meeting_title: "Kick-off with the lender", organizer_id: "ADA", organizer_name: "Ada Okafor", project_id: "QUAYSIDE", project_name: "Quayside Lofts", start_time: "2030-01-17T09:30:00Z", type: "meeting_invitation"}
-        "#);
-    }
+    use super::{EventRow, Uuid, json};
 
     #[test]
     fn the_payload_may_name_the_organiser_and_the_time() {
-        insta::assert_snapshot!(planned_with(IT, json!({
+        let payload = json!({
             "organizer_id": BRUNO,
             "start_time": "2026-03-01T09:00:00Z",
             "meeting_title": 7,
-        })), @r#"
+        });
+        insta::assert_snapshot!(planned_with(IT, payload), @r#"
         to User(GRACE) but ADA, project QUAYSIDE, in app
           Bruno Keller invited you to Kick-off with the lender · Quayside Lofts
           **Bruno Keller** invited you to **Kick-off with the lender** · **Quayside Lofts**. When: {{meeting_time}}.
@@ -85,16 +61,17 @@ mod tests {
     #[test]
     fn an_unknown_meeting_has_no_time_and_no_project() {
         let row = EventRow {
-            meeting_id: Some(uuid::Uuid::nil()),
+            meeting_id: Some(Uuid::nil()),
             project_id: None,
-            ..with(IT, json!({"organizer_id": uuid::Uuid::nil()}))
+            ..with(sample(IT), json!({"organizer_id": Uuid::nil()}))
         };
-        insta::assert_snapshot!(planned(IT, &row), @r#"
+        let planned = planned(IT, &row).replace(&Uuid::nil().to_string(), "NIL");
+        insta::assert_snapshot!(planned, @r#"
         to User(GRACE) but ADA, in app
           Someone invited you to a meeting
           **Someone** invited you to **a meeting**.
           /dashboard?tab=meetings
-          {meeting_id: "00000000-0000-0000-0000-000000000000", meeting_title: null, organizer_id: "00000000-0000-0000-0000-000000000000", organizer_name: "Someone", project_id: null, project_name: null, start_time: null, type: "meeting_invitation"}
+          {meeting_id: "NIL", meeting_title: null, organizer_id: "NIL", organizer_name: "Someone", project_id: null, project_name: null, start_time: null, type: "meeting_invitation"}
         "#);
     }
 }

@@ -21,13 +21,12 @@ mod names;
 mod operator;
 mod operator_message;
 mod payload;
-mod rendering;
+mod prelude;
 pub(crate) mod sample;
 mod thread;
 
 pub use links::Links;
-pub use names::{Lookups, Names, Profile};
-pub use rendering::Rendering;
+pub use names::{Lookups, Names, Profile, Rendering};
 
 use payload::Part;
 
@@ -62,7 +61,6 @@ pub trait Handler: std::fmt::Debug + Send {
     /// Adds the rows whose names [`Handler::plan`] needs.
     fn lookups(&self, lookups: &mut Lookups);
 
-    /// Who is notified of what. Without plans the event completes without effect.
     fn plan(&self, names: &Names) -> Vec<Plan>;
 
     /// The message to endpoints, of operator events.
@@ -182,9 +180,10 @@ impl EventType {
         let mut parts = self.name().split('_');
         let first = parts.next().map(str::to_owned);
         parts.fold(Vec::from_iter(first), |names, part| {
+            let names = names.iter();
             let longer = |between| {
                 names
-                    .iter()
+                    .clone()
                     .map(move |name| format!("{name}{between}{part}"))
             };
             longer('_').chain(longer('.')).collect()
@@ -195,13 +194,9 @@ impl EventType {
     pub fn from_name(name: &str) -> Option<Self> {
         let underscored = name.replace('.', "_");
         let mut all = Self::ALL.iter().copied();
-        all.find(|known| {
-            known.name()
-                == if known.is_operator() {
-                    &*underscored
-                } else {
-                    name
-                }
+        all.find(|known| match known.is_operator() {
+            true => known.name() == underscored,
+            false => known.name() == name,
         })
     }
 
@@ -218,15 +213,12 @@ impl EventType {
 
     /// Events over the test world.
     pub(crate) fn samples(self) -> impl Iterator<Item = EventRow> {
-        self.events()
-            .into_iter()
-            .map(move |row| match &*row.event_type {
-                "" => EventRow {
-                    event_type: self.name().to_owned(),
-                    ..row
-                },
-                _ => row,
-            })
+        self.events().into_iter().map(move |mut row| {
+            if row.event_type.is_empty() {
+                self.name().clone_into(&mut row.event_type);
+            }
+            row
+        })
     }
 }
 

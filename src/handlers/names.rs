@@ -1,59 +1,52 @@
-//! The names that messages need, looked up once for a whole batch.
+//! The names that messages need, looked up once for a whole batch, and how to render them.
 
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Rendering;
 use super::links::Links;
 use crate::domain::body::BodyFormat;
 use crate::domain::text::is_blank;
 
+/// What the application's configuration decides about notifications.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rendering {
+    pub body_format: BodyFormat,
+    pub links: Links,
+}
+
 /// The rows whose names a batch needs. Ordered, so that the same batch asks the same question.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lookups {
-    /// Rows of `profiles`.
     pub people: BTreeSet<Uuid>,
-    /// Rows of `projects`.
     pub projects: BTreeSet<Uuid>,
-    /// Rows of `orgs`.
     pub orgs: BTreeSet<Uuid>,
-    /// Rows of `resources`.
     pub resources: BTreeSet<Uuid>,
-    /// Rows of `chat_threads`.
     pub threads: BTreeSet<Uuid>,
-    /// Rows of `meetings`.
     pub meetings: BTreeSet<Uuid>,
 }
 
 /// What messages need of a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// `full_name`, if set.
     pub full_name: Option<String>,
-    /// E-mail address, if set.
     pub email: Option<String>,
 }
 
-/// The names that were found, and how to render them. A row that is gone has none.
+/// The names that were found, by identifier. A row that is gone has none.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// By `profiles.id`.
     pub people: HashMap<Uuid, Profile>,
-    /// By `projects.id`.
     pub projects: HashMap<Uuid, String>,
-    /// By `orgs.id`.
     pub orgs: HashMap<Uuid, String>,
-    /// By `resources.id`.
     pub resources: HashMap<Uuid, String>,
-    /// By `chat_threads.id`: the topic.
+    /// Topics.
     pub threads: HashMap<Uuid, String>,
-    /// By `meetings.id`: the title.
+    /// Titles.
     pub meetings: HashMap<Uuid, String>,
-    /// By `meetings.id`: when it starts.
+    /// When each meeting starts.
     pub meeting_times: HashMap<Uuid, DateTime<Utc>>,
-    /// How the application shows them.
     pub rendering: Rendering,
 }
 

@@ -1,18 +1,8 @@
 //! A node's health went down. Severity: critical below 50 of 100 (a score below 1 is of 1), else
 //! warning.
 
-use serde_json::{Value, json};
-
-use super::Names;
-use super::draft::object;
-use super::operator::{OperatorContext, OperatorEvent};
-use super::operator_message::OperatorMessage;
-use super::payload::payload;
-use super::sample::{self, Column, HARBOR};
-use crate::domain::announcement::Severity;
-use crate::domain::event::EventRow;
-use crate::domain::payload::{Fields, FromPayload, Id};
-use crate::domain::quantity::Quantity;
+use super::prelude::*;
+use super::sample::HARBOR;
 use crate::domain::text;
 
 /// Below this many of a hundred, it is critical.
@@ -64,14 +54,12 @@ impl OperatorEvent for NodeHealthDegraded {
     const DOTTED: &'static str = "node.health_degraded";
 
     fn sample() -> EventRow {
-        sample::event(
-            [Column::Org(HARBOR)],
-            json!({
-                "node_id": "node-18",
-                "health_score": 42,
-                "issues": ["GPU temperature is 91 °C", "Disk is 97% full"],
-            }),
-        )
+        let payload = json!({
+            "node_id": "node-18",
+            "health_score": 42,
+            "issues": ["GPU temperature is 91 °C", "Disk is 97% full"],
+        });
+        sample::event([HARBOR], payload)
     }
 
     fn context(&self) -> &OperatorContext {
@@ -79,10 +67,8 @@ impl OperatorEvent for NodeHealthDegraded {
     }
 
     fn message(&self, names: &Names) -> OperatorMessage {
-        let issues = self
-            .issues
-            .as_ref()
-            .map_or(&[][..], |Issues(issues)| issues);
+        let issues = self.issues.as_ref();
+        let issues = issues.map_or(&[][..], |Issues(issues)| issues);
         let data = object! {
             "node_id": self.node_id,
             "health_score": self.health_score.number(),
@@ -99,28 +85,15 @@ impl OperatorEvent for NodeHealthDegraded {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::NodeHealthDegraded as IT;
-    use super::super::fixture::{planned_with, title_with};
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        critical: The health of node node-18 is down to 42
-          Issues: GPU temperature is 91 °C, Disk is 97% full
-          Organisation: Harbor Homes
-          {health_score: 42, issues: ["GPU temperature is 91 °C","Disk is 97% full"], node_id: "node-18", org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, user_id: null}
-        to endpoints, org HARBOR
-        to OrgOwners { org_id: HARBOR, except: None }, in app, e-mail Immediate
-        "#);
-    }
+    use super::super::fixture::{planned_with, titles};
+    use super::json;
 
     #[test]
     fn the_score_decides_the_severity() {
         let scores = [json!(50), json!("49.9"), json!(0.8), json!(0.2), json!(0)];
-        let titles = scores.map(|score| title_with(IT, json!({ "health_score": score })));
-        insta::assert_snapshot!(titles.join("\n"), @"
+        let scores = scores.map(|score| json!({"health_score": score}));
+        insta::assert_snapshot!(titles(IT, scores), @"
         warning: The health of node node-18 is down to 50
         critical: The health of node node-18 is down to 49.9
         warning: The health of node node-18 is down to 0.8
@@ -135,7 +108,7 @@ mod tests {
             (json!("slow"), "Issues: slow\n"),
             (json!(["slow", 7, "hot"]), "Issues: slow, hot\n"),
         ] {
-            let planned = planned_with(IT, json!({ "issues": issues }));
+            let planned = planned_with(IT, json!({"issues": issues}));
             assert!(planned.contains(expected), "{planned}");
         }
     }

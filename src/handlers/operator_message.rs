@@ -8,7 +8,6 @@ use super::Names;
 use super::draft::{self, Style};
 use crate::domain::announcement::{Field, Severity};
 use crate::domain::body::BodyFormat;
-use crate::domain::payload::Scalar;
 use crate::domain::text;
 
 /// A message before it becomes a notification, an e-mail and a message to endpoints.
@@ -57,19 +56,10 @@ impl OperatorMessage {
     }
 
     /// Adds a detail, if it is known.
-    pub(super) fn with(mut self, name: &str, value: Option<impl AsRef<str>>) -> Self {
-        let field = value.and_then(|value| Self::field(name, value.as_ref()));
+    pub(super) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        let field = value.and_then(|value| Self::field(name, &value.to_string()));
         self.fields.extend(field);
         self
-    }
-
-    /// Adds a detail that may be a text or a number, if it is known.
-    pub(super) fn with_scalar(self, name: &str, value: Option<&Scalar>) -> Self {
-        let value = value.map(|Scalar(value)| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-        self.with(name, value)
     }
 
     /// A detail, unless nothing of it is visible.

@@ -1,17 +1,7 @@
 //! A tenant paid. Severity: success.
 
-use serde_json::json;
-
-use super::Names;
-use super::draft::object;
-use super::operator::{OperatorContext, OperatorEvent};
-use super::operator_message::OperatorMessage;
-use super::payload::payload;
-use super::sample::{self, Column, HARBOR};
-use crate::domain::announcement::Severity;
-use crate::domain::event::EventRow;
-use crate::domain::payload::Id;
-use crate::domain::quantity::Amount;
+use super::prelude::*;
+use super::sample::HARBOR;
 
 payload! {
     pub(super) struct PaymentSucceeded {
@@ -25,10 +15,8 @@ impl OperatorEvent for PaymentSucceeded {
     const DOTTED: &'static str = "payment.succeeded";
 
     fn sample() -> EventRow {
-        sample::event(
-            [Column::Org(HARBOR)],
-            json!({"amount": "480.00", "currency": "EUR", "payment_id": "pay_20491"}),
-        )
+        let payload = json!({"amount": "480.00", "currency": "EUR", "payment_id": "pay_20491"});
+        sample::event([HARBOR], payload)
     }
 
     fn context(&self) -> &OperatorContext {
@@ -53,28 +41,15 @@ impl OperatorEvent for PaymentSucceeded {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::PaymentSucceeded as IT;
-    use super::super::fixture::{planned, planned_with, with};
-    use super::EventRow;
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        success: Harbor Homes paid EUR 480.00
-          Payment: pay_20491
-          {amount: 480.0, currency: "EUR", org_id: "HARBOR", org_name: "Harbor Homes", payment_id: "pay_20491", project_id: null, project_name: null, tenant_name: "Harbor Homes", user_id: null}
-        to endpoints, org HARBOR
-        to OrgOwners { org_id: HARBOR, except: None }, in app, e-mail Immediate
-        "#);
-    }
+    use super::super::fixture::{planned, sample, with};
+    use super::{EventRow, json};
 
     #[test]
     fn the_tenant_may_be_a_name_only() {
-        let row = |payload| EventRow {
+        let row = EventRow {
             org_id: None,
-            ..with(IT, payload)
+            ..sample(IT)
         };
         for (payload, expected) in [
             (
@@ -86,11 +61,9 @@ mod tests {
                 "success: A tenant paid USD 480.00\n",
             ),
         ] {
-            let planned = planned(IT, &row(payload));
-            assert!(
-                planned.starts_with(expected) && !planned.contains("OrgOwners"),
-                "{planned}"
-            );
+            let planned = planned(IT, &with(row.clone(), payload));
+            assert!(planned.starts_with(expected), "{planned}");
+            assert!(!planned.contains("OrgOwners"), "{planned}");
         }
     }
 }

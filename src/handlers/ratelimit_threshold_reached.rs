@@ -1,16 +1,7 @@
 //! A rate limit is about to be reached, or is. Severity: critical from the limit on, else warning.
 
-use serde_json::json;
-
-use super::Names;
-use super::draft::object;
-use super::operator::{OperatorContext, OperatorEvent};
-use super::operator_message::OperatorMessage;
-use super::payload::payload;
-use super::sample::{self, Column, HARBOR};
-use crate::domain::announcement::Severity;
-use crate::domain::event::EventRow;
-use crate::domain::quantity::Quantity;
+use super::prelude::*;
+use super::sample::HARBOR;
 
 payload! {
     pub(super) struct RatelimitThresholdReached {
@@ -25,10 +16,8 @@ impl OperatorEvent for RatelimitThresholdReached {
     const DOTTED: &'static str = "ratelimit.threshold_reached";
 
     fn sample() -> EventRow {
-        sample::event(
-            [Column::Org(HARBOR)],
-            json!({"usage": 9120, "limit": 10000, "threshold_percent": 90}),
-        )
+        let payload = json!({"usage": 9120, "limit": 10000, "threshold_percent": 90});
+        sample::event([HARBOR], payload)
     }
 
     fn context(&self) -> &OperatorContext {
@@ -61,28 +50,15 @@ impl OperatorEvent for RatelimitThresholdReached {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::RatelimitThresholdReached as IT;
-    use super::super::fixture::{planned_with, title_with};
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        warning: The rate limit is used up to 9120 of 10000 (91%)
-          Threshold: 90%
-          Organisation: Harbor Homes
-          {limit: 10000, org_id: "HARBOR", org_name: "Harbor Homes", project_id: null, project_name: null, threshold_percent: 90, usage: 9120, user_id: null}
-        to endpoints, org HARBOR
-        to OrgOwners { org_id: HARBOR, except: None }, in app, e-mail Immediate
-        "#);
-    }
+    use super::super::fixture::titles;
+    use super::json;
 
     #[test]
     fn a_limit_that_is_reached_is_critical() {
-        let titles = [(999, 1000), (1000, 1000), (5, 0)]
-            .map(|(usage, limit)| title_with(IT, json!({"usage": usage, "limit": limit})));
-        insta::assert_snapshot!(titles.join("\n"), @"
+        let uses = [(999, 1000), (1000, 1000), (5, 0)];
+        let uses = uses.map(|(usage, limit)| json!({"usage": usage, "limit": limit}));
+        insta::assert_snapshot!(titles(IT, uses), @"
         warning: The rate limit is used up to 999 of 1000 (99%)
         critical: The rate limit is used up to 1000 of 1000 (100%)
         critical: The rate limit is used up to 5 of 0

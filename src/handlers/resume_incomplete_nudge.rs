@@ -1,17 +1,10 @@
 //! A resume was left incomplete: an owner of the project is nudged, once per tier until the application
 //! deletes the notification.
 
-use serde_json::{Number, Value, json};
-use uuid::Uuid;
+use serde_json::Number;
 
-use super::draft::{Draft, object};
-use super::entity::Entity;
-use super::payload::payload;
-use super::sample::{self, ADA, CHIARA, Column, QUAYSIDE};
-use super::{Event, MailTemplates, Names};
-use crate::domain::event::EventRow;
-use crate::domain::payload::{Fields, FromPayload};
-use crate::domain::plan::{Audience, EmailTiming, Plan};
+use super::prelude::*;
+use super::sample::{ADA, CHIARA, QUAYSIDE};
 
 /// Longest tier, in bytes: it is part of an indexed key.
 const TIER_MAX: usize = 100;
@@ -110,7 +103,7 @@ impl Event for ResumeIncompleteNudge {
                 "completion_percent": percent,
                 "nudge_tier": 1,
             });
-            sample::event([Column::Project(QUAYSIDE)], payload)
+            sample::event([QUAYSIDE], payload)
         };
         vec![
             // Ada owns the project's organisation.
@@ -151,87 +144,42 @@ impl Event for ResumeIncompleteNudge {
             project_id,
         };
         vec![Plan {
-            in_app: draft.in_app(),
             email: Some(draft.email(EmailTiming::Immediate, project)),
             once_key: Some(format!(
                 "resume_incomplete_nudge:{project_id}:{resume}:{tier_key}"
             )),
-            ..Plan::new(audience, self.project.scopes())
+            ..draft.plan(audience, self.project.scopes())
         }]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::EventType::ResumeIncompleteNudge as IT;
-    use super::super::fixture::{mail, planned_with, title_with};
-    use super::Value;
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        to ProjectOwner { user_id: ADA, project_id: QUAYSIDE }, project QUAYSIDE, once resume_incomplete_nudge:QUAYSIDE:borrower:1, in app, e-mail Immediate
-          Your borrower resume for Quayside Lofts is 40% complete
-          Your borrower resume for **Quayside Lofts** is 40% complete. Pick up where you left off.
-          /project/workspace/QUAYSIDE
-          {completion_percent: 40, nudge_tier: 1, project_id: "QUAYSIDE", project_name: "Quayside Lofts", resume_type: "borrower", resume_type_label: "Borrower", type: "resume_incomplete_nudge", user_id: "ADA"}
-          e-mail, Quayside Lofts: Your borrower resume for Quayside Lofts is 40% complete
-          {link_url: "/project/workspace/QUAYSIDE"}
-        "#);
-        insta::assert_snapshot!(mail(IT), @"
-        Your resume is 40% complete
-
-        Your borrower resume for Quayside Lofts is 40% complete. Pick up where
-        you left off.
-
-        Go on with it:
-        https://app.example.com/project/workspace/5eed5eed-fa11-4003-8000-000000000001
-
-        ---
-        You get this because you are an owner of this project on
-        app.example.com.
-        ");
-    }
+    use super::super::fixture::{planned_with, titles};
+    use super::json;
 
     #[test]
     fn equal_tiers_have_equal_keys() {
-        let key = |tier: Value| {
-            let line = title_with(IT, json!({ "nudge_tier": tier }));
-            let key = line.split("once resume_incomplete_nudge:QUAYSIDE:").nth(1);
-            let invalid = || {
-                line.rsplit("payload.")
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            key.map_or_else(invalid, |key| {
-                key.split(',').next().unwrap_or_default().to_owned()
-            })
-        };
-        let tiers = [
-            json!(1),
-            json!(1.0),
-            json!(" 1 "),
-            json!("final"),
+        for (tier, key) in [
+            (json!(1.0), "borrower:1,"),
+            (json!(" 1 "), "borrower:1,"),
+            (json!("final"), "borrower:final,"),
+        ] {
+            let planned = planned_with(IT, json!({"nudge_tier": tier}));
+            let key = format!("once resume_incomplete_nudge:QUAYSIDE:{key}");
+            assert!(planned.contains(&key), "{planned}");
+        }
+        for tier in [
             json!(1.5),
             json!(1e15),
             json!(""),
             json!("x".repeat(101)),
             json!(true),
-        ];
-        insta::assert_snapshot!(tiers.map(key).join("\n"), @"
-        borrower:1
-        borrower:1
-        borrower:1
-        borrower:final
-        nudge_tier must be a whole number or a short text
-        nudge_tier must be a whole number or a short text
-        nudge_tier must be a whole number or a short text
-        nudge_tier must be a whole number or a short text
-        nudge_tier must be a whole number or a short text
-        ");
+        ] {
+            let problem = titles(IT, [json!({"nudge_tier": tier})]);
+            assert!(problem.ends_with("nudge_tier must be a whole number or a short text"));
+        }
     }
 
     #[test]
@@ -249,13 +197,10 @@ mod tests {
                 "completion_percent must be a number from 0 to 100",
             ),
         ] {
-            let planned = planned_with(IT, json!({ "completion_percent": percent }));
+            let planned = planned_with(IT, json!({"completion_percent": percent}));
             assert!(planned.contains(expected), "{expected}: {planned}");
         }
-        let planned = planned_with(IT, json!({"resume_type": "Borrower"}));
-        assert!(
-            planned.ends_with("resume_type must be project or borrower"),
-            "{planned}"
-        );
+        let problem = titles(IT, [json!({"resume_type": "Borrower"})]);
+        assert!(problem.ends_with("resume_type must be project or borrower"));
     }
 }

@@ -9,54 +9,44 @@ use uuid::Uuid;
 use super::{Names, Profile, Rendering};
 use crate::domain::event::EventRow;
 
-pub(super) const ADA: Uuid = id(1, 1);
-pub(super) const BRUNO: Uuid = id(1, 2);
-pub(super) const CHIARA: Uuid = id(1, 3);
-pub(super) const DEV: Uuid = id(1, 4);
-pub(super) const ELIF: Uuid = id(1, 5);
-pub(super) const FARID: Uuid = id(1, 6);
-pub(super) const GRACE: Uuid = id(1, 7);
-pub(super) const HUGO: Uuid = id(1, 8);
-pub(super) const HARBOR: Uuid = id(2, 1);
-pub(super) const NORTHWIND: Uuid = id(2, 2);
-pub(crate) const QUAYSIDE: Uuid = id(3, 1);
-pub(super) const MILL_STREET: Uuid = id(3, 2);
-pub(super) const APPRAISAL: Uuid = id(4, 1);
-pub(super) const RENT_ROLL: Uuid = id(4, 2);
-pub(super) const CHECKLIST: Uuid = id(5, 1);
-pub(super) const KICKOFF: Uuid = id(6, 1);
-pub(super) const CHECK_IN: Uuid = id(6, 2);
+/// Declares rows by the column of an event that refers to them.
+macro_rules! rows {
+    ($($column:ident $kind:literal: $($name:ident $number:literal),+;)+) => {
+        $($(pub(crate) const $name: Uuid = id($kind, $number);)+)+
+
+        /// The rows with their names, so that tests can show these.
+        #[cfg(test)]
+        pub(super) const NAMED: &[(Uuid, &str)] = &[$($(($name, stringify!($name))),+),+];
+
+        /// An event that refers to these rows; a person is its actor.
+        pub(super) fn event<const N: usize>(rows: [Uuid; N], payload: Value) -> EventRow {
+            let mut event = EventRow {
+                payload: Some(payload),
+                ..EventRow::default()
+            };
+            for row in rows {
+                $(
+                    if [$($name),+].contains(&row) {
+                        event.$column = Some(row);
+                    }
+                )+
+            }
+            event
+        }
+    };
+}
+
+rows! {
+    actor_id 1: ADA 1, BRUNO 2, CHIARA 3, DEV 4, ELIF 5, FARID 6, GRACE 7, HUGO 8;
+    org_id 2: HARBOR 1, NORTHWIND 2;
+    project_id 3: QUAYSIDE 1, MILL_STREET 2;
+    resource_id 4: APPRAISAL 1, RENT_ROLL 2;
+    thread_id 5: CHECKLIST 1;
+    meeting_id 6: KICKOFF 1, CHECK_IN 2;
+}
 
 const fn id(kind: u128, number: u128) -> Uuid {
     Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000 + (kind << 64) + number)
-}
-
-/// An event with these columns and this payload.
-pub(super) fn event<const N: usize>(columns: [Column; N], payload: Value) -> EventRow {
-    let mut row = EventRow {
-        payload: Some(payload),
-        ..EventRow::default()
-    };
-    for column in columns {
-        match column {
-            Column::Actor(id) => row.actor_id = Some(id),
-            Column::Project(id) => row.project_id = Some(id),
-            Column::Org(id) => row.org_id = Some(id),
-            Column::Document(id) => row.resource_id = Some(id),
-            Column::Thread(id) => row.thread_id = Some(id),
-            Column::Meeting(id) => row.meeting_id = Some(id),
-        }
-    }
-    row
-}
-
-pub(super) enum Column {
-    Actor(Uuid),
-    Project(Uuid),
-    Org(Uuid),
-    Document(Uuid),
-    Thread(Uuid),
-    Meeting(Uuid),
 }
 
 /// The names of the test world.

@@ -1,16 +1,7 @@
 //! A tenant signed up. Severity: info.
 
-use serde_json::json;
-
-use super::Names;
-use super::draft::object;
-use super::operator::{OperatorContext, OperatorEvent};
-use super::operator_message::OperatorMessage;
-use super::payload::payload;
-use super::sample::{self, Column, NORTHWIND};
-use crate::domain::announcement::Severity;
-use crate::domain::event::EventRow;
-use crate::domain::payload::Id;
+use super::prelude::*;
+use super::sample::NORTHWIND;
 
 payload! {
     pub(super) struct TenantCreated {
@@ -27,14 +18,12 @@ impl OperatorEvent for TenantCreated {
     const EXCLUDES_ACTOR: bool = true;
 
     fn sample() -> EventRow {
-        sample::event(
-            [Column::Org(NORTHWIND)],
-            json!({
-                "name": "Northwind Lending",
-                "email": "billing@example.org",
-                "billing_plan": "growth",
-            }),
-        )
+        let payload = json!({
+            "name": "Northwind Lending",
+            "email": "billing@example.org",
+            "billing_plan": "growth",
+        });
+        sample::event([NORTHWIND], payload)
     }
 
     fn context(&self) -> &OperatorContext {
@@ -53,25 +42,5 @@ impl OperatorEvent for TenantCreated {
         })
         .with("E-mail", self.email.as_ref())
         .with("Plan", self.billing_plan.as_ref())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::EventType::TenantCreated as IT;
-    use super::super::fixture::planned_with;
-
-    #[test]
-    fn message() {
-        insta::assert_snapshot!(planned_with(IT, json!({})), @r#"
-        info: Northwind Lending signed up as a new tenant
-          E-mail: billing@example.org
-          Plan: growth
-          {billing_plan: "growth", email: "billing@example.org", name: "Northwind Lending", org_id: "NORTHWIND", org_name: "Northwind Lending", project_id: null, project_name: null, tenant_id: null, user_id: null}
-        to endpoints, org NORTHWIND
-        to OrgOwners { org_id: NORTHWIND, except: None }, in app, e-mail Immediate
-        "#);
     }
 }

@@ -1,18 +1,17 @@
 //! What holds for every event type, whatever the application writes.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
 
 use proptest::collection::{btree_map, vec};
-use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::{array, option};
 use pulldown_cmark::{Event, Options, Parser, Tag};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::fixture::{HOSTILE, looked_up, sample};
-use super::sample::{ADA, APPRAISAL, CHECKLIST, CHIARA, HARBOR, KICKOFF, QUAYSIDE, names};
+use super::fixture::{looked_up, mail, planned, sample, with};
+use super::sample::{ADA, NAMED, names};
 use super::{EventType, Lookups, Names, Rendering};
 use crate::domain::announcement::Announcement;
 use crate::domain::body::BodyFormat;
@@ -21,115 +20,60 @@ use crate::domain::payload::reads;
 use crate::domain::plan::{InApp, Plan};
 use crate::domain::text::{self, TITLE_MAX};
 
-/// What a type makes of a payload key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    Required,
-    /// Optional, but of another type it fails the event.
-    Strict,
-    Optional,
-}
+/// Markup, a mention, an address, and a character that reverses the line.
+const HOSTILE: &str = "[Win](https://evil.example) <img src=x> @all **now** `\u{202e}`\n# !";
 
-/// A value that no key takes for its own.
-fn mistyped() -> Value {
-    json!([[]])
-}
-
-fn with(row: &EventRow, key: &str, value: Value) -> EventRow {
-    let mut payload = row.payload.clone().unwrap_or_else(|| json!({}));
-    payload[key] = value;
-    EventRow {
-        payload: Some(payload),
-        ..row.clone()
-    }
-}
-
-/// The payload keys that a type reads.
-pub(super) fn keys(event_type: EventType) -> &'static [(String, Key)] {
-    static KEYS: LazyLock<HashMap<EventType, Vec<(String, Key)>>> = LazyLock::new(|| {
-        EventType::ALL
-            .iter()
-            .map(|known| (*known, find_keys(*known)))
-            .collect()
-    });
-    &KEYS[&event_type]
-}
-
-/// Leaves out each key in turn to find out what the type reads then.
-fn find_keys(event_type: EventType) -> Vec<(String, Key)> {
+/// The payload keys that a type reads, and whether it requires them.
+pub(super) fn keys(event_type: EventType) -> BTreeMap<String, bool> {
     let sample = sample(event_type);
-    let is_valid = |row: &EventRow| event_type.decode(row).is_ok();
-    let payload = sample.payload.as_ref().and_then(Value::as_object).cloned();
-    let payload = payload.unwrap_or_default();
-    let less = payload.keys().map(|key| with(&sample, key, Value::Null));
-    let rows: Vec<_> = [sample.clone()].into_iter().chain(less).collect();
+    let without = |key: &str| with(sample.clone(), json!({key: null}));
+    let given = sample.payload.as_ref().and_then(Value::as_object);
+    // What is left out may lead to other keys.
+    let less = given.into_iter().flatten().map(|(key, _)| without(key));
+    let rows: Vec<_> = less.chain([sample.clone()]).collect();
     reads::take();
-    for row in rows
-        .iter()
-        .flat_map(|row| [row.clone(), without_columns(row)])
-    {
-        is_valid(&row);
+    for row in rows {
+        let _ = event_type.decode(&row);
+        let payload = row.payload;
+        let _ = event_type.decode(&EventRow {
+            payload,
+            ..EventRow::default()
+        });
     }
-    let keys = reads::take().into_iter().map(|key| {
-        let mistyped = |row: &&EventRow| is_valid(row) && !is_valid(&with(row, &key, mistyped()));
-        let kind = if !is_valid(&with(&sample, &key, Value::Null)) {
-            Key::Required
-        } else if rows.iter().any(|row| mistyped(&row)) {
-            Key::Strict
-        } else {
-            Key::Optional
-        };
-        (key, kind)
-    });
-    keys.collect()
-}
-
-fn without_columns(row: &EventRow) -> EventRow {
-    EventRow {
-        payload: row.payload.clone(),
-        ..EventRow::default()
-    }
-}
-
-fn all_keys() -> Vec<String> {
-    let all = EventType::ALL.iter().flat_map(|known| keys(*known));
-    let all: BTreeSet<_> = all.map(|(key, _)| key.clone()).collect();
-    all.into_iter().collect()
+    let keys = reads::take().into_iter();
+    keys.map(|key| {
+        let is_required = event_type.decode(&without(&key)).is_err();
+        (key, is_required)
+    })
+    .collect()
 }
 
 fn types() -> impl Strategy<Value = EventType> {
-    select(EventType::ALL.to_vec())
+    select(EventType::ALL)
 }
 
 fn formats() -> impl Strategy<Value = BodyFormat> {
-    select(vec![BodyFormat::Plain, BodyFormat::Markdown])
+    select(&[BodyFormat::Plain, BodyFormat::Markdown])
 }
 
 fn identifiers() -> impl Strategy<Value = Uuid> {
-    select(vec![
-        ADA,
-        CHIARA,
-        QUAYSIDE,
-        HARBOR,
-        APPRAISAL,
-        CHECKLIST,
-        KICKOFF,
-        Uuid::nil(),
-    ])
+    prop_oneof![
+        9 => select(NAMED).prop_map(|(id, _)| id),
+        1 => Just(Uuid::nil()),
+    ]
 }
 
 fn texts() -> impl Strategy<Value = String> {
+    let short = [
+        "view", "edit", "project", "borrower", "", " ", "\u{202e}", "\u{200b}", HOSTILE,
+    ];
     prop_oneof![
-        select(vec![
-            "view", "edit", "project", "borrower", "", " ", "\u{202e}", "\u{200b}"
-        ])
-        .prop_map(str::to_owned),
-        Just(HOSTILE.to_owned()),
-        Just(HOSTILE.repeat(300)),
-        Just(format!("see @[Cy* Young](user:{ADA}) ").repeat(40)),
-        r"[ -~\n\t]{0,60}",
-        r"\PC{0,200}",
-        any::<String>(),
+        3 => select(short.to_vec()).prop_map(str::to_owned),
+        1 => Just(HOSTILE.repeat(300)),
+        1 => Just(format!("see @[Cy* Young](user:{ADA}) ").repeat(40)),
+        1 => r"[ -~\n\t]{0,60}",
+        1 => r"\PC{0,200}",
+        1 => any::<String>(),
     ]
 }
 
@@ -155,7 +99,8 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 fn payloads() -> impl Strategy<Value = Option<Value>> {
-    let keys = all_keys();
+    let keys = EventType::ALL.iter().flat_map(|known| keys(*known));
+    let keys: Vec<_> = keys.map(|(key, _)| key).collect();
     let most = keys.len();
     let object = btree_map(select(keys), values(), 0..most)
         .prop_map(|map| Value::Object(map.into_iter().collect()));
@@ -163,9 +108,17 @@ fn payloads() -> impl Strategy<Value = Option<Value>> {
 }
 
 fn rows() -> impl Strategy<Value = EventRow> {
-    let id = || option::weighted(0.9, identifiers());
-    (id(), id(), id(), id(), id(), id(), payloads()).prop_map(
-        |(actor_id, project_id, org_id, resource_id, thread_id, meeting_id, payload)| EventRow {
+    let ids = array::uniform6(option::weighted(0.9, identifiers()));
+    (ids, payloads()).prop_map(|(ids, payload)| {
+        let [
+            actor_id,
+            project_id,
+            org_id,
+            resource_id,
+            thread_id,
+            meeting_id,
+        ] = ids;
+        EventRow {
             actor_id,
             project_id,
             org_id,
@@ -174,38 +127,31 @@ fn rows() -> impl Strategy<Value = EventRow> {
             meeting_id,
             payload,
             ..EventRow::default()
-        },
-    )
+        }
+    })
 }
 
-/// The row with what the type requires, so that it gets as far as its plans.
+/// The row with the sample's columns, and the sample's values of the keys that it is refused for, so
+/// that it gets as far as its plans.
 fn complete(event_type: EventType, row: EventRow) -> EventRow {
+    let payload = row.payload.filter(Value::is_object);
     let sample = sample(event_type);
-    let required = sample.payload.unwrap_or_default();
-    let mut payload = match row.payload {
-        Some(Value::Object(payload)) => payload,
-        _ => Map::new(),
+    let mut row = EventRow {
+        payload: Some(payload.unwrap_or_else(|| json!({}))),
+        ..sample.clone()
     };
-    for (key, kind) in keys(event_type) {
-        match kind {
-            Key::Required => payload.insert(key.clone(), required[key].clone()),
-            // Choices are never guessed at.
-            Key::Strict => payload.remove(key),
-            Key::Optional => None,
-        };
+    let mut refused = Vec::new();
+    while let Err(InvalidEvent { key, .. }) = event_type.decode(&row) {
+        assert!(!refused.contains(&key), "the sample has an invalid {key}");
+        let name = key.rsplit("payload.").next().unwrap_or(&key);
+        let value = sample
+            .payload
+            .as_ref()
+            .and_then(|payload| payload.get(name));
+        row = with(row, json!({name: value}));
+        refused.push(key);
     }
-    // Otherwise it may stand for a column, and is then required.
-    payload.retain(|key, _| !key.ends_with("_id") || required.get(key).is_some());
-    EventRow {
-        project_id: row.project_id.or(sample.project_id),
-        org_id: row.org_id.or(sample.org_id),
-        actor_id: row.actor_id.or(sample.actor_id),
-        resource_id: row.resource_id.or(sample.resource_id),
-        thread_id: row.thread_id.or(sample.thread_id),
-        meeting_id: row.meeting_id.or(sample.meeting_id),
-        payload: Some(payload.into()),
-        ..row
-    }
+    row
 }
 
 fn hostile_names(body_format: BodyFormat) -> Names {
@@ -227,36 +173,57 @@ fn hostile_names(body_format: BodyFormat) -> Names {
     names
 }
 
-fn plans(
-    event_type: EventType,
-    row: &EventRow,
-    body_format: BodyFormat,
-) -> Result<Vec<Plan>, InvalidEvent> {
+/// Plans an event, and checks whatever somebody may read.
+fn check(event_type: EventType, row: &EventRow, format: BodyFormat) -> Result<(), InvalidEvent> {
     let event = event_type.decode(row)?;
     let mut lookups = Lookups::default();
     event.lookups(&mut lookups);
-    let all = hostile_names(body_format);
+    let all = hostile_names(format);
     let names = looked_up(&all, &lookups);
-    let everything = event.plan(&all);
-    assert_eq!(everything, event.plan(&names), "not lookups");
+    let plans = event.plan(&all);
+    assert_eq!(plans, event.plan(&names), "not lookups");
     let announcement = event.announce(&all);
     assert_eq!(announcement, event.announce(&names), "not lookups");
     assert_eq!(announcement.is_some(), event_type.is_operator());
     if let Some(Announcement { message, .. }) = announcement {
         check_title(&message.title);
-        for field in &message.fields {
-            assert_eq!(text::plain(&field.value), field.value);
-        }
-        for line in message.text.lines() {
+        let fields = message.fields.iter().map(|field| &*field.value);
+        for line in message.text.lines().chain(fields) {
             assert_eq!(text::plain(line), line);
         }
     }
-    Ok(everything)
+    plans.iter().for_each(|plan| check_plan(plan, format));
+    Ok(())
+}
+
+fn check_plan(plan: &Plan, format: BodyFormat) {
+    match &plan.in_app {
+        InApp::None => {}
+        InApp::Each(message) => {
+            check_title(&message.title);
+            check_body(message.body.as_deref().unwrap(), format);
+            assert!(message.payload["type"].is_string());
+        }
+        InApp::Coalesced { message, .. } => {
+            check_title(&format!("{}{}", i32::MAX, message.title));
+            let body = message.body.as_deref().unwrap();
+            check_body(&format!("{}{body}", i32::MAX), format);
+        }
+    }
+    if let Some(email) = &plan.email {
+        check_title(&email.subject);
+        assert!(email.body_data["link_url"].is_string());
+    }
+}
+
+fn check_title(title: &str) {
+    assert!(title.chars().count() <= TITLE_MAX, "too long: {title}");
+    assert_eq!(text::plain(title), title, "not one line, or a mention");
 }
 
 /// Fails on anything that a recipient could take for the application's own text or follow.
-fn check_body(body: &str, body_format: BodyFormat) {
-    match body_format {
+fn check_body(body: &str, format: BodyFormat) {
+    match format {
         BodyFormat::Plain => check_plain(body),
         BodyFormat::Markdown => check_markdown(body),
     }
@@ -284,105 +251,74 @@ fn check_markdown(body: &str) {
         );
         assert!(harmless, "{event:?} in {body}");
     }
-    let unescaped = |mark| {
-        body.match_indices(mark)
-            .any(|(at, _)| !body[..at].ends_with('\\'))
-    };
-    assert!(
-        !unescaped("@") && !unescaped("://"),
-        "autolink or mention in {body}"
-    );
-    assert!(
-        !body.replace("{{meeting_time}}", "").contains("{{"),
-        "placeholder in {body}"
-    );
-}
-
-fn check_title(title: &str) {
-    assert!(title.chars().count() <= TITLE_MAX, "too long: {title}");
-    assert_eq!(text::plain(title), title, "not one line, or a mention");
-    assert!(
-        !title.contains(['\u{202e}', '\u{200b}']),
-        "disguised: {title}"
-    );
-}
-
-fn check(plan: &Plan, body_format: BodyFormat) {
-    match &plan.in_app {
-        InApp::None => {}
-        InApp::Each(message) => {
-            check_title(&message.title);
-            check_body(message.body.as_deref().unwrap(), body_format);
-            assert!(message.payload["type"].is_string());
-        }
-        InApp::Coalesced { message, .. } => {
-            check_title(&format!("{}{}", i32::MAX, message.title));
-            let body = message.body.as_deref().unwrap();
-            check_body(&format!("{}{body}", i32::MAX), body_format);
-        }
+    for mark in ["@", "://"] {
+        let mut places = body.match_indices(mark);
+        let is_escaped = places.all(|(at, _)| body[..at].ends_with('\\'));
+        assert!(is_escaped, "autolink or mention in {body}");
     }
-    if let Some(email) = &plan.email {
-        check_title(&email.subject);
-        assert!(email.body_data["link_url"].is_string());
-    }
+    let other = body.replace("{{meeting_time}}", "");
+    assert!(!other.contains("{{"), "placeholder in {body}");
 }
 
 proptest! {
     #[test]
     fn plans_or_a_named_key(event_type in types(), row in rows(), format in formats()) {
-        match plans(event_type, &row, format) {
-            Ok(plans) => plans.iter().for_each(|plan| check(plan, format)),
-            Err(error) => {
-                let text = error.to_string();
-                prop_assert!(text.contains(event_type.name()) && text.contains(&error.key));
-            }
+        if let Err(error) = check(event_type, &row, format) {
+            let text = error.to_string();
+            prop_assert!(text.contains(event_type.name()) && text.contains(&error.key));
         }
     }
 
     #[test]
     fn plans_from_whatever_is_optional(event_type in types(), row in rows(), format in formats()) {
-        let plans = plans(event_type, &complete(event_type, row), format);
-        prop_assert!(plans.is_ok(), "{:?}", plans);
-        plans.iter().flatten().for_each(|plan| check(plan, format));
+        let checked = check(event_type, &complete(event_type, row), format);
+        prop_assert_eq!(checked, Ok(()));
     }
 }
 
+/// What each type's samples lead to, in a snapshot of its own.
 #[test]
-fn samples_have_effects_and_the_names_that_they_need() {
+fn samples_have_effects() {
     for event_type in EventType::ALL.iter().copied() {
+        let mut messages = String::new();
         for row in event_type.samples() {
             assert_eq!(EventType::from_name(&row.event_type), Some(event_type));
-            let event = event_type.decode(&row).expect("a valid sample");
-            let mut lookups = Lookups::default();
-            event.lookups(&mut lookups);
-            let names = looked_up(&names(Rendering::default()), &lookups);
-            let plans = event.plan(&names);
-            assert!(!plans.is_empty(), "{row:?}");
-            let has_email = plans.iter().any(|plan| plan.email.is_some());
-            assert!(has_email || event_type.mail().is_none(), "{row:?}");
+            let planned = planned(event_type, &row);
+            assert!(planned.contains("to "), "{row:?}");
+            messages.push_str(&planned);
         }
+        let mail = mail(event_type);
+        assert_eq!(
+            mail.is_some(),
+            event_type.mail().is_some(),
+            "{event_type:?}"
+        );
+        messages.extend(mail.map(|mail| format!("\n{mail}")));
+        let mut settings = insta::Settings::clone_current();
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(event_type.name(), messages));
     }
 }
 
 #[test]
 fn missing_and_mistyped_keys_are_named() {
     for event_type in EventType::ALL.iter().copied() {
-        let sample = sample(event_type);
-        let problem = |row: &EventRow| {
-            let error = event_type.decode(row).expect_err("invalid");
+        let problem = |key: &str, value: Value| {
+            let row = with(sample(event_type), json!({key: value}));
+            let error = event_type.decode(&row).expect_err("invalid");
             assert_eq!(error.event_type, event_type.name());
             error.to_string()
         };
         let required = keys(event_type)
-            .iter()
-            .filter(|(_, kind)| *kind == Key::Required);
+            .into_iter()
+            .filter(|(_, required)| *required);
         for (key, _) in required {
-            let missing = problem(&with(&sample, key, Value::Null));
-            assert!(
-                missing.ends_with(&format!("payload.{key} is required")),
-                "{missing}"
-            );
-            let wrong = problem(&with(&sample, key, mistyped()));
+            let missing = problem(&key, Value::Null);
+            let expected = format!("payload.{key} is required");
+            assert!(missing.ends_with(&expected), "{missing}");
+            // What no key takes for its own.
+            let wrong = problem(&key, json!([[]]));
             assert!(
                 wrong.contains(&format!("payload.{key} must be ")),
                 "{wrong}"
@@ -394,16 +330,13 @@ fn missing_and_mistyped_keys_are_named() {
 #[test]
 fn names_of_types_round_trip() {
     for event_type in EventType::ALL.iter().copied() {
-        for spelling in event_type.spellings() {
-            assert_eq!(EventType::from_name(&spelling), Some(event_type));
+        let spellings = event_type.spellings();
+        for spelling in &spellings {
+            assert_eq!(EventType::from_name(spelling), Some(event_type));
         }
-        if event_type.is_operator() {
-            let dotted = event_type.alias().expect("a name with dots");
-            assert!(
-                event_type.spellings().iter().any(|name| name == dotted),
-                "{dotted}"
-            );
-        }
+        let alias = event_type.alias().unwrap_or_default();
+        let is_spelling = spellings.iter().any(|name| name == alias);
+        assert_eq!(is_spelling, event_type.is_operator(), "{alias}");
     }
     assert_eq!(EventType::from_name("chat_message"), None);
     assert_eq!(EventType::from_name("chat.message.sent"), None);

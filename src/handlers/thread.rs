@@ -1,12 +1,9 @@
 //! What the events of a chat thread have in common.
 
-use serde_json::{Map, Value};
-use uuid::Uuid;
+use serde_json::Map;
 
-use super::Names;
-use super::draft::{Style, object};
-use super::entity::Entity;
-use super::payload::payload;
+use super::draft::Style;
+use super::prelude::*;
 use crate::domain::plan::PreferenceScopes;
 
 payload! {
