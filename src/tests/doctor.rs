@@ -2,7 +2,7 @@
 
 use notify_fan_out::ops::doctor::{Finding, Setup, Severity, diagnose};
 
-use crate::harness::{Delivery, Pooler, Server, TestDatabase, World, binary_at, database_at};
+use crate::harness::{Delivery, Pooler, Server, TestDatabase, World, binary_at, database_at, ends};
 
 async fn checks(db: &TestDatabase<'_>) -> Vec<Finding> {
     diagnose(&db.database(), &Setup::default())
@@ -26,12 +26,25 @@ async fn after(alteration: &str) -> String {
     complaints(&checks(&db).await)
 }
 
+/// A table of alterations, and of what is not well after each.
+async fn table(alterations: &[&str]) -> String {
+    let mut table = Vec::new();
+    for alteration in alterations {
+        let complaints = after(alteration).await;
+        table.push(if complaints.is_empty() {
+            "all is well".to_owned()
+        } else {
+            complaints
+        });
+    }
+    table.join("\n")
+}
+
 #[tokio::test]
 async fn a_migrated_database_is_sound_for_the_jobs_role() {
     let db = TestDatabase::new().await;
     assert_eq!(complaints(&checks(&db).await), "");
-    let output = db.cli(&["doctor"]).success();
-    let output = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    let output = db.prints("doctor");
     assert!(output.ends_with("\nAll is well.\n"), "{output}");
 }
 
@@ -41,168 +54,138 @@ async fn an_empty_database_needs_migrate() {
     let checks = diagnose(&database_at(&db.superuser_url()), &Setup::default())
         .await
         .expect("findings");
-    let problems: Vec<_> = checks
+    assert_eq!(problems(&checks), ["migrations", "tables", "indexes"]);
+    let advice = Some("apply them: notify-fan-out migrate");
+    assert!(checks.iter().any(|check| check.advice.as_deref() == advice));
+}
+
+/// The names of the checks that found a problem.
+fn problems(checks: &[Finding]) -> Vec<&'static str> {
+    let problems = checks
         .iter()
-        .filter(|check| check.severity == Severity::Problem)
-        .map(|check| check.name)
-        .collect();
-    assert_eq!(problems, ["migrations", "tables", "indexes"]);
-    assert!(
-        checks
-            .iter()
-            .any(|check| check.advice.as_deref() == Some("apply them: notify-fan-out migrate"))
-    );
+        .filter(|check| check.severity == Severity::Problem);
+    problems.map(|check| check.name).collect()
 }
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
-    insta::assert_snapshot!(after("ALTER TABLE meetings DROP COLUMN title; ALTER TABLE profiles RENAME full_name TO name").await, @"Problem tables: meetings has no column title; profiles has no column full_name");
-    insta::assert_snapshot!(after("CREATE SCHEMA hidden; ALTER TABLE orgs SET SCHEMA hidden").await, @"Problem tables: orgs is in schema hidden, which is not on the search path or not open to the role");
-    insta::assert_snapshot!(after("DROP FUNCTION can_view; DROP SEQUENCE notification_claim_token_seq").await, @"
-    Warn functions: function can_view(uuid, uuid) is missing
-    Problem tables: the function can_view(uuid, uuid) does not exist, or not on the search path; the sequence notification_claim_token_seq does not exist
-    ");
-    insta::assert_snapshot!(after(
+    let many_returns = |returned: &str| {
+        format!(
+            "DROP FUNCTION can_view_many; CREATE TYPE pair AS (user_id uuid, resource_id uuid);
+             CREATE FUNCTION can_view_many(uuid[], uuid[]) RETURNS {returned} LANGUAGE plpgsql AS 'BEGIN RETURN; END'"
+        )
+    };
+    insta::assert_snapshot!(table(&[
+        "ALTER TABLE meetings DROP COLUMN title; ALTER TABLE profiles RENAME full_name TO name",
+        "CREATE SCHEMA hidden; ALTER TABLE orgs SET SCHEMA hidden",
+        "DROP FUNCTION can_view; DROP SEQUENCE notification_claim_token_seq",
         "DROP FUNCTION can_view;
          CREATE FUNCTION can_view(uuid, uuid) RETURNS text LANGUAGE sql AS 'SELECT ''yes''::text'",
-    ).await, @"Problem tables: the function can_view(uuid, uuid) does not return a boolean");
-    insta::assert_snapshot!(after("DROP FUNCTION can_view_many").await, @"
-    Warn functions: function can_view_many(uuid[], uuid[]) is missing
-    Problem tables: the function can_view_many(uuid[], uuid[]) does not exist, or not on the search path
-    ");
-    let mut complaints = Vec::new();
-    for returned in ["TABLE (user_id uuid, resource_id text)", "SETOF uuid"] {
-        complaints.push(after(&format!(
-            "DROP FUNCTION can_view_many;
-             CREATE FUNCTION can_view_many(uuid[], uuid[]) RETURNS {returned} LANGUAGE plpgsql AS 'BEGIN RETURN; END'",
-        )).await);
-    }
-    assert_eq!(complaints[0], complaints[1]);
-    insta::assert_snapshot!(complaints[0], @"Problem tables: the function can_view_many(uuid[], uuid[]) does not return rows of user_id uuid and resource_id uuid");
-    assert_eq!(
-        after(
-            "DROP FUNCTION can_view_many; CREATE TYPE pair AS (user_id uuid, resource_id uuid);
-             CREATE FUNCTION can_view_many(uuid[], uuid[]) RETURNS SETOF pair LANGUAGE plpgsql AS 'BEGIN RETURN; END'",
-        )
-        .await,
-        ""
-    );
-    insta::assert_snapshot!(after("DELETE FROM notify_fan_out_migrations WHERE version BETWEEN 5 AND 10").await, @"Problem migrations: missing: 0005 row level security, 0006 pruned events, 0007 read for good, 0008 claim by thread, 0009 can view many, 0010 delivery");
+        "DROP FUNCTION can_view_many",
+        &many_returns("TABLE (user_id uuid, resource_id text)"),
+        &many_returns("SETOF uuid"),
+        &many_returns("SETOF pair"),
+        "DELETE FROM notify_fan_out_migrations WHERE version BETWEEN 5 AND 10",
+        "DROP INDEX notification_processing_due_idx, notifications_event_user_key",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'notifications_coalesce_key'::regclass",
+        // What delivery needs.
+        "DROP SEQUENCE notification_lease_token_seq",
+        "DROP TABLE notification_delivery_targets",
+        "DROP INDEX notification_deliveries_due_idx, pending_emails_digest_idx, pending_emails_delivery_idx",
+    ]).await, @"");
 }
 
 #[tokio::test]
 async fn mutes_that_may_mean_email_are_noticed() {
-    const MUTE: &str =
-        "INSERT INTO profiles (id, email) VALUES (gen_random_uuid(), 'a@example.com');
-        INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
-        SELECT id, 'global', '*', channel, 'muted' FROM profiles CROSS JOIN unnest(ARRAY";
-    let after = async |channels: &str| after(&format!("{MUTE}{channels}) AS c (channel)")).await;
-    insta::assert_snapshot!(after("['in_app']").await, @"Warn preferences: in_app is muted, and there is no preference for e-mail");
-    assert_eq!(after("['in_app', 'email']").await, "");
-    assert_eq!(after("['*']").await, "");
+    let muted = |channels: &str| {
+        format!(
+            "INSERT INTO profiles (id, email) VALUES (gen_random_uuid(), 'a@example.com');
+             INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
+             SELECT id, 'global', '*', channel, 'muted' FROM profiles CROSS JOIN unnest(ARRAY[{channels}]) AS c (channel)"
+        )
+    };
+    insta::assert_snapshot!(table(&[
+        &muted("'in_app'"),
+        &muted("'in_app', 'email'"),
+        &muted("'*'"),
+    ]).await, @"");
 }
 
 #[tokio::test]
-async fn rights_are_looked_at_one_by_one() {
-    insta::assert_snapshot!(after("REVOKE UPDATE (claim_token, retry_count) ON notification_processing FROM notify_fan_out").await, @"Problem rights: no UPDATE on notification_processing (claim_token, retry_count)");
-    insta::assert_snapshot!(after("REVOKE SELECT (email) ON profiles FROM notify_fan_out").await, @"Problem rights: no SELECT on profiles (email)");
-    insta::assert_snapshot!(after("REVOKE ALL ON SEQUENCE notification_claim_token_seq FROM notify_fan_out").await, @"Problem rights: no USAGE on sequence notification_claim_token_seq");
-    // Behind a bigserial column there is a sequence with rights of its own.
-    insta::assert_snapshot!(after(
+async fn privileges_are_checked_one_by_one() {
+    insta::assert_snapshot!(table(&[
+        "REVOKE UPDATE (claim_token, retry_count) ON notification_processing FROM notify_fan_out",
+        "REVOKE SELECT (email) ON profiles FROM notify_fan_out",
+        "REVOKE ALL ON SEQUENCE notification_claim_token_seq FROM notify_fan_out",
+        // Behind a bigserial column there is a sequence with privileges of its own.
         "ALTER TABLE pending_emails ALTER id DROP IDENTITY; CREATE SEQUENCE mails;
          ALTER TABLE pending_emails ALTER id SET DEFAULT nextval('mails')",
-    ).await, @"Problem rights: no USAGE on sequence mails");
-    insta::assert_snapshot!(after("REVOKE ALL ON FUNCTION can_view FROM PUBLIC, notify_fan_out").await, @r"
-    Problem rights: no EXECUTE on function can_view(uuid, uuid)
-    Problem can_view: fails: permission denied for function can_view
-    ");
-    insta::assert_snapshot!(after("REVOKE ALL ON FUNCTION can_view_many FROM PUBLIC, notify_fan_out").await, @r"
-    Problem rights: no EXECUTE on function can_view_many(uuid[], uuid[])
-    Problem can_view: fails: permission denied for function can_view_many
-    ");
+        "REVOKE ALL ON FUNCTION can_view FROM PUBLIC, notify_fan_out",
+        "REVOKE ALL ON FUNCTION can_view_many FROM PUBLIC, notify_fan_out",
+        "REVOKE SELECT (settings) ON notification_endpoints FROM notify_fan_out",
+        "REVOKE INSERT ON notification_delivery_attempts FROM notify_fan_out",
+        "ALTER TABLE profiles ADD time_zone text, ADD phone text",
+        "ALTER TABLE profiles ADD time_zone text; GRANT SELECT (time_zone) ON profiles TO notify_fan_out",
+    ]).await, @"");
 }
 
 #[tokio::test]
 async fn can_view_is_called() {
-    insta::assert_snapshot!(after(
+    insta::assert_snapshot!(table(&[
         "INSERT INTO profiles VALUES ('00000000-0000-4000-8000-000000000001', 'a@example.com');
          INSERT INTO resources VALUES ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000003', NULL, 'd');
          CREATE TABLE secrets (id int);
          CREATE OR REPLACE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean
          LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM secrets); END'",
-    ).await, @"Problem can_view: fails: permission denied for table secrets");
-    insta::assert_snapshot!(after(
         "CREATE OR REPLACE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean
          LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN DELETE FROM permissions WHERE false; RETURN true; END'",
-    ).await, @"Warn can_view: writes, which a dry run, explain and this check may not");
+    ]).await, @"");
 }
 
 #[tokio::test]
 async fn row_level_security_hides_nobody_unnoticed() {
-    insta::assert_snapshot!(after("ALTER TABLE org_members ENABLE ROW LEVEL SECURITY").await, @"Problem row level security: hides rows of org_members from the role; recipients would be missed");
-    // Read by can_view, with its caller's rights.
-    insta::assert_snapshot!(after("ALTER TABLE permissions ENABLE ROW LEVEL SECURITY").await, @"Problem row level security: hides rows of permissions from the role; recipients would be missed");
-    // A policy that shows some is no better.
-    insta::assert_snapshot!(after(
+    insta::assert_snapshot!(table(&[
+        "ALTER TABLE org_members ENABLE ROW LEVEL SECURITY",
+        // Read by can_view, with its caller's privileges.
+        "ALTER TABLE permissions ENABLE ROW LEVEL SECURITY",
+        // A policy that shows some is no better.
         "ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
          CREATE POLICY named ON profiles USING (full_name IS NOT NULL)",
-    ).await, @"Problem row level security: hides rows of profiles from the role; recipients would be missed");
-    insta::assert_snapshot!(after(
         "ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
          CREATE POLICY others ON profiles TO pg_monitor USING (true)",
-    ).await, @"Problem row level security: hides rows of profiles from the role; recipients would be missed");
-    insta::assert_snapshot!(after(
         "ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
          CREATE POLICY shown ON profiles FOR SELECT USING (true);
          CREATE POLICY hidden ON profiles AS RESTRICTIVE USING (full_name IS NOT NULL)",
-    ).await, @"Problem row level security: hides rows of profiles from the role; recipients would be missed");
-    insta::assert_snapshot!(after(
         "ALTER TABLE notifications ENABLE ROW LEVEL SECURITY;
          CREATE POLICY shown ON notifications FOR SELECT USING (true)",
-    ).await, @"Problem row level security: refuses rows that the role writes to notifications");
-    // What shows and takes all is well, whoever it is for.
-    assert_eq!(
-        after(
-            "ALTER TABLE notifications ENABLE ROW LEVEL SECURITY;
+        "ALTER TABLE notification_deliveries ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY shown ON notification_deliveries FOR SELECT USING (true)",
+        // What shows and takes all is well, whoever it is for.
+        "ALTER TABLE notifications ENABLE ROW LEVEL SECURITY;
          CREATE POLICY everything ON notifications USING (true);
          ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
          CREATE POLICY shown ON profiles FOR SELECT TO notify_fan_out USING (true)",
-        )
-        .await,
-        ""
-    );
+    ]).await, @"");
 }
 
 #[tokio::test]
 async fn events_that_nobody_enqueues_are_noticed() {
-    insta::assert_snapshot!(after("DROP TRIGGER notify_fan_out_enqueue ON domain_events").await, @"
-    Warn functions: trigger notify_fan_out_enqueue on public.domain_events is missing
-    Problem trigger: domain_events has no trigger notify_fan_out_enqueue: new events are not seen
-    ");
-    insta::assert_snapshot!(after(
+    insta::assert_snapshot!(table(&[
+        "DROP TRIGGER notify_fan_out_enqueue ON domain_events",
         "ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue;
          INSERT INTO domain_events (event_type) VALUES ('a'), ('b');
          INSERT INTO domain_events (event_type, occurred_at) VALUES ('old', now() - interval '2 days');
          ALTER TABLE domain_events ENABLE REPLICA TRIGGER notify_fan_out_enqueue",
-    ).await, @r"
-    Problem trigger: notify_fan_out_enqueue is disabled: new events are not seen
-    Warn queue: 2 events of the last day have no processing row, the first is 1: they arrived by logical replication, directly into a partition, with session_replication_role 'replica', or while the trigger was off
-    ");
-    // Behind the mark, where no run looks.
-    insta::assert_snapshot!(after(
+        // Behind the mark, where no run looks.
         "SET session_replication_role = replica;
          INSERT INTO domain_events (event_type) VALUES ('a'), ('b');
          UPDATE notification_sweep SET swept_to = 1",
-    ).await, @"Problem queue: 2 events of the last day have no processing row, the first is 1: they arrived by logical replication, directly into a partition, with session_replication_role 'replica', or while the trigger was off");
-    insta::assert_snapshot!(after(
         "ALTER FUNCTION notify_fan_out_enqueue OWNER TO pg_monitor",
-    ).await, @"Problem trigger: the owner of its function may not insert into notification_processing: the application's inserts fail");
-    // A row that was pruned has been there.
-    assert_eq!(after(
+        // A row that was pruned has been there.
         "INSERT INTO domain_events (event_type) VALUES ('a');
          DELETE FROM notification_processing;
          INSERT INTO notification_pruned SELECT int8range(min(id), max(id), '[]'), now() FROM domain_events",
-    ).await, "");
+    ]).await, @"");
 }
 
 /// What somebody restored from an older migration, or altered, is not what this version makes.
@@ -215,14 +198,6 @@ async fn functions_and_triggers_are_compared() {
          GRANT EXECUTE ON FUNCTION can_view TO PUBLIC;
          DROP TRIGGER notify_fan_out_close_read ON notifications",
     ).await, @"Warn functions: function can_view(uuid, uuid) differs from what this version makes; function notify_fan_out_enqueue() differs from what this version makes; trigger notify_fan_out_close_read on public.notifications is missing; function notify_fan_out_pending(integer) differs from what this version makes");
-}
-
-#[tokio::test]
-async fn missing_and_invalid_indexes_are_named() {
-    insta::assert_snapshot!(after("DROP INDEX notification_processing_due_idx, notifications_event_user_key").await, @"Problem indexes: a unique index on notifications (event_id, user_id) is missing, notification_processing_due_idx is missing");
-    insta::assert_snapshot!(after(
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'notifications_coalesce_key'::regclass",
-    ).await, @"Problem indexes: notifications_coalesce_key is invalid");
 }
 
 /// The findings of some checks, with these variables, and its exit code.
@@ -272,18 +247,10 @@ async fn an_event_that_has_been_due_for_long_is_a_problem() {
     insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; the last run that claimed any was 3h ago → check that cron or the timer starts notify-fan-out run; its log says how it ended");
     db.execute("UPDATE notification_processing SET completed_at = now() WHERE processing_status = 'completed'").await;
     insta::assert_snapshot!(due("").0, @"problem: events due for more than 10m: 1, the oldest for 3h; runs claim events but do not keep up → a longer NOTIFY_FANOUT_MAX_RUNTIME or a second machine; notify-fan-out status shows the throughput");
-    let wrong = reported(
-        &db,
-        &["settings"],
-        &[("NOTIFY_FANOUT_OVERDUE_AFTER", "soon")],
-    );
-    assert!(
-        wrong
-            .0
-            .starts_with("problem: NOTIFY_FANOUT_OVERDUE_AFTER: must be"),
-        "{}",
-        wrong.0
-    );
+    let soon = [("NOTIFY_FANOUT_OVERDUE_AFTER", "soon")];
+    let (wrong, _) = reported(&db, &["settings"], &soon);
+    let must_be = "problem: NOTIFY_FANOUT_OVERDUE_AFTER: must be";
+    assert!(wrong.starts_with(must_be), "{wrong}");
 }
 
 #[tokio::test]
@@ -362,11 +329,11 @@ async fn endpoints_that_no_key_opens_are_counted() {
     let db = TestDatabase::new().await;
     let key = |letter: &str| letter.repeat(64);
     for name in ["billing", "ops"] {
-        let mut command = binary_at(&db.superuser_url());
-        command.args(["endpoint", "add", name, "--channel", "slack"]);
-        command.args(["--url", "https://hooks.slack.com/services/T0/B0/x"]);
-        command.env("NOTIFY_SECRET_KEY", key("a"));
-        assert_cmd::Command::from_std(command).assert().success();
+        let mut owner = binary_at(&db.superuser_url());
+        owner.env("NOTIFY_SECRET_KEY", key("a"));
+        let url = "https://hooks.slack.com/services/T0/B0/x";
+        let add = format!("endpoint add {name} --channel slack --url {url}");
+        ends(owner, &add, 0);
     }
     let reported = |keys: &str| {
         let (text, code) = reported(&db, &["transports"], &[("NOTIFY_SECRET_KEY", keys)]);
@@ -418,12 +385,7 @@ async fn a_standby_takes_no_writes() {
     let checks = diagnose(&database_at(&db.superuser_url()), &Setup::default())
         .await
         .expect("findings");
-    let names: Vec<_> = checks
-        .iter()
-        .filter(|check| check.severity == Severity::Problem)
-        .map(|check| check.name)
-        .collect();
-    assert_eq!(names, ["writes"]);
+    assert_eq!(problems(&checks), ["writes"]);
 }
 
 #[tokio::test]
@@ -431,38 +393,33 @@ async fn exit_codes_and_json() {
     let db = TestDatabase::new().await;
     db.execute("ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue")
         .await;
-    let output = db.cli(&["doctor", "--format", "json"]).code(6);
-    let report: serde_json::Value =
-        serde_json::from_slice(&output.get_output().stdout).expect("JSON");
+    let (printed, _) = db.ends("doctor --format json", 6);
+    let report: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(report["verdict"], "problem");
-    let trigger = report["checks"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .find(|check| check["name"] == "trigger")
-        .expect("a check");
-    assert_eq!(
-        (&trigger["verdict"], trigger["advice"].is_string()),
-        (&"problem".into(), true)
-    );
+    let mut checks = report["checks"].as_array().expect("a list").iter();
+    let trigger = checks.find(|check| check["name"] == "trigger");
+    let trigger = trigger.expect("a check");
+    assert_eq!(trigger["verdict"], "problem");
+    assert!(trigger["advice"].is_string(), "{trigger}");
     // A warning is no problem.
     db.execute(
         "ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue;
          DROP FUNCTION notify_fan_out_pending",
     )
     .await;
-    db.cli(&["doctor"]).code(0);
+    db.prints("doctor");
     let folder = tempfile::tempdir().expect("a folder");
-    for (file, code) in [("job.prom", 0), ("missing/job.prom", 6), ("job.txt", 6)] {
-        let mut command = db.binary();
-        command
-            .arg("doctor")
-            .env("NOTIFY_FANOUT_METRICS_FILE", folder.path().join(file));
-        assert_cmd::Command::from_std(command).assert().code(code);
+    for variable in ["NOTIFY_FANOUT_METRICS_FILE", "NOTIFY_DELIVERY_METRICS_FILE"] {
+        for (file, code) in [("job.prom", 0), ("missing/job.prom", 6), ("job.txt", 6)] {
+            let mut command = db.binary();
+            command.env(variable, folder.path().join(file));
+            let (printed, _) = ends(command, "doctor", code);
+            let advice = format!("change {variable}");
+            assert_eq!(printed.contains(&advice), code == 6, "{printed}");
+        }
     }
     // Out of reach is another thing.
-    let mut command = binary_at("postgres://nobody:hunter2@127.0.0.1:1/none");
-    command.arg("doctor");
-    let output = assert_cmd::Command::from_std(command).assert().code(4);
-    assert!(!String::from_utf8_lossy(&output.get_output().stderr).contains("hunter2"));
+    let gone = binary_at("postgres://nobody:hunter2@127.0.0.1:1/none");
+    let (_, stderr) = ends(gone, "doctor", 4);
+    assert!(!stderr.contains("hunter2"), "{stderr}");
 }

@@ -72,27 +72,20 @@ async fn resend_takes_each_mail_once() {
     let emulated = Emulated::start().await;
     let channel = resend(emulated.outgoing.clone(), emulated.base("resend"));
     let grace = mailbox("Grace Ünsal <grace@example.org>");
-    let first = channel
-        .send(&grace, &email(), now())
-        .await
-        .expect("a receipt");
+    let first = channel.send(&grace, &email(), now()).await;
+    let first = first.expect("a receipt");
     let id = first.provider_id.clone().expect("a name");
 
     // The answer was lost, say: the same mail again is the same mail.
-    let again = channel
-        .send(&grace, &email(), now())
-        .await
-        .expect("a receipt");
-    assert_eq!(again.provider_id, first.provider_id);
+    let again = channel.send(&grace, &email(), now()).await;
+    assert_eq!(again.expect("a receipt").provider_id, first.provider_id);
     // Another mail under its name is refused for good.
     let other = EmailMessage {
         subject: "Something else".to_owned(),
         ..email()
     };
-    let conflict = channel
-        .send(&grace, &other, now())
-        .await
-        .expect_err("a conflict");
+    let conflict = channel.send(&grace, &other, now()).await;
+    let conflict = conflict.expect_err("a conflict");
     let cause = Cause::Message;
     assert_eq!(conflict.outcome, AttemptOutcome::Permanent { cause });
     assert_eq!(conflict.code.as_deref(), Some("invalid_idempotent_request"));
@@ -102,14 +95,22 @@ async fn resend_takes_each_mail_once() {
     let mut mail = emulated
         .look("resend", &format!("emails/{id}"), "Bearer re_test")
         .await;
-    for unsteady in ["id", "created_at"] {
-        mail[unsteady] = "…".into();
+    // What it makes up itself, and what no mail of ours has.
+    let mail = mail.as_object_mut().expect("a mail");
+    for other in [
+        "id",
+        "created_at",
+        "bcc",
+        "cc",
+        "last_event",
+        "object",
+        "scheduled_at",
+        "tags",
+    ] {
+        mail.remove(other);
     }
     insta::assert_json_snapshot!(mail, @r#"
         {
-          "bcc": [],
-          "cc": [],
-          "created_at": "…",
           "from": "Brücke <notify@example.com>",
           "headers": {
             "Auto-Submitted": "auto-generated",
@@ -118,16 +119,11 @@ async fn resend_takes_each_mail_once() {
             "Message-ID": "<email.6f9c@example.com>"
           },
           "html": "<p>Hello Grace,<br>Grüße</p>",
-          "id": "…",
-          "last_event": "email.delivered",
-          "object": "email",
           "reply_to": [
             "help@example.com"
           ],
-          "scheduled_at": null,
           "status": "delivered",
           "subject": "Ada shared “Zähler.pdf”",
-          "tags": [],
           "text": "Hello Grace,\n.\n..\nGrüße",
           "to": [
             "Grace Ünsal <grace@example.org>"
@@ -140,12 +136,6 @@ async fn resend_takes_each_mail_once() {
 async fn slack_shows_the_message() {
     let emulated = Emulated::start().await;
     let slack = slack(emulated.outgoing.clone());
-    let room = |token: &str| -> SecretUrl {
-        let base = emulated.base("slack");
-        format!("{base}services/T000000001/B000000001/{token}")
-            .parse()
-            .expect("an address")
-    };
     let message = ChatMessage {
         fields: vec![Field {
             name: "Amount".to_owned(),
@@ -158,11 +148,12 @@ async fn slack_shows_the_message() {
         }),
         ..chat()
     };
-    let receipt = slack
-        .send(&room("X000000001"), &message, now())
-        .await
-        .expect("a receipt");
-    assert_eq!(receipt.answer, "ok");
+    let base = emulated.base("slack");
+    let room: SecretUrl = format!("{base}services/T000000001/B000000001/X000000001")
+        .parse()
+        .expect("an address");
+    let receipt = slack.send(&room, &message, now()).await;
+    assert_eq!(receipt.expect("a receipt").answer, "ok");
 
     let token = "Bearer xoxb-test";
     let ask = async |path, form: &str| emulated.ask(Method::POST, "slack", path, token, form).await;
@@ -174,21 +165,14 @@ async fn slack_shows_the_message() {
         .expect("a channel");
     let history = ask("api/conversations.history", &format!("channel={id}")).await;
     let shown = &history["messages"][0];
-    assert_eq!(
-        history["messages"].as_array().map(Vec::len),
-        Some(1),
-        "{history}"
-    );
+    let messages = history["messages"].as_array().map(Vec::len);
+    assert_eq!(messages, Some(1), "{history}");
     assert_eq!(
         shown["text"],
         "🚨 Payment failed\n&lt;!channel&gt; &amp; @everyone"
     );
-    let types: Vec<_> = shown["blocks"]
-        .as_array()
-        .expect("blocks")
-        .iter()
-        .map(|block| block["type"].as_str().expect("a type"))
-        .collect();
+    let blocks = shown["blocks"].as_array().expect("blocks").iter();
+    let types: Vec<_> = blocks.map(|block| &block["type"]).collect();
     assert_eq!(types, ["header", "section", "section", "section"]);
 }
 
@@ -202,34 +186,26 @@ async fn twilio_takes_the_message() {
     let message = SmsMessage {
         text: "Paid: 12 € & more".to_owned(),
     };
-    let receipt = channel
-        .send(&phone(), &message, now())
-        .await
-        .expect("a receipt");
+    let receipt = channel.send(&phone(), &message, now()).await;
+    let receipt = receipt.expect("a receipt");
     assert_eq!(receipt.status, 201);
     let sid = receipt.provider_id.expect("a name");
-    let path = format!(
-        "2010-04-01/Accounts/{}/Messages/{sid}.json",
-        channel.account
-    );
+    let account = &channel.account;
+    let path = format!("2010-04-01/Accounts/{account}/Messages/{sid}.json");
     // The account and its token, as HTTP has them.
     let basic =
         "Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDp0d2lsaW9fdGVzdF9hdXRoX3Rva2Vu";
     let shown = emulated.look("twilio", &path, basic).await;
     assert_eq!(shown["body"], message.text);
     assert_eq!(
-        (&shown["to"], &shown["from"]),
-        (&"+4915112345678".into(), &"+15551234567".into())
+        [&shown["to"], &shown["from"]],
+        ["+4915112345678", "+15551234567"]
     );
 
     let intruder = twilio(emulated.outgoing.clone(), emulated.base("twilio"));
-    let error = intruder
-        .send(&phone(), &message, now())
-        .await
-        .expect_err("a refusal");
+    let error = intruder.send(&phone(), &message, now()).await;
+    let error = error.expect_err("a refusal");
     let cause = Cause::Settings;
-    assert_eq!(
-        (error.outcome, error.status),
-        (AttemptOutcome::Permanent { cause }, Some(401))
-    );
+    let outcome = AttemptOutcome::Permanent { cause };
+    assert_eq!((error.outcome, error.status), (outcome, Some(401)));
 }

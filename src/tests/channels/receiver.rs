@@ -230,22 +230,8 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
             stream.shutdown().await
         }
         Reply::Held(..) => unreachable!("it was waited for"),
-        Reply::Drip(status) => {
-            stream.write_all(open(status).as_bytes()).await?;
-            loop {
-                stream.write_all(b".").await?;
-                stream.flush().await?;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-        Reply::DripBefore => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ndrip: ").await?;
-            loop {
-                stream.write_all(b".").await?;
-                stream.flush().await?;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
+        Reply::Drip(status) => drip(stream, open(status).as_bytes()).await,
+        Reply::DripBefore => drip(stream, b"HTTP/1.1 200 OK\r\ndrip: ").await,
         Reply::Endless(status) => {
             stream.write_all(open(status).as_bytes()).await?;
             let part = [b'x'; 16 * 1_024];
@@ -266,6 +252,15 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
             let mut byte = [0];
             stream.read_exact(&mut byte).await.map(drop)
         }
+    }
+}
+
+async fn drip<S: AsyncWrite + Unpin>(stream: &mut S, head: &[u8]) -> std::io::Result<()> {
+    stream.write_all(head).await?;
+    loop {
+        stream.write_all(b".").await?;
+        stream.flush().await?;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

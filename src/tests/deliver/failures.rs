@@ -1,76 +1,44 @@
-//! Failed deliveries: retried, dead, held.
+//! Failed deliveries: retried, dead, uncertain, reclaimed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use super::{Stage, answer, counts, immediate, report, taken};
+use super::{Stage, answer, counts, immediate, invalid, report, start, taken};
 use crate::channels::receiver::{Reply, status};
-use crate::harness::Worker;
+use crate::harness::{Delivery, Worker};
 
 #[tokio::test]
 async fn retried_on_schedule_until_it_is_a_dead_letter() {
     let stage = Stage::with(|_| answer(503, &[], "S3rvice down")).await;
     let bo = stage.db.world().await.user("Bo").await;
     stage.queue(immediate(bo, "one")).await;
-    let mut delays = Vec::new();
-    for _ in 0..5 {
-        let report = stage.deliver().await;
-        assert_eq!(
-            (&report["retried"], &report["dead"]),
-            (&json!(1), &json!(0))
-        );
-        let seconds: f64 = stage
-            .db
-            .text("SELECT extract(epoch FROM next_attempt_at - now()) FROM notification_deliveries")
-            .await
-            .parse()
-            .expect("seconds");
-        delays.push(seconds);
-        // Not before its time.
-        assert_eq!(counts(&stage.deliver().await), "");
-        stage.let_time_pass().await;
-    }
-    for (delay, minutes) in delays.iter().zip([5.0, 30.0, 120.0, 720.0, 1_440.0]) {
-        let share = delay / (minutes * 60.0);
+    let delay = "SELECT extract(epoch FROM next_attempt_at - now()) FROM notification_deliveries";
+    for minutes in [5.0, 30.0, 120.0, 720.0, 1_440.0] {
+        assert!(stage.deliver().await.ends_with("retried=1"));
+        let seconds: f64 = stage.db.text(delay).await.parse().expect("seconds");
+        let share = seconds / (minutes * 60.0);
         assert!(
             (0.88..=1.101).contains(&share),
-            "{delay} s for {minutes} min"
+            "{seconds} s, {minutes} min"
         );
+        // Not before its time.
+        assert_eq!(stage.deliver().await, "");
+        stage.let_time_pass().await;
     }
-    assert_eq!(counts(&stage.deliver().await), "dead=1");
-    assert_eq!(
-        stage.deliveries().await,
-        [
-            "invite_accepted dead 6 503 (failed after 6 attempts: resend answered 503 Service Unavailable)"
-        ]
-    );
-    assert_eq!(
-        stage.queue_states().await,
-        ["one: failed dead: failed after 6 attempts: resend answered 503 Service Unavailable"]
-    );
-    let log = stage
-        .db
-        .texts(
-            "SELECT concat_ws(' ', attempt, transport, outcome, status, code, answer)
-               FROM notification_delivery_attempts ORDER BY id",
-        )
-        .await;
-    assert_eq!(log.len(), 6);
-    assert_eq!(log[0], "1 resend retry 503 503 S3rvice down");
-    assert_eq!(log[5], "6 resend retry 503 503 S3rvice down");
+    assert_eq!(stage.deliver().await, "dead=1");
+    insta::assert_snapshot!(stage.deliveries().await, @"invite_accepted dead 6 503 (failed after 6 attempts: resend answered 503 Service Unavailable)");
+    let log = "SELECT concat_ws(' ', attempt, transport, outcome, status, code, answer)
+                 FROM notification_delivery_attempts ORDER BY id";
+    let expected = [1, 2, 3, 4, 5, 6].map(|n| format!("{n} resend retry 503 503 S3rvice down"));
+    assert_eq!(stage.db.texts(log).await, expected);
 }
 
 #[tokio::test]
-async fn refused_for_good() {
+async fn one_that_is_refused_for_good_is_a_dead_letter_at_once() {
     let stage = Stage::with(|request| {
-        let to = String::from_utf8_lossy(&request.body).contains("bo@");
-        if to {
-            answer(
-                422,
-                &[],
-                r#"{"name":"validation_error","message":"Invalid `to` field."}"#,
-            )
+        if String::from_utf8_lossy(&request.body).contains("bo@") {
+            invalid()
         } else {
             taken()
         }
@@ -81,203 +49,181 @@ async fn refused_for_good() {
     stage.queue(immediate(cy, "two")).await;
     let ended = Worker::start(&mut stage.command()).end().await;
     assert_eq!(ended.status.code(), Some(3), "{}", ended.stderr);
-    assert!(
-        ended.stdout.contains("notify-fan-out dead-letters list"),
-        "{}",
-        ended.stdout
-    );
+    let advice = "notify-fan-out dead-letters list";
+    assert!(ended.stdout.contains(advice), "{}", ended.stdout);
     assert!(!ended.stderr.contains("bo@example.com"), "{}", ended.stderr);
-    assert_eq!(
-        stage.deliveries().await,
-        [
-            "invite_accepted dead 1 validation_error (resend answered 422 Unprocessable Entity: validation_error: Invalid `to` field.)",
-            "invite_accepted delivered 1",
-        ]
-    );
+    insta::assert_snapshot!(stage.deliveries().await, @"
+    invite_accepted dead 1 validation_error (resend answered 422 Unprocessable Entity: validation_error: Invalid `to` field.)
+    invite_accepted delivered 1
+    ");
 }
 
 #[tokio::test]
 async fn wrong_credentials_keep_the_mails() {
-    let stage = Stage::with(|_| {
-        answer(
-            401,
-            &[],
-            r#"{"name":"invalid_api_key","message":"API key is invalid"}"#,
-        )
-    })
-    .await;
+    let wrong = r#"{"name":"invalid_api_key","message":"API key is invalid"}"#;
+    let stage = Stage::with(move |_| answer(401, &[], wrong)).await;
     let bo = stage.db.world().await.user("Bo").await;
     for number in 0..30 {
         stage.queue(immediate(bo, &format!("mail {number}"))).await;
     }
-    let report = stage.deliver().await;
+    let report = report(&mut stage.command()).await;
     // A few find out, the others wait.
     let retried = report["retried"].as_u64().expect("a count");
     assert!((1..=8).contains(&retried), "{report}");
     assert_eq!(report["dead"], 0);
     assert_eq!(stage.outside.requests().len() as u64, retried);
-    assert_eq!(
-        stage
-            .db
-            .count("notification_deliveries WHERE status = 'pending'")
-            .await,
-        30
-    );
+    let pending = "notification_deliveries WHERE status = 'pending'";
+    assert_eq!(stage.db.count(pending).await, 30);
     let paused = "SELECT paused_until > now() + interval '4 minutes' FROM notification_delivery_targets WHERE target = 'email'";
     assert_eq!(stage.db.text(paused).await, "true");
 }
 
 #[tokio::test]
-async fn nothing_to_send_with() {
+async fn messages_without_a_transport_wait() {
     let stage = Stage::new().await;
     let bo = stage.db.world().await.user("Bo").await;
     stage.queue(immediate(bo, "one")).await;
-    stage
-        .db
-        .execute(format!(
-            "INSERT INTO notification_deliveries (channel, target, recipient, user_id, event_type, message)
-             VALUES ('sms', 'sms', 'user:{bo}', '{bo}', 'alert_triggered', '{{\"title\":\"x\"}}')"
-        ))
-        .await;
-    let summary = report(stage.bare().args(["--format", "json"])).await;
+    stage.db.delivery(Delivery::sms(bo).says("x")).await;
+    let summary = report(&mut stage.bare()).await;
     assert_eq!(summary["waiting"], json!({"mails": 1, "texts": 1}));
-    assert_eq!(stage.queue_states().await, ["one: pending"]);
-    let ended = Worker::start(&mut stage.bare()).end().await;
-    assert!(ended.status.success());
-    assert!(
-        ended
-            .stdout
-            .contains("1 e-mail is waiting: no e-mail transport is configured"),
-        "{}",
-        ended.stdout
-    );
+    assert_eq!(stage.queue_states().await, "one: pending");
+    let printed = super::prints(&mut stage.bare()).await;
+    let waiting = "1 e-mail is waiting: no e-mail transport is configured";
+    assert!(printed.contains(waiting), "{printed}");
     // Once there is something, it goes.
-    assert_eq!(counts(&stage.deliver().await), "delivered=1 mails=1");
+    assert_eq!(stage.deliver().await, "delivered=1 mails=1");
 }
 
 #[tokio::test]
-async fn held_where_it_may_have_arrived_and_would_be_seen_twice() {
+async fn a_chat_that_may_have_arrived_is_held_and_a_webhook_is_sent_again() {
     let stage = Stage::with(|_| Reply::Cut).await;
-    let [chat, hook] = [
-        stage.endpoint("chat", "slack").await,
-        stage.endpoint("hook", "webhook").await,
-    ];
-    stage.tell(chat, "to the chat").await;
-    stage.tell(hook, "to the program").await;
-    let summary = report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(counts(&summary), "retried=1 uncertain=1");
+    let chat = stage.endpoint("slack", "chat").await;
+    let hook = stage.endpoint("webhook", "hook").await;
+    stage.tell("slack", chat, &["to the chat"]).await;
+    stage.tell("webhook", hook, &["to the program"]).await;
+    assert_eq!(stage.deliver_bare().await, "retried=1 uncertain=1");
+    let states =
+        "SELECT concat_ws(' ', channel, status, code) FROM notification_deliveries ORDER BY id";
     assert_eq!(
-        stage.db.texts("SELECT channel || ' ' || status || ' ' || code FROM notification_deliveries ORDER BY id").await,
+        stage.db.texts(states).await,
         ["slack uncertain uncertain", "webhook pending uncertain"]
     );
     // Unless the operator would rather see it twice.
-    stage.tell(chat, "again").await;
+    stage.tell("slack", chat, &["again"]).await;
     stage.let_time_pass().await;
-    let summary = report(
-        stage
-            .bare()
-            .args(["--format", "json"])
-            .env("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "none"),
-    )
-    .await;
-    assert_eq!(counts(&summary), "retried=2");
+    let mut command = stage.bare();
+    command.env("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "none");
+    assert_eq!(counts(&mut command).await, "retried=2");
 }
 
 #[tokio::test]
-async fn left_by_a_sender_that_is_gone() {
+async fn expired_leases_are_reclaimed_and_others_are_left_alone() {
     let stage = Stage::new().await;
     let bo = stage.db.world().await.user("Bo").await;
-    let [chat, hook] = [
-        stage.endpoint("chat", "slack").await,
-        stage.endpoint("hook", "webhook").await,
-    ];
-    stage.tell(chat, "to the chat").await;
-    stage.tell(hook, "to the program").await;
-    stage.tell(hook, "for the last time").await;
+    let chat = stage.endpoint("slack", "chat").await;
+    let hook = stage.endpoint("webhook", "hook").await;
+    for (delivery, attempts, seconds) in [
+        (Delivery::endpoint("slack", chat), 1, -1),
+        (Delivery::endpoint("webhook", hook), 1, -1),
+        (Delivery::endpoint("webhook", hook), 11, -1),
+        (Delivery::endpoint("webhook", hook), 1, 60),
+    ] {
+        let leased = delivery
+            .says("x")
+            .status("sending", attempts)
+            .with("lease_token", "1")
+            .with("leased_at", "now() - interval '3 minutes'")
+            .with("lease_until", &format!("now() + interval '{seconds} s'"));
+        stage.db.delivery(leased.with("transport", "'x'")).await;
+    }
     stage.queue(immediate(bo, "one")).await;
-    stage
-        .db
-        .execute(
-            "UPDATE notification_deliveries
-                SET status = 'sending', attempts = CASE WHEN message ->> 'title' = 'for the last time' THEN 11 ELSE 1 END,
-                    lease_token = 1, leased_at = now() - interval '3 minutes',
-                    lease_until = now() - interval '1 second', transport = channel",
-        )
-        .await;
-    let summary = stage.deliver().await;
     assert_eq!(
-        counts(&summary),
+        stage.deliver().await,
         "dead=1 delivered=2 mails=1 rescued=3 uncertain=1"
     );
+    insta::assert_snapshot!(stage.deliveries().await, @"
+    alert_triggered uncertain 1 lost (the worker died before it recorded the result)
+    alert_triggered delivered 2
+    alert_triggered dead 11 lost (the worker died before it recorded the result)
+    alert_triggered sending 1
+    invite_accepted delivered 1
+    ");
+    let lost = "SELECT concat_ws(' ', attempt, error) FROM notification_delivery_attempts WHERE outcome = 'lost' ORDER BY id";
+    let died = |attempt| format!("{attempt} the worker died before it recorded the result");
+    assert_eq!(stage.db.texts(lost).await, [1, 1, 11].map(died));
+}
+
+/// The lease of a mail outlives the wait for its acceptance; other leases are short, so that what a
+/// process leaves behind when it is killed is soon sent.
+#[tokio::test]
+async fn leases_are_as_long_as_the_attempt_may_take() {
+    let (stage, _permits) = Stage::gated().await;
+    let server = crate::channels::mail_failures::Server::silent().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    stage.queue(immediate(bo, "one")).await;
+    let hook = stage.endpoint("webhook", "hook").await;
+    stage.tell("webhook", hook, &["two"]).await;
+    let mut command = stage.bare();
+    command
+        .env("NOTIFY_SMTP_URL", server.address())
+        .env("NOTIFY_SMTP_ACCEPTANCE_TIMEOUT", "20m")
+        .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
+    let worker = start(&mut command);
+    let sending = "SELECT count(*) = 2 FROM notification_deliveries WHERE status = 'sending'";
+    stage.db.until(sending).await;
+    let leases = "SELECT channel || ' ' || lease_until - leased_at FROM notification_deliveries ORDER BY channel";
     assert_eq!(
-        stage.deliveries().await,
-        [
-            "node_launched uncertain 1 lost (the worker died before it recorded the result)",
-            "node_launched delivered 2",
-            "node_launched dead 11 lost (the worker died before it recorded the result)",
-            "invite_accepted delivered 1",
-        ]
+        stage.db.texts(leases).await,
+        ["email 00:23:00", "webhook 00:01:15"]
     );
-    assert_eq!(
-        stage.db.texts("SELECT concat_ws(' ', attempt, outcome, error) FROM notification_delivery_attempts WHERE outcome = 'lost' ORDER BY id").await,
-        [
-            "1 lost the worker died before it recorded the result",
-            "1 lost the worker died before it recorded the result",
-            "11 lost the worker died before it recorded the result",
-        ]
-    );
+    worker.kill();
 }
 
 #[tokio::test]
-async fn a_lease_that_is_not_over_is_left_alone() {
-    let stage = Stage::new().await;
-    let hook = stage.endpoint("hook", "webhook").await;
-    stage.tell(hook, "somebody is at it").await;
-    stage
-        .db
-        .execute(
-            "UPDATE notification_deliveries SET status = 'sending', attempts = 1, lease_token = 1,
-                    leased_at = now(), lease_until = now() + interval '1 minute'",
-        )
-        .await;
-    assert_eq!(counts(&stage.deliver().await), "");
-    assert!(stage.outside.requests().is_empty());
-}
-
-#[tokio::test]
-async fn five_consecutive_failures_open_the_circuit_breaker() {
-    let stage = Stage::with(|_| status(500)).await;
-    let hook = stage.endpoint("hook", "webhook").await;
-    for number in 0..40 {
-        stage.tell(hook, &format!("message {number}")).await;
-    }
-    let summary = report(stage.bare().args(["--format", "json"])).await;
+async fn five_consecutive_failures_open_the_circuit_breaker_and_a_success_closes_it() {
+    let works = AtomicUsize::new(0);
+    let works = std::sync::Arc::new(works);
+    let repaired = std::sync::Arc::clone(&works);
+    let stage = Stage::with(move |_| match works.load(Ordering::SeqCst) {
+        0 => status(500),
+        _ => status(204),
+    })
+    .await;
+    let hook = stage.endpoint("webhook", "hook").await;
+    stage.db.queue(hook, 40).await;
+    let summary = report(&mut stage.bare()).await;
     let retried = summary["retried"].as_u64().expect("a count");
     assert!((5..=8).contains(&retried), "{summary}");
     // The others have lost no attempt.
-    assert_eq!(
-        stage
-            .db
-            .count("notification_deliveries WHERE attempts = 0")
-            .await,
-        40 - retried
-    );
+    let untried = "notification_deliveries WHERE attempts = 0";
+    assert_eq!(stage.db.count(untried).await, 40 - retried);
+    assert!(stage.target().await.ends_with(" failing paused"));
+    repaired.store(1, Ordering::SeqCst);
+    stage.let_time_pass().await;
+    assert_eq!(stage.deliver_bare().await, "delivered=40");
+    assert_eq!(stage.target().await, "failures=0 throttled=0");
 }
 
+/// Each answer alone could be about its e-mail; together they are about the account.
 #[tokio::test]
-async fn recovered_targets_are_not_failing_any_more() {
-    let count = AtomicUsize::new(0);
-    let stage = Stage::with(move |_| {
-        let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
-        status(if is_first { 500 } else { 204 })
-    })
-    .await;
-    let hook = stage.endpoint("hook", "webhook").await;
-    stage.tell(hook, "one").await;
-    let failures = "SELECT concat_ws(' ', failures, failing_since IS NOT NULL) FROM notification_delivery_targets";
-    report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(stage.db.text(failures).await, "1 t");
+async fn refusals_of_everything_open_the_circuit_breaker() {
+    let stage = Stage::with(|_| status(422)).await;
+    let mut world = stage.db.world().await;
+    for n in 0..30 {
+        let person = world.user(&format!("Person{n}")).await;
+        stage.queue(immediate(person, "one")).await;
+    }
+    let one_by_one = || {
+        let mut command = stage.command();
+        command.args(["--per-target", "1"]);
+        command
+    };
+    assert_eq!(counts(&mut one_by_one()).await, "dead=5 mails=30");
+    assert_eq!(
+        stage.target().await,
+        "failures=5 throttled=0 failing paused"
+    );
+    // Retried, an e-mail is no dead letter while every one is answered like this.
     stage.let_time_pass().await;
-    report(stage.bare().args(["--format", "json"])).await;
-    assert_eq!(stage.db.text(failures).await, "0 f");
+    assert_eq!(counts(&mut one_by_one()).await, "retried=1");
 }

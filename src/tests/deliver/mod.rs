@@ -1,31 +1,29 @@
 //! Delivery as its users meet it: the real binary, and a receiver in place of providers and endpoints.
 
-mod accounts;
 mod dedup_keys;
 mod digests;
 mod failures;
 mod looks;
 mod mails;
-mod old;
-mod recording;
+mod pauses;
 mod refusals;
 mod reused_ids;
 mod targets;
 
 use std::process::Command;
+use std::sync::Arc;
 
-use notify_fan_out::domain::announcement::Message;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::channels::receiver::{Receiver, Reply, Request, answer};
 use crate::harness::{TestDatabase, Worker};
 
 /// A database, and a receiver that mails and messages go to.
-struct Stage {
-    db: TestDatabase<'static>,
-    outside: Receiver,
+pub(crate) struct Stage {
+    pub(crate) db: TestDatabase<'static>,
+    pub(crate) outside: Receiver,
 }
 
 /// A mail that is to be queued.
@@ -41,53 +39,74 @@ struct Queued<'a> {
 
 impl Stage {
     /// Everything that is sent is taken.
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| taken()).await
     }
 
-    async fn with(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn with(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self {
             db: TestDatabase::new().await,
             outside: Receiver::start(script).await,
         }
     }
 
+    /// Requests are answered as permits are added.
+    pub(crate) async fn gated() -> (Self, Arc<Semaphore>) {
+        let permits = Arc::new(Semaphore::new(0));
+        let gate = Arc::clone(&permits);
+        let held = move |_: &Request| Reply::Held(Arc::clone(&gate), Box::new(taken()));
+        (Self::with(held).await, permits)
+    }
+
     /// `deliver` without any way to send mails or text messages.
-    fn bare(&self) -> Command {
-        let mut command = self.db.binary();
-        command
-            .arg("deliver")
-            .env("APP_BASE_URL", "https://app.example.com")
-            .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
-            .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
-        command
+    pub(crate) fn bare(&self) -> Command {
+        bare(&self.db)
     }
 
     /// `deliver` with a provider of mails.
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
+        with_mails(&self.db, &self.outside.base())
+    }
+
+    /// `deliver` with a provider of text messages.
+    fn texting(&self) -> Command {
         let mut command = self.bare();
         command
-            .env("NOTIFICATIONS_RESEND_API_KEY", "re_S3cret")
-            .env("NOTIFY_RESEND_BASE_URL", self.outside.base())
-            .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
+            .env(
+                "NOTIFY_TWILIO_ACCOUNT_SID",
+                "AC0123456789abcdef0123456789abcdef",
+            )
+            .env("NOTIFY_TWILIO_AUTH_TOKEN", "S3cret")
+            .env("NOTIFY_TWILIO_FROM", "+15005550006")
+            .env("NOTIFY_TWILIO_BASE_URL", self.outside.base());
         command
     }
 
-    /// Runs it to its end and returns its report.
-    async fn deliver(&self) -> Value {
-        report(self.command().args(["--format", "json"])).await
+    /// `deliver` with a Slack channel of the environment.
+    fn with_slack(&self) -> Command {
+        let mut command = self.bare();
+        let url = format!("{}slack", self.outside.base());
+        command.env("NOTIFICATIONS_SLACK_WEBHOOK_URL", url);
+        command
     }
 
-    /// Runs a statement that returns the identifier of what it inserts.
-    async fn insert(&self, statement: String) -> String {
-        sqlx::query_scalar(AssertSqlSafe(statement.clone()))
-            .fetch_one(&mut self.db.connect().await)
-            .await
-            .unwrap_or_else(|error| panic!("{error}: {statement}"))
+    /// Delivers with a provider of mails, and counts.
+    async fn deliver(&self) -> String {
+        counts(&mut self.command()).await
+    }
+
+    /// Delivers without one, and counts.
+    pub(crate) async fn deliver_bare(&self) -> String {
+        counts(&mut self.bare()).await
+    }
+
+    /// What a dry run prints.
+    async fn dry_run(&self, mut command: Command) -> String {
+        prints(command.arg("--dry-run")).await
     }
 
     /// Queues a mail, and returns its identifier.
-    async fn queue(&self, mail: Queued<'_>) -> i64 {
+    async fn queue(&self, mail: Queued<'_>) -> String {
         let Queued {
             to,
             event_type,
@@ -96,93 +115,70 @@ impl Stage {
             age,
             body_data,
         } = mail;
-        let id = self
-            .insert(format!(
-                "WITH event AS (
-                    INSERT INTO domain_events (event_type) VALUES ('{event_type}') RETURNING id)
-                 INSERT INTO pending_emails
-                    (user_id, event_id, event_type, delivery_type, subject, body_data, created_at, project_id, project_name)
-                 SELECT '{to}', id, '{event_type}', '{delivery_type}', '{subject}', '{body_data}'::jsonb,
-                        now() - interval '{age} seconds',
-                        ('{body_data}'::jsonb ->> 'project_id')::uuid, '{body_data}'::jsonb ->> 'project_name'
-                   FROM event
-                 RETURNING id::text"
-            ))
-            .await;
-        id.parse().expect("a number")
+        let insert = format!(
+            "WITH event AS (
+                INSERT INTO domain_events (event_type) VALUES ('{event_type}') RETURNING id)
+             INSERT INTO pending_emails
+                (user_id, event_id, event_type, delivery_type, subject, body_data, created_at, project_id, project_name)
+             SELECT '{to}', id, '{event_type}', '{delivery_type}', '{subject}', '{body_data}'::jsonb,
+                    now() - interval '{age} seconds',
+                    ('{body_data}'::jsonb ->> 'project_id')::uuid, '{body_data}'::jsonb ->> 'project_name'
+               FROM event"
+        );
+        self.db.execute(insert).await;
+        self.db.text("SELECT max(id) FROM pending_emails").await
     }
 
-    /// Adds a webhook endpoint at a path of the receiver, and returns its identifier.
-    async fn endpoint(&self, name: &str, channel: &str) -> Uuid {
-        let id = self
-            .insert(format!(
-                "INSERT INTO notification_endpoints (id, name, channel, target, settings)
-                 VALUES (gen_random_uuid(), '{name}', '{channel}', 'redacted',
-                         jsonb_build_object('url', '{}{name}')::text)
-                 RETURNING id::text",
-                self.outside.base()
-            ))
-            .await;
-        id.parse().expect("an identifier")
+    /// Adds an endpoint at a path of the receiver, and returns its identifier.
+    pub(crate) async fn endpoint(&self, channel: &str, name: &str) -> Uuid {
+        let url = format!("{}{}", self.outside.base(), name.replace(' ', "/"));
+        self.db.endpoint_at(channel, name, &url).await
     }
 
-    /// Queues a message to an endpoint, and returns its identifier.
-    async fn tell(&self, endpoint: Uuid, title: &str) -> i64 {
-        let message = Message {
-            title: title.to_owned(),
-            ..Message::default()
-        };
-        let id = self
-            .insert(format!(
-                "INSERT INTO notification_deliveries
-                    (channel, target, recipient, endpoint_id, event_type, message)
-                 SELECT channel, 'endpoint:' || id, 'endpoint:' || id, id, 'node_launched', '{}'
-                   FROM notification_endpoints WHERE id = '{endpoint}'
-                 RETURNING id::text",
-                serde_json::to_string(&message).expect("JSON")
-            ))
-            .await;
-        id.parse().expect("a number")
+    /// Queues messages for an endpoint.
+    async fn tell(&self, channel: &str, endpoint: Uuid, titles: &[&str]) {
+        for title in titles {
+            let message = crate::harness::Delivery::endpoint(channel, endpoint);
+            self.db.delivery(message.says(title)).await;
+        }
     }
 
     /// The mails that went out: `to: subject`, in the order of their recipients.
     fn mails(&self) -> Vec<String> {
-        let mut mails: Vec<String> = self
-            .outside
-            .requests()
-            .iter()
-            .map(|request| {
-                let mail = body(request);
-                let to = mail["to"].as_str().or_else(|| mail["to"][0].as_str());
-                format!(
-                    "{}: {}",
-                    to.expect("a recipient"),
-                    mail["subject"].as_str().expect("a subject")
-                )
-            })
-            .collect();
+        let requests = self.outside.requests();
+        let shown = requests.iter().map(|request| {
+            let mail = body(request);
+            let to = mail["to"].as_str().or_else(|| mail["to"][0].as_str());
+            let subject = mail["subject"].as_str().expect("a subject");
+            format!("{}: {subject}", to.expect("a recipient"))
+        });
+        let mut mails: Vec<_> = shown.collect();
         mails.sort();
         mails
     }
 
     /// Where each delivery stands: type, status, attempts, code, reason.
-    async fn deliveries(&self) -> Vec<String> {
-        self.db
-            .texts(
-                "SELECT concat_ws(' ', event_type, status, attempts, code, '(' || reason || ')')
-                   FROM notification_deliveries ORDER BY id",
-            )
-            .await
+    async fn deliveries(&self) -> String {
+        let query =
+            "SELECT concat_ws(' ', event_type, status, attempts, code, '(' || reason || ')')
+                       FROM notification_deliveries ORDER BY id";
+        self.db.texts(query).await.join("\n")
     }
 
     /// Where each mail stands, and why.
-    async fn queue_states(&self) -> Vec<String> {
-        self.db
-            .texts(
-                "SELECT concat_ws(' ', subject || ':', status, status_reason)
-                   FROM pending_emails ORDER BY id",
-            )
-            .await
+    async fn queue_states(&self) -> String {
+        let query = "SELECT concat_ws(' ', subject || ':', status, status_reason)
+                       FROM pending_emails ORDER BY id";
+        self.db.texts(query).await.join("\n")
+    }
+
+    /// What is remembered of the only target.
+    async fn target(&self) -> String {
+        let query = "SELECT concat_ws(' ', 'failures=' || failures, 'throttled=' || throttled,
+                            CASE WHEN failing_since IS NOT NULL THEN 'failing' END,
+                            CASE WHEN paused_until > now() THEN 'paused' END)
+                       FROM notification_delivery_targets";
+        self.db.text(query).await
     }
 
     /// Lets what waits for its next attempt be due.
@@ -196,9 +192,35 @@ impl Stage {
     }
 }
 
-/// Runs a command that prints JSON to its end.
-async fn report(command: &mut Command) -> Value {
-    let ended = Worker::start(command).end().await;
+/// `deliver` with leave to send to this machine, and nothing else.
+pub(crate) fn bare(db: &TestDatabase<'_>) -> Command {
+    let mut command = db.binary();
+    command
+        .arg("deliver")
+        .env("APP_BASE_URL", "https://app.example.com")
+        .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
+        .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
+    command
+}
+
+/// The same with a provider of mails at an address.
+pub(crate) fn with_mails(db: &TestDatabase<'_>, base: &str) -> Command {
+    let mut command = bare(db);
+    command
+        .env("NOTIFICATIONS_RESEND_API_KEY", "re_S3cret")
+        .env("NOTIFY_RESEND_BASE_URL", base)
+        .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
+    command
+}
+
+/// Starts a command that prints JSON.
+pub(crate) fn start(command: &mut Command) -> Worker {
+    Worker::start(command.args(["--format", "json"]))
+}
+
+/// Runs a command to its end and returns its report.
+pub(crate) async fn report(command: &mut Command) -> Value {
+    let ended = start(command).end().await;
     assert!(
         matches!(ended.status.code(), Some(0 | 3)),
         "{:?} {}",
@@ -208,25 +230,55 @@ async fn report(command: &mut Command) -> Value {
     ended.report()
 }
 
+/// Runs a command to its end and returns the counts of its report.
+pub(crate) async fn counts(command: &mut Command) -> String {
+    counts_of(&report(command).await)
+}
+
 /// The counts of a report that are not zero, in short.
-fn counts(report: &Value) -> String {
-    let counts: Vec<String> = report
-        .as_object()
-        .expect("an object")
-        .iter()
-        .filter(|(_, value)| value.as_u64().is_some_and(|count| count > 0))
+pub(crate) fn counts_of(report: &Value) -> String {
+    let counts = report.as_object().expect("an object").iter();
+    let counts = counts.filter(|(_, value)| value.as_u64().is_some_and(|count| count > 0));
+    let shown: Vec<_> = counts
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    counts.join(" ")
+    shown.join(" ")
+}
+
+/// What a command that succeeds, or leaves dead letters, prints for people.
+async fn prints(command: &mut Command) -> String {
+    let ended = Worker::start(command).end().await;
+    assert!(
+        matches!(ended.status.code(), Some(0 | 3)),
+        "{:?} {}",
+        ended.status,
+        ended.stderr
+    );
+    ended.stdout
 }
 
 fn body(request: &Request) -> Value {
     serde_json::from_slice(&request.body).expect("JSON")
 }
 
-/// What Resend answers where it takes a mail.
+/// The plain text of a mail.
+fn text_of(request: &Request) -> String {
+    let mail = body(request);
+    mail["text"].as_str().expect("a text").to_owned()
+}
+
+/// What Resend answers where it takes a mail, and what anybody else is content with.
 fn taken() -> Reply {
     answer(200, &[], r#"{"id":"4ef9a417-02e9-4d39-ad75-9611e0fcc33c"}"#)
+}
+
+/// Resend's answer to a mail that it never takes.
+fn invalid() -> Reply {
+    answer(
+        422,
+        &[],
+        r#"{"name":"validation_error","message":"Invalid `to` field."}"#,
+    )
 }
 
 /// A mail that goes out at once.
@@ -249,4 +301,12 @@ fn aggregated(to: Uuid, subject: &str) -> Queued<'_> {
         age: 4 * 3_600,
         ..immediate(to, subject)
     }
+}
+
+/// A preference, as SQL.
+fn prefers(user: Uuid, event_type: &str, channel: &str, status: &str) -> String {
+    format!(
+        "INSERT INTO user_notification_preferences (user_id, scope_type, event_type, channel, status)
+         VALUES ('{user}', 'global', '{event_type}', '{channel}', '{status}');"
+    )
 }

@@ -1,38 +1,6 @@
-//! Mails that the database refuses to give a delivery.
+//! Rows that the database refuses to change, before or after their mail was sent.
 
-use serde_json::json;
-
-use super::{Queued, Stage, aggregated, counts, immediate};
-use crate::harness::Worker;
-
-#[tokio::test]
-async fn a_dedup_key_of_any_length() {
-    let stage = Stage::new().await;
-    let bo = stage.db.world().await.user("Bo").await;
-    // Nothing of it can be compressed.
-    let numbers = (0..1_000).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let words = numbers.fold(String::new(), |words, number| {
-        format!("{words}{number:020}")
-    });
-    let long = |subject| Queued {
-        body_data: json!({"guards": [format!("content:{words}")]}),
-        ..immediate(bo, subject)
-    };
-    for subject in ["first", "same"] {
-        stage.queue(long(subject)).await;
-    }
-    stage.queue(immediate(bo, "other")).await;
-    let ended = Worker::start(stage.command().arg("--dry-run")).end().await;
-    assert!(
-        ended.stdout.ends_with("send=2 cancel=1 dead=0 wait=0\n"),
-        "{}",
-        ended.stdout
-    );
-    assert_eq!(
-        counts(&stage.deliver().await),
-        "cancelled=1 delivered=2 mails=3"
-    );
-}
+use super::{Stage, aggregated, counts_of, immediate, start};
 
 #[tokio::test]
 async fn a_row_that_the_application_refuses_fails_alone() {
@@ -64,34 +32,26 @@ async fn a_row_that_the_application_refuses_fails_alone() {
                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
         )
         .await;
-    let ended = Worker::start(stage.command().args(["--format", "json"]))
-        .end()
-        .await;
+    let ended = start(&mut stage.command()).end().await;
     assert_eq!(ended.status.code(), Some(3), "{ended:?}");
-    assert_eq!(
-        counts(&ended.report()),
-        "dead=2 delivered=23 digests=2 mails=25"
-    );
-    let mut states = stage.queue_states().await;
-    states.retain(|state| !state.ends_with(": sent"));
-    assert_eq!(
-        states,
-        [
-            "checked: failed dead: the database refuses it: new row for relation \"pending_emails\" violates check constraint \"no_checked\"",
-            "frozen: pending",
-            "raised: failed dead: the database refuses it: not this one",
-        ]
-    );
-    assert!(
-        ended
-            .stderr
-            .contains("unchanged: the database refuses every change of it"),
-        "{}",
-        ended.stderr
-    );
+    let counts = counts_of(&ended.report());
+    assert_eq!(counts, "dead=2 delivered=23 digests=2 mails=25");
+    let states = stage.queue_states().await;
+    let not_sent: Vec<_> = states
+        .lines()
+        .filter(|state| !state.ends_with(": sent"))
+        .collect();
+    insta::assert_snapshot!(not_sent.join("\n"), @r#"
+    checked: failed dead: the database refuses it: new row for relation "pending_emails" violates check constraint "no_checked"
+    frozen: pending
+    raised: failed dead: the database refuses it: not this one
+    "#);
+    let why = "unchanged: the database refuses every change of it";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
 }
 
-/// An error of any SQLSTATE is a row's own if the database accepts another row.
+/// An error of any SQLSTATE is a row's own if the database accepts another row, and none's if it
+/// accepts none.
 #[tokio::test]
 async fn a_sqlstate_of_the_application_fails_no_other_mail() {
     let stage = Stage::new().await;
@@ -108,55 +68,84 @@ async fn a_sqlstate_of_the_application_fails_no_other_mail() {
                 WHEN (NEW.status = 'processing' AND {condition}) EXECUTE FUNCTION refuse()"
         )
     };
-    // What refuses all of them fails none.
     stage.db.execute(refuse("true")).await;
-    let ended = Worker::start(&mut stage.command()).end().await;
+    let ended = start(&mut stage.command()).end().await;
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(ended.stderr.contains("not this one"), "{}", ended.stderr);
     let waiting = "pending_emails WHERE status = 'pending'";
     assert_eq!(stage.db.count(waiting).await, 8);
 
     stage.db.execute(refuse("NEW.subject = 'odd'")).await;
-    assert_eq!(
-        counts(&stage.deliver().await),
-        "dead=4 delivered=3 digests=1 mails=8"
-    );
+    let counts = stage.deliver().await;
+    assert_eq!(counts, "dead=4 delivered=3 digests=1 mails=8");
 }
 
-/// What the database refuses of all of them is not theirs.
 #[tokio::test]
-async fn a_refusal_that_is_not_about_a_row_fails_none() {
+async fn a_mail_that_may_not_become_sent_is_sent_once_and_holds_up_no_other() {
     let stage = Stage::new().await;
     let bo = stage.db.world().await.user("Bo").await;
-    for number in 0..5 {
-        stage.queue(immediate(bo, &format!("mail {number}"))).await;
+    for subject in ["a", "b", "refused", "c"] {
+        stage.queue(immediate(bo, subject)).await;
     }
     stage
         .db
         .execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN RAISE 'closed for today'; END $$;
-             CREATE TRIGGER refuse BEFORE UPDATE ON pending_emails
-                FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
+             BEGIN RAISE 'not this one'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON pending_emails FOR EACH ROW
+                WHEN (NEW.subject = 'refused' AND NEW.status = 'sent') EXECUTE FUNCTION refuse()",
         )
         .await;
-    let ended = Worker::start(&mut stage.command()).end().await;
-    assert!(!ended.status.success(), "{ended:?}");
-    assert!(
-        ended.stderr.contains("closed for today"),
-        "{}",
-        ended.stderr
-    );
+    let ended = start(&mut stage.command()).end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(counts_of(&ended.report()), "delivered=4 mails=4");
+    let why = "stays 'processing', although its delivery is recorded";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    let leases_end = "UPDATE notification_deliveries SET lease_until = now() - interval '1 s' WHERE status = 'sending'";
+    stage.db.execute(leases_end).await;
+    assert_eq!(stage.deliver().await, "");
     assert_eq!(
-        stage
-            .db
-            .count("pending_emails WHERE status = 'pending'")
-            .await,
-        5
+        stage.mails(),
+        ["a", "b", "c", "refused"].map(|subject| format!("Bo <bo@example.com>: {subject}"))
     );
-    stage
+    insta::assert_snapshot!(stage.queue_states().await, @"
+    a: sent
+    b: sent
+    refused: processing
+    c: sent
+    ");
+}
+
+#[tokio::test]
+async fn a_locked_row_holds_up_no_other() {
+    let (stage, gate) = Stage::gated().await;
+    let bo = stage.db.world().await.user("Bo").await;
+    for subject in ["a", "b", "locked mail", "locked delivery"] {
+        stage.queue(immediate(bo, subject)).await;
+    }
+    let so_many = |count: u32, table: &str, status: &str| {
+        format!("(SELECT count(*) = {count} FROM {table} WHERE status = '{status}')")
+    };
+    let (deliveries, mails) = ("notification_deliveries", "pending_emails");
+    let worker = start(&mut stage.command());
+    stage.db.until(&so_many(4, deliveries, "sending")).await;
+    let lock = stage
         .db
-        .execute("DROP TRIGGER refuse ON pending_emails")
+        .hold(
+            "SELECT FROM pending_emails WHERE subject = 'locked mail' FOR UPDATE;
+             SELECT FROM notification_deliveries WHERE id = (
+                SELECT delivery_id FROM pending_emails WHERE subject = 'locked delivery') FOR UPDATE",
+        )
         .await;
-    assert_eq!(counts(&stage.deliver().await), "delivered=5 mails=5");
+    gate.add_permits(4);
+    // The neighbours, and the delivery whose mail is locked, while the locks are held.
+    stage.db.until(&so_many(3, deliveries, "delivered")).await;
+    stage.db.until(&so_many(2, mails, "sent")).await;
+    lock.release().await;
+    let ended = worker.end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(counts_of(&ended.report()), "delivered=4 mails=4");
+    stage.db.until(&so_many(4, mails, "sent")).await;
+    assert_eq!(stage.deliver().await, "");
+    assert_eq!(stage.outside.count(), 4);
 }

@@ -4,23 +4,36 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{deliver, endpoint, leases_end, queue, until};
-use crate::channels::receiver::{Receiver, Reply, status};
+use super::{leases_end, until};
+use crate::deliver::{Stage, counts_of, start};
 use crate::harness::{TestDatabase, Worker};
+
+const DISCONNECT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'notify-fan-out'";
+
+/// Ten messages, of which a worker has sent four, and waits for the answers.
+async fn four_of_ten() -> (Stage, Arc<Semaphore>, Worker) {
+    let (stage, permits) = Stage::gated().await;
+    let hook = stage.endpoint("webhook", "hook").await;
+    stage.db.queue(hook, 10).await;
+    let worker = start(&mut stage.bare());
+    until("the messages", || stage.outside.count() == 4).await;
+    (stage, permits, worker)
+}
+
+async fn statuses(db: &TestDatabase<'_>) -> Vec<String> {
+    db.texts(
+        "SELECT status || ' ' || count(*) FROM notification_deliveries GROUP BY status ORDER BY 1",
+    )
+    .await
+}
 
 /// A receiver that dawdles holds up nobody in the database; and a run that is asked to stop sees through
 /// what it has begun, and begins nothing more.
 #[tokio::test]
 async fn no_transaction_is_open_and_an_end_is_orderly() {
-    let db = TestDatabase::new().await;
-    let permits = Arc::new(Semaphore::new(0));
-    let gate = Arc::clone(&permits);
-    let receiver =
-        Receiver::start(move |_| Reply::Held(Arc::clone(&gate), Box::new(status(204)))).await;
-    let hook = endpoint(&db, "hook", "webhook", &receiver.base()).await;
-    queue(&db, hook, 10).await;
-    let worker = Worker::start(&mut deliver(&db));
-    until("the messages", || receiver.count() == 4).await;
+    let (stage, permits, worker) = four_of_ten().await;
+    let db = &stage.db;
     let idle = "SELECT count(*) = 1 AND bool_and(state = 'idle' AND xact_start IS NULL AND backend_xmin IS NULL)
                   FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'notify-fan-out'";
@@ -32,82 +45,73 @@ async fn no_transaction_is_open_and_an_end_is_orderly() {
         alone.await.release().await;
         assert_eq!(db.text(idle).await, "true");
     }
-
     permits.add_permits(10);
     let ended = worker.end().await;
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let report = ended.report();
-    assert_eq!(
-        (&report["delivered"], &report["stopped_early"]),
-        (&4.into(), &true.into())
-    );
-    assert_eq!(receiver.count(), 4);
-    let statuses =
-        "SELECT status || ' ' || count(*) FROM notification_deliveries GROUP BY status ORDER BY 1";
-    assert_eq!(db.texts(statuses).await, ["delivered 4", "pending 6"]);
+    assert_eq!(counts_of(&report), "delivered=4");
+    assert_eq!(report["stopped_early"], true);
+    assert_eq!(stage.outside.count(), 4);
+    assert_eq!(statuses(db).await, ["delivered 4", "pending 6"]);
 }
 
-/// The connection to the database goes while messages are in flight: what became of them is
-/// recorded on a new one, and none is sent again.
+/// What became of them is recorded on a new connection, and none is sent again.
 #[tokio::test]
-async fn a_connection_that_breaks_meanwhile() {
-    let db = TestDatabase::new().await;
-    let permits = Arc::new(Semaphore::new(0));
-    let gate = Arc::clone(&permits);
-    let receiver =
-        Receiver::start(move |_| Reply::Held(Arc::clone(&gate), Box::new(status(204)))).await;
-    let hook = endpoint(&db, "hook", "webhook", &receiver.base()).await;
-    queue(&db, hook, 10).await;
-    let worker = Worker::start(&mut deliver(&db));
-    until("the messages", || receiver.count() == 4).await;
-    db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out'")
-        .await;
+async fn a_connection_that_breaks_meanwhile_loses_nothing() {
+    let (stage, permits, worker) = four_of_ten().await;
+    stage.db.execute(DISCONNECT).await;
     permits.add_permits(10);
     let ended = worker.end().await;
     assert!(ended.status.success(), "{ended:?}");
-    let report = ended.report();
-    assert_eq!(
-        (&report["delivered"], &report["lost_leases"]),
-        (&10.into(), &0.into())
-    );
-    assert_eq!(receiver.count(), 10);
+    assert_eq!(counts_of(&ended.report()), "delivered=10");
+    assert_eq!(stage.outside.count(), 10);
 }
 
-/// The same with nothing left to do but to look once more.
+/// The database refuses to give out more while messages are in flight. The run fails, and what
+/// became of these is recorded first.
 #[tokio::test]
-async fn a_connection_that_breaks_in_the_end() {
-    let db = TestDatabase::new().await;
-    let (receiver, worker) = stopped_in_its_commit(&db).await;
-    db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out'")
-        .await;
-    worker.signal("CONT");
+async fn a_failure_loses_nothing_that_is_in_flight() {
+    let (stage, permits, worker) = four_of_ten().await;
+    let mislay = "ALTER SEQUENCE notification_lease_token_seq RENAME TO mislaid";
+    stage.db.execute(mislay).await;
+    permits.add_permits(10);
     let ended = worker.end().await;
-    assert!(ended.status.success(), "{ended:?}");
-    assert_eq!(ended.report()["delivered"], 1);
-    assert_once(&db, &receiver).await;
+    assert!(!ended.status.success(), "{ended:?}");
+    assert_eq!(counts_of(&ended.report()), "delivered=4");
+    assert_eq!(statuses(&stage.db).await, ["delivered 4", "pending 6"]);
+    assert_eq!(stage.outside.count(), 4);
 }
 
-/// The sender is killed after the server has committed what became of messages, and before it receives
-/// that: the next one has nothing to do.
+/// The server has committed what became of a message, and the sender does not receive that: whether its
+/// connection is gone, or itself, nothing is left to do.
 #[tokio::test]
-async fn an_answer_of_the_database_that_never_arrives() {
-    let db = TestDatabase::new().await;
-    let (receiver, worker) = stopped_in_its_commit(&db).await;
-    worker.kill();
-    leases_end(&db).await;
-    let next = Worker::start(&mut deliver(&db)).end().await.report();
-    assert_eq!(
-        (&next["rescued"], &next["delivered"]),
-        (&0.into(), &0.into())
-    );
-    assert_once(&db, &receiver).await;
+async fn an_answer_of_the_database_that_never_arrives_repeats_nothing() {
+    for is_killed in [false, true] {
+        let stage = Stage::new().await;
+        let db = &stage.db;
+        let worker = stopped_in_its_commit(&stage).await;
+        if is_killed {
+            worker.kill();
+            leases_end(db).await;
+            assert_eq!(stage.deliver_bare().await, "");
+        } else {
+            db.execute(DISCONNECT).await;
+            worker.signal("CONT");
+            let ended = worker.end().await;
+            assert!(ended.status.success(), "{ended:?}");
+            assert_eq!(counts_of(&ended.report()), "delivered=1");
+        }
+        assert_eq!(stage.outside.count(), 1);
+        let log = "SELECT outcome FROM notification_delivery_attempts";
+        assert_eq!(db.texts(log).await, ["delivered"]);
+    }
 }
 
 /// A sender that stopped while the server was committing what became of its message.
-async fn stopped_in_its_commit(db: &TestDatabase<'_>) -> (Receiver, Worker) {
-    let receiver = Receiver::start(|_| status(204)).await;
-    let hook = endpoint(db, "hook", "webhook", &receiver.base()).await;
-    queue(db, hook, 1).await;
+async fn stopped_in_its_commit(stage: &Stage) -> Worker {
+    let db = &stage.db;
+    let hook = stage.endpoint("webhook", "hook").await;
+    db.queue(hook, 1).await;
     // At the end of the recording transaction the trigger waits; what follows is the commit itself.
     db.execute(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -118,7 +122,7 @@ async fn stopped_in_its_commit(db: &TestDatabase<'_>) -> (Receiver, Worker) {
     )
     .await;
     let hold = db.hold("SELECT pg_advisory_xact_lock(1)").await;
-    let worker = Worker::start(&mut deliver(db));
+    let worker = start(&mut stage.bare());
     db.until_waiting(1).await;
     worker.signal("STOP");
     hold.release().await;
@@ -126,38 +130,5 @@ async fn stopped_in_its_commit(db: &TestDatabase<'_>) -> (Receiver, Worker) {
         .await;
     db.execute("DROP TRIGGER wait ON notification_deliveries")
         .await;
-    (receiver, worker)
-}
-
-async fn assert_once(db: &TestDatabase<'_>, receiver: &Receiver) {
-    assert_eq!(receiver.count(), 1);
-    let log = db
-        .texts("SELECT outcome FROM notification_delivery_attempts")
-        .await;
-    assert_eq!(log, ["delivered"]);
-}
-
-/// The database refuses to give out more while messages are in flight. The run fails, and what
-/// became of these is recorded first.
-#[tokio::test]
-async fn a_failure_loses_nothing_that_is_in_flight() {
-    let db = TestDatabase::new().await;
-    let permits = Arc::new(Semaphore::new(0));
-    let gate = Arc::clone(&permits);
-    let receiver =
-        Receiver::start(move |_| Reply::Held(Arc::clone(&gate), Box::new(status(204)))).await;
-    let hook = endpoint(&db, "hook", "webhook", &receiver.base()).await;
-    queue(&db, hook, 10).await;
-    let worker = Worker::start(&mut deliver(&db));
-    until("the messages", || receiver.count() == 4).await;
-    db.execute("ALTER SEQUENCE notification_lease_token_seq RENAME TO mislaid")
-        .await;
-    permits.add_permits(10);
-    let ended = worker.end().await;
-    assert!(!ended.status.success(), "{ended:?}");
-    assert_eq!(ended.report()["delivered"], 4);
-    let statuses =
-        "SELECT status || ' ' || count(*) FROM notification_deliveries GROUP BY status ORDER BY 1";
-    assert_eq!(db.texts(statuses).await, ["delivered 4", "pending 6"]);
-    assert_eq!(receiver.count(), 4);
+    worker
 }

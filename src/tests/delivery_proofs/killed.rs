@@ -8,15 +8,16 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use super::{deliver, endpoint, leases_end, queue, until};
+use super::{leases_end, until};
 use crate::channels::mail::Servers;
-use crate::channels::receiver::{Receiver, Request, answer};
-use crate::harness::{TestDatabase, Worker};
+use crate::channels::receiver::{Receiver, Request};
+use crate::deliver::{Stage, counts, start};
+use crate::harness::TestDatabase;
 
-const WEBHOOKS: usize = 300;
-const HOOKS: usize = 6;
+const WEBHOOKS: u64 = 300;
+const HOOKS: u64 = 6;
 const ROOMS: usize = 60;
-const MAILS: i32 = 60;
+const MAILS: u32 = 60;
 /// Rounds in which nothing more would mean that it does not come forward.
 const ROUNDS: usize = 300;
 
@@ -75,7 +76,7 @@ impl Mails {
 /// People, each with a mail that waits.
 async fn queue_mails(db: &TestDatabase<'_>) {
     let mut world = db.world().await;
-    world.people(MAILS).await;
+    world.people(MAILS.cast_signed()).await;
     world
         .execute(
             "INSERT INTO domain_events (id, event_type) VALUES (1, 'old');
@@ -103,14 +104,13 @@ fn webhooks(receiver: &Receiver) -> Arrived {
     arrived
 }
 
-fn command(db: &TestDatabase<'_>, mails: &Mails) -> Command {
+fn command(stage: &Stage, mails: &Mails) -> Command {
     // No timeout is shorter than the test's.
     let schedule = vec!["1s"; 50].join(",");
-    let mut command = deliver(db);
+    let mut command = stage.bare();
     command
         .env("NOTIFY_SMTP_URL", &mails.url)
         .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>")
-        .env("APP_BASE_URL", "https://app.example.com")
         .env("NOTIFY_DELIVERY_RETRY_SCHEDULE", &schedule)
         .env("NOTIFY_DELIVERY_CHAT_RETRY_SCHEDULE", &schedule);
     command
@@ -121,26 +121,23 @@ fn command(db: &TestDatabase<'_>, mails: &Mails) -> Command {
 /// that, and the log says so. Where a second copy would not be known, none is sent: a person decides.
 #[tokio::test]
 async fn killed_at_random_instants() {
-    let db = TestDatabase::new().await;
-    let receiver = Receiver::start(|_| answer(200, &[], "ok")).await;
+    let stage = Stage::new().await;
+    let (db, receiver) = (&stage.db, &stage.outside);
     let mails = Mails::start().await;
-    let base = receiver.base();
     for hook in 0..HOOKS {
-        let url = format!("{base}hook/{hook}");
-        let id = endpoint(&db, &format!("hook {hook}"), "webhook", &url).await;
-        queue(&db, id, WEBHOOKS / HOOKS).await;
+        let id = stage.endpoint("webhook", &format!("hook {hook}")).await;
+        db.queue(id, WEBHOOKS / HOOKS).await;
     }
     for room in 0..ROOMS {
-        let url = format!("{base}room/{room}");
-        let id = endpoint(&db, &format!("room {room}"), "slack", &url).await;
-        queue(&db, id, 1).await;
+        let id = stage.endpoint("slack", &format!("room {room}")).await;
+        db.queue(id, 1).await;
     }
     // In any order.
     db.execute(
         "UPDATE notification_deliveries SET next_attempt_at = now() - random() * interval '1 h'",
     )
     .await;
-    queue_mails(&db).await;
+    queue_mails(db).await;
 
     let mut random = StdRng::seed_from_u64(rand::random());
     let (mut kills, mut rounds) = (BTreeMap::<String, BTreeSet<String>>::new(), 0);
@@ -152,7 +149,7 @@ async fn killed_at_random_instants() {
     {
         rounds += 1;
         assert!(rounds < ROUNDS, "it does not come forward");
-        let mut worker = Worker::start(&mut command(&db, &mails));
+        let mut worker = start(&mut command(&stage, &mails));
         let more = random.random_range(0..25);
         if random.random_bool(0.5) {
             let enough = receiver.count() + mails.count() + more;
@@ -177,30 +174,22 @@ async fn killed_at_random_instants() {
             let tokens = kills.entry(key.to_owned()).or_default();
             tokens.insert(token.to_owned());
         }
-        leases_end(&db).await;
+        leases_end(db).await;
     }
-    let ended = Worker::start(&mut command(&db, &mails)).end().await;
-    assert!(ended.status.success(), "{ended:?}");
-    assert_eq!(ended.report()["delivered"], 0);
+    assert_eq!(counts(&mut command(&stage, &mails)).await, "");
 
     // Webhooks and mails: all of them, and no other than these.
-    let mut arrived = webhooks(&receiver);
+    let mut arrived = webhooks(receiver);
     arrived.append(&mut mails.arrived());
     let delivered: BTreeSet<String> = db
         .texts("SELECT key FROM notification_deliveries WHERE status = 'delivered' AND channel <> 'slack'")
         .await
         .into_iter()
         .collect();
-    assert_eq!(
-        delivered.len(),
-        WEBHOOKS + usize::try_from(MAILS).expect("a number")
-    );
+    assert_eq!(delivered.len() as u64, WEBHOOKS + u64::from(MAILS));
     assert_eq!(arrived.keys().cloned().collect::<BTreeSet<_>>(), delivered);
     let sent = "pending_emails WHERE status = 'sent'";
-    assert_eq!(
-        db.count(sent).await,
-        u64::try_from(MAILS).expect("a number")
-    );
+    assert_eq!(db.count(sent).await, u64::from(MAILS));
     // A copy for each kill at most, and each like the others.
     let (mut repeats, mut in_flight) = (0, 0);
     for (key, messages) in &arrived {
@@ -227,13 +216,10 @@ async fn killed_at_random_instants() {
     let mut uncertain = 0;
     for chat in &chats {
         let (key, status) = chat.split_once(' ').expect("two words");
-        let expected = if kills.contains_key(key) {
-            "uncertain"
-        } else {
-            "delivered"
-        };
+        let is_uncertain = kills.contains_key(key);
+        let expected = ["delivered", "uncertain"][usize::from(is_uncertain)];
         assert_eq!(status, expected, "{key}");
-        uncertain += usize::from(status == "uncertain");
+        uncertain += usize::from(is_uncertain);
     }
     assert!(rooms.len() >= ROOMS - uncertain);
     // The log has an attempt for each of these, in their order.

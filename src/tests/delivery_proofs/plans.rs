@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use super::deliver;
 use crate::channels::receiver::{Receiver, answer, status};
-use crate::harness::{Server, TestDatabase, Worker};
+use crate::deliver::{bare, report, start, with_mails};
+use crate::harness::{Server, TestDatabase};
 use crate::plans::{Findings, examine, plans, tell_plans};
 
 /// Messages that were done with, and of these some that failed.
@@ -109,38 +109,21 @@ fn content(base: &str) -> String {
 
 /// `deliver` with everything that it may be given.
 fn deliver_all(db: &TestDatabase<'_>, base: &str) -> Command {
-    let mut command = deliver(db);
+    let mut command = with_mails(db, base);
+    command.env("NOTIFICATIONS_SLACK_WEBHOOK_URL", format!("{base}slack"));
     command
-        .env("NOTIFICATIONS_RESEND_API_KEY", "re_123")
-        .env("NOTIFY_RESEND_BASE_URL", base)
-        .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>")
-        .env("APP_BASE_URL", "https://app.example.com")
-        .env("NOTIFICATIONS_SLACK_WEBHOOK_URL", format!("{base}slack"));
-    command
-}
-
-async fn run(command: &mut Command) -> serde_json::Value {
-    let ended = Worker::start(command).end().await;
-    assert!(
-        ended.status.success() || ended.status.code() == Some(3),
-        "{ended:?}"
-    );
-    ended.report()
 }
 
 /// Runs `deliver` in all its ways, and finds what is amiss in the plans of its statements.
 async fn amiss(server: &Server, db: &TestDatabase<'_>, base: &str) -> Findings {
     tell_plans(db).await;
     let before = server.log().len();
-    let looks = Worker::start(deliver_all(db, base).args(["--dry-run", "--limit", "100"]));
-    assert!(looks.end().await.status.success());
-    let report = run(deliver_all(db, base).args(["--limit", "300"])).await;
-    assert!(report["delivered"].as_u64() > Some(200), "{report}");
-    assert_eq!(
-        report["disabled"].as_array().map(Vec::len),
-        Some(1),
-        "{report}"
-    );
+    let dry_run = start(deliver_all(db, base).args(["--dry-run", "--limit", "100"]));
+    assert!(dry_run.end().await.status.success());
+    let first = report(deliver_all(db, base).args(["--limit", "300"])).await;
+    assert!(first["delivered"].as_u64() > Some(200), "{first}");
+    let disabled = first["disabled"].as_array().map(Vec::len);
+    assert_eq!(disabled, Some(1), "{first}");
     // Mails are the next.
     db.execute(
         "/* the test */ UPDATE notification_deliveries SET next_attempt_at = now() - interval '3 h'
@@ -149,7 +132,7 @@ async fn amiss(server: &Server, db: &TestDatabase<'_>, base: &str) -> Findings {
     .await;
     // Where they stood before is out of the index.
     db.execute("VACUUM notification_deliveries").await;
-    run(deliver_all(db, base).args(["--limit", "20"])).await;
+    report(deliver_all(db, base).args(["--limit", "20"])).await;
     // Nothing is open any more, but for targets that open again at once; and no mail can be sent.
     db.execute(
         "/* the test */ UPDATE notification_deliveries SET next_attempt_at = now() + interval '1 h'
@@ -160,14 +143,14 @@ async fn amiss(server: &Server, db: &TestDatabase<'_>, base: &str) -> Findings {
     )
     .await;
     db.execute("VACUUM notification_deliveries").await;
-    run(&mut deliver(db)).await;
+    report(&mut bare(db)).await;
     // As many mails as are promoted at once wait for the pause of their target to end.
     db.execute(
         "/* the test */ INSERT INTO notification_delivery_targets (target, paused_until) VALUES ('email', now() + interval '1 h')
              ON CONFLICT (target) DO UPDATE SET paused_until = excluded.paused_until",
     )
     .await;
-    run(&mut deliver_all(db, base)).await;
+    report(&mut deliver_all(db, base)).await;
     let log = server.log();
 
     let mut findings = Findings::new();

@@ -11,7 +11,7 @@ use notify_fan_out::channels::signature::{SigningSecret, signatures};
 use serde_json::Value;
 
 use crate::channels::receiver::Request;
-use crate::harness::{TestDatabase, Worker, binary_at};
+use crate::harness::{TestDatabase, Worker, binary_at, words};
 
 const OLD: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 const NEW: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
@@ -53,13 +53,13 @@ impl Ran {
     }
 }
 
-/// `endpoint`, with the tables' owner's rights.
-async fn endpoint(db: &TestDatabase<'_>, environment: Environment<'_>, arguments: &[&str]) -> Ran {
-    run(binary_at(&db.superuser_url()), environment, arguments).await
+/// `endpoint` with the arguments of a line, with the tables' owner's rights.
+async fn endpoint(db: &TestDatabase<'_>, environment: Environment<'_>, line: &str) -> Ran {
+    run(binary_at(&db.superuser_url()), environment, line).await
 }
 
-async fn run(mut command: Command, environment: Environment<'_>, arguments: &[&str]) -> Ran {
-    command.arg("endpoint").args(arguments);
+async fn run(mut command: Command, environment: Environment<'_>, line: &str) -> Ran {
+    command.arg("endpoint").args(words(line));
     command.envs(environment.iter().copied());
     let ended = Worker::start(&mut command).end().await;
     Ran {
@@ -75,6 +75,13 @@ fn keyed(key: &str) -> [(&str, &str); 3] {
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Nothing of what must be read nowhere is in a text.
+#[track_caller]
+fn assert_redacted(text: &str) {
+    let shown = HIDDEN.iter().find(|hidden| text.contains(**hidden));
+    assert_eq!(shown, None, "{text}");
 }
 
 /// The secret that a command shows, and that it shows it once.
@@ -97,8 +104,6 @@ fn assert_signed(request: &Request, secrets: &[SigningSecret]) {
 }
 
 async fn settings(db: &TestDatabase<'_>, name: &str) -> String {
-    db.text(&format!(
-        "SELECT settings FROM notification_endpoints WHERE name = '{name}'"
-    ))
-    .await
+    let query = format!("SELECT settings FROM notification_endpoints WHERE name = '{name}'");
+    db.text(&query).await
 }

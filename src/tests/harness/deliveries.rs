@@ -1,85 +1,71 @@
 //! Deliveries, put there without anything that sends.
 
+use std::collections::BTreeMap;
+
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::TestDatabase;
 
-/// A delivery in the making; what is not said is of no matter.
+/// A delivery in the making: its columns and their values, as SQL.
 #[derive(Debug, Clone)]
-pub(crate) struct Delivery {
-    channel: &'static str,
-    target: String,
-    recipient: String,
-    user: Option<Uuid>,
-    endpoint: Option<Uuid>,
-    event: Option<i64>,
-    event_type: &'static str,
-    status: &'static str,
-    attempts: u32,
-    columns: Vec<(&'static str, String)>,
-}
+pub(crate) struct Delivery(BTreeMap<&'static str, String>);
 
 impl Delivery {
     /// A mail to a person.
     pub(crate) fn mail(user: Uuid) -> Self {
-        Self::to("email", "email", &format!("user:{user}"), Some(user), None)
+        Self::to("email", "email", &format!("user:{user}")).with("user_id", &format!("'{user}'"))
     }
 
-    /// A message to an endpoint that [`TestDatabase::endpoint`] made.
-    pub(crate) fn endpoint(channel: &'static str, endpoint: Uuid) -> Self {
+    /// A text message to a person.
+    pub(crate) fn sms(user: Uuid) -> Self {
+        Self::to("sms", "sms", &format!("user:{user}")).with("user_id", &format!("'{user}'"))
+    }
+
+    /// A message to an endpoint.
+    pub(crate) fn endpoint(channel: &str, endpoint: Uuid) -> Self {
         let name = format!("endpoint:{endpoint}");
-        Self::to(channel, &name, &name, None, Some(endpoint))
+        Self::to(channel, &name, &name).with("endpoint_id", &format!("'{endpoint}'"))
     }
 
     /// A message to a route of the environment, such as `env:slack`.
-    pub(crate) fn route(channel: &'static str) -> Self {
+    pub(crate) fn route(channel: &str) -> Self {
         let name = format!("env:{channel}");
-        Self::to(channel, &name, &name, None, None)
+        let target = if channel == "email" { channel } else { &name };
+        Self::to(channel, target, &name)
     }
 
-    fn to(
-        channel: &'static str,
-        target: &str,
-        recipient: &str,
-        user: Option<Uuid>,
-        endpoint: Option<Uuid>,
-    ) -> Self {
-        Self {
-            channel,
-            target: target.to_owned(),
-            recipient: recipient.to_owned(),
-            user,
-            endpoint,
-            event: None,
-            event_type: "alert_triggered",
-            status: "pending",
-            attempts: 0,
-            columns: Vec::new(),
-        }
+    fn to(channel: &str, target: &str, recipient: &str) -> Self {
+        Self(BTreeMap::new())
+            .with("channel", &format!("'{channel}'"))
+            .with("target", &format!("'{target}'"))
+            .with("recipient", &format!("'{recipient}'"))
+            .event_type("alert_triggered")
     }
 
     /// Of which event.
-    pub(crate) fn of(mut self, event: i64) -> Self {
-        self.event = Some(event);
-        self
+    pub(crate) fn of(self, event: i64) -> Self {
+        self.with("event_id", &event.to_string())
     }
 
     /// Of an event of which type.
-    pub(crate) fn event_type(mut self, event_type: &'static str) -> Self {
-        self.event_type = event_type;
-        self
+    pub(crate) fn event_type(self, event_type: &str) -> Self {
+        self.with("event_type", &format!("'{event_type}'"))
+    }
+
+    /// What it says.
+    pub(crate) fn says(self, title: &str) -> Self {
+        self.with("message", &format!(r#"'{{"title": "{title}"}}'"#))
     }
 
     /// Where it stands, after so many attempts.
-    pub(crate) fn status(mut self, status: &'static str, attempts: u32) -> Self {
-        self.status = status;
-        self.attempts = attempts;
-        self
+    pub(crate) fn status(self, status: &str, attempts: u32) -> Self {
+        self.with("status", &format!("'{status}'"))
+            .with("attempts", &attempts.to_string())
     }
 
     /// Where it ended, so many hours ago, and why.
-    pub(crate) fn ended(self, status: &'static str, hours_ago: u32, reason: &str) -> Self {
+    pub(crate) fn ended(self, status: &str, hours_ago: u32, reason: &str) -> Self {
         self.status(status, 6)
             .with(
                 "finished_at",
@@ -90,7 +76,7 @@ impl Delivery {
 
     /// Another column, as SQL.
     pub(crate) fn with(mut self, column: &'static str, value: &str) -> Self {
-        self.columns.push((column, value.to_owned()));
+        self.0.insert(column, value.to_owned());
         self
     }
 }
@@ -98,30 +84,11 @@ impl Delivery {
 impl TestDatabase<'_> {
     /// Inserts a delivery; its identifier comes back.
     pub(crate) async fn delivery(&self, delivery: Delivery) -> i64 {
-        let quoted = |value: Option<String>| {
-            value.map_or_else(|| "NULL".to_owned(), |value| format!("'{value}'"))
-        };
-        let (more_columns, more_values): (Vec<_>, Vec<_>) = delivery
-            .columns
-            .iter()
-            .map(|(column, value)| (format!(", {column}"), format!(", {value}")))
-            .unzip();
+        let (columns, values): (Vec<_>, Vec<_>) = delivery.0.into_iter().unzip();
         let statement = format!(
-            "INSERT INTO notification_deliveries
-                 (channel, target, recipient, user_id, endpoint_id, event_id, event_type, status, attempts {})
-             VALUES ('{}', '{}', '{}', {}, {}, {}, '{}', '{}', {} {})
-             RETURNING id",
-            more_columns.concat(),
-            delivery.channel,
-            delivery.target,
-            delivery.recipient,
-            quoted(delivery.user.map(|id| id.to_string())),
-            quoted(delivery.endpoint.map(|id| id.to_string())),
-            quoted(delivery.event.map(|id| id.to_string())),
-            delivery.event_type,
-            delivery.status,
-            delivery.attempts,
-            more_values.concat(),
+            "INSERT INTO notification_deliveries ({}) VALUES ({}) RETURNING id",
+            columns.join(", "),
+            values.join(", "),
         );
         sqlx::query_scalar(AssertSqlSafe(statement))
             .fetch_one(&mut self.connect().await)
@@ -129,15 +96,38 @@ impl TestDatabase<'_> {
             .expect("a delivery")
     }
 
-    /// Inserts an endpoint of a channel under a name.
+    /// Inserts an endpoint of a channel under a name, which leads nowhere.
     pub(crate) async fn endpoint(&self, channel: &str, name: &str) -> Uuid {
+        self.endpoint_with(channel, name, "{}").await
+    }
+
+    /// Inserts an endpoint that leads to an address.
+    pub(crate) async fn endpoint_at(&self, channel: &str, name: &str, url: &str) -> Uuid {
+        self.endpoint_with(channel, name, &format!(r#"{{"url": "{url}"}}"#))
+            .await
+    }
+
+    async fn endpoint_with(&self, channel: &str, name: &str, settings: &str) -> Uuid {
         let id = super::id("endpoint", name);
         self.execute(format!(
             "INSERT INTO notification_endpoints (id, name, channel, target, settings)
-             VALUES ('{id}', '{name}', '{channel}', '{channel}.example.com/…', '{{}}')"
+             VALUES ('{id}', '{name}', '{channel}', '{channel}.example.com/…', '{settings}')"
         ))
         .await;
         id
+    }
+
+    /// Queues so many messages for an endpoint, each with a number of its own.
+    pub(crate) async fn queue(&self, endpoint: Uuid, messages: u64) {
+        self.execute(format!(
+            "INSERT INTO notification_deliveries (channel, target, recipient, endpoint_id, event_type, message)
+             SELECT e.channel, t.name, t.name, e.id, 'payment_failed',
+                    jsonb_build_object('title', 'Payment ' || n || ' failed', 'data', jsonb_build_object('number', n))
+               FROM notification_endpoints e, generate_series(1, {messages}) AS n,
+                    LATERAL (SELECT 'endpoint:' || e.id) AS t (name)
+              WHERE e.id = '{endpoint}'"
+        ))
+        .await;
     }
 
     /// Inserts an attempt on a delivery.

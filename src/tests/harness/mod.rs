@@ -15,6 +15,7 @@
 //! [`TestDatabase::hold`] holds a lock, [`TestDatabase::until_waiting`] sees that a worker waits
 //! for it.
 
+mod command_line;
 mod database;
 mod deliveries;
 mod hold;
@@ -26,6 +27,7 @@ mod server;
 mod template;
 mod world;
 
+pub(crate) use command_line::{ends, words};
 pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
 pub(crate) use deliveries::Delivery;
 pub(crate) use pooler::Pooler;

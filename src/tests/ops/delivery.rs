@@ -4,21 +4,9 @@ use notify_fan_out::channels::Channel;
 use notify_fan_out::delivery::DeliveryCounts;
 use notify_fan_out::metrics::record_delivery;
 use notify_fan_out::ops::doctor::{Setup, Severity, diagnose};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{Delivery, TestDatabase, database_at};
-
-fn json_of(db: &TestDatabase<'_>, arguments: &[&str]) -> Value {
-    let assert = db
-        .cli(&[arguments, &["--format", "json"]].concat())
-        .success();
-    serde_json::from_slice(&assert.get_output().stdout).expect("JSON")
-}
-
-fn text_of(db: &TestDatabase<'_>, arguments: &[&str]) -> String {
-    let assert = db.cli(arguments).success();
-    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
-}
 
 /// Something of everything.
 async fn busy() -> TestDatabase<'static> {
@@ -74,31 +62,16 @@ async fn busy() -> TestDatabase<'static> {
 #[tokio::test]
 async fn status_shows_what_is_in_flight() {
     let db = busy().await;
-    let status = json_of(&db, &["status"]);
+    let status = db.json("status");
     let deliveries = &status["deliveries"];
-    let figures: Vec<_> = deliveries["channels"]
-        .as_array()
-        .expect("channels")
-        .iter()
+    let names = "due paused scheduled retrying sending expired_leases dead uncertain delivered_last_day cancelled_last_day";
+    let channels = deliveries["channels"].as_array().expect("channels").iter();
+    let figures: Vec<_> = channels
         .map(|state| {
-            let figures = [
-                "due",
-                "paused",
-                "scheduled",
-                "retrying",
-                "sending",
-                "expired_leases",
-                "dead",
-                "uncertain",
-                "delivered_last_day",
-                "cancelled_last_day",
-            ]
-            .map(|figure| state[format!("{figure}_count")].to_string());
-            format!(
-                "{}: {}",
-                state["channel"].as_str().expect("a name"),
-                figures.join(" ")
-            )
+            let names = names.split(' ').map(|name| format!("{name}_count"));
+            let figures: Vec<_> = names.map(|name| state[name].to_string()).collect();
+            let channel = state["channel"].as_str().expect("a name");
+            format!("{channel}: {}", figures.join(" "))
         })
         .collect();
     insta::assert_snapshot!(figures.join("\n"), @"
@@ -114,7 +87,7 @@ async fn status_shows_what_is_in_flight() {
         "{age:?}"
     );
     assert_eq!(deliveries["digest_recipients_count"], 2);
-    let text = text_of(&db, &["status"]);
+    let text = db.prints("status");
     let section: Vec<_> = text
         .lines()
         .skip_while(|line| !line.starts_with("E-mails"))
@@ -171,39 +144,7 @@ async fn doctor_finds_what_is_left_to_lie() {
     .await;
     insta::assert_snapshot!(complaints().await.lines().next().expect("a line"), @"Warn outgoing: waiting: immediate e-mails for more than 2 hours (1), e-mails for a digest for more than a day (2), deliveries for more than 2 hours (1)");
     // They are warnings: the job works.
-    db.cli(&["doctor"]).success();
-}
-
-#[tokio::test]
-async fn doctor_misses_what_the_second_stage_stands_on() {
-    let after = async |alteration: &str| {
-        let db = TestDatabase::new().await;
-        db.execute(alteration).await;
-        let checks = diagnose(&db.database(), &Setup::default())
-            .await
-            .expect("findings");
-        let amiss = checks.iter().filter(|check| check.severity != Severity::Ok);
-        let lines: Vec<_> = amiss
-            .map(|check| format!("{:?} {}: {}", check.severity, check.name, check.found))
-            .collect();
-        lines.join("\n")
-    };
-    insta::assert_snapshot!(after("DROP SEQUENCE notification_lease_token_seq").await, @"Problem tables: the sequence notification_lease_token_seq does not exist");
-    insta::assert_snapshot!(after("DROP TABLE notification_delivery_targets").await, @"Problem tables: notification_delivery_targets does not exist");
-    insta::assert_snapshot!(after(
-        "DROP INDEX notification_deliveries_due_idx, pending_emails_digest_idx, pending_emails_delivery_idx",
-    ).await, @"Problem indexes: notification_deliveries_due_idx is missing, pending_emails_delivery_idx is missing, pending_emails_digest_idx is missing");
-    insta::assert_snapshot!(after("REVOKE SELECT (settings) ON notification_endpoints FROM notify_fan_out").await, @"Problem rights: no SELECT on notification_endpoints (settings)");
-    insta::assert_snapshot!(after("REVOKE INSERT ON notification_delivery_attempts FROM notify_fan_out").await, @"Problem rights: no INSERT on notification_delivery_attempts (answer, attempt, code, delivery_id, duration_ms, error, outcome, started_at, status, transport)");
-    insta::assert_snapshot!(after("ALTER TABLE profiles ADD time_zone text, ADD phone text").await, @"Problem optional columns: profiles has phone and time_zone, and the role may not read it");
-    insta::assert_snapshot!(after(
-        "ALTER TABLE notification_deliveries ENABLE ROW LEVEL SECURITY;
-         CREATE POLICY shown ON notification_deliveries FOR SELECT USING (true)",
-    ).await, @"Problem row level security: refuses rows that the role writes to notification_deliveries");
-    assert_eq!(
-        after("ALTER TABLE profiles ADD time_zone text; GRANT SELECT (time_zone) ON profiles TO notify_fan_out").await,
-        ""
-    );
+    db.prints("doctor");
 }
 
 #[tokio::test]
@@ -213,7 +154,7 @@ async fn explain_tells_what_became_of_an_event() {
     let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
     let org = world.org("Works", [ada, bo]).await;
     let event = world.event("invite_accepted").org(org).actor(cy).await;
-    let quiet = text_of(&db, &["explain", &event.to_string()]);
+    let quiet = db.prints(&format!("explain {event}"));
     assert!(!quiet.contains("Deliveries:"), "{quiet}");
 
     let billing = db.endpoint("webhook", "billing").await;
@@ -248,12 +189,12 @@ async fn explain_tells_what_became_of_an_event() {
         .with("next_attempt_at", "'2030-01-02T03:04:05Z'");
     db.delivery(waiting.status("pending", 2)).await;
 
-    let shown = |arguments: &[&str]| {
-        let text = text_of(&db, &[&["explain", &event.to_string()], arguments].concat());
+    let shown = |options: &str| {
+        let text = db.prints(&format!("explain {event} {options}"));
         let (_, section) = text.split_once("\nDeliveries:").expect("a section");
         section.to_owned()
     };
-    let section = shown(&[]);
+    let section = shown("");
     let lines: Vec<_> = section
         .lines()
         .skip(1)
@@ -273,8 +214,8 @@ async fn explain_tells_what_became_of_an_event() {
       5  2026-01-02 03:09:05 UTC    0.2s  retry      503  unavailable  503: busy
       2 earlier attempts: notify-fan-out dead-letters show 1
     ");
-    assert_eq!(shown(&["--user", &ada.to_string()]).lines().count(), 2);
-    let document = json_of(&db, &["explain", &event.to_string()]);
+    assert_eq!(shown(&format!("--user {ada}")).lines().count(), 2);
+    let document = db.json(&format!("explain {event}"));
     assert_eq!(document["event_type"], "invite_accepted");
     let deliveries = document["deliveries"].as_array().expect("a list");
     assert_eq!(deliveries.len(), 5);
@@ -335,20 +276,6 @@ async fn metrics_of_deliveries_add_up() {
         r#"notify_fan_out_delivery_retries_total{channel="webhook"} 3"#,
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
-    }
-    // doctor looks at it as at the other.
-    for (file, code) in [("deliver.prom", 0), ("missing/deliver.prom", 6)] {
-        let mut command = db.binary();
-        command
-            .arg("doctor")
-            .env("NOTIFY_DELIVERY_METRICS_FILE", folder.path().join(file));
-        let assert = assert_cmd::Command::from_std(command).assert().code(code);
-        let text = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
-        assert_eq!(
-            text.contains("change NOTIFY_DELIVERY_METRICS_FILE"),
-            code == 6,
-            "{text}"
-        );
     }
 }
 

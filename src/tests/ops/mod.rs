@@ -9,7 +9,7 @@ mod status;
 use std::time::Duration;
 
 use notify_fan_out::ops::prune::{Prune, PruneOptions, PruneReport};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -92,28 +92,22 @@ impl Stage {
 
 /// Prunes as the superuser: deleting is not among the rights of the job's role.
 async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
-    let mut session = database_at(&db.superuser_url())
-        .connect()
-        .await
-        .expect("a connection");
+    let database = database_at(&db.superuser_url());
+    let mut session = database.connect().await.expect("a connection");
     let scope = PruneOptions {
         older_than: MONTH,
         events,
     };
-    let counted = Prune::new(&mut session, scope)
-        .await
-        .expect("a start")
-        .dry_run(&mut session)
-        .await;
+    let counter = Prune::new(&mut session, scope).await.expect("a start");
+    let counted = counter.dry_run(&mut session).await.expect("a dry run");
     let mut prune = Prune::new(&mut session, scope).await.expect("a start");
-    let done = prune
-        .execute(&mut session, &CancellationToken::new(), &mut |_| {})
-        .await;
+    let stop = CancellationToken::new();
+    let done = prune.execute(&mut session, &stop, &mut |_| {}).await;
     done.expect("pruned");
     let report = prune.report().clone();
     let counted = PruneReport {
         older_than: report.older_than,
-        ..counted.expect("a preview")
+        ..counted
     };
     assert_eq!(counted, report, "the dry run is right");
     report
@@ -126,12 +120,4 @@ fn counts(report: &PruneReport) -> [u64; 4] {
         report.processing_rows_count,
         report.events_count,
     ]
-}
-
-fn json_of(assert: &assert_cmd::assert::Assert) -> Value {
-    serde_json::from_slice(&assert.get_output().stdout).expect("JSON")
-}
-
-fn text_of(assert: &assert_cmd::assert::Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
 }

@@ -1,11 +1,11 @@
 //! `prune` deletes events and what was made of them, and nothing too early.
 
-use notify_fan_out::ops::prune::{Prune, PruneOptions};
+use notify_fan_out::ops::prune::{Prune, PruneOptions, PruneReport};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{MONTH, Stage, counts, json_of, prune};
-use crate::harness::{TestDatabase, Worker, binary_at, database_at};
+use super::{MONTH, Stage, counts, prune};
+use crate::harness::{TestDatabase, Worker, binary_at, database_at, ends, words};
 
 /// Only what the application deletes itself begins anew.
 #[tokio::test]
@@ -45,7 +45,8 @@ async fn pruned_events_are_not_processed_again() {
     stage.days_pass(31).await;
     let pending = stage.granted().await;
 
-    assert_eq!(counts(&prune(&stage.db, false).await), [2, 2, 3, 0]);
+    let db = &stage.db;
+    assert_eq!(counts(&prune(db, false).await), [2, 2, 3, 0]);
     let left = stage.left().await;
     assert_eq!(
         left,
@@ -57,48 +58,27 @@ async fn pruned_events_are_not_processed_again() {
             format!("{pending} event pending"),
         ]
     );
-    let marks = stage
-        .db
-        .texts("SELECT event_ids FROM notification_pruned ORDER BY 1")
-        .await;
+    let marks = "SELECT event_ids FROM notification_pruned ORDER BY 1";
     assert_eq!(
-        marks,
-        [
-            format!("[{first},{})", first + 2),
-            format!("[{last},{})", last + 1)
-        ]
+        db.texts(marks).await,
+        [(first, first + 2), (last, last + 1)].map(|(from, to)| format!("[{from},{to})"))
     );
 
     // The back-fill looks for events without a row. These must not be sent again; one that
     // was never seen, inserted while the trigger was off, is.
-    stage
-        .db
-        .execute("ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue")
+    db.execute("ALTER TABLE domain_events DISABLE TRIGGER notify_fan_out_enqueue")
         .await;
     let unseen = stage.granted().await;
-    stage
-        .db
-        .execute("ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue")
+    let db = &stage.db;
+    db.execute("ALTER TABLE domain_events ENABLE TRIGGER notify_fan_out_enqueue")
         .await;
-    let report = stage.db.migrate().await;
-    assert_eq!(
-        (
-            report.online.backfilled_pending,
-            report.online.backfilled_expired
-        ),
-        (1, 0)
-    );
-    assert_eq!(stage.db.run().await.notifications, 2);
-    assert_eq!(stage.db.state(unseen).await, "completed 0");
-    assert_eq!(
-        stage
-            .db
-            .count(&format!(
-                "notifications WHERE event_id IN ({first}, {last})"
-            ))
-            .await,
-        0
-    );
+    let online = db.migrate().await.online;
+    assert_eq!(online.backfilled_pending, 1);
+    assert_eq!(online.backfilled_expired, 0);
+    assert_eq!(db.run().await.notifications, 2);
+    assert_eq!(db.state(unseen).await, "completed 0");
+    let again = format!("notifications WHERE event_id IN ({first}, {last})");
+    assert_eq!(db.count(&again).await, 0);
 }
 
 #[tokio::test]
@@ -113,18 +93,11 @@ async fn an_event_goes_when_nothing_refers_to_it() {
     for event in [done, unread, unsent] {
         stage.read_and_sent(event).await;
     }
-    stage
-        .db
-        .execute(format!(
-            "UPDATE notifications SET read_at = NULL WHERE event_id = {unread}"
-        ))
-        .await;
-    stage
-        .db
-        .execute(format!(
-            "UPDATE pending_emails SET status = 'failed' WHERE event_id = {unsent}"
-        ))
-        .await;
+    let again = format!(
+        "UPDATE notifications SET read_at = NULL WHERE event_id = {unread};
+         UPDATE pending_emails SET status = 'failed' WHERE event_id = {unsent}"
+    );
+    stage.db.execute(again).await;
     stage.days_pass(31).await;
     stage.read_and_sent(read_lately).await;
 
@@ -153,35 +126,23 @@ async fn an_event_goes_when_nothing_refers_to_it() {
 async fn what_was_sent_of_an_event_that_may_be_retried_stays() {
     let mut stage = Stage::new().await;
     let event = stage.granted().await;
-    stage.db.run().await;
+    let db = &stage.db;
+    // Rows of others that would go with the event are named.
+    db.execute("CREATE TABLE audit (event_id bigint REFERENCES domain_events ON DELETE CASCADE)")
+        .await;
+    db.run().await;
     stage.read_and_sent(event).await;
     stage.days_pass(31).await;
     // As an older job may have left it: sent, and then failed.
-    stage
-        .db
-        .execute("UPDATE notification_processing SET processing_status = 'failed'")
+    db.execute("UPDATE notification_processing SET processing_status = 'failed'")
         .await;
-    assert_eq!(counts(&prune(&stage.db, true).await), [0, 0, 0, 0]);
-    stage.db.cli(&["retry", "--all"]).success();
-    let report = stage.db.run().await;
-    assert_eq!(
-        (report.events, report.notifications, report.emails),
-        (1, 0, 0)
-    );
-}
-
-#[tokio::test]
-async fn rows_of_others_that_go_with_an_event_are_named() {
-    let mut stage = Stage::new().await;
-    stage
-        .db
-        .execute("CREATE TABLE audit (event_id bigint REFERENCES domain_events ON DELETE CASCADE)")
-        .await;
-    let event = stage.granted().await;
-    stage.db.run().await;
-    stage.read_and_sent(event).await;
-    stage.days_pass(31).await;
-    assert_eq!(prune(&stage.db, true).await.cascades_to, ["audit"]);
+    let pruned = prune(db, true).await;
+    assert_eq!(counts(&pruned), [0, 0, 0, 0]);
+    assert_eq!(pruned.cascades_to, ["audit"]);
+    db.prints("retry --all");
+    let report = db.run().await;
+    assert_eq!(report.events, 1);
+    assert_eq!((report.notifications, report.emails), (0, 0));
 }
 
 /// Completed events of 40 days ago, as many as asked for.
@@ -199,24 +160,21 @@ async fn history(db: &TestDatabase<'_>, events: u32) {
 async fn prune_stops_between_batches_and_goes_on() {
     let db = TestDatabase::new().await;
     history(&db, 12_000).await;
-    let mut session = database_at(&db.superuser_url())
-        .connect()
-        .await
-        .expect("a connection");
+    let database = database_at(&db.superuser_url());
+    let mut session = database.connect().await.expect("a connection");
     let scope = PruneOptions {
         older_than: MONTH,
         events: true,
     };
     let stop = CancellationToken::new();
     let mut stopped = Prune::new(&mut session, scope).await.expect("a start");
-    stopped
-        .execute(&mut session, &stop, &mut |report| {
-            if report.processing_rows_count > 0 {
-                stop.cancel();
-            }
-        })
-        .await
-        .expect("pruned");
+    let mut stop_after_a_batch = |report: &PruneReport| {
+        if report.processing_rows_count > 0 {
+            stop.cancel();
+        }
+    };
+    let done = stopped.execute(&mut session, &stop, &mut stop_after_a_batch);
+    done.await.expect("pruned");
     assert!(stopped.report().stopped_early);
     assert_eq!(counts(stopped.report()), [0, 0, 5_000, 0]);
     assert_eq!(db.count("notification_processing").await, 7_000);
@@ -231,24 +189,13 @@ async fn prune_stops_between_batches_and_goes_on() {
 async fn two_prunes_at_once_share_the_work() {
     let db = TestDatabase::new().await;
     history(&db, 20_000).await;
-    let start = || {
-        let mut command = binary_at(&db.superuser_url());
-        command.args([
-            "prune",
-            "--older-than",
-            "30d",
-            "--events",
-            "--format",
-            "json",
-        ]);
-        Worker::start(&mut command)
-    };
-    let (one, two) = (start(), start());
+    let workers = [(); 2].map(|()| {
+        let line = "prune --older-than 30d --events --format json";
+        Worker::start(binary_at(&db.superuser_url()).args(words(line)))
+    });
     let (mut rows, mut events) = (0, 0);
-    for worker in [one, two] {
-        let ended = worker.end().await;
-        assert!(ended.status.success(), "{}", ended.stderr);
-        let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    for worker in workers {
+        let report = worker.end().await.report();
         rows += report["processing_rows_count"].as_u64().expect("a count");
         events += report["events_count"].as_u64().expect("a count");
     }
@@ -264,39 +211,29 @@ async fn two_prunes_at_once_share_the_work() {
 #[tokio::test]
 async fn the_age_of_what_is_pruned_has_a_default_and_can_be_off() {
     let db = TestDatabase::new().await;
-    let prune = |age: &str, arguments: &[&str]| {
-        let mut command = binary_at(&db.superuser_url());
-        command
-            .env("NOTIFY_PRUNE_OLDER_THAN", age)
-            .args(["prune", "--format", "json"]);
-        assert_cmd::Command::from_std(command)
-            .args(arguments)
-            .assert()
+    let prune = |age: &str, options: &str, code: i32| {
+        let mut owner = binary_at(&db.superuser_url());
+        owner.env("NOTIFY_PRUNE_OLDER_THAN", age);
+        ends(owner, &format!("prune --format json {options}"), code)
     };
-    let days = async |report: Value| {
-        let since = report["older_than"].as_str().expect("a time").to_owned();
-        db.text(&format!(
-            "SELECT round(extract(epoch FROM now() - '{since}'::timestamptz) / 86400)"
-        ))
-        .await
-    };
-    assert_eq!(days(json_of(&prune("", &[]).success())).await, "90");
-    assert_eq!(days(json_of(&prune("30d", &[]).success())).await, "30");
-    assert_eq!(
-        days(json_of(&prune("off", &["--older-than", "7d"]).success())).await,
-        "7"
-    );
-    assert_eq!(
-        json_of(&prune("off", &[]).success()),
-        json!({ "off": true })
-    );
-    for wrong in [prune("30", &[]), prune("", &["--older-than", "30"])] {
-        let refused = wrong.code(2);
-        let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
-        assert!(stderr.contains("must be a time with its unit"), "{stderr}");
+    for (age, options, days) in [
+        ("", "", "90"),
+        ("30d", "", "30"),
+        ("off", "--older-than 7d", "7"),
+    ] {
+        let report: Value = serde_json::from_str(&prune(age, options, 0).0).expect("JSON");
+        let since = report["older_than"].as_str().expect("a time");
+        let query =
+            format!("SELECT round(extract(epoch FROM now() - '{since}'::timestamptz) / 86400)");
+        assert_eq!(db.text(&query).await, days);
     }
-    let dry = json_of(&prune("", &["--events", "--dry-run"]).success());
-    assert_eq!(dry["dry_run"], json!(true));
+    assert_eq!(prune("off", "", 0).0, "{\"off\":true}\n");
+    for (age, options) in [("30", ""), ("", "--older-than 30")] {
+        let (_, error) = prune(age, options, 2);
+        assert!(error.contains("must be a time with its unit"), "{error}");
+    }
+    let (dry, _) = prune("", "--events --dry-run", 0);
+    assert!(dry.contains("\"dry_run\":true"), "{dry}");
 }
 
 /// Identifiers are any numbers that a bigint holds.
@@ -326,8 +263,7 @@ async fn at_both_ends_of_all_identifiers() {
              UPDATE pending_emails SET id = event_id",
         )
         .await;
-    let retried = stage.db.cli(&["retry", "--all", "--format", "json"]);
-    assert_eq!(json_of(&retried.success())["retried_count"], 2);
+    assert_eq!(stage.db.json("retry --all")["retried_count"], 2);
     assert_eq!(stage.db.run().await.events, 2);
     stage.read_and_sent(i64::MIN).await;
     stage.read_and_sent(i64::MAX).await;

@@ -1,9 +1,7 @@
 //! `status` names what waits, what failed, and why.
 
-use serde_json::json;
-
-use super::{Stage, json_of, text_of};
-use crate::harness::{TestDatabase, binary_at};
+use super::Stage;
+use crate::harness::{TestDatabase, binary_at, ends};
 
 #[tokio::test]
 async fn status_tells_what_waits_and_why() {
@@ -34,59 +32,52 @@ async fn status_tells_what_waits_and_why() {
         .await;
     assert!(unhandled > expired);
 
-    let status = json_of(&stage.db.cli(&["status", "--format", "json"]).success());
-    let backlog = &status["backlog"];
-    assert_eq!(
-        [
-            &backlog["due_count"],
-            &backlog["scheduled_count"],
-            &backlog["retrying_count"],
-            &backlog["without_handler_count"]
-        ],
-        [&json!(1), &json!(1), &json!(1), &json!(1)]
-    );
-    assert_eq!(backlog["without_handler"][0]["event_type"], "invoice_paid");
-    let age = backlog["oldest_age_seconds"].as_f64().expect("an age");
+    let status = stage.db.json("status");
+    let mut shown = String::new();
+    for path in [
+        "/backlog/due_count",
+        "/backlog/scheduled_count",
+        "/backlog/retrying_count",
+        "/backlog/without_handler_count",
+        "/backlog/without_handler/0/event_type",
+        "/processing/count",
+        "/processing/stuck_count",
+        "/failed/count",
+        "/failed/kinds/0/count",
+        "/failed/kinds/0/error",
+        "/failed/kinds/0/event_types",
+        "/failed/kinds/1/error",
+        "/pending_emails/immediate_count",
+        "/last_hour/completed_count",
+        "/last_day/completed_count",
+    ] {
+        shown += &format!("{path} {}\n", status.pointer(path).expect(path));
+    }
+    insta::assert_snapshot!(shown, @r#"
+    /backlog/due_count 1
+    /backlog/scheduled_count 1
+    /backlog/retrying_count 1
+    /backlog/without_handler_count 1
+    /backlog/without_handler/0/event_type "invoice_paid"
+    /processing/count 2
+    /processing/stuck_count 1
+    /failed/count 3
+    /failed/kinds/0/count 2
+    /failed/kinds/0/error "invalid project_access_granted event: payload.affected_user_id is required"
+    /failed/kinds/0/event_types ["project_access_granted"]
+    /failed/kinds/1/error "expired: pending for longer than the age limit"
+    /pending_emails/immediate_count 3
+    /last_hour/completed_count 3
+    /last_day/completed_count 3
+    "#);
+    let seconds = |path: &str| status.pointer(path).and_then(serde_json::Value::as_f64);
+    let age = seconds("/backlog/oldest_age_seconds").expect("an age");
     assert!((7_200.0..7_300.0).contains(&age), "{age}");
-    assert_eq!(
-        [
-            &status["processing"]["count"],
-            &status["processing"]["stuck_count"]
-        ],
-        [&json!(2), &json!(1)]
-    );
-    assert_eq!(status["failed"]["count"], 3);
-    let kinds: Vec<_> = (0..2)
-        .map(|no| &status["failed"]["kinds"][no])
-        .map(|kind| {
-            format!(
-                "{} {} {}",
-                kind["count"], kind["error"], kind["event_types"]
-            )
-        })
-        .collect();
-    assert_eq!(
-        kinds,
-        [
-            r#"2 "invalid project_access_granted event: payload.affected_user_id is required" ["project_access_granted"]"#,
-            r#"1 "expired: pending for longer than the age limit" ["meeting_updated"]"#,
-        ]
-    );
-    assert_eq!(status["pending_emails"]["immediate_count"], 3);
-    assert_eq!(
-        [
-            &status["last_hour"]["completed_count"],
-            &status["last_day"]["completed_count"]
-        ],
-        [&json!(3), &json!(3)]
-    );
-    let latency = status["last_hour"]["latency_p99_seconds"]
-        .as_f64()
-        .expect("a latency");
+    let latency = seconds("/last_hour/latency_p99_seconds").expect("a latency");
     assert!((0.0..60.0).contains(&latency), "{latency}");
     assert_eq!(status["tables"].as_array().map(Vec::len), Some(5));
 
-    let text = text_of(&stage.db.cli(&["status"]).success());
+    let text = stage.db.prints("status");
     for part in [
         "Backlog     1 due",
         "1 waits for their time",
@@ -109,93 +100,71 @@ async fn failures_that_differ_in_details_are_one_kind_and_found_by_it() {
              WHEN 2 THEN 'stuck: claimed by host:' || event_id || ':00ff, which never settled it' END",
     )
     .await;
-    let status = json_of(&db.cli(&["status", "--format", "json"]).success());
-    let mut kinds: Vec<_> = status["failed"]["kinds"]
-        .as_array()
-        .expect("kinds")
-        .iter()
-        .collect();
-    kinds.sort_by_key(|kind| kind["error"].as_str());
-    let words: Vec<_> = kinds
-        .iter()
+    let status = db.json("status");
+    let kinds = status["failed"]["kinds"].as_array().expect("kinds").iter();
+    let mut words: Vec<_> = kinds
         .map(|kind| format!("{} {}", kind["count"], kind["error"]))
         .collect();
+    words.sort();
     insta::assert_snapshot!(words.join("\n"), @r#"
     10 ""
     10 "database refused: 22P02: invalid input syntax for type uuid: …"
     10 "no person … at ……in line …"
     10 "stuck: claimed by …, which never settled it"
     "#);
-    for kind in &kinds[1..] {
-        let error = kind["error"].as_str().expect("text");
-        let found = json_of(
-            &db.cli(&["retry", "--error", error, "--dry-run", "--format", "json"])
-                .success(),
-        );
+    for kind in &words[1..] {
+        let error = kind["10 \"".len()..].trim_end_matches('"');
+        let found = db.json(&format!("retry --error '{error}' --dry-run"));
         assert_eq!(found["retried_count"], 10, "{error}");
     }
 }
 
 #[tokio::test]
 async fn status_names_what_holds_vacuum_back_and_writes_nothing() {
-    let stage = Stage::new().await;
-    let hold = stage
-        .db
+    let db = TestDatabase::new().await;
+    let hold = db
         .hold("INSERT INTO profiles (id, email) VALUES (gen_random_uuid(), 'x')")
         .await;
-    let status = |url: &str| {
-        let mut command = binary_at(url);
-        command.args(["status", "--format", "json"]);
-        json_of(&assert_cmd::Command::from_std(command).assert().success())
-    };
-    let seen = status(&stage.db.superuser_url());
+    let (seen, _) = ends(binary_at(&db.superuser_url()), "status --format json", 0);
+    let seen: serde_json::Value = serde_json::from_str(&seen).expect("JSON");
     let holder = &seen["vacuum"]["held_back_by"][0];
     assert_eq!(holder["kind"], "session", "{seen}");
     assert_eq!(holder["state"], "idle in transaction", "{seen}");
     // The job's role may not look into the superuser's sessions, and says so.
-    if stage.db.url() != stage.db.superuser_url() {
-        let blind = status(&stage.db.url());
+    if db.url() != db.superuser_url() {
+        let blind = db.json("status");
         let shown = blind["vacuum"]["held_back_by"].as_array().expect("a list");
-        assert!(
-            !shown.iter().any(|other| other["pid"] == holder["pid"]),
-            "{blind}"
-        );
-        assert!(
-            blind["vacuum"]["hidden_sessions_count"].as_u64() >= Some(1),
-            "{blind}"
-        );
+        let is_shown = shown.iter().any(|other| other["pid"] == holder["pid"]);
+        assert!(!is_shown, "{blind}");
+        let hidden = blind["vacuum"]["hidden_sessions_count"].as_u64();
+        assert!(hidden >= Some(1), "{blind}");
     }
     drop(hold);
-    stage
-        .db
-        .execute(format!(
-            "ALTER DATABASE {} SET default_transaction_read_only = on",
-            stage.db.name()
-        ))
-        .await;
-    stage.db.cli(&["status"]).success();
-    stage.db.cli(&["retry", "--all", "--dry-run"]).success();
-    stage
-        .db
-        .cli(&["prune", "--older-than", "1d", "--events", "--dry-run"])
-        .success();
+    let name = db.name();
+    let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    db.execute(read_only).await;
+    for line in [
+        "status",
+        "retry --all --dry-run",
+        "prune --older-than 1d --events --dry-run",
+    ] {
+        db.prints(line);
+    }
 }
 
 #[tokio::test]
 async fn an_error_is_not_dressed_up_as_a_result() {
     let mut stage = Stage::new().await;
     let event = stage.invalid().await;
-    stage.db.run().await;
-    stage.days_pass(31).await;
-    stage
-        .db
-        .execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$no$$; END';
-             CREATE TRIGGER refuse BEFORE UPDATE OR DELETE ON notification_processing
-                FOR EACH ROW EXECUTE FUNCTION refuse()",
-        )
-        .await;
-    let failed = stage.db.cli(&["retry", &event.to_string()]).code(1);
-    assert_eq!(text_of(&failed), "");
-    assert!(stage.db.state(event).await.starts_with("failed"));
+    let db = &stage.db;
+    db.run().await;
+    db.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$no$$; END';
+         CREATE TRIGGER refuse BEFORE UPDATE OR DELETE ON notification_processing
+            FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    .await;
+    let (stdout, _) = db.ends(&format!("retry {event}"), 1);
+    assert_eq!(stdout, "");
+    assert!(db.state(event).await.starts_with("failed"));
 }
