@@ -7,16 +7,15 @@ mod receiver;
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::job::{self, Used};
+use super::job::{self, Runs, Used};
 use super::lab::Lab;
 use super::sample::Sample;
 use super::section::{Section, small, table};
 use receiver::Receiver;
 
 const ENDPOINTS: usize = 10;
-const MIB: u64 = 1024 * 1024;
 /// Deliveries in flight at once, and to one target: the product's defaults, said aloud. All e-mails are
 /// one target's.
 const CONCURRENCY: u32 = 20;
@@ -57,9 +56,8 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     let mut json = serde_json::Map::new();
     for what in [What::Webhooks, What::Emails] {
         lab.sql(&format!("SET bench.what = '{what}'")).await?;
-        let measured = Measured::of(lab, &receiver, what).await?;
-        measured.show(what, messages, &mut table);
-        json.insert(what.to_string(), measured.json(messages));
+        let figures = of_one_kind(lab, &receiver, what, &mut table).await?;
+        json.insert(what.to_string(), figures);
     }
     let runs = lab.options.runs();
     Ok(Section {
@@ -76,128 +74,65 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     })
 }
 
-/// What came of one kind of message.
-#[derive(Debug)]
-struct Measured {
-    at_once: u32,
-    limits: Vec<f64>,
-    jobs: Vec<Jobs>,
-    round_trips: f64,
-    commits: f64,
-}
-
-/// So many processes at once.
-#[derive(Debug)]
-struct Jobs {
-    workers: u32,
-    times: Vec<f64>,
-    busy: Vec<f64>,
-    peak_bytes: u64,
-}
-
-impl Measured {
-    async fn of(lab: &mut Lab, receiver: &Receiver, what: What) -> anyhow::Result<Self> {
-        let at_once = match what {
-            What::Webhooks => CONCURRENCY,
-            What::Emails => PER_TARGET,
-        };
-        let messages = lab.options.messages();
-        let mut measured = Self {
-            at_once,
-            limits: Vec::new(),
-            jobs: lab
-                .options
-                .workers
-                .iter()
-                .map(|&workers| Jobs {
-                    workers,
-                    times: Vec::new(),
-                    busy: Vec::new(),
-                    peak_bytes: 0,
-                })
-                .collect(),
-            round_trips: 0.0,
-            commits: 0.0,
-        };
-        for _ in 0..lab.options.runs() {
-            let limit = bare::seconds(receiver, what, messages, at_once).await?;
-            measured.limits.push(limit);
-            anyhow::ensure!(receiver.take() == u64::from(messages), "{what} got lost");
-            for jobs in &mut measured.jobs {
-                let url = lab.url.clone();
-                let (time, used) = deliver(lab, receiver, &url, jobs.workers).await?;
-                jobs.times.push(time.as_secs_f64());
-                let busy = used.iter().map(|used| used.cpu.as_secs_f64());
-                jobs.busy.push(busy.sum());
-                let peaks = used.iter().map(|used| used.peak_bytes);
-                jobs.peak_bytes = peaks.chain([jobs.peak_bytes]).max().unwrap_or(0);
-            }
-        }
-        let (proxy, url) = lab.proxy()?;
-        deliver(lab, receiver, &url, 1).await?;
-        let traffic = proxy.take();
-        let each = f64::from(messages);
-        measured.round_trips = small(traffic.round_trips.cast_signed()) / each;
-        measured.commits = small(traffic.commits.cast_signed()) / each * 1_000.0;
-        Ok(measured)
-    }
-
-    fn show(&self, what: What, messages: u32, table: &mut comfy_table::Table) {
-        let rate = |time: f64| format!("{:.0}", f64::from(messages) / time);
-        let limit = Sample::of(self.limits.iter().copied());
-        table.add_row([
-            format!("{what}, limit: bare client, {} at once", self.at_once),
-            limit.show(2, "").to_string(),
-            rate(limit.median),
-            "1".to_owned(),
-        ]);
-        for jobs in &self.jobs {
-            let time = Sample::of(jobs.times.iter().copied());
-            let counts = [self.round_trips, self.commits].map(|count| format!("{count:.2}"));
-            let [round_trips, commits] = if jobs.workers == 1 {
-                counts
-            } else {
-                [String::new(), String::new()]
-            };
-            table.add_row([
-                format!("{what}, {} × the job", jobs.workers),
-                time.show(2, "").to_string(),
-                rate(time.median),
-                self.ratio(jobs).show(2, "").to_string(),
-                Sample::of(jobs.busy.iter().copied())
-                    .show(2, "")
-                    .to_string(),
-                jobs.peak_bytes.div_ceil(MIB).to_string(),
-                round_trips,
-                commits,
-            ]);
+/// One kind of message: adds its rows to the table, and returns its figures.
+async fn of_one_kind(
+    lab: &mut Lab,
+    receiver: &Receiver,
+    what: What,
+    table: &mut comfy_table::Table,
+) -> anyhow::Result<Value> {
+    let at_once = match what {
+        What::Webhooks => CONCURRENCY,
+        What::Emails => PER_TARGET,
+    };
+    let messages = lab.options.messages();
+    let sent = f64::from(messages);
+    let mut limits = Vec::new();
+    let workers = lab.options.workers.iter();
+    let mut jobs: Vec<_> = workers.map(|&workers| Runs::new(workers)).collect();
+    for _ in 0..lab.options.runs() {
+        limits.push(bare::seconds(receiver, what, messages, at_once).await?);
+        anyhow::ensure!(receiver.take() == u64::from(messages), "{what} got lost");
+        for jobs in &mut jobs {
+            let url = lab.url.clone();
+            let (time, used) = deliver(lab, receiver, &url, jobs.workers).await?;
+            jobs.add(time, &used);
         }
     }
+    let (proxy, url) = lab.proxy()?;
+    deliver(lab, receiver, &url, 1).await?;
+    let traffic = proxy.take();
+    let per_message = |count: u64| small(count.cast_signed()) / sent;
+    let round_trips = per_message(traffic.round_trips);
+    let commits = per_message(traffic.commits) * 1_000.0;
 
-    fn ratio(&self, jobs: &Jobs) -> Sample {
-        let pairs = jobs.times.iter().zip(&self.limits);
-        Sample::of(pairs.map(|(time, limit)| time / limit))
+    let limit = Sample::of(limits.iter().copied());
+    table.add_row([
+        format!("{what}, limit: bare client, {at_once} at once"),
+        limit.show(2),
+        format!("{:.0}", sent / limit.median),
+        "1".to_owned(),
+    ]);
+    for jobs in &jobs {
+        let [seconds, ratio, rate, cpu, peak] = jobs.cells(&limits, sent);
+        let name = format!("{what}, {} × the job", jobs.workers);
+        let mut row = vec![name, seconds, rate, ratio, cpu, peak];
+        if jobs.workers == 1 {
+            row.extend([round_trips, commits].map(|count| format!("{count:.2}")));
+        }
+        table.add_row(row);
     }
-
-    fn json(&self, messages: u32) -> serde_json::Value {
-        let jobs = self.jobs.iter().map(|jobs| {
-            let time = Sample::of(jobs.times.iter().copied());
-            json!({
-                "workers": jobs.workers, "seconds": time, "ratio": self.ratio(jobs),
-                "client_cpu_seconds": Sample::of(jobs.busy.iter().copied()),
-                "peak_bytes": jobs.peak_bytes,
-                "messages_per_second": f64::from(messages) / time.median,
-            })
-        });
-        json!({
-            "messages": messages,
-            "at_once": self.at_once,
-            "limit_seconds": Sample::of(self.limits.iter().copied()),
-            "jobs": jobs.collect::<Vec<_>>(),
-            "round_trips_per_message": self.round_trips,
-            "commits_per_1000": self.commits,
-        })
-    }
+    let jobs = jobs
+        .iter()
+        .map(|jobs| jobs.json(&limits, "messages_per_second", sent));
+    Ok(json!({
+        "messages": messages,
+        "at_once": at_once,
+        "limit_seconds": limit,
+        "jobs": jobs.collect::<Vec<_>>(),
+        "round_trips_per_message": round_trips,
+        "commits_per_1000": commits,
+    }))
 }
 
 /// Makes everything due again and has it sent.
@@ -223,7 +158,7 @@ async fn deliver(
         // Not part of what is measured: a slow machine should not end a run early.
         ("NOTIFY_DELIVERY_MAX_RUNTIME", "1h"),
     ];
-    let done = job::run_with(url, workers, &["deliver"], &variables)?;
+    let done = job::run(url, workers, &["deliver"], &variables)?;
     let delivered = lab
         .count("SELECT count(*) FROM notification_deliveries WHERE status = 'delivered' AND attempts = 1")
         .await?;

@@ -9,7 +9,6 @@ use sqlx::Connection;
 use super::job::{self, BATCH};
 use super::lab::Lab;
 use super::options::Options;
-use super::proxy::Traffic;
 use super::sample::Sample;
 use super::section::{Section, table};
 use super::statements;
@@ -74,25 +73,24 @@ impl Histories {
             let (lab, failed) = lab.copy(format!("bench_{completed}_failed")).await?;
             let (lab, later) = lab.copy(format!("bench_{completed}_later")).await?;
             labs.push((past, lab));
-            for (past, mut lab) in [
-                (
-                    Past {
-                        failed: beside,
-                        ..past
-                    },
-                    failed,
-                ),
-                (
-                    Past {
-                        later: beside,
-                        ..past
-                    },
-                    later,
-                ),
-            ] {
+            let failed = (
+                Past {
+                    failed: beside,
+                    ..past
+                },
+                failed,
+            );
+            let later = (
+                Past {
+                    later: beside,
+                    ..past
+                },
+                later,
+            );
+            for (past, mut lab) in [failed, later] {
+                let Past { failed, later, .. } = past;
                 lab.sql(&format!(
-                    "SET bench.failed = {}; SET bench.later = {}",
-                    past.failed, past.later
+                    "SET bench.failed = {failed}; SET bench.later = {later}"
                 ))
                 .await?;
                 lab.sql(include_str!("beside.sql")).await?;
@@ -135,11 +133,7 @@ impl Histories {
         for ((past, _), times) in self.labs.iter().zip(times) {
             let time = Sample::of(times);
             let ratio = time.median / none;
-            table.add_row([
-                past.to_string(),
-                time.show(2, "").to_string(),
-                format!("{ratio:.2}"),
-            ]);
+            table.add_row([past.to_string(), time.show(2), format!("{ratio:.2}")]);
             results.push(json!({ "past": past, "ms": time, "ratio": ratio }));
         }
         Ok(Section {
@@ -168,7 +162,7 @@ impl Histories {
                 let started = Instant::now();
                 lab.connect().await?.close().await?;
                 let connect = started.elapsed().as_secs_f64() * 1e3;
-                let (process, _) = job::run(&lab.url, 1, &[])?;
+                let process = job::run_once(&lab.url)?;
                 if turn > 0 {
                     connects[at].push(connect);
                     processes[at].push(process.as_secs_f64() * 1e3);
@@ -184,20 +178,18 @@ impl Histories {
         ]);
         let mut results = Vec::new();
         for (at, (past, lab)) in self.labs.iter().enumerate() {
-            let beyond = Sample::of(
-                processes[at]
-                    .iter()
-                    .zip(&connects[at])
-                    .map(|(all, part)| all - part),
-            );
+            let both = processes[at].iter().zip(&connects[at]);
+            let beyond = Sample::of(both.map(|(all, part)| all - part));
             let process = Sample::of(processes[at].iter().copied());
             let connect = Sample::of(connects[at].iter().copied());
-            let traffic = idle_traffic(lab)?;
+            let (proxy, url) = lab.proxy()?;
+            job::run_once(&url)?;
+            let traffic = proxy.take();
             table.add_row([
                 past.to_string(),
-                process.show(1, "").to_string(),
-                connect.show(1, "").to_string(),
-                beyond.show(1, "").to_string(),
+                process.show(1),
+                connect.show(1),
+                beyond.show(1),
                 traffic.round_trips.to_string(),
             ]);
             results.push(json!({
@@ -238,28 +230,14 @@ async fn fill(lab: &mut Lab, completed: u32) -> anyhow::Result<()> {
         lab.sql(include_str!("history.sql")).await?;
         made = until;
         if completed > CHUNK {
-            let size = lab
-                .count("SELECT pg_database_size(current_database()) >> 20")
-                .await?;
-            let (part, seconds) = (
-                f64::from(made) / f64::from(completed),
-                started.elapsed().as_secs_f64(),
-            );
-            eprintln!(
-                "  {made} events, {size} MiB, {seconds:.0} s; {:.0} s to go",
-                seconds / part - seconds
-            );
+            let seconds = started.elapsed().as_secs_f64();
+            let left = seconds * (f64::from(completed) / f64::from(made) - 1.0);
+            eprintln!("  {made} events, {seconds:.0} s; {left:.0} s to go");
         }
     }
     lab.sql("VACUUM (ANALYZE)").await?;
     lab.sql("RESET synchronous_commit; RESET maintenance_work_mem")
         .await
-}
-
-fn idle_traffic(lab: &Lab) -> anyhow::Result<Traffic> {
-    let (proxy, url) = lab.proxy()?;
-    job::run(&url, 1, &[])?;
-    Ok(proxy.take())
 }
 
 /// Every other turn goes backwards, so that nobody always follows the same one.

@@ -6,7 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use serde_json::{Value, json};
 use wait4::Wait4;
+
+use super::sample::Sample;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_notify-fan-out");
 /// The exit code where some events failed.
@@ -98,15 +101,6 @@ pub(crate) fn run(
     url: &str,
     workers: u32,
     arguments: &[&str],
-) -> anyhow::Result<(Duration, Vec<Used>)> {
-    run_with(url, workers, arguments, &[])
-}
-
-/// The same with variables of the environment.
-pub(crate) fn run_with(
-    url: &str,
-    workers: u32,
-    arguments: &[&str],
     variables: &[(&str, &str)],
 ) -> anyhow::Result<(Duration, Vec<Used>)> {
     let started = Instant::now();
@@ -118,4 +112,65 @@ pub(crate) fn run_with(
         .map(Job::wait)
         .collect::<anyhow::Result<_>>()?;
     Ok((started.elapsed(), used))
+}
+
+/// One run with the product's defaults.
+pub(crate) fn run_once(url: &str) -> anyhow::Result<Duration> {
+    Ok(run(url, 1, &[], &[])?.0)
+}
+
+/// What repeated runs of so many jobs at once took.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    pub(crate) workers: u32,
+    times: Vec<f64>,
+    busy: Vec<f64>,
+    peak_bytes: u64,
+}
+
+impl Runs {
+    pub(crate) fn new(workers: u32) -> Self {
+        Self {
+            workers,
+            times: Vec::new(),
+            busy: Vec::new(),
+            peak_bytes: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, time: Duration, used: &[Used]) {
+        self.times.push(time.as_secs_f64());
+        let busy = used.iter().map(|used| used.cpu.as_secs_f64());
+        self.busy.push(busy.sum());
+        let peaks = used.iter().map(|used| used.peak_bytes);
+        self.peak_bytes = peaks.fold(self.peak_bytes, u64::max);
+    }
+
+    /// Each run's time against the limit that was measured beside it.
+    fn ratio(&self, limits: &[f64]) -> Sample {
+        let pairs = self.times.iter().zip(limits);
+        Sample::of(pairs.map(|(time, limit)| time / limit))
+    }
+
+    /// Seconds, times the limit, so many of what was done per second, processor seconds, MiB.
+    pub(crate) fn cells(&self, limits: &[f64], done: f64) -> [String; 5] {
+        let time = Sample::of(self.times.iter().copied());
+        [
+            time.show(2),
+            self.ratio(limits).show(2),
+            format!("{:.0}", done / time.median),
+            Sample::of(self.busy.iter().copied()).show(2),
+            self.peak_bytes.div_ceil(1024 * 1024).to_string(),
+        ]
+    }
+
+    /// The same for machines, with the name of what was done per second.
+    pub(crate) fn json(&self, limits: &[f64], rate: &str, done: f64) -> Value {
+        let time = Sample::of(self.times.iter().copied());
+        json!({
+            "workers": self.workers, "seconds": time, "ratio": self.ratio(limits),
+            "client_cpu_seconds": Sample::of(self.busy.iter().copied()),
+            "peak_bytes": self.peak_bytes, rate: done / time.median,
+        })
+    }
 }

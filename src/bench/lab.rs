@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::job;
-use super::options::Options;
+use super::options::{Options, WORLD};
 use super::proxy::Proxy;
 
 /// A database with the world in it, and a connection to it.
@@ -76,7 +76,7 @@ impl Lab {
             .execute(&mut outside)
             .await?;
         create(&mut outside, &name, "").await?;
-        job::run(&url_of(&server.database(&name))?, 1, &["migrate"]).context("migrate")?;
+        job::run(&url_of(&server.database(&name))?, 1, &["migrate"], &[]).context("migrate")?;
         let mut lab = Self::open(options, name, outside).await?;
         lab.build_world().await?;
         Ok(lab)
@@ -117,7 +117,7 @@ impl Lab {
             connect,
         };
         let events = [("events", lab.options.events())];
-        for (name, size) in lab.options.world.sizes().into_iter().chain(events) {
+        for (name, size) in WORLD.into_iter().chain(events) {
             lab.sql(&format!("SET bench.{name} = {size}")).await?;
         }
         Ok(lab)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::job;
+use super::job::{self, Runs};
 use super::lab::Lab;
 use super::limit;
 use super::sample::Sample;
@@ -11,32 +11,22 @@ use super::section::{Section, table};
 pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     // A run that does not count, for the rows that it leaves.
     lab.restore().await?;
-    job::run(&lab.url, 1, &[])?;
+    job::run_once(&lab.url)?;
     lab.expect_all_completed().await?;
     let rows = limit::keep(lab).await?;
-    let workers = lab.options.workers.clone();
     let mut limits = Vec::new();
-    let mut times = vec![Vec::new(); workers.len()];
-    let mut busy = vec![Vec::new(); workers.len()];
-    let mut peaks = vec![0_u64; workers.len()];
+    let workers = lab.options.workers.iter();
+    let mut jobs: Vec<_> = workers.map(|&workers| Runs::new(workers)).collect();
     for _ in 0..lab.options.runs() {
         limits.push(limit::seconds(lab).await?);
-        for (at, &workers) in workers.iter().enumerate() {
+        for jobs in &mut jobs {
             lab.restore().await?;
-            let (time, used) = job::run(&lab.url, workers, &[])?;
+            let (time, used) = job::run(&lab.url, jobs.workers, &[], &[])?;
             lab.expect_all_completed().await?;
-            times[at].push(time.as_secs_f64());
-            busy[at].push(used.iter().map(|used| used.cpu.as_secs_f64()).sum::<f64>());
-            peaks[at] = used
-                .iter()
-                .map(|used| used.peak_bytes)
-                .chain([peaks[at]])
-                .max()
-                .unwrap_or(0);
+            jobs.add(time, &used);
         }
     }
     let events = f64::from(lab.options.events());
-    let rate = |time: f64| format!("{:.0}", events / time);
     let mut table = table(&[
         "",
         "seconds",
@@ -48,41 +38,22 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     let limit = Sample::of(limits.iter().copied());
     table.add_row([
         "limit: bare inserts, one connection",
-        &limit.show(2, "").to_string(),
+        &limit.show(2),
         "1",
-        &rate(limit.median),
-        "",
-        "",
+        &format!("{:.0}", events / limit.median),
     ]);
-    let mut results = Vec::new();
-    for (at, &workers) in workers.iter().enumerate() {
-        let time = Sample::of(times[at].iter().copied());
-        let ratio = Sample::of(
-            times[at]
-                .iter()
-                .zip(&limits)
-                .map(|(time, limit)| time / limit),
-        );
-        let cpu = Sample::of(busy[at].iter().copied());
-        table.add_row([
-            format!("{workers} × the job"),
-            time.show(2, "").to_string(),
-            ratio.show(2, "").to_string(),
-            rate(time.median),
-            cpu.show(2, "").to_string(),
-            format!("{}", peaks[at] / (1024 * 1024)),
-        ]);
-        results.push(json!({
-            "workers": workers, "seconds": time, "ratio": ratio, "client_cpu_seconds": cpu,
-            "peak_bytes": peaks[at],
-            "events_per_second": events / time.median,
-        }));
+    for jobs in &jobs {
+        let name = format!("{} × the job", jobs.workers);
+        let cells = jobs.cells(&limits, events).into_iter();
+        table.add_row([name].into_iter().chain(cells));
     }
+    let jobs = jobs
+        .iter()
+        .map(|jobs| jobs.json(&limits, "events_per_second", events));
     Ok(Section {
         name: "load",
         title: format!(
-            "The mixed load: {} events, median (min–max) of {} runs",
-            lab.options.events(),
+            "The mixed load: {events} events, median (min–max) of {} runs",
             limit.runs
         ),
         table,
@@ -94,7 +65,7 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         json: json!({
             "rows": rows,
             "limit_seconds": limit,
-            "jobs": results,
+            "jobs": jobs.collect::<Vec<_>>(),
         }),
     })
 }

@@ -5,21 +5,11 @@ use sqlx::Row;
 
 use super::job::BATCH;
 use super::lab::Lab;
+use super::options::WORLD;
 use super::section::{Section, table};
 
-const SETTINGS: &[&str] = &[
-    "server_version",
-    "fsync",
-    "synchronous_commit",
-    "full_page_writes",
-    "shared_buffers",
-    "work_mem",
-    "max_wal_size",
-    "checkpoint_timeout",
-    "jit",
-    "plan_cache_mode",
-    "autovacuum",
-];
+const SETTINGS: &str = "server_version fsync synchronous_commit full_page_writes shared_buffers \
+    work_mem max_wal_size checkpoint_timeout jit plan_cache_mode autovacuum";
 
 pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
     let mut table = table(&["what", "value"]);
@@ -40,15 +30,16 @@ pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
         format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH),
     );
     add("events claimed at once", BATCH.to_string());
-    let settings =
-        sqlx::query("SELECT name, current_setting(name) AS value FROM unnest($1) AS name")
-            .bind(SETTINGS)
-            .fetch_all(&mut lab.db)
-            .await?;
+    let settings = sqlx::query(
+        "SELECT name, current_setting(name) AS value FROM unnest(string_to_array($1, ' ')) AS name",
+    )
+    .bind(SETTINGS)
+    .fetch_all(&mut lab.db)
+    .await?;
     for setting in settings {
         add(setting.get("name"), setting.get("value"));
     }
-    for (name, size) in lab.options.world.sizes() {
+    for (name, size) in WORLD {
         add(name, size.to_string());
     }
     add("events", lab.options.events().to_string());
@@ -63,13 +54,10 @@ pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
 
 /// A line of a file of the kernel's, where there is one.
 fn proc_value(path: &str, key: &str) -> String {
-    std::fs::read_to_string(path)
-        .unwrap_or_default()
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.trim() == key)
-        .map_or_else(
-            || "unknown".to_owned(),
-            |(_, value)| value.trim().to_owned(),
-        )
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let value = lines.find(|(name, _)| name.trim() == key);
+    value
+        .map_or("unknown", |(_, value)| value.trim())
+        .to_owned()
 }

@@ -45,41 +45,26 @@ pub(crate) struct Options {
     /// Messages of each kind that are delivered [default: 10000]
     #[arg(long)]
     messages: Option<u32>,
-    #[command(flatten)]
-    pub(crate) world: World,
     /// `cargo bench` says so
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// The size of the world around the events.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct World {
-    #[arg(long, default_value_t = 20_000)]
-    users: u32,
-    #[arg(long, default_value_t = 500)]
-    orgs: u32,
-    #[arg(long, default_value_t = 1_000)]
-    projects: u32,
-    /// People with a grant, per project
-    #[arg(long, default_value_t = 30)]
-    grants: u32,
-    #[arg(long, default_value_t = 5_000)]
-    documents: u32,
-    #[arg(long, default_value_t = 3_000)]
-    threads: u32,
-    /// People per thread
-    #[arg(long, default_value_t = 12)]
-    participants: u32,
-    #[arg(long, default_value_t = 3_000)]
-    meetings: u32,
-    /// People per meeting
-    #[arg(long, default_value_t = 6)]
-    attendees: u32,
-    /// Users with preferences, in per cent
-    #[arg(long, default_value_t = 30)]
-    preferences: u32,
-}
+/// The size of the world around the events, by the names that world.sql knows it by. `grants`,
+/// `participants` and `attendees` are people per project, thread and meeting; `preferences` are users in
+/// per cent.
+pub(crate) const WORLD: [(&str, u32); 10] = [
+    ("users", 20_000),
+    ("orgs", 500),
+    ("projects", 1_000),
+    ("grants", 30),
+    ("documents", 5_000),
+    ("threads", 3_000),
+    ("participants", 12),
+    ("meetings", 3_000),
+    ("attendees", 6),
+    ("preferences", 30),
+];
 
 /// One thing that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,23 +118,5 @@ impl Options {
 
     fn size(&self, given: Option<u32>, usual: u32, quick: u32) -> u32 {
         given.unwrap_or(if self.quick { quick } else { usual })
-    }
-}
-
-impl World {
-    /// The sizes by the names that world.sql knows them by.
-    pub(crate) fn sizes(&self) -> [(&'static str, u32); 10] {
-        [
-            ("users", self.users),
-            ("orgs", self.orgs),
-            ("projects", self.projects),
-            ("grants", self.grants),
-            ("documents", self.documents),
-            ("threads", self.threads),
-            ("participants", self.participants),
-            ("meetings", self.meetings),
-            ("attendees", self.attendees),
-            ("preferences", self.preferences),
-        ]
     }
 }

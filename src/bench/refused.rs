@@ -21,8 +21,7 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
             ))
             .await?;
             let before = lab.transactions().await?;
-            let (time, _) = job::run(&lab.url, 1, &[])?;
-            seconds[at].push(time.as_secs_f64());
+            seconds[at].push(job::run_once(&lab.url)?.as_secs_f64());
             transactions[at].push(small(lab.transactions().await? - before));
             lab.sql(DROP).await?;
         }
@@ -40,10 +39,10 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
     for (at, per_cent) in PER_CENT.into_iter().enumerate() {
         table.add_row([
             format!("{per_cent} %"),
-            seconds[at].show(2, "").to_string(),
+            seconds[at].show(2),
             format!("{:.0}", events / seconds[at].median),
             format!("{:.2}", seconds[0].median / seconds[at].median),
-            transactions[at].show(0, "").to_string(),
+            transactions[at].show(0),
             format!("{:.2}", transactions[at].median / transactions[0].median),
         ]);
     }

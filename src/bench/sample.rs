@@ -1,7 +1,5 @@
 //! Figures of repeated runs.
 
-use std::fmt;
-
 use serde::Serialize;
 
 /// The middle and the ends of what several runs gave.
@@ -28,10 +26,10 @@ impl Sample {
     }
 
     /// `1.43 (1.40–1.51)`, with so many digits behind the point.
-    pub(crate) fn show(&self, digits: usize, unit: &'static str) -> impl fmt::Display {
+    pub(crate) fn show(&self, digits: usize) -> String {
         let Self {
             median, min, max, ..
         } = self;
-        format!("{median:.digits$}{unit} ({min:.digits$}–{max:.digits$})")
+        format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
     }
 }

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::job::{self, BATCH};
 use super::lab::Lab;
-use super::proxy::Traffic;
 use super::section::{Section, small, table};
 
 /// What the server remembers of one statement.
@@ -43,7 +42,7 @@ async fn tracked(lab: &mut Lab) -> anyhow::Result<(Duration, Vec<Statement>)> {
     sqlx::raw_sql("SELECT pg_stat_statements_reset()")
         .execute(&mut lab.outside)
         .await?;
-    let (time, _) = job::run(&lab.url, 1, &[])?;
+    let time = job::run_once(&lab.url)?;
     lab.sql(&none).await?;
     let statements = sqlx::query_as(include_str!("statements.sql"))
         .bind(&lab.name)
@@ -83,18 +82,15 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         "spilled",
     ]);
     let mut results = Vec::new();
-    for statement in statements
-        .iter()
-        .filter(|statement| statement.exec_ms + statement.plan_ms >= 1.0)
-    {
-        let total = statement.exec_ms + statement.plan_ms;
+    let total = |statement: &Statement| statement.exec_ms + statement.plan_ms;
+    for statement in statements.iter().filter(|one| total(one) >= 1.0) {
         let label = label(statement, &labels);
         table.add_row([
             label.clone(),
             statement.calls.to_string(),
             statement.rows.to_string(),
-            format!("{total:.0}"),
-            format!("{:.2}", total / small(statement.calls)),
+            format!("{:.0}", total(statement)),
+            format!("{:.2}", total(statement) / small(statement.calls)),
             format!("{:.0}", statement.plan_ms),
             format!("{:.1}", statement.wal_bytes / MIB),
             statement.hits.to_string(),
@@ -103,11 +99,8 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         ]);
         results.push(json!({ "label": label, "figures": statement }));
     }
-    let of_job: f64 = statements
-        .iter()
-        .filter(|statement| statement.toplevel)
-        .map(|statement| statement.exec_ms + statement.plan_ms)
-        .sum();
+    let of_job = statements.iter().filter(|statement| statement.toplevel);
+    let of_job: f64 = of_job.map(total).sum();
     Ok(Section {
         name: "statements",
         title: format!("Per statement: {} events, one worker", lab.options.events()),
@@ -127,42 +120,37 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
     lab.restore().await?;
     let (proxy, url) = lab.proxy()?;
     let before = lab.transactions().await?;
-    job::run(&url, 1, &[])?;
+    job::run_once(&url)?;
     let server_commits = lab.transactions().await? - before;
     let load = proxy.take();
     lab.expect_all_completed().await?;
-    job::run(&url, 1, &[])?;
+    job::run_once(&url)?;
     let idle = proxy.take();
 
     let events = f64::from(lab.options.events());
     let batches = f64::from(lab.options.events().div_ceil(BATCH));
     let per = |traffic: u64, units: f64| small(traffic.cast_signed()) / units;
+    // Of the load alone, and per batch.
+    let more = |load: u64, idle: u64| per(load - idle.min(load), batches);
     let mut table = table(&["", "round trips", "commits", "KiB sent", "KiB received"]);
-    let row = |name: &str, traffic: Traffic| {
-        [
+    for (name, traffic) in [("the load", load), ("nothing due", idle)] {
+        table.add_row([
             name.to_owned(),
             traffic.round_trips.to_string(),
             traffic.commits.to_string(),
             format!("{:.1}", per(traffic.bytes_sent, 1024.0)),
             format!("{:.1}", per(traffic.bytes_received, 1024.0)),
-        ]
-    };
-    table.add_row(row("the load", load));
-    table.add_row(row("nothing due", idle));
-    let more =
-        |of: fn(&Traffic) -> u64, units: f64| per(of(&load) - of(&idle).min(of(&load)), units);
+        ]);
+    }
+    let round_trips = more(load.round_trips, idle.round_trips);
+    let sent = more(load.bytes_sent, idle.bytes_sent);
+    let received = more(load.bytes_received, idle.bytes_received);
     table.add_row([
         format!("more per batch of {BATCH}"),
-        format!("{:.2}", more(|traffic| traffic.round_trips, batches)),
-        format!("{:.2}", more(|traffic| traffic.commits, batches)),
-        format!(
-            "{:.1}",
-            more(|traffic| traffic.bytes_sent, batches * 1024.0)
-        ),
-        format!(
-            "{:.1}",
-            more(|traffic| traffic.bytes_received, batches * 1024.0)
-        ),
+        format!("{round_trips:.2}"),
+        format!("{:.2}", more(load.commits, idle.commits)),
+        format!("{:.1}", sent / 1024.0),
+        format!("{:.1}", received / 1024.0),
     ]);
     let commits = per(load.commits, events / 1000.0);
     Ok(Section {
@@ -177,7 +165,7 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
         )],
         json: json!({
             "load": load, "idle": idle, "commits_per_1000_events": commits,
-            "round_trips_per_batch": more(|traffic| traffic.round_trips, batches),
+            "round_trips_per_batch": round_trips,
             "server_commits": server_commits,
         }),
     })
@@ -189,14 +177,11 @@ fn labels() -> anyhow::Result<Vec<(String, String)>> {
     let mut labels = Vec::new();
     for entry in std::fs::read_dir(folder).context(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".sql") {
             let text = std::fs::read_to_string(&path)?;
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            labels.push((name, text.lines().next().unwrap_or_default().to_owned()));
+            let first = text.lines().next().unwrap_or_default();
+            labels.push((name.into_owned(), first.to_owned()));
         }
     }
     // The common head is named only where nothing more particular is.
@@ -208,13 +193,11 @@ fn label(statement: &Statement, labels: &[(String, String)]) -> String {
     let known = labels
         .iter()
         .find(|(_, line)| !line.is_empty() && statement.query.contains(line.as_str()));
-    let words = statement
-        .query
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
     let label = known.map_or_else(
-        || words.chars().take(70).collect(),
+        || {
+            let words: Vec<_> = statement.query.split_whitespace().collect();
+            words.join(" ").chars().take(70).collect()
+        },
         |(name, _)| name.clone(),
     );
     if statement.toplevel {

