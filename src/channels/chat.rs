@@ -1,18 +1,15 @@
 //! Messages to chats, in plain text: whatever the chat would take for markup is shown as it is.
 
-use std::marker::PhantomData;
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use url::Url;
 
-use super::http::{Answer, Details, Outgoing, Request};
+use super::http::{Answer, Details, Request};
 use super::redact::Redactor;
-use super::transport::{HttpTransport, link};
+use super::transport::link;
 use super::{
-    ChannelSpec, EndpointMessage, NotSent, Receipt, RouteVariables, SecretUrl, SendError,
-    Transport, Transports, Uncertain,
+    ChannelSpec, EndpointMessage, NotSent, Receipt, SecretUrl, SendError, Spec, Transport,
+    Transports,
 };
 use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
@@ -39,7 +36,7 @@ pub struct Link {
 }
 
 impl ChatMessage {
-    pub fn new(message: &Message, app_url: Option<&BaseUrl>) -> Self {
+    fn new(message: &Message, app_url: Option<&BaseUrl>) -> Self {
         let link = link(message, app_url).and_then(|url| url.parse().ok());
         Self {
             title: message.title.clone(),
@@ -56,14 +53,8 @@ impl ChatMessage {
 }
 
 /// A chat that takes messages through webhooks: what differs from one to another.
-pub trait Chat {
-    const NAME: &'static str;
-    const MESSAGES: &'static str;
-    const PACE: Option<Duration> = None;
-    const ROUTE: Option<RouteVariables> = None;
-    const DOMAINS: &'static [&'static str] = &[];
-    /// Statuses that say that the webhook was removed.
-    const GONE: &'static [u16] = &[404, 410];
+pub trait Chat: Default + Send + Sync {
+    const SPEC: Spec;
 
     fn body(message: &ChatMessage) -> Value;
 
@@ -78,52 +69,29 @@ pub trait Chat {
 impl<C: Chat> ChannelSpec for C {
     type Target = SecretUrl;
 
-    const NAME: &'static str = C::NAME;
-    const MESSAGES: &'static str = C::MESSAGES;
-    // Everybody in the room would see it twice.
-    const UNCERTAIN: Uncertain = Uncertain::Hold;
-    const PACE: Option<Duration> = C::PACE;
-    const ROUTE: Option<RouteVariables> = C::ROUTE;
-    const DOMAINS: &'static [&'static str] = C::DOMAINS;
+    const SPEC: Spec = C::SPEC;
 
-    async fn send(
+    async fn attempt(
         target: &SecretUrl,
         transports: &Transports<'_>,
         message: &EndpointMessage<'_>,
         now: DateTime<Utc>,
     ) -> Result<Receipt, NotSent> {
-        let transport = ChatTransport::<C>::new(transports.outgoing.clone());
         let message = ChatMessage::new(message.message, transports.app_url);
-        Ok(transport.send(target, &message, now).await?)
+        let chat = C::default();
+        Ok(chat
+            .send(transports.outgoing, target, &message, now)
+            .await?)
     }
 }
 
-/// Posts to the webhooks of a chat.
-#[derive(Debug)]
-pub struct ChatTransport<C> {
-    outgoing: Outgoing,
-    chat: PhantomData<fn() -> C>,
-}
-
-impl<C> ChatTransport<C> {
-    pub fn new(outgoing: Outgoing) -> Self {
-        Self {
-            outgoing,
-            chat: PhantomData,
-        }
-    }
-}
-
-impl<C: Chat> HttpTransport for ChatTransport<C> {
+impl<C: Chat> Transport for C {
     type Target = SecretUrl;
     type Message = ChatMessage;
 
-    const NAME: &'static str = C::NAME;
-    const GONE: &'static [u16] = C::GONE;
-
-    fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
-    }
+    const NAME: &'static str = C::SPEC.name;
+    /// The webhook was removed.
+    const GONE: &'static [u16] = &[404, 410];
 
     fn redactor(&self, target: &SecretUrl) -> Redactor {
         target.redactor()
@@ -144,54 +112,67 @@ impl<C: Chat> HttpTransport for ChatTransport<C> {
     }
 }
 
-/// How a severity looks.
-pub(super) trait Look {
-    /// Before the title.
-    fn sign(self) -> &'static str;
-    /// Red, green, blue.
-    fn colour(self) -> u32;
-}
-
-impl Look for Severity {
-    fn sign(self) -> &'static str {
-        match self {
-            Self::Info => "",
-            Self::Success => "✅ ",
-            Self::Warning => "⚠️ ",
-            Self::Critical => "🚨 ",
-        }
-    }
-
-    fn colour(self) -> u32 {
-        match self {
-            Self::Info => 0x3b_82f6,
-            Self::Success => 0x16_a34a,
-            Self::Warning => 0xf5_9e0b,
-            Self::Critical => 0xdc_2626,
-        }
+/// Before the title.
+pub(super) fn sign(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "",
+        Severity::Success => "✅ ",
+        Severity::Warning => "⚠️ ",
+        Severity::Critical => "🚨 ",
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::channels::transport::tests::{app, message};
+    use crate::channels::samples::{app, field, message};
+    use crate::channels::{discord, slack};
 
     #[test]
     fn chats_link_where_the_application_is_known() {
         let linked = ChatMessage::new(&message(), Some(&app()));
-        let link = linked.link.expect("a link");
-        assert_eq!(
-            link.url.as_str(),
-            "https://app.example.com/billing?tenant=7"
-        );
+        let url = linked.link.expect("a link").url;
+        assert_eq!(url.as_str(), "https://app.example.com/billing?tenant=7");
         assert_eq!(linked.footer.as_deref(), Some("app.example.com"));
         let unknown = ChatMessage::new(&message(), None);
         assert_eq!((unknown.link, unknown.footer), (None, None));
-        let unlinked = Message {
-            link_url: None,
-            ..message()
-        };
-        assert_eq!(ChatMessage::new(&unlinked, Some(&app())).link, None);
+    }
+
+    fn assert_limits(message: &ChatMessage) {
+        slack::tests::assert_limits(&slack::Slack::body(message));
+        discord::tests::assert_limits(&discord::Discord::body(message));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_message_keeps_the_limits(
+            title in "\\PC{0,300}", text in "[&<*_a\\n]{0,9}", name in "[&*a]{0,9}", value in "[<_b👩]{0,9}",
+            footer in proptest::option::of("\\PC{0,300}"), times in 0_usize..600, count in 0_usize..30,
+        ) {
+            let fields = vec![field(&name.repeat(times / 9), &value.repeat(times / 3)); count];
+            let text = text.repeat(times);
+            assert_limits(&ChatMessage { title, text, footer, fields, ..ChatMessage::default() });
+        }
+    }
+
+    #[test]
+    fn too_much_of_everything_keeps_the_limits() {
+        let long = "&<*ab*>👩‍👧 ".repeat(2_000);
+        let url = format!("https://app.example/{}", "x".repeat(4_000));
+        assert_limits(&ChatMessage {
+            title: long.clone(),
+            text: long.clone(),
+            fields: vec![field(&long, &long); 500],
+            severity: Severity::Warning,
+            link: Some(Link {
+                label: long.clone(),
+                url: url.parse().expect("an address"),
+            }),
+            footer: Some(long),
+        });
     }
 }

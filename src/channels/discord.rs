@@ -5,10 +5,11 @@
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::chat::{Chat, ChatMessage, Look};
+use super::chat::{Chat, ChatMessage, sign};
 use super::http::{Answer, Details, retry_after};
+use super::registry::RouteVariables;
 use super::truncate::{length, lines, truncate, truncate_escaped};
-use super::{Field, RouteVariables};
+use super::{Field, Severity, Spec};
 use crate::domain::text::plain;
 
 const TITLE_MAX: usize = 256;
@@ -23,18 +24,19 @@ const TOTAL_MAX: usize = 6_000;
 /// What is kept free for a last field that says how many there is no room for.
 const REST: usize = 32;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Discord;
 
 impl Chat for Discord {
-    const NAME: &'static str = "discord";
-    const MESSAGES: &'static str = "Discord messages";
-    const ROUTE: Option<RouteVariables> = Some(RouteVariables {
-        address: "NOTIFICATIONS_DISCORD_WEBHOOK_URL",
-        switch: "NOTIFICATIONS_DISCORD_ENABLED",
-        is_list: false,
-    });
-    const DOMAINS: &'static [&'static str] = &["discord.com", "discordapp.com"];
+    const SPEC: Spec = Spec {
+        route: Some(RouteVariables {
+            address: "NOTIFICATIONS_DISCORD_WEBHOOK_URL",
+            switch: "NOTIFICATIONS_DISCORD_ENABLED",
+            is_list: false,
+        }),
+        domains: &["discord.com", "discordapp.com"],
+        ..Spec::chat("discord", "Discord messages")
+    };
 
     fn body(message: &ChatMessage) -> Value {
         body(message)
@@ -54,35 +56,32 @@ impl Chat for Discord {
         }
     }
 
+    /// The one that answers only when the message is there, with the message.
     fn address(webhook: &Url) -> Url {
-        waiting(webhook)
+        let mut address = webhook.clone();
+        let others = webhook.query_pairs().filter(|(key, _)| key != "wait");
+        let mut query = address.query_pairs_mut();
+        query
+            .clear()
+            .extend_pairs(others)
+            .append_pair("wait", "true");
+        drop(query);
+        address
     }
-}
-
-/// The address that answers only when the message is there, with the message.
-fn waiting(url: &Url) -> Url {
-    let mut waiting = url.clone();
-    let others: Vec<_> = url.query_pairs().filter(|(key, _)| key != "wait").collect();
-    waiting
-        .query_pairs_mut()
-        .clear()
-        .extend_pairs(others)
-        .append_pair("wait", "true");
-    waiting
 }
 
 fn body(message: &ChatMessage) -> Value {
     let mut room = TOTAL_MAX;
-    let mut take = |text: String| {
-        room -= length(&text);
-        Some(text).filter(|text| !text.is_empty())
-    };
     let mut embed = Map::new();
-    let link = message
-        .link
-        .as_ref()
-        .filter(|link| link.url.as_str().len() <= URL_MAX);
-    let mut title = format!("{}{}", message.severity.sign(), plain(&message.title));
+    let mut put = |key: &str, text: String| {
+        room -= length(&text);
+        if !text.is_empty() {
+            embed.insert(key.to_owned(), text.into());
+        }
+    };
+    let link = message.link.as_ref();
+    let link = link.filter(|link| link.url.as_str().len() <= URL_MAX);
+    let mut title = format!("{}{}", sign(message.severity), plain(&message.title));
     if let Some(link) = link {
         // Only a title can be a link.
         if title.trim().is_empty() {
@@ -91,31 +90,39 @@ fn body(message: &ChatMessage) -> Value {
         if title.is_empty() {
             link.url.as_str().clone_into(&mut title);
         }
-        embed.insert("url".to_owned(), link.url.as_str().into());
     }
-    if let Some(title) = take(truncate_escaped(title.trim(), TITLE_MAX, escape)) {
-        embed.insert("title".to_owned(), title.into());
-    }
+    put("title", truncate_escaped(title.trim(), TITLE_MAX, escape));
     // No markup is read here, so there is none to escape.
     let footer = message.footer.as_deref().map(plain).unwrap_or_default();
-    let footer = take(truncate(&footer, FOOTER_MAX.min(TOTAL_MAX / 8)));
+    put("footer", truncate(&footer, FOOTER_MAX.min(TOTAL_MAX / 8)));
     let text = truncate_escaped(&lines(&message.text), DESCRIPTION_MAX, escape);
-    if let Some(text) = take(text) {
-        embed.insert("description".to_owned(), text.into());
+    put("description", text);
+    if let Some(footer) = embed.get_mut("footer") {
+        *footer = json!({ "text": footer });
+    }
+    if let Some(link) = link {
+        embed.insert("url".to_owned(), link.url.as_str().into());
     }
     let fields = shown(&message.fields, room);
     if !fields.is_empty() {
         embed.insert("fields".to_owned(), fields.into());
     }
-    if let Some(footer) = footer {
-        embed.insert("footer".to_owned(), json!({ "text": footer }));
-    }
     if embed.is_empty() {
         // An empty message is refused.
         embed.insert("description".to_owned(), "–".into());
     }
-    embed.insert("color".to_owned(), message.severity.colour().into());
+    embed.insert("color".to_owned(), colour(message.severity).into());
     json!({ "embeds": [embed], "allowed_mentions": { "parse": [] } })
+}
+
+/// Red, green, blue.
+fn colour(severity: Severity) -> u32 {
+    match severity {
+        Severity::Info => 0x3b_82f6,
+        Severity::Success => 0x16_a34a,
+        Severity::Warning => 0xf5_9e0b,
+        Severity::Critical => 0xdc_2626,
+    }
 }
 
 /// The fields, as many as there is room for; the last one says how many there is none for.
@@ -129,11 +136,8 @@ fn shown(fields: &[Field], mut room: usize) -> Vec<Value> {
         } else {
             room.saturating_sub(REST)
         };
-        let name = or_dash(truncate_escaped(
-            &plain(&field.name),
-            FIELD_NAME_MAX,
-            escape,
-        ));
+        let name = truncate_escaped(&plain(&field.name), FIELD_NAME_MAX, escape);
+        let name = or_dash(name);
         let space = here.saturating_sub(length(&name)).min(FIELD_VALUE_MAX);
         let value = or_dash(truncate_escaped(&lines(&field.value), space, escape));
         let size = length(&name) + length(&value);
@@ -169,24 +173,17 @@ fn escape(c: char, out: &mut String) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::channels::{Link, Severity};
-    use proptest::prelude::*;
-
-    fn field_of(name: &str, value: &str) -> Field {
-        Field {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        }
-    }
+    use crate::channels::Link;
+    use crate::channels::samples::{field, outline};
 
     #[test]
     fn request() {
         let message = ChatMessage {
             title: "Node gpu_7 is *degraded*".to_owned(),
             text: "@everyone [look](https://evil.example)\n\n- <@123> one\n- two".to_owned(),
-            fields: vec![field_of("Health", "0.4"), field_of("", "")],
+            fields: vec![field("Health", "0.4"), field("", "")],
             severity: Severity::Warning,
             link: Some(Link {
                 label: "Open".to_owned(),
@@ -194,131 +191,62 @@ mod tests {
             }),
             footer: Some("production".to_owned()),
         };
-        insta::assert_json_snapshot!(body(&message), @r#"
-        {
-          "allowed_mentions": {
-            "parse": []
-          },
-          "embeds": [
-            {
-              "color": 16096779,
-              "description": "@everyone \\[look\\](https://evil.example)\n\n- \\<@123\\> one\n- two",
-              "fields": [
-                {
-                  "inline": true,
-                  "name": "Health",
-                  "value": "0.4"
-                },
-                {
-                  "inline": true,
-                  "name": "–",
-                  "value": "–"
-                }
-              ],
-              "footer": {
-                "text": "production"
-              },
-              "title": "⚠️ Node gpu\\_7 is \\*degraded\\*",
-              "url": "https://app.example/nodes/7"
-            }
-          ]
-        }
+        let body_of = body(&message);
+        assert_eq!(body_of["allowed_mentions"], json!({ "parse": [] }));
+        insta::assert_snapshot!(outline(&body_of["embeds"][0]), @r#"
+        color: 16096779
+        description: "@everyone \\[look\\](https://evil.example)\n\n- \\<@123\\> one\n- two"
+        fields: {"inline":true,"name":"Health","value":"0.4"}
+        fields: {"inline":true,"name":"–","value":"–"}
+        footer: {"text":"production"}
+        title: "⚠️ Node gpu\\_7 is \\*degraded\\*"
+        url: "https://app.example/nodes/7"
         "#);
-        insta::assert_json_snapshot!(body(&ChatMessage::default()), @r#"
-        {
-          "allowed_mentions": {
-            "parse": []
-          },
-          "embeds": [
-            {
-              "color": 3900150,
-              "description": "–"
-            }
-          ]
-        }
-        "#);
+        let empty = body(&ChatMessage::default());
+        insta::assert_snapshot!(empty["embeds"], @r#"[{"color":3900150,"description":"–"}]"#);
     }
 
     #[test]
     fn addresses_wait() {
-        let waiting = |url: &str| waiting(&url.parse().expect("an address")).to_string();
-        insta::assert_snapshot!(waiting("https://discord.com/api/webhooks/1/abc"), @"https://discord.com/api/webhooks/1/abc?wait=true");
-        insta::assert_snapshot!(waiting("https://discord.com/api/webhooks/1/abc?wait=false&thread_id=2"), @"https://discord.com/api/webhooks/1/abc?thread_id=2&wait=true");
+        let address = |url: &str| Discord::address(&url.parse().expect("an address")).to_string();
+        insta::assert_snapshot!(address("https://discord.com/api/webhooks/1/abc"), @"https://discord.com/api/webhooks/1/abc?wait=true");
+        insta::assert_snapshot!(address("https://discord.com/api/webhooks/1/abc?wait=false&thread_id=2"), @"https://discord.com/api/webhooks/1/abc?thread_id=2&wait=true");
     }
 
     /// What Discord publishes as limits, checked on the finished body.
-    fn keeps_the_limits(body: &Value) {
+    pub(in crate::channels) fn assert_limits(body: &Value) {
         let embed = &body["embeds"][0];
         let size = |value: &Value| value.as_str().map_or(0, length);
-        let mut total =
-            size(&embed["title"]) + size(&embed["description"]) + size(&embed["footer"]["text"]);
+        let footer = size(&embed["footer"]["text"]);
+        let mut total = size(&embed["title"]) + size(&embed["description"]) + footer;
         assert!(size(&embed["title"]) <= 256);
         assert!(size(&embed["description"]) <= 4_096);
-        assert!(size(&embed["footer"]["text"]) <= 2_048);
-        for field in embed["fields"].as_array().into_iter().flatten() {
+        assert!(size(&embed["url"]) <= 2_048);
+        assert!(footer <= 2_048);
+        let fields = embed["fields"].as_array().map_or(&[][..], Vec::as_slice);
+        assert!(fields.len() <= 25);
+        for field in fields {
             assert!((1..=256).contains(&size(&field["name"])));
             assert!((1..=1_024).contains(&size(&field["value"])));
             total += size(&field["name"]) + size(&field["value"]);
         }
-        assert!(
-            embed["fields"]
-                .as_array()
-                .is_none_or(|fields| fields.len() <= 25)
-        );
         assert!((1..=6_000).contains(&total), "{total}");
     }
 
     #[test]
-    fn too_much_of_everything_is_cut() {
-        let long = "*ab*👩‍👧 ".repeat(2_000);
-        let many = ChatMessage {
-            fields: (0..40).map(|n| field_of(&format!("n{n}"), "v")).collect(),
-            ..ChatMessage::default()
-        };
-        let body_of_many = body(&many);
-        keeps_the_limits(&body_of_many);
-        let fields = body_of_many["embeds"][0]["fields"]
-            .as_array()
-            .expect("fields");
-        assert_eq!(
-            (fields.len(), &fields[24]["value"]),
-            (25, &json!("and 16 more"))
-        );
-
-        let message = ChatMessage {
-            title: long.clone(),
-            text: long.clone(),
-            fields: (0..30).map(|_| field_of(&long, &long)).collect(),
-            severity: Severity::Critical,
-            link: Some(Link {
-                label: long.clone(),
-                url: format!("https://app.example/{}", "x".repeat(4_000))
-                    .parse()
-                    .expect("an address"),
-            }),
-            footer: Some(long),
-        };
-        let body = body(&message);
-        keeps_the_limits(&body);
-        assert!(body["embeds"][0].get("url").is_none());
-        let last = body["embeds"][0]["fields"]
-            .as_array()
-            .and_then(|fields| fields.last())
-            .expect("a field");
-        insta::assert_snapshot!(last["value"].as_str().expect("a value"), @"and 29 more");
-    }
-
-    proptest! {
-        #[test]
-        fn any_message_keeps_the_limits(
-            title in "\\PC{0,300}", text in "[*_a\\n]{0,5000}", name in "[*a]{0,300}", value in "[_b👩]{0,1500}",
-            count in 0_usize..40, footer in proptest::option::of("\\PC{0,3000}"),
-        ) {
-            keeps_the_limits(&body(&ChatMessage {
-                title, text, footer,
-                fields: vec![Field { name, value }; count],
+    fn the_last_field_counts_those_that_do_not_fit() {
+        let last = |fields| {
+            let message = ChatMessage {
+                fields,
                 ..ChatMessage::default()
-            }));
-        }
+            };
+            let fields = body(&message)["embeds"][0]["fields"].take();
+            let fields = fields.as_array().expect("fields");
+            (fields.len(), fields[fields.len() - 1]["value"].clone())
+        };
+        let many = vec![field("n", "v"); 40];
+        assert_eq!(last(many), (25, json!("and 16 more")));
+        let long = field("n", &"*".repeat(2_000));
+        assert_eq!(last(vec![long; 30]), (7, json!("and 24 more")));
     }
 }

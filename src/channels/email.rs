@@ -1,5 +1,6 @@
 //! E-mails.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -7,14 +8,15 @@ use email_encoding::headers::rfc2047;
 use email_encoding::headers::writer::EmailWriter as HeaderWriter;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Message, MultiPart};
-use serde_json::{Map, Value};
 use url::Url;
 
+use super::http::Outgoing;
 use super::mailbox::not_encoded;
+use super::registry::RouteVariables;
 use super::truncate::truncate;
 use super::{
-    Cause, Channel, ChannelSpec, DeliveryKey, EndpointMessage, Mailbox, NotSent, Receipt, Resend,
-    Retry, RouteVariables, SendError, SendGrid, SentBy, Smtp, Transport, Transports, Uncertain,
+    Cause, Channel, ChannelSpec, EndpointMessage, Mailbox, NotSent, Receipt, Resend, Retry,
+    SendError, SendGrid, SentBy, Smtp, Spec, Transport, Transports, Uncertain,
 };
 use crate::domain::text::plain;
 
@@ -27,22 +29,27 @@ pub struct Email;
 impl ChannelSpec for Email {
     type Target = Mailbox;
 
-    const NAME: &'static str = "email";
-    const MESSAGES: &'static str = "e-mails";
-    const SENT_BY: SentBy = SentBy::Account {
-        variables: "NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY",
-        transports: &["smtp", "resend", "sendgrid"],
+    const SPEC: Spec = Spec {
+        name: "email",
+        messages: "e-mails",
+        target: Mailbox::SPEC,
+        sent_by: SentBy::Account {
+            variables: "NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY",
+            transports: &["smtp", "resend", "sendgrid"],
+        },
+        retry: Retry::Patient,
+        // The same Message-ID, so that many readers show it once.
+        uncertain: Uncertain::Resend,
+        pace: None,
+        route: Some(RouteVariables {
+            address: "NOTIFICATIONS_EMAIL_TO",
+            switch: "NOTIFICATIONS_EMAIL_ENABLED",
+            is_list: true,
+        }),
+        domains: &[],
     };
-    const RETRY: Retry = Retry::Patient;
-    // The same Message-ID, so that many readers show it once.
-    const UNCERTAIN: Uncertain = Uncertain::Resend;
-    const ROUTE: Option<RouteVariables> = Some(RouteVariables {
-        address: "NOTIFICATIONS_EMAIL_TO",
-        switch: "NOTIFICATIONS_EMAIL_ENABLED",
-        is_list: true,
-    });
 
-    async fn send(
+    async fn attempt(
         target: &Mailbox,
         transports: &Transports<'_>,
         message: &EndpointMessage<'_>,
@@ -51,7 +58,9 @@ impl ChannelSpec for Email {
         let none = NotSent::NoTransport(Channel::Email);
         let (mailer, writer) = transports.email.ok_or(none)?;
         let email = writer.write(message, target).map_err(NotSent::Template)?;
-        Ok(mailer.send(target, &email, now).await?)
+        Ok(mailer
+            .send(transports.outgoing, target, &email, now)
+            .await?)
     }
 }
 
@@ -59,7 +68,7 @@ impl ChannelSpec for Email {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailMessage {
     /// The same in every attempt; the Message-ID is made of it.
-    pub key: DeliveryKey,
+    pub key: String,
     pub from: Mailbox,
     pub reply_to: Option<Mailbox>,
     pub subject: String,
@@ -70,8 +79,8 @@ pub struct EmailMessage {
 }
 
 impl EmailMessage {
-    /// The Message-ID, with its angle brackets.
-    pub fn message_id(&self) -> String {
+    /// With its angle brackets.
+    fn message_id(&self) -> String {
         format!("<{}@{}>", self.key, self.from.domain())
     }
 
@@ -85,7 +94,7 @@ impl EmailMessage {
     }
 
     /// The headers that say what it is and how to unsubscribe, in their order.
-    pub(super) fn type_headers(&self) -> Vec<(&'static str, String)> {
+    fn type_headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
         if let Some(url) = &self.unsubscribe {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
@@ -99,14 +108,12 @@ impl EmailMessage {
     }
 
     /// The headers that an API is given.
-    pub(super) fn api_headers(&self) -> Map<String, Value> {
-        let mut headers: Map<String, Value> = self
-            .type_headers()
+    pub(super) fn api_headers(&self) -> BTreeMap<&'static str, String> {
+        let message_id = ("Message-ID", self.message_id());
+        self.type_headers()
             .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect();
-        headers.insert("Message-ID".to_owned(), self.message_id().into());
-        headers
+            .chain([message_id])
+            .collect()
     }
 
     /// The e-mail as SMTP sends it.
@@ -128,10 +135,8 @@ impl EmailMessage {
         }
         let parts = MultiPart::alternative_plain_html(crlf(&self.text), crlf(&self.html));
         let mail = builder.multipart(parts).map_err(|error| {
-            SendError::permanent(
-                Cause::Message,
-                format!("the e-mail can't be written: {error}"),
-            )
+            let reason = format!("the e-mail can't be written: {error}");
+            SendError::permanent(Cause::Message, reason)
         })?;
         Ok(mail.formatted())
     }
@@ -185,72 +190,63 @@ pub enum Mailer {
     SendGrid(SendGrid),
 }
 
-macro_rules! by {
-    ($mailer:expr, $transport:ident => $call:expr) => {
-        match $mailer {
-            Mailer::Smtp($transport) => $call,
-            Mailer::Resend($transport) => $call,
-            Mailer::SendGrid($transport) => $call,
+impl Mailer {
+    /// Its name in tables, options and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Smtp(_) => EmailTransport::Smtp.name(),
+            Self::Resend(_) => Resend::NAME,
+            Self::SendGrid(_) => SendGrid::NAME,
         }
-    };
-}
-
-impl Transport for Mailer {
-    type Target = Mailbox;
-    type Message = EmailMessage;
-
-    fn name(&self) -> &'static str {
-        by!(self, transport => transport.name())
     }
 
-    fn time_limit(&self) -> Duration {
-        by!(self, transport => transport.time_limit())
+    /// No attempt takes longer; a lease has to outlive it.
+    pub fn time_limit(&self, outgoing: &Outgoing) -> Duration {
+        match self {
+            Self::Smtp(smtp) => smtp.time_limit(),
+            Self::Resend(_) | Self::SendGrid(_) => outgoing.timeout(),
+        }
     }
 
-    async fn send(
+    /// One attempt, which starts at `now`.
+    pub async fn send(
         &self,
+        outgoing: &Outgoing,
         target: &Mailbox,
         message: &EmailMessage,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
-        by!(self, transport => transport.send(target, message, now).await)
+        match self {
+            Self::Smtp(smtp) => smtp.send(target, message, now).await,
+            Self::Resend(resend) => resend.send(outgoing, target, message, now).await,
+            Self::SendGrid(sendgrid) => sendgrid.send(outgoing, target, message, now).await,
+        }
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::channels::mailbox::tests::mailbox;
+mod tests {
     use mail_parser::MessageParser;
 
-    pub(in crate::channels) fn sample() -> EmailMessage {
-        EmailMessage {
-            key: "email.6f9c".parse().expect("a key"),
-            from: mailbox("Brücke, Ltd. <notify@example.com>"),
-            reply_to: Some(mailbox("help@example.com")),
-            subject: "Ada\r\nBcc: evil@example.com shared “Zähler.pdf”".to_owned(),
-            text: "Hello Grace,\n.\nGrüße".to_owned(),
-            html: "<p>Hello Grace,<br>Grüße</p>".to_owned(),
-            unsubscribe: Some(
-                "https://app.example/unsubscribe?token=abc"
-                    .parse()
-                    .expect("an address"),
-            ),
-        }
+    use super::*;
+    use crate::channels::samples::{email, mailbox};
+
+    fn mime(message: &EmailMessage, to: &Mailbox) -> String {
+        let now = "2026-11-21T10:00:00Z".parse().expect("a time");
+        let mail = message.to_mime(to, now).expect("a mail");
+        assert!(mail.is_ascii());
+        String::from_utf8(mail).expect("ASCII")
+    }
+
+    fn longest_line(mail: &str) -> usize {
+        mail.lines().map(str::len).max().expect("lines")
     }
 
     #[test]
-    fn mime() {
-        let now = "2026-11-21T10:00:00Z".parse().expect("a time");
-        let to = mailbox("Grace Ünsal <grace@example.org>");
-        let raw = sample().to_mime(&to, now).expect("a mail");
-        let head = String::from_utf8(raw.clone()).expect("ASCII");
-        let head = head
-            .split("Content-Type")
-            .next()
-            .expect("a head")
-            .replace("\r\n", "\n");
-        insta::assert_snapshot!(head, @"
+    fn headers_of_an_email() {
+        let mail = mime(&email(), &mailbox("Grace Ünsal <grace@example.org>"));
+        let head = mail.split("Content-Type").next().expect("a head");
+        insta::assert_snapshot!(head.replace("\r\n", "\n"), @"
         Date: Sat, 21 Nov 2026 10:00:00 +0000
         From: =?utf-8?b?QnLDvGNrZSwgTHRkLg==?= <notify@example.com>
         To: =?utf-8?b?R3JhY2Ugw5xuc2Fs?= <grace@example.org>
@@ -263,76 +259,55 @@ pub(super) mod tests {
         List-Unsubscribe-Post: List-Unsubscribe=One-Click
         MIME-Version: 1.0
         ");
-        assert!(raw.is_ascii());
-
-        let mail = MessageParser::default().parse(&raw).expect("a mail");
+        let names: Vec<_> = email().api_headers().into_keys().collect();
         assert_eq!(
-            mail.subject(),
-            Some("Ada Bcc: evil@example.com shared “Zähler.pdf”")
+            names.join(" "),
+            "Auto-Submitted List-Unsubscribe List-Unsubscribe-Post Message-ID"
         );
-        assert!(mail.bcc().is_none());
-        let text = mail.body_text(0).expect("a text").replace("\r\n", "\n");
-        assert_eq!(text, "Hello Grace,\n.\nGrüße");
-        let html = mail.body_html(0).expect("HTML");
-        assert_eq!(html.trim_end(), "<p>Hello Grace,<br>Grüße</p>");
-        assert_eq!(mail.message_id(), Some("email.6f9c@example.com"));
     }
 
     #[test]
-    fn long_addresses_stay_in_one_piece() {
-        let now = "2026-11-21T10:00:00Z".parse().expect("a time");
+    fn long_addresses_stay_in_one_piece_and_long_subjects_are_truncated() {
         let long = format!("https://app.example/unsubscribe?token={}", "x".repeat(700));
         let message = EmailMessage {
             unsubscribe: Some(long.parse().expect("an address")),
             subject: "🦀 ".repeat(400),
-            ..sample()
+            ..email()
         };
-        let raw = message
-            .to_mime(&mailbox("a@example.org"), now)
-            .expect("a mail");
-        let text = String::from_utf8(raw.clone()).expect("ASCII");
-        assert!(text.contains(&format!("\r\nList-Unsubscribe: <{long}>\r\n")));
-        let subject = MessageParser::default()
-            .parse(&raw)
-            .expect("a mail")
-            .subject()
-            .map(str::to_owned);
+        let mail = mime(&message, &mailbox("a@example.org"));
+        assert!(mail.contains(&format!("\r\nList-Unsubscribe: <{long}>\r\n")));
+        let mail = MessageParser::default().parse(&mail).expect("a mail");
+        let subject = mail.subject().expect("a subject");
         assert!(
-            subject.is_some_and(
-                |subject| subject.ends_with('…') && subject.encode_utf16().count() <= 255
-            )
+            subject.ends_with('…') && subject.encode_utf16().count() <= 255,
+            "{subject}"
         );
     }
 
     /// Titles and names are what people write.
     #[test]
     fn encoded_words_are_not_decoded() {
-        let now = "2026-11-21T10:00:00Z".parse().expect("a time");
         let hostile = "Re: =?utf-8?q?=E2=80=AE=0D=0ABcc:_evil@example.com?= and more, as long as it takes for a second line";
         let message = EmailMessage {
             subject: hostile.to_owned(),
-            ..sample()
+            ..email()
         };
         let to = Mailbox::new(Some("=?utf-8?q?=E2=80=AE?="), "a@example.org").expect("a mailbox");
-        let raw = message.to_mime(&to, now).expect("a mail");
-        let mail = MessageParser::default().parse(&raw).expect("a mail");
+        let mail = mime(&message, &to);
+        assert!(longest_line(&mail) < 100, "{mail}");
+        let mail = MessageParser::default().parse(&mail).expect("a mail");
         assert_eq!(mail.subject(), Some(hostile));
         let to = mail.to().and_then(|to| to.first()?.name()).expect("a name");
         assert_eq!(to.replace('\u{2060}', ""), "=?utf-8?q?=E2=80=AE?=");
         assert!(!message.subject().contains("=?"));
-        let longest = raw.split(|b| *b == b'\n').map(<[u8]>::len).max();
-        assert!(longest < Some(100), "{longest:?}");
     }
 
     #[test]
     fn long_names_are_truncated() {
-        let now = "2026-11-21T10:00:00Z".parse().expect("a time");
         for letter in ["x", "Ü", "x ", "x,"] {
-            let name = letter.repeat(2_000);
-            let to = Mailbox::new(Some(&name), "a@example.org").expect("a mailbox");
-            let raw = sample().to_mime(&to, now).expect("a mail");
-            let longest = raw.split(|b| *b == b'\n').map(<[u8]>::len).max();
-            assert!(longest < Some(998), "{longest:?}");
+            let to = Mailbox::new(Some(&letter.repeat(2_000)), "a@example.org");
+            let to = to.expect("a mailbox");
+            assert!(longest_line(&mime(&email(), &to)) < 998);
             // Those who take it by an API write the header themselves.
             assert!(to.header().len() < 2 * 128 + 32, "{}", to.header());
         }
@@ -340,23 +315,16 @@ pub(super) mod tests {
 
     #[test]
     fn one_click_needs_https() {
-        let names = |url: Option<&str>| {
-            let unsubscribe = url.map(|url| url.parse().expect("an address"));
+        for (url, count) in [
+            (None, 1),
+            (Some("http://localhost/u"), 2),
+            (Some("https://a.example/u"), 3),
+        ] {
             let message = EmailMessage {
-                unsubscribe,
-                ..sample()
+                unsubscribe: url.map(|url| url.parse().expect("an address")),
+                ..email()
             };
-            message
-                .type_headers()
-                .into_iter()
-                .map(|(name, _)| name)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(names(None), ["Auto-Submitted"]);
-        assert_eq!(
-            names(Some("http://localhost/u")),
-            ["Auto-Submitted", "List-Unsubscribe"]
-        );
-        assert_eq!(names(Some("https://a.example/u")).len(), 3);
+            assert_eq!(message.type_headers().len(), count, "{url:?}");
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use lettre::Address;
 
+use super::InvalidTarget;
+use super::destination::{Settings, Target, TargetSpec, required};
 use super::redact::mail_addresses;
 use super::truncate::truncate;
 use crate::domain::text::plain;
@@ -19,14 +21,20 @@ const JOINER: &str = "\u{2060}";
 pub struct Mailbox(pub(super) lettre::message::Mailbox);
 
 impl Mailbox {
+    pub(super) const SPEC: TargetSpec = TargetSpec {
+        option: "--to",
+        what: "e-mail address",
+        example: "ada@example.com",
+    };
+
     /// The name becomes one line of plain text, truncated.
-    pub fn new(name: Option<&str>, address: &str) -> Result<Self, InvalidMailbox> {
-        let mut address: Address = address.trim().parse().map_err(|_| InvalidMailbox)?;
+    pub fn new(name: Option<&str>, address: &str) -> Result<Self, InvalidTarget> {
+        let invalid = |_| InvalidTarget::Mailbox;
+        let mut address: Address = address.trim().parse().map_err(invalid)?;
         if !address.domain().is_ascii() {
             // Any server takes the domain in this form; SMTPUTF8 is for what stands before it.
-            let domain = url::Host::parse(address.domain()).map_err(|_| InvalidMailbox)?;
-            address =
-                Address::new(address.user(), domain.to_string()).map_err(|_| InvalidMailbox)?;
+            let domain = url::Host::parse(address.domain()).map_err(|_| InvalidTarget::Mailbox)?;
+            address = Address::new(address.user(), domain.to_string()).map_err(invalid)?;
         }
         let name = name.map(|name| not_encoded(&truncate(&plain(name), NAME_MAX)));
         let name = name.filter(|name| !name.is_empty());
@@ -55,17 +63,12 @@ impl Mailbox {
     }
 }
 
-/// The error does not repeat the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a mail address, such as ada@example.com or Ada <ada@example.com>")]
-pub struct InvalidMailbox;
-
 impl FromStr for Mailbox {
-    type Err = InvalidMailbox;
+    type Err = InvalidTarget;
 
     /// `ada@example.com`, or `Ada Lovelace <ada@example.com>`. Unlike in a mail's header, the name
     /// need not stand in quotation marks, whatever is in it.
-    fn from_str(text: &str) -> Result<Self, InvalidMailbox> {
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let text = text.trim();
         let Some((name, address)) = text
             .strip_suffix('>')
@@ -79,6 +82,23 @@ impl FromStr for Mailbox {
             .and_then(|name| name.strip_suffix('"'));
         let name = quoted.map_or_else(|| name.to_owned(), |name| name.replace('\\', ""));
         Self::new(Some(&name), address)
+    }
+}
+
+impl Target for Mailbox {
+    fn from_settings(settings: Settings) -> Result<Self, InvalidTarget> {
+        required("address", settings.address)
+    }
+
+    fn settings(&self) -> Settings {
+        let address = match self.name() {
+            Some(name) => format!("{name} <{}>", self.address()),
+            None => self.address().to_owned(),
+        };
+        Settings {
+            address: Some(address),
+            ..Settings::default()
+        }
     }
 }
 
@@ -101,41 +121,44 @@ pub(super) fn not_encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    pub(in crate::channels) fn mailbox(text: &str) -> Mailbox {
-        text.parse().expect("a mailbox")
-    }
+    use crate::channels::samples::mailbox;
 
     #[test]
-    fn mailboxes() {
-        let grace = mailbox(" \"Hopper, Grace\" <grace@example.com> ");
-        assert_eq!(
-            (grace.name(), grace.address()),
-            (Some("Hopper, Grace"), "grace@example.com")
-        );
-        assert_eq!(format!("{grace:?}"), "g…@example.com");
-        let plain = Mailbox::new(Some("A\r\nBcc: b"), "a@example.com").expect("a mailbox");
-        assert_eq!(plain.name(), Some("A Bcc: b"));
+    fn names_are_one_line_and_domains_ascii() {
+        for (text, name, address) in [
+            (
+                " \"Hopper, Grace\" <g@example.com> ",
+                Some("Hopper, Grace"),
+                "g@example.com",
+            ),
+            (
+                "A\r\nBcc: b <a@example.com>",
+                Some("A Bcc: b"),
+                "a@example.com",
+            ),
+            ("ada@Bücher.example", None, "ada@xn--bcher-kva.example"),
+            ("ädä@example.com", None, "ädä@example.com"),
+        ] {
+            let read = mailbox(text);
+            assert_eq!((read.name(), read.address()), (name, address));
+        }
         for bad in [
             "",
             "ada",
             "a@b@c",
-            "a@example.com\r\nBcc: b@example.com",
-            "a b@example.com",
+            "a@b.c\r\nBcc: b@b.c",
+            "a b@b.c",
             "<>",
+            "ada@a..ü",
         ] {
-            assert_eq!(Mailbox::new(None, bad), Err(InvalidMailbox), "{bad}");
-            assert_eq!(bad.parse::<Mailbox>(), Err(InvalidMailbox), "{bad}");
+            assert_eq!(
+                Mailbox::new(None, bad),
+                Err(InvalidTarget::Mailbox),
+                "{bad}"
+            );
+            assert_eq!(bad.parse::<Mailbox>(), Err(InvalidTarget::Mailbox), "{bad}");
         }
-    }
-
-    #[test]
-    fn domains_are_ascii() {
-        let address = |text: &str| mailbox(text).address().to_owned();
-        assert_eq!(address("ada@Bücher.example"), "ada@xn--bcher-kva.example");
-        assert_eq!(address("ädä@example.com"), "ädä@example.com");
-        assert_eq!("ada@a..ü".parse::<Mailbox>(), Err(InvalidMailbox));
     }
 }

@@ -15,7 +15,6 @@ pub mod chat;
 mod destination;
 mod extra_headers;
 pub mod http;
-mod key;
 pub mod mailbox;
 mod outcome;
 pub mod phone;
@@ -23,6 +22,8 @@ pub mod redact;
 #[macro_use]
 mod registry;
 mod resend;
+#[cfg(test)]
+mod samples;
 mod secret_url;
 mod sendgrid;
 pub mod signature;
@@ -31,6 +32,8 @@ mod tls_roots;
 mod transport;
 pub mod truncate;
 pub mod twilio;
+
+use destination::{Settings, Target};
 
 // The order is that of tables and help texts.
 channels! {
@@ -41,24 +44,20 @@ channels! {
     webhook::Webhook,
 }
 
-pub use chat::{Chat, ChatMessage, ChatTransport, Field, Link, Severity};
-pub use destination::InvalidSettings;
+pub use chat::{ChatMessage, Field, Link, Severity};
+pub use destination::InvalidTarget;
 pub use email::{EmailMessage, EmailTransport, Mailer};
-pub use extra_headers::{ExtraHeaders, InvalidHeader};
+pub use extra_headers::ExtraHeaders;
 pub use http::{Outgoing, OutgoingSettings, Policy};
-pub use key::DeliveryKey;
 pub use mailbox::Mailbox;
 pub use outcome::{AttemptOutcome, Cause, NOT_PERMITTED, Receipt, SendError};
 pub use phone::PhoneNumber;
-pub use registry::{ChannelSpec, Retry, RouteVariables, SentBy, Spec, Uncertain, UnknownChannel};
+pub use registry::{ChannelSpec, Retry, SentBy, Spec, Uncertain, UnknownChannel};
 pub use resend::Resend;
 pub use secret_url::SecretUrl;
 pub use sendgrid::SendGrid;
-pub use sms::SmsMessage;
 pub use smtp::Smtp;
 pub use tls_roots::TlsRoots;
-pub use transport::{
-    EmailWriter, EndpointMessage, HttpTransport, NotSent, Transport, Transports, no_transport,
-};
+pub use transport::{EmailWriter, EndpointMessage, NotSent, Transport, Transports, no_transport};
 pub use twilio::Twilio;
 pub use webhook::{WebhookMessage, WebhookTarget};

@@ -88,8 +88,4 @@ impl SendError {
     pub fn permanent(cause: Cause, reason: impl Into<String>) -> Self {
         Self::new(AttemptOutcome::Permanent { cause }, reason)
     }
-
-    pub fn disables_endpoint(&self) -> bool {
-        self.outcome == AttemptOutcome::Permanent { cause: Cause::Gone }
-    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::InvalidTarget;
+use super::destination::{Settings, Target, TargetSpec, required};
 use super::redact::phone_numbers;
 
 /// A number in the international form (E.164): `+`, country, subscriber.
@@ -10,33 +12,42 @@ use super::redact::phone_numbers;
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {
+    pub(super) const SPEC: TargetSpec = TargetSpec {
+        option: "--to",
+        what: "phone number",
+        example: "+15005550006",
+    };
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a phone number has to be in the international form, such as +4915112345678")]
-pub struct InvalidPhoneNumber;
-
 impl FromStr for PhoneNumber {
-    type Err = InvalidPhoneNumber;
+    type Err = InvalidTarget;
 
     /// Ignores the spaces, hyphens, dots and brackets that people write between the digits.
-    fn from_str(text: &str) -> Result<Self, InvalidPhoneNumber> {
-        let number: String = text
-            .trim()
-            .chars()
-            .filter(|c| !" -.()/\u{a0}".contains(*c))
-            .collect();
-        let digits = number.strip_prefix('+').ok_or(InvalidPhoneNumber)?;
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let number = text.trim().replace(|c| " -.()/\u{a0}".contains(c), "");
+        let digits = number.strip_prefix('+').ok_or(InvalidTarget::PhoneNumber)?;
         let is_number = (7..=15).contains(&digits.len())
             && digits.bytes().all(|b| b.is_ascii_digit())
             && !digits.starts_with('0');
-        if is_number {
-            Ok(Self(number))
-        } else {
-            Err(InvalidPhoneNumber)
+        is_number
+            .then_some(Self(number))
+            .ok_or(InvalidTarget::PhoneNumber)
+    }
+}
+
+impl Target for PhoneNumber {
+    fn from_settings(settings: Settings) -> Result<Self, InvalidTarget> {
+        required("number", settings.number)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            number: Some(self.0.clone()),
+            ..Settings::default()
         }
     }
 }
@@ -59,10 +70,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms() {
+    fn numbers_are_international() {
         let number: PhoneNumber = " +49 (151) 123-456.78".parse().expect("a number");
         assert_eq!(number.as_str(), "+4915112345678");
-        assert_eq!(format!("{number:?}"), "+49…78");
         for bad in [
             "",
             "0151 12345678",
@@ -71,7 +81,11 @@ mod tests {
             "+123",
             "+1234567890123456",
         ] {
-            assert_eq!(bad.parse::<PhoneNumber>(), Err(InvalidPhoneNumber), "{bad}");
+            assert_eq!(
+                bad.parse::<PhoneNumber>(),
+                Err(InvalidTarget::PhoneNumber),
+                "{bad}"
+            );
         }
     }
 }

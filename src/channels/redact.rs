@@ -1,7 +1,8 @@
 //! Hides secrets, e-mail addresses and phone numbers in errors and answers.
 
-use std::fmt;
+use std::sync::LazyLock;
 
+use regex::{Captures, Regex};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::outcome::ANSWER_KEPT;
@@ -12,7 +13,7 @@ const SHORTEST: usize = 6;
 
 /// The secrets of one attempt. E-mail addresses and phone numbers in the international form are
 /// hidden besides.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Redactor(Vec<SecretString>);
 
 impl Redactor {
@@ -65,78 +66,40 @@ impl Redactor {
     }
 }
 
-impl fmt::Debug for Redactor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} secrets)", self.0.len())
-    }
+/// The first character of what stands before an `@`, the rest, and the `@`, perhaps percent-encoded.
+static MAIL_ADDRESS: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"([\p{Alphabetic}\p{N}._+'~%-])[\p{Alphabetic}\p{N}._+'~%-]*?(@|%40)"));
+/// A plus sign, perhaps percent-encoded, and digits.
+static PHONE_NUMBER: LazyLock<Regex> = LazyLock::new(|| regex(r"(\+|%2[Bb])([0-9]+)"));
+/// The escape of a percent-encoded character.
+static ESCAPE: LazyLock<Regex> = LazyLock::new(|| regex("%[0-9A-F]{2}"));
+
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
 /// `%2F` as `%2f`.
 fn lower_escapes(encoded: &str) -> String {
-    let mut parts = encoded.split('%');
-    let start = parts.next().unwrap_or_default().to_owned();
-    parts.fold(start, |text, part| {
-        let (escape, rest) = part.split_at(part.len().min(2));
-        text + "%" + &escape.to_lowercase() + rest
-    })
+    let lower = |escape: &Captures<'_>| escape[0].to_lowercase();
+    ESCAPE.replace_all(encoded, lower).into_owned()
 }
 
 /// `ada@example.com` as `a…@example.com`: enough to tell apart, too little to write to.
 pub fn mail_addresses(text: &str) -> String {
-    let mut redacted = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((at, sign)) = next_sign(rest) {
-        let before = &rest[..at];
-        let local = before
-            .char_indices()
-            .rev()
-            .take_while(|&(_, c)| is_local(c))
-            .last()
-            .map_or(at, |(start, _)| start);
-        redacted.push_str(&before[..local]);
-        if let Some(first) = before[local..].chars().next() {
-            redacted.push(first);
-            redacted.push('…');
-        }
-        redacted.push_str(sign);
-        rest = &rest[at + sign.len()..];
-    }
-    redacted.push_str(rest);
-    redacted
-}
-
-fn next_sign(text: &str) -> Option<(usize, &'static str)> {
-    ["@", "%40"]
-        .into_iter()
-        .filter_map(|sign| Some((text.find(sign)?, sign)))
-        .min()
-}
-
-fn is_local(c: char) -> bool {
-    c.is_alphanumeric() || "._+-'~%".contains(c)
+    MAIL_ADDRESS.replace_all(text, "$1…$2").into_owned()
 }
 
 /// `+4915112345678` as `+49…78`.
 pub fn phone_numbers(text: &str) -> String {
-    let mut redacted = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(plus) = rest.find(['+', '%']) {
-        let sign = ["+", "%2B", "%2b"]
-            .into_iter()
-            .find(|sign| rest[plus..].starts_with(sign));
-        let start = plus + sign.map_or(1, str::len);
-        redacted.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        if sign.is_some() && (7..=15).contains(&digits) {
-            redacted.push_str(&rest[..2]);
-            redacted.push('…');
-            redacted.push_str(&rest[digits - 2..digits]);
-            rest = &rest[digits..];
+    let redacted = |found: &Captures<'_>| {
+        let (sign, digits) = (&found[1], &found[2]);
+        if (7..=15).contains(&digits.len()) {
+            format!("{sign}{}…{}", &digits[..2], &digits[digits.len() - 2..])
+        } else {
+            found[0].to_owned()
         }
-    }
-    redacted.push_str(rest);
-    redacted
+    };
+    PHONE_NUMBER.replace_all(text, redacted).into_owned()
 }
 
 #[cfg(test)]
@@ -147,23 +110,23 @@ mod tests {
     #[test]
     fn addresses_and_numbers() {
         insta::assert_snapshot!(
-            mail_addresses("550 <ada.o+x@example.com>: unknown; to=bo%40example.org, @here"),
-            @"550 <a…@example.com>: unknown; to=b…%40example.org, @here");
+            mail_addresses("550 <ada.o+x@example.com>: unknown; to=bo%40example.org, @here, ödä@a@b, x%40%40y"),
+            @"550 <a…@example.com>: unknown; to=b…%40example.org, @here, ö…@a…@b, x…%40%40y");
         insta::assert_snapshot!(
-            phone_numbers("To +4915112345678 (%2B15551234567) is bad; 1 + 1, +123, 100% +"),
-            @"To +49…78 (%2B15…67) is bad; 1 + 1, +123, 100% +");
+            phone_numbers("To +4915112345678 (%2B15551234567) is bad; 1 + 1, +123, 100% +, +1234567890123456"),
+            @"To +49…78 (%2B15…67) is bad; 1 + 1, +123, 100% +, +1234567890123456");
     }
 
     #[test]
     fn secrets_in_every_form() {
-        let redactor = Redactor::default()
-            .hiding("p@ss/w\"ord")
-            .hiding("abc")
-            .hiding("p@ss/w");
+        let secrets = ["p@ss/w\"ord", "abc", "p@ss/w"];
+        let redactor = secrets
+            .into_iter()
+            .fold(Redactor::default(), Redactor::hiding);
         insta::assert_snapshot!(
             redactor.redact(r#"p@ss/w"ord p%40ss%2Fw%22ord p%40ss%2fw%22ord {"key":"p@ss/w\"ord","php":"p@ss\/w\"ord"} abc"#),
             @r#"••• ••• ••• {"key":"•••","php":"•••"} abc"#);
-        assert_eq!(format!("{redactor:?}"), "Redactor(9 secrets)");
+        assert!(!format!("{redactor:?}").contains("ss"), "{redactor:?}");
     }
 
     #[test]
@@ -181,11 +144,6 @@ mod tests {
         fn nothing_of_a_secret_is_left(before in "\\PC{0,20}", secret in "[a-zA-Z0-9]{6,20}", after in "\\PC{0,20}") {
             let redacted = Redactor::default().hiding(&secret).redact(&format!("{before}{secret}{after}"));
             prop_assert!(!redacted.contains(&secret));
-        }
-
-        #[test]
-        fn any_text_is_survived(text in "[@%+40B\\PC]{0,40}") {
-            let _ = phone_numbers(&mail_addresses(&text));
         }
     }
 }

@@ -3,19 +3,19 @@
 //! Errors: <https://resend.com/docs/api-reference/errors>.
 
 use chrono::{DateTime, Utc};
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::http::{Answer, Details, Outgoing, Request, below, secret_header};
+use super::http::{Answer, Details, Request, below};
 use super::redact::Redactor;
-use super::transport::HttpTransport;
-use super::{AttemptOutcome, Cause, EmailMessage, Mailbox, SendError};
+use super::{AttemptOutcome, Cause, EmailMessage, Mailbox, SendError, Transport};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Debug, Clone)]
 pub struct Resend {
-    pub outgoing: Outgoing,
     pub api_key: SecretString,
     pub base: Url,
 }
@@ -25,15 +25,11 @@ impl Resend {
     pub const BASE: &str = "https://api.resend.com";
 }
 
-impl HttpTransport for Resend {
+impl Transport for Resend {
     type Target = Mailbox;
     type Message = EmailMessage;
 
     const NAME: &'static str = "resend";
-
-    fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
-    }
 
     fn redactor(&self, _: &Mailbox) -> Redactor {
         Redactor::default().hiding(self.api_key.expose_secret())
@@ -45,13 +41,10 @@ impl HttpTransport for Resend {
         message: &EmailMessage,
         _: DateTime<Utc>,
     ) -> Result<Request, SendError> {
-        let mut request = Request::json(below(&self.base, "emails"), &body(target, message));
         let bearer = format!("Bearer {}", self.api_key.expose_secret());
-        let bearer = secret_header(&bearer)?;
-        request.headers.insert(AUTHORIZATION, bearer);
-        let key = secret_header(message.key.as_str())?;
-        request.headers.insert("idempotency-key", key);
-        Ok(request)
+        Request::json(below(&self.base, "emails"), &body(target, message))
+            .with_secret(AUTHORIZATION, &bearer)?
+            .with_secret(IDEMPOTENCY_KEY, &message.key)
     }
 
     /// `{"statusCode", "name", "message"}`. A conflict is permanent, unless it is with another
@@ -93,30 +86,20 @@ fn body(to: &Mailbox, email: &EmailMessage) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::email::tests::sample;
-    use crate::channels::mailbox::tests::mailbox;
+    use crate::channels::samples::{email, mailbox, outline};
 
     #[test]
     fn request() {
-        insta::assert_json_snapshot!(body(&mailbox("Grace \"G\" Ünsal <grace@example.org>"), &sample()), @r#"
-        {
-          "from": "\"Brücke, Ltd.\" <notify@example.com>",
-          "headers": {
-            "Auto-Submitted": "auto-generated",
-            "List-Unsubscribe": "<https://app.example/unsubscribe?token=abc>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "Message-ID": "<email.6f9c@example.com>"
-          },
-          "html": "<p>Hello Grace,<br>Grüße</p>",
-          "reply_to": [
-            "help@example.com"
-          ],
-          "subject": "Ada Bcc: evil@example.com shared “Zähler.pdf”",
-          "text": "Hello Grace,\n.\nGrüße",
-          "to": [
-            "\"Grace \\\"G\\\" Ünsal\" <grace@example.org>"
-          ]
-        }
+        let mut body = body(&mailbox("Grace \"G\" Ünsal <grace@example.org>"), &email());
+        assert_eq!(body["headers"].take(), json!(email().api_headers()));
+        insta::assert_snapshot!(outline(&body), @r#"
+        from: "\"Brücke, Ltd.\" <notify@example.com>"
+        headers: null
+        html: "<p>Hello Grace,<br>Grüße</p>"
+        reply_to: "help@example.com"
+        subject: "Ada Bcc: evil@example.com shared “Zähler.pdf”"
+        text: "Hello Grace,\n.\nGrüße"
+        to: "\"Grace \\\"G\\\" Ünsal\" <grace@example.org>"
         "#);
     }
 }

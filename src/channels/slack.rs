@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::chat::{Chat, ChatMessage, Look};
+use super::chat::{Chat, ChatMessage, sign};
 use super::http::{Answer, Details};
+use super::registry::RouteVariables;
 use super::truncate::{length, lines, truncate, truncate_escaped};
-use super::{Field, Link, RouteVariables};
+use super::{Field, Link, Spec};
 use crate::domain::text::plain;
 
 const HEADER_MAX: usize = 150;
@@ -26,19 +27,20 @@ const FOOTER_MAX: usize = 300;
 const NAME_MAX: usize = 200;
 const LABEL_MAX: usize = 100;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Slack;
 
 impl Chat for Slack {
-    const NAME: &'static str = "slack";
-    const MESSAGES: &'static str = "Slack messages";
-    const PACE: Option<Duration> = Some(Duration::from_secs(1));
-    const ROUTE: Option<RouteVariables> = Some(RouteVariables {
-        address: "NOTIFICATIONS_SLACK_WEBHOOK_URL",
-        switch: "NOTIFICATIONS_SLACK_ENABLED",
-        is_list: false,
-    });
-    const DOMAINS: &'static [&'static str] = &["slack.com", "slack-gov.com"];
+    const SPEC: Spec = Spec {
+        pace: Some(Duration::from_secs(1)),
+        route: Some(RouteVariables {
+            address: "NOTIFICATIONS_SLACK_WEBHOOK_URL",
+            switch: "NOTIFICATIONS_SLACK_ENABLED",
+            is_list: false,
+        }),
+        domains: &["slack.com", "slack-gov.com"],
+        ..Spec::chat("slack", "Slack messages")
+    };
 
     fn body(message: &ChatMessage) -> Value {
         body(message)
@@ -56,16 +58,18 @@ impl Chat for Slack {
 }
 
 fn body(message: &ChatMessage) -> Value {
-    let title = format!("{}{}", message.severity.sign(), plain(&message.title));
+    let title = format!("{}{}", sign(message.severity), plain(&message.title));
+    let title = title.trim();
     let text = lines(&message.text);
+    let footer = message.footer.as_deref().map(plain).unwrap_or_default();
     let mut blocks = Vec::new();
-    if !title.trim().is_empty() {
-        let title = truncate(title.trim(), HEADER_MAX);
-        blocks.push(json!({ "type": "header", "text": plain_text(&title) }));
+    if !title.is_empty() {
+        let title = plain_text(&truncate(title, HEADER_MAX));
+        blocks.push(json!({ "type": "header", "text": title }));
     }
     if !text.is_empty() {
-        let text = truncate(&text, TEXT_MAX);
-        blocks.push(json!({ "type": "section", "text": plain_text(&text) }));
+        let text = plain_text(&truncate(&text, TEXT_MAX));
+        blocks.push(json!({ "type": "section", "text": text }));
     }
     for fields in shown(&message.fields).chunks(FIELDS_OF_SECTION) {
         blocks.push(json!({ "type": "section", "fields": fields }));
@@ -73,16 +77,11 @@ fn body(message: &ChatMessage) -> Value {
     if let Some(link) = message.link.as_ref().and_then(link) {
         blocks.push(json!({ "type": "section", "text": mrkdwn(&link) }));
     }
-    if let Some(footer) = message
-        .footer
-        .as_deref()
-        .map(plain)
-        .filter(|text| !text.is_empty())
-    {
+    if !footer.is_empty() {
         let elements = [plain_text(&truncate(&footer, FOOTER_MAX))];
         blocks.push(json!({ "type": "context", "elements": elements }));
     }
-    let fallback = [title.trim(), &text].map(str::to_owned).join("\n");
+    let fallback = format!("{title}\n{text}");
     json!({ "text": truncate_escaped(fallback.trim(), FALLBACK_MAX, escape), "blocks": blocks })
 }
 
@@ -149,17 +148,10 @@ fn escape(c: char, out: &mut String) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::channels::Severity;
-    use proptest::prelude::*;
-
-    fn field_of(name: &str, value: &str) -> Field {
-        Field {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        }
-    }
+    use crate::channels::samples::{field, outline};
 
     #[test]
     fn request() {
@@ -167,9 +159,9 @@ mod tests {
             title: "Payment failed: <!channel> & more".to_owned(),
             text: "First line\n\n\nSecond <https://evil.example|paragraph>".to_owned(),
             fields: vec![
-                field_of("Amount", "€ 12.00"),
-                field_of("A & B", "<@U1>"),
-                field_of("", ""),
+                field("Amount", "€ 12.00"),
+                field("A & B", "<@U1>"),
+                field("", ""),
             ],
             severity: Severity::Critical,
             link: Some(Link {
@@ -178,135 +170,47 @@ mod tests {
             }),
             footer: Some("production".to_owned()),
         };
-        insta::assert_json_snapshot!(body(&message), @r#"
-        {
-          "blocks": [
-            {
-              "text": {
-                "emoji": true,
-                "text": "🚨 Payment failed: <!channel> & more",
-                "type": "plain_text"
-              },
-              "type": "header"
-            },
-            {
-              "text": {
-                "emoji": true,
-                "text": "First line\n\nSecond <https://evil.example|paragraph>",
-                "type": "plain_text"
-              },
-              "type": "section"
-            },
-            {
-              "fields": [
-                {
-                  "text": "*Amount*\n€ 12.00",
-                  "type": "mrkdwn",
-                  "verbatim": true
-                },
-                {
-                  "text": "*A &amp; B*\n&lt;@U1&gt;",
-                  "type": "mrkdwn",
-                  "verbatim": true
-                },
-                {
-                  "text": "–",
-                  "type": "mrkdwn",
-                  "verbatim": true
-                }
-              ],
-              "type": "section"
-            },
-            {
-              "text": {
-                "text": "<https://app.example/?a=1&amp;b=%7Cx|Open &gt; it>",
-                "type": "mrkdwn",
-                "verbatim": true
-              },
-              "type": "section"
-            },
-            {
-              "elements": [
-                {
-                  "emoji": true,
-                  "text": "production",
-                  "type": "plain_text"
-                }
-              ],
-              "type": "context"
-            }
-          ],
-          "text": "🚨 Payment failed: &lt;!channel&gt; &amp; more\nFirst line\n\nSecond &lt;https://evil.example|paragraph&gt;"
-        }
+        insta::assert_snapshot!(outline(&body(&message)), @r#"
+        blocks: {"text":{"emoji":true,"text":"🚨 Payment failed: <!channel> & more","type":"plain_text"},"type":"header"}
+        blocks: {"text":{"emoji":true,"text":"First line\n\nSecond <https://evil.example|paragraph>","type":"plain_text"},"type":"section"}
+        blocks: {"fields":[{"text":"*Amount*\n€ 12.00","type":"mrkdwn","verbatim":true},{"text":"*A &amp; B*\n&lt;@U1&gt;","type":"mrkdwn","verbatim":true},{"text":"–","type":"mrkdwn","verbatim":true}],"type":"section"}
+        blocks: {"text":{"text":"<https://app.example/?a=1&amp;b=%7Cx|Open &gt; it>","type":"mrkdwn","verbatim":true},"type":"section"}
+        blocks: {"elements":[{"emoji":true,"text":"production","type":"plain_text"}],"type":"context"}
+        text: "🚨 Payment failed: &lt;!channel&gt; &amp; more\nFirst line\n\nSecond &lt;https://evil.example|paragraph&gt;"
         "#);
     }
 
     /// What Slack publishes as limits, checked on the finished body.
-    fn keeps_the_limits(body: &Value) {
+    pub(in crate::channels) fn assert_limits(body: &Value) {
         let text_of = |value: &Value| length(value["text"].as_str().expect("a text"));
         let blocks = body["blocks"].as_array().expect("blocks");
         assert!(blocks.len() <= 50, "{}", blocks.len());
-        assert!(length(body["text"].as_str().expect("a text")) <= 40_000);
+        assert!(text_of(body) <= 40_000);
         for block in blocks {
-            match block["type"].as_str().expect("a type") {
-                "header" => assert!((1..=150).contains(&text_of(&block["text"]))),
-                "section" if block.get("text").is_some() => {
-                    assert!((1..=3_000).contains(&text_of(&block["text"])));
+            match (&block["type"], &block["fields"], &block["elements"]) {
+                (kind, _, _) if kind == "header" => {
+                    assert!((1..=150).contains(&text_of(&block["text"])));
                 }
-                "section" => {
-                    let fields = block["fields"].as_array().expect("fields");
+                (_, Value::Array(fields), _) => {
                     assert!((1..=10).contains(&fields.len()));
-                    assert!(
-                        fields
-                            .iter()
-                            .all(|field| (1..=2_000).contains(&text_of(field)))
-                    );
+                    let mut fields = fields.iter();
+                    assert!(fields.all(|field| (1..=2_000).contains(&text_of(field))));
                 }
-                "context" => assert!(
-                    block["elements"]
-                        .as_array()
-                        .is_some_and(|all| all.len() == 1)
-                ),
-                other => panic!("{other}"),
+                (_, _, Value::Array(elements)) => assert_eq!(elements.len(), 1),
+                _ => assert!((1..=3_000).contains(&text_of(&block["text"]))),
             }
         }
     }
 
     #[test]
-    fn too_much_of_everything_is_cut() {
-        let long = "&<ab>👩‍👧 ".repeat(2_000);
-        let message = ChatMessage {
-            title: long.clone(),
-            text: long.clone(),
-            fields: (0..500).map(|_| field_of(&long, &long)).collect(),
+    fn the_last_field_counts_those_that_do_not_fit() {
+        let body = body(&ChatMessage {
+            title: "&<ab>👩‍👧 ".repeat(2_000),
+            fields: vec![field("n", "v"); 500],
             severity: Severity::Warning,
-            link: Some(Link {
-                label: long.clone(),
-                url: format!("https://app.example/{}", "x".repeat(4_000))
-                    .parse()
-                    .expect("an address"),
-            }),
-            footer: Some(long),
-        };
-        let body = body(&message);
-        keeps_the_limits(&body);
-        let blocks = body["blocks"].as_array().expect("blocks");
-        assert_eq!(blocks.len(), 50);
-        assert_eq!(blocks[47]["fields"][9]["text"], "… and 41 more");
-        insta::assert_snapshot!(blocks[0]["text"]["text"].as_str().expect("a title"), @"⚠️ &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<a…");
-    }
-
-    proptest! {
-        #[test]
-        fn any_message_keeps_the_limits(
-            title in "\\PC{0,200}", text in "[&<>a\\n]{0,4000}", name in "[&a]{0,300}", value in "[<b]{0,2500}",
-            count in 0_usize..600, footer in proptest::option::of("\\PC{0,400}"),
-        ) {
-            keeps_the_limits(&body(&ChatMessage {
-                title, text, footer,
-                fields: vec![Field { name, value }; count.min(12)],
-                ..ChatMessage::default()
-            }));
-        }
+            ..ChatMessage::default()
+        });
+        assert_eq!(body["blocks"][46]["fields"][9]["text"], "… and 41 more");
+        insta::assert_snapshot!(body["blocks"][0]["text"]["text"], @r#""⚠️ &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<ab>👩‍👧 &<a…""#);
     }
 }

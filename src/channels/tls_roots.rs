@@ -1,44 +1,37 @@
 //! TLS roots: whose certificates are trusted, for HTTP and SMTP.
 
-use std::fmt;
 use std::sync::Arc;
 
+use anyhow::{Context as _, ensure};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+
+const NOT_PEM: &str = "not a list of PEM certificates";
 
 #[derive(Clone, Default)]
 pub struct TlsRoots(Vec<CertificateDer<'static>>);
 
-#[derive(Debug, thiserror::Error)]
-pub enum NoTlsRoots {
-    #[error("no certificate authorities were found; install ca-certificates, or set SSL_CERT_FILE")]
-    NoneFound,
-    #[error("not a list of PEM certificates")]
-    NotPem,
-}
-
 impl TlsRoots {
     /// Those of the system; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
-    pub fn system() -> Result<Self, NoTlsRoots> {
+    pub fn system() -> anyhow::Result<Self> {
         // A system may hold some that no longer parse; the others are as good as before.
         let mut certificates = rustls_native_certs::load_native_certs().certs;
         certificates.retain(is_readable);
-        if certificates.is_empty() {
-            return Err(NoTlsRoots::NoneFound);
-        }
+        ensure!(
+            !certificates.is_empty(),
+            "no certificate authorities were found; install ca-certificates, or set SSL_CERT_FILE"
+        );
         Ok(Self(certificates))
     }
 
     /// Some more, such as an organisation's own.
-    pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, NoTlsRoots> {
+    pub fn with_pem(mut self, pem: &[u8]) -> anyhow::Result<Self> {
         let before = self.0.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.ok().filter(is_readable);
-            self.0.push(certificate.ok_or(NoTlsRoots::NotPem)?);
+            self.0.push(certificate.context(NOT_PEM)?);
         }
-        if self.0.len() == before {
-            return Err(NoTlsRoots::NotPem);
-        }
+        ensure!(self.0.len() > before, NOT_PEM);
         Ok(self)
     }
 
@@ -58,10 +51,4 @@ fn is_readable(certificate: &CertificateDer<'static>) -> bool {
     rustls::RootCertStore::empty()
         .add(certificate.clone())
         .is_ok()
-}
-
-impl fmt::Debug for TlsRoots {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TlsRoots({} authorities)", self.0.len())
-    }
 }

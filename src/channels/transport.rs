@@ -1,42 +1,18 @@
 //! Transports: what carries out an attempt.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 
 use super::http::{Answer, Details, Exchange, Outgoing, Request};
 use super::redact::Redactor;
-use super::{
-    Channel, DeliveryKey, EmailMessage, Mailbox, Mailer, Receipt, SendError, SentBy, Twilio,
-};
+use super::{Channel, EmailMessage, Mailbox, Mailer, Receipt, SendError, SentBy, Twilio};
 use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
 
-/// What sends messages.
+/// Sends messages by requests over HTTP.
 ///
-/// A message is sent again exactly as it was: [`DeliveryKey`] and content must not change from one
-/// attempt to the next, or a provider that knows the key refuses it.
-pub trait Transport {
-    type Target: ?Sized;
-    type Message: ?Sized;
-
-    /// Its name in tables, options and metrics.
-    fn name(&self) -> &'static str;
-
-    /// No attempt takes longer; a lease has to outlive it.
-    fn time_limit(&self) -> Duration;
-
-    /// One attempt, which starts at `now`.
-    fn send(
-        &self,
-        target: &Self::Target,
-        message: &Self::Message,
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<Receipt, SendError>> + Send;
-}
-
-/// A [`Transport`] that speaks HTTP.
-pub trait HttpTransport {
+/// A message is sent again exactly as it was: key and content must not change from one attempt to
+/// the next, or a provider that knows the key refuses it.
+pub trait Transport: Sync {
     type Target: ?Sized + Sync;
     type Message: ?Sized + Sync;
 
@@ -44,8 +20,6 @@ pub trait HttpTransport {
     const NAME: &'static str;
     /// Statuses that say that the target no longer exists.
     const GONE: &'static [u16] = &[];
-
-    fn outgoing(&self) -> &Outgoing;
 
     /// Hides what no error and no answer may show.
     fn redactor(&self, target: &Self::Target) -> Redactor;
@@ -61,37 +35,27 @@ pub trait HttpTransport {
     fn details(_: &Answer, _now: DateTime<Utc>) -> Details {
         Details::default()
     }
-}
 
-impl<T: HttpTransport + Sync> Transport for T {
-    type Target = T::Target;
-    type Message = T::Message;
-
-    fn name(&self) -> &'static str {
-        T::NAME
-    }
-
-    fn time_limit(&self) -> Duration {
-        self.outgoing().timeout()
-    }
-
-    async fn send(
+    /// One attempt, which starts at `now`.
+    fn send(
         &self,
-        target: &T::Target,
-        message: &T::Message,
+        outgoing: &Outgoing,
+        target: &Self::Target,
+        message: &Self::Message,
         now: DateTime<Utc>,
-    ) -> Result<Receipt, SendError> {
-        let redactor = self.redactor(target);
-        let request = self.request(target, message, now)?;
-        let exchange = Exchange {
-            transport: T::NAME,
-            gone: T::GONE,
-            redactor: &redactor,
-            now,
-        };
-        match self.outgoing().exchange(request).await {
-            Ok(answer) => exchange.classify(&answer, T::details(&answer, now)),
-            Err(failure) => Err(exchange.failed(failure)),
+    ) -> impl Future<Output = Result<Receipt, SendError>> + Send {
+        async move {
+            let exchange = Exchange {
+                transport: Self::NAME,
+                gone: Self::GONE,
+                redactor: &self.redactor(target),
+                now,
+            };
+            let request = self.request(target, message, now)?;
+            match outgoing.exchange(request).await {
+                Ok(answer) => exchange.classify(&answer, Self::details(&answer, now)),
+                Err(failure) => Err(exchange.failed(failure)),
+            }
         }
     }
 }
@@ -113,7 +77,7 @@ impl Transports<'_> {
     pub fn name(&self, channel: Channel) -> Option<&'static str> {
         match channel {
             Channel::Email => self.email.map(|(mailer, _)| mailer.name()),
-            Channel::Sms => self.twilio.map(Transport::name),
+            Channel::Sms => self.twilio.map(|_| Twilio::NAME),
             channel => Some(channel.name()),
         }
     }
@@ -127,8 +91,9 @@ pub trait EmailWriter {
 /// What an endpoint is sent; each channel renders it in its own form.
 #[derive(Debug, Clone)]
 pub struct EndpointMessage<'a> {
-    /// The same in every attempt.
-    pub key: DeliveryKey,
+    /// The same in every attempt: Message-ID, idempotency key, `webhook-id`. Letters, digits, `-`
+    /// and `.`, below the shortest limit: 256 characters of Resend's `Idempotency-Key`.
+    pub key: String,
     pub event_type: &'a str,
     pub occurred_at: DateTime<Utc>,
     pub message: &'a Message,
@@ -150,13 +115,11 @@ pub enum NotSent {
 /// Says that nothing sends the messages of a channel, and what to set.
 pub fn no_transport(channel: Channel) -> String {
     let spec = channel.spec();
+    let messages = spec.messages;
     match spec.sent_by {
-        SentBy::Endpoint => format!("nothing sends {}", spec.messages),
+        SentBy::Endpoint => format!("nothing sends {messages}"),
         SentBy::Account { variables, .. } => {
-            format!(
-                "no transport for {} is configured (set {variables})",
-                spec.messages
-            )
+            format!("no transport for {messages} is configured (set {variables})")
         }
     }
 }
@@ -165,33 +128,4 @@ pub fn no_transport(channel: Channel) -> String {
 pub(super) fn link(message: &Message, app_url: Option<&BaseUrl>) -> Option<String> {
     let path = message.link_url.as_deref()?;
     app_url.map(|app_url| app_url.link(path))
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::channels::{Field, Severity};
-
-    pub(in crate::channels) fn message() -> Message {
-        Message {
-            title: "Payment failed".to_owned(),
-            text: "Card declined.\n\nSecond try tomorrow.".to_owned(),
-            fields: vec![Field {
-                name: "Amount".to_owned(),
-                value: "12.00 EUR".to_owned(),
-            }],
-            severity: Severity::Critical,
-            link_url: Some("/billing?tenant=7".to_owned()),
-            data: json!({"tenant_id": "7", "amount": 12})
-                .as_object()
-                .cloned()
-                .expect("an object"),
-        }
-    }
-
-    pub(in crate::channels) fn app() -> BaseUrl {
-        BaseUrl::parse("https://app.example.com").expect("an address")
-    }
 }

@@ -5,23 +5,18 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::http::{Answer, Details, Outgoing, Request, below, secret_header};
+use super::http::{Answer, Details, Request, below};
 use super::redact::Redactor;
-use super::sms::{BODY_MAX, SmsMessage};
-use super::transport::HttpTransport;
-use super::truncate::{lines, truncate};
-use super::{AttemptOutcome, Cause, PhoneNumber, SendError};
+use super::{AttemptOutcome, Cause, PhoneNumber, SendError, Transport};
 
 /// It knows no idempotency key, so an attempt without an answer is uncertain.
 #[derive(Debug, Clone)]
 pub struct Twilio {
-    pub outgoing: Outgoing,
     /// The account, `AC…`.
     pub account: String,
     pub credentials: Credentials,
@@ -59,15 +54,11 @@ impl Twilio {
     }
 }
 
-impl HttpTransport for Twilio {
+impl Transport for Twilio {
     type Target = PhoneNumber;
-    type Message = SmsMessage;
+    type Message = str;
 
     const NAME: &'static str = "twilio";
-
-    fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
-    }
 
     fn redactor(&self, to: &PhoneNumber) -> Redactor {
         let (Credentials::AuthToken(secret) | Credentials::ApiKey { secret, .. }) =
@@ -82,21 +73,14 @@ impl HttpTransport for Twilio {
     fn request(
         &self,
         target: &PhoneNumber,
-        message: &SmsMessage,
+        message: &str,
         _: DateTime<Utc>,
     ) -> Result<Request, SendError> {
-        let mut headers = HeaderMap::new();
-        let basic = format!("Basic {}", self.basic_auth());
-        headers.insert(AUTHORIZATION, secret_header(&basic)?);
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form);
         let path = format!("2010-04-01/Accounts/{}/Messages.json", self.account);
-        Ok(Request {
-            method: Method::POST,
-            url: below(&self.base, &path),
-            headers,
-            body: body(target, &self.sender, message).into_bytes(),
-        })
+        let body = body(target, &self.sender, message);
+        let form = "application/x-www-form-urlencoded";
+        Request::post(below(&self.base, &path), form, body)
+            .with_secret(AUTHORIZATION, &format!("Basic {}", self.basic_auth()))
     }
 
     /// `{"code", "message", "status"}`.
@@ -130,47 +114,26 @@ fn outcome_of(code: u64) -> Option<AttemptOutcome> {
     Some(AttemptOutcome::Permanent { cause })
 }
 
-fn body(to: &PhoneNumber, sender: &Sender, message: &SmsMessage) -> String {
+fn body(to: &PhoneNumber, sender: &Sender, message: &str) -> String {
     let mut form = Serializer::new(String::new());
     form.append_pair("To", to.as_str());
     match sender {
         Sender::Number(number) => form.append_pair("From", number.as_str()),
         Sender::Service(sid) => form.append_pair("MessagingServiceSid", sid),
     };
-    form.append_pair("Body", &truncate(&lines(&message.text), BODY_MAX));
+    form.append_pair("Body", message);
     form.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::truncate::length;
-    use proptest::prelude::*;
-
-    fn number(text: &str) -> PhoneNumber {
-        text.parse().expect("a number")
-    }
-
-    fn text(text: &str) -> SmsMessage {
-        SmsMessage {
-            text: text.to_owned(),
-        }
-    }
 
     #[test]
-    fn request() {
-        let to = number("+4915112345678");
-        let message = text("Paid: 12 € & more\nSee https://app.example/?a=1");
-        insta::assert_snapshot!(body(&to, &Sender::Number(number("+15551234567")), &message), @"To=%2B4915112345678&From=%2B15551234567&Body=Paid%3A+12+%E2%82%AC+%26+more%0ASee+https%3A%2F%2Fapp.example%2F%3Fa%3D1");
-        insta::assert_snapshot!(body(&to, &Sender::Service("MG1".to_owned()), &text("Hi")), @"To=%2B4915112345678&MessagingServiceSid=MG1&Body=Hi");
-    }
-
-    proptest! {
-        #[test]
-        fn bodies_are_cut(message in "[a👩‍👧é\\n]{0,2500}") {
-            let form = body(&number("+4915112345678"), &Sender::Service("MG1".to_owned()), &text(&message));
-            let sent = url::form_urlencoded::parse(form.as_bytes()).find(|(key, _)| key == "Body");
-            prop_assert!(sent.is_some_and(|(_, body)| length(&body) <= 1_600));
-        }
+    fn a_service_may_be_the_sender() {
+        let to = "+4915112345678".parse().expect("a number");
+        let body = body(&to, &Sender::Service("MG1".to_owned()), "12 €\n& more");
+        let expected = "To=%2B4915112345678&MessagingServiceSid=MG1&Body=12+%E2%82%AC%0A%26+more";
+        assert_eq!(body, expected);
     }
 }

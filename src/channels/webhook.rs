@@ -5,26 +5,28 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use secrecy::ExposeSecret;
+use reqwest::header::HeaderName;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::destination::{Settings, Target};
-use super::http::{Outgoing, Request, secret_header};
+use super::destination::{Settings, Target, TargetSpec};
+use super::http::Request;
 use super::redact::Redactor;
 use super::signature::{SigningSecret, signatures};
-use super::transport::{HttpTransport, link};
+use super::transport::link;
 use super::{
-    ChannelSpec, DeliveryKey, EndpointMessage, ExtraHeaders, InvalidSettings, NotSent, Receipt,
-    SecretUrl, SendError, Transport, Transports, Uncertain,
+    ChannelSpec, EndpointMessage, ExtraHeaders, InvalidTarget, NotSent, Receipt, SecretUrl,
+    SendError, Spec, Transport, Transports, Uncertain,
 };
 use crate::domain::base_url::BaseUrl;
 
-#[derive(Debug, Clone)]
-pub struct Webhook {
-    pub outgoing: Outgoing,
-}
+const ID: HeaderName = HeaderName::from_static("webhook-id");
+const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+#[derive(Debug)]
+pub struct Webhook;
 
 #[derive(Debug, Clone)]
 pub struct WebhookTarget {
@@ -53,24 +55,21 @@ impl WebhookMethod {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be POST or PUT")]
-pub struct UnknownMethod;
-
 impl FromStr for WebhookMethod {
-    type Err = UnknownMethod;
+    type Err = InvalidTarget;
 
-    fn from_str(name: &str) -> Result<Self, UnknownMethod> {
-        [Self::Post, Self::Put]
-            .into_iter()
-            .find(|method| method.name() == name)
-            .ok_or(UnknownMethod)
+    fn from_str(name: &str) -> Result<Self, InvalidTarget> {
+        match name {
+            "POST" => Ok(Self::Post),
+            "PUT" => Ok(Self::Put),
+            _ => Err(InvalidTarget::Method),
+        }
     }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookMessage {
-    pub key: DeliveryKey,
+    pub key: String,
     pub event_type: String,
     pub occurred_at: DateTime<Utc>,
     pub data: Value,
@@ -78,7 +77,7 @@ pub struct WebhookMessage {
 
 impl WebhookMessage {
     /// The particulars as the event has them, and under `summary` what people are shown.
-    pub fn new(message: &EndpointMessage<'_>, app_url: Option<&BaseUrl>) -> Self {
+    fn new(message: &EndpointMessage<'_>, app_url: Option<&BaseUrl>) -> Self {
         let content = message.message;
         let mut data = content.data.clone();
         // An event's own key of that name wins.
@@ -99,48 +98,59 @@ impl WebhookMessage {
     }
 
     /// The body: `type`, `timestamp` and `data`, as the standard recommends.
-    fn body(&self) -> Vec<u8> {
-        let at = self
-            .occurred_at
-            .to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        let body = json!({ "type": self.event_type, "timestamp": at, "data": self.data });
-        body.to_string().into_bytes()
+    fn body(&self) -> Value {
+        let at = self.occurred_at;
+        let at = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        json!({ "type": self.event_type, "timestamp": at, "data": self.data })
     }
 }
 
 impl ChannelSpec for Webhook {
     type Target = WebhookTarget;
 
-    const NAME: &'static str = "webhook";
-    const MESSAGES: &'static str = "webhooks";
-    // Receivers recognise the same `webhook-id`.
-    const UNCERTAIN: Uncertain = Uncertain::Resend;
+    const SPEC: Spec = Spec {
+        target: TargetSpec {
+            what: "URL, with signing secrets, headers and method",
+            ..SecretUrl::SPEC
+        },
+        // Receivers recognise the same `webhook-id`.
+        uncertain: Uncertain::Resend,
+        ..Spec::chat("webhook", "webhooks")
+    };
 
-    async fn send(
+    async fn attempt(
         target: &WebhookTarget,
         transports: &Transports<'_>,
         message: &EndpointMessage<'_>,
         now: DateTime<Utc>,
     ) -> Result<Receipt, NotSent> {
-        let outgoing = transports.outgoing.clone();
         let message = WebhookMessage::new(message, transports.app_url);
-        Ok(Self { outgoing }.send(target, &message, now).await?)
+        Ok(Self
+            .send(transports.outgoing, target, &message, now)
+            .await?)
     }
 }
 
-impl HttpTransport for Webhook {
+impl Transport for Webhook {
     type Target = WebhookTarget;
     type Message = WebhookMessage;
 
-    const NAME: &'static str = <Self as ChannelSpec>::NAME;
+    const NAME: &'static str = Self::SPEC.name;
     const GONE: &'static [u16] = &[410];
 
-    fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
-    }
-
     fn redactor(&self, target: &WebhookTarget) -> Redactor {
-        target.redactor()
+        let mut redactor = target.url.redactor();
+        for secret in &target.secrets {
+            redactor = redactor.hiding(&secret.reveal());
+        }
+        for (_, value) in &target.headers.0 {
+            redactor = redactor.hiding(value.expose_secret());
+            // `Bearer` and the like are no secrets, what follows is.
+            if let Some((_, credentials)) = value.expose_secret().split_once(' ') {
+                redactor = redactor.hiding(credentials);
+            }
+        }
+        redactor
     }
 
     fn request(
@@ -149,16 +159,20 @@ impl HttpTransport for Webhook {
         message: &WebhookMessage,
         now: DateTime<Utc>,
     ) -> Result<Request, SendError> {
-        let body = message.body();
-        Ok(Request {
-            method: match target.method {
-                WebhookMethod::Post => Method::POST,
-                WebhookMethod::Put => Method::PUT,
-            },
-            url: target.url.expose().clone(),
-            headers: headers(target, message, now, &body)?,
-            body,
-        })
+        let mut request = Request::json(target.url.expose().clone(), &message.body());
+        request.method = match target.method {
+            WebhookMethod::Post => Method::POST,
+            WebhookMethod::Put => Method::PUT,
+        };
+        for (name, value) in &target.headers.0 {
+            request = request.with_secret(name.clone(), value.expose_secret())?;
+        }
+        request.headers.insert(TIMESTAMP, now.timestamp().into());
+        if !target.secrets.is_empty() {
+            let signatures = signatures(&target.secrets, &message.key, now, &request.body);
+            request = request.with_secret(SIGNATURE, &signatures)?;
+        }
+        request.with_secret(ID, &message.key)
     }
 }
 
@@ -168,21 +182,21 @@ impl fmt::Display for WebhookTarget {
     }
 }
 
-impl Target for WebhookTarget {
-    const OPTION: &'static str = SecretUrl::OPTION;
-    const WHAT: &'static str = "URL, with signing secrets, headers and method";
-    const EXAMPLE: &'static str = SecretUrl::EXAMPLE;
+impl FromStr for WebhookTarget {
+    type Err = InvalidTarget;
 
-    fn from_text(text: &str) -> Result<Self, InvalidSettings> {
+    fn from_str(url: &str) -> Result<Self, InvalidTarget> {
         Ok(Self {
-            url: SecretUrl::from_text(text)?,
+            url: url.parse()?,
             secrets: Vec::new(),
             headers: ExtraHeaders::default(),
             method: WebhookMethod::default(),
         })
     }
+}
 
-    fn from_settings(settings: Settings) -> Result<Self, InvalidSettings> {
+impl Target for WebhookTarget {
+    fn from_settings(settings: Settings) -> Result<Self, InvalidTarget> {
         let secrets = settings.secrets.iter().map(|secret| secret.parse());
         let headers = settings.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_str().into()));
@@ -197,12 +211,13 @@ impl Target for WebhookTarget {
 
     fn settings(&self) -> Settings {
         let secrets = self.secrets.iter();
-        let headers = self.headers.expose();
+        let headers = self.headers.0.iter();
+        let header = |(name, value): &(HeaderName, SecretString)| {
+            (name.to_string(), value.expose_secret().to_owned())
+        };
         Settings {
             secrets: secrets.map(|secret| secret.reveal().to_string()).collect(),
-            headers: headers
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
+            headers: headers.map(header).collect(),
             method: Some(self.method.name().to_owned()),
             ..self.url.settings()
         }
@@ -213,136 +228,59 @@ impl Target for WebhookTarget {
     }
 }
 
-impl WebhookTarget {
-    fn redactor(&self) -> Redactor {
-        let mut redactor = self.url.redactor();
-        for secret in &self.secrets {
-            redactor = redactor.hiding(&secret.reveal());
-        }
-        for (_, value) in &self.headers.0 {
-            redactor = redactor.hiding(value.expose_secret());
-            // `Bearer` and the like are no secrets, what follows is.
-            if let Some((_, credentials)) = value.expose_secret().split_once(' ') {
-                redactor = redactor.hiding(credentials);
-            }
-        }
-        redactor
-    }
-}
-
-fn headers(
-    target: &WebhookTarget,
-    message: &WebhookMessage,
-    now: DateTime<Utc>,
-    body: &[u8],
-) -> Result<HeaderMap, SendError> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &target.headers.0 {
-        headers.append(name, secret_header(value.expose_secret())?);
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("webhook-timestamp", now.timestamp().into());
-    let id = message.key.as_str();
-    headers.insert("webhook-id", secret_header(id)?);
-    if !target.secrets.is_empty() {
-        let signatures = signatures(&target.secrets, id, now, body);
-        headers.insert("webhook-signature", secret_header(&signatures)?);
-    }
-    Ok(headers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn target() -> WebhookTarget {
-        let headers = [
-            ("X-Tenant", "acme-1".into()),
-            ("authorization", "Bearer t0p-secret".into()),
-        ];
-        WebhookTarget {
-            url: "https://example.com/hooks/4711?key=abcdef"
-                .parse()
-                .expect("an address"),
-            secrets: vec![
-                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-                    .parse()
-                    .expect("a secret"),
-            ],
-            headers: ExtraHeaders::new(headers).expect("headers"),
-            method: WebhookMethod::Put,
-        }
-    }
-
-    #[test]
-    fn request() {
-        let message = WebhookMessage {
-            key: "msg_1".parse().expect("a key"),
-            event_type: "document_uploaded".to_owned(),
-            occurred_at: "2026-11-21T10:00:00.5Z".parse().expect("a time"),
-            data: json!({ "document": "Zähler.pdf" }),
-        };
-        let body = message.body();
-        insta::assert_snapshot!(String::from_utf8_lossy(&body), @r#"{"data":{"document":"Zähler.pdf"},"timestamp":"2026-11-21T10:00:00.500Z","type":"document_uploaded"}"#);
-        let now = "2026-11-21T10:00:07Z".parse().expect("a time");
-        let headers = headers(&target(), &message, now, &body).expect("headers");
-        let mut lines: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
-            .collect();
-        lines.sort();
-        insta::assert_snapshot!(lines.join("\n"), @"
-        authorization: Bearer t0p-secret
-        content-type: application/json
-        webhook-id: msg_1
-        webhook-signature: v1,iATWqrAvcJSaInWro9PWNLJugl9dcW/Q2uQnvxKrz3Q=
-        webhook-timestamp: 1795255207
-        x-tenant: acme-1
-        ");
-    }
+    use crate::channels::samples::{app, message};
 
     #[test]
     fn the_body_has_the_data_of_the_event_and_a_summary() {
-        let mut content = crate::channels::transport::tests::message();
-        let rendered = |content: &crate::domain::announcement::Message| {
+        let mut content = message();
+        let body = |content: &_| {
             let message = EndpointMessage {
-                key: "k".parse().expect("a key"),
+                key: "k".to_owned(),
                 event_type: "payment_failed",
-                occurred_at: DateTime::UNIX_EPOCH,
+                occurred_at: "2026-11-21T10:00:00.5Z".parse().expect("a time"),
                 message: content,
             };
-            WebhookMessage::new(&message, Some(&crate::channels::transport::tests::app())).data
+            WebhookMessage::new(&message, Some(&app())).body()
         };
-        insta::assert_json_snapshot!(rendered(&content), @r#"
+        insta::assert_json_snapshot!(body(&content), @r#"
         {
-          "amount": 12,
-          "summary": {
-            "link": "https://app.example.com/billing?tenant=7",
-            "severity": "critical",
-            "text": "Card declined.\n\nSecond try tomorrow.",
-            "title": "Payment failed"
+          "data": {
+            "amount": 12,
+            "summary": {
+              "link": "https://app.example.com/billing?tenant=7",
+              "severity": "critical",
+              "text": "Card declined.\n\nSecond try tomorrow.",
+              "title": "Payment failed"
+            },
+            "tenant_id": "7"
           },
-          "tenant_id": "7"
+          "timestamp": "2026-11-21T10:00:00.500Z",
+          "type": "payment_failed"
         }
         "#);
-        content
-            .data
-            .insert("summary".to_owned(), "the event's own".into());
-        assert_eq!(rendered(&content)["summary"], "the event's own");
+        let own = "the event's own";
+        content.data.insert("summary".to_owned(), own.into());
+        assert_eq!(body(&content)["data"]["summary"], own);
     }
 
     #[test]
     fn nothing_secret_is_shown() {
-        insta::assert_snapshot!(format!("{:?}", target()), @r#"WebhookTarget { url: https://example.com/…, secrets: [whsec_…], headers: ["x-tenant", "authorization"], method: Put }"#);
-        let text = "401: Bearer t0p-secret for /hooks/4711?key=abcdef, or t0p-secret";
-        insta::assert_snapshot!(target().redactor().redact(text), @"401: ••• for /•••?•••, or •••");
-    }
-
-    #[test]
-    fn methods() {
-        for method in [WebhookMethod::Post, WebhookMethod::Put] {
-            assert_eq!(method.name().parse(), Ok(method));
-        }
-        assert_eq!("GET".parse::<WebhookMethod>(), Err(UnknownMethod));
+        let mut target: WebhookTarget = "https://example.com/hooks/4711?key=abcdef"
+            .parse()
+            .expect("one");
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        target.secrets = vec![secret.parse().expect("a secret")];
+        let headers = [("authorization", "Bearer t0p-secret".into())];
+        target.headers = ExtraHeaders::new(headers).expect("headers");
+        insta::assert_snapshot!(format!("{target:?}"), @r#"WebhookTarget { url: https://example.com/…, secrets: [whsec_…], headers: ["authorization"], method: Post }"#);
+        let text =
+            format!("401: Bearer t0p-secret for /hooks/4711?key=abcdef, {secret}, t0p-secret");
+        assert_eq!(
+            Webhook.redactor(&target).redact(&text),
+            "401: ••• for /•••?•••, •••, •••"
+        );
     }
 }

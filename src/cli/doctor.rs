@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::Style;
 use super::{ExitStatus, Failure, database_failure, output, wiring};
-use crate::channels::Transport as _;
+use crate::channels::{Transport as _, Twilio};
 use crate::config::{Config, Format, InvalidConfig};
 use crate::ops::doctor::{ConfiguredTransport, Finding, MetricsFile, Setup, Severity, diagnose};
 
@@ -51,15 +51,15 @@ pub(super) async fn execute(
 fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
     let mut setup = Setup::default();
     let invalid = &mut setup.invalid;
-    if let Some(outgoing) = valid(wiring::outgoing(config), invalid) {
+    if valid(wiring::outgoing(config), invalid).is_some() {
         let transport = |name: Option<&'static str>| {
             name.map_or(ConfiguredTransport::Missing, ConfiguredTransport::Named)
         };
-        if let Some(mail) = valid(wiring::mail(config, &outgoing), invalid) {
+        if let Some(mail) = valid(wiring::mail(config), invalid) {
             setup.mails = transport(mail.map(|mail| mail.mailer.name()));
         }
-        if let Some(twilio) = valid(wiring::twilio(config, &outgoing), invalid) {
-            setup.texts = transport(twilio.map(|twilio| twilio.name()));
+        if let Some(twilio) = valid(wiring::twilio(config), invalid) {
+            setup.texts = transport(twilio.map(|_| Twilio::NAME));
         }
     }
     invalid.extend(wrong.iter().map(ToString::to_string));

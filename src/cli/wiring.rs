@@ -30,11 +30,10 @@ fn missing<T>(variable: &'static str, why: impl std::fmt::Display) -> Result<T, 
 
 /// Everything that sends.
 pub(super) fn sender(config: &Config) -> Result<Sender, InvalidConfig> {
-    let outgoing = outgoing(config)?;
     Ok(Sender {
-        mail: mail(config, &outgoing)?,
-        twilio: twilio(config, &outgoing)?,
-        outgoing,
+        outgoing: outgoing(config)?,
+        mail: mail(config)?,
+        twilio: twilio(config)?,
         routes: config.routes()?,
         encryption: config.encryption()?,
         app_url: config.app_url.clone(),
@@ -68,20 +67,14 @@ fn tls_roots(config: &Config) -> Result<TlsRoots, InvalidConfig> {
 }
 
 /// How e-mails are sent; `None` without a transport.
-pub(super) fn mail(
-    config: &Config,
-    outgoing: &Outgoing,
-) -> Result<Option<EmailSender>, InvalidConfig> {
-    let outgoing = || outgoing.clone();
+pub(super) fn mail(config: &Config) -> Result<Option<EmailSender>, InvalidConfig> {
     let mailer = match email_transport(config)? {
         None => return Ok(None),
         Some(EmailTransport::Resend) => Mailer::Resend(Resend {
-            outgoing: outgoing(),
             api_key: config.resend_api_key.clone().unwrap_or_default(),
             base: config.resend_url.clone(),
         }),
         Some(EmailTransport::SendGrid) => Mailer::SendGrid(SendGrid {
-            outgoing: outgoing(),
             api_key: config.sendgrid_api_key.clone().unwrap_or_default(),
             base: config.sendgrid_url.clone(),
         }),
@@ -165,10 +158,7 @@ fn smtp(config: &Config) -> Result<Smtp, InvalidConfig> {
 }
 
 /// How text messages are sent; `None` without an account.
-pub(super) fn twilio(
-    config: &Config,
-    outgoing: &Outgoing,
-) -> Result<Option<Twilio>, InvalidConfig> {
+pub(super) fn twilio(config: &Config) -> Result<Option<Twilio>, InvalidConfig> {
     let token = &config.twilio_auth_token;
     let key = (&config.twilio_api_key_sid, &config.twilio_api_key_secret);
     let Some(account) = config.twilio_account.clone() else {
@@ -208,7 +198,6 @@ pub(super) fn twilio(
         );
     };
     Ok(Some(Twilio {
-        outgoing: outgoing.clone(),
         account,
         credentials,
         sender,
@@ -290,13 +279,12 @@ mod tests {
     fn transports(variables: &[(&'static str, &str)]) -> String {
         let config = config(variables);
         let built = || -> Result<String, InvalidConfig> {
-            let outgoing = outgoing(&config)?;
-            let mail = mail(&config, &outgoing)?;
-            let twilio = twilio(&config, &outgoing)?;
+            outgoing(&config)?;
+            let (mail, twilio) = (mail(&config)?, twilio(&config)?);
             Ok(format!(
                 "e-mails by {}, text messages by {}",
                 mail.map_or("none", |mail| mail.mailer.name()),
-                twilio.map_or("none", |twilio| twilio.name())
+                twilio.map_or("none", |_| Twilio::NAME)
             ))
         };
         built().unwrap_or_else(|error| error.to_string())

@@ -8,7 +8,7 @@ use super::people::Person;
 use super::retry_policy::{Decision, Next};
 use super::sender::EmailSender;
 use super::states::Code;
-use crate::channels::{DeliveryKey, EmailMessage, Mailbox};
+use crate::channels::{EmailMessage, Mailbox};
 use crate::domain::text::is_blank;
 use crate::templates::{Digest, QueuedMail, Recipient};
 use crate::unsubscribe::{UnsubscribeRequest, UnsubscribeScope};
@@ -92,7 +92,7 @@ pub(super) fn render(
     };
     let rendered = rendered.map_err(|error| dead(Code::Template, error.to_string()))?;
     let mut message = EmailMessage {
-        key: DeliveryKey::from(leased.key),
+        key: String::new(),
         from: sender.from.clone(),
         reply_to: sender.reply_to.clone(),
         subject: rendered.subject,
@@ -106,7 +106,7 @@ pub(super) fn render(
 
 /// The delivery's key and a part of the hash of the content: a repetition has the same key, and a digest
 /// that lost an item meanwhile has another. (Providers refuse other content under a known key.)
-fn key(leased: &Leased, to: &Mailbox, message: &EmailMessage) -> DeliveryKey {
+fn key(leased: &Leased, to: &Mailbox, message: &EmailMessage) -> String {
     let mut hash = Sha256::new();
     let mailboxes = [Some(to), Some(&message.from), message.reply_to.as_ref()];
     let mailboxes = mailboxes
@@ -122,8 +122,6 @@ fn key(leased: &Leased, to: &Mailbox, message: &EmailMessage) -> DeliveryKey {
     let start = hash.finalize()[..8].try_into().unwrap_or_default();
     let hash = u64::from_be_bytes(start);
     format!("{}.{hash:016x}", leased.key)
-        .parse()
-        .unwrap_or_else(|_| DeliveryKey::from(leased.key))
 }
 
 fn queued(row: &EmailRow) -> QueuedMail {

@@ -14,9 +14,9 @@ use super::retry_policy::{Decision, Next};
 use super::states::Code;
 use super::{EMAIL, SMS, email};
 use crate::channels::{
-    Cause, Channel, DeliveryKey, Destination, EmailMessage, EmailWriter, EndpointMessage, Mailbox,
-    Mailer, NotSent, Outgoing, PhoneNumber, Receipt, SecretUrl, SendError, Transport, Transports,
-    Twilio, no_transport,
+    Cause, Channel, Destination, EmailMessage, EmailWriter, EndpointMessage, Mailbox, Mailer,
+    NotSent, Outgoing, PhoneNumber, Receipt, SecretUrl, SendError, Transports, Twilio,
+    no_transport,
 };
 use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
@@ -97,7 +97,7 @@ pub(super) enum Rendered {
     ForEndpoint {
         destination: Box<Destination>,
         message: Box<Message>,
-        key: DeliveryKey,
+        key: String,
         event_type: String,
         occurred_at: DateTime<Utc>,
     },
@@ -112,7 +112,10 @@ impl Sender {
         if self.twilio.is_none() {
             unavailable.push(SMS.to_owned());
         }
-        let longest = self.mail.as_ref().map(|mail| mail.mailer.time_limit());
+        let longest = self
+            .mail
+            .as_ref()
+            .map(|mail| mail.mailer.time_limit(&self.outgoing));
         Capabilities {
             unavailable,
             routes: self.routes.targets(),
@@ -158,7 +161,7 @@ impl Sender {
         Ok(Rendered::ForEndpoint {
             destination: Box::new(destination),
             message: Box::new(message),
-            key: DeliveryKey::from(leased.key),
+            key: leased.key.to_string(),
             event_type: leased.event_type.clone(),
             occurred_at: leased.occurred_at,
         })
@@ -223,7 +226,7 @@ impl Sender {
     ) -> Result<Receipt, SendError> {
         match rendered {
             Rendered::Email { to, message } => match &self.mail {
-                Some(mail) => mail.mailer.send(to, message, now).await,
+                Some(mail) => mail.mailer.send(&self.outgoing, to, message, now).await,
                 None => Err(SendError::retry(no_transport(Channel::Email))),
             },
             Rendered::ForEndpoint {

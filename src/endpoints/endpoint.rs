@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use super::encryption::{DecryptError, Encryption};
-use crate::channels::{Channel, Destination, InvalidSettings};
+use crate::channels::{Channel, Destination, InvalidTarget};
 
 /// Whose events an endpoint receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub enum Unusable {
     #[error(transparent)]
     Unreadable(#[from] DecryptError),
     #[error("its settings are wrong: {0}")]
-    Wrong(#[from] InvalidSettings),
+    Wrong(#[from] InvalidTarget),
 }
 
 impl Stored {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderValue, RETRY_AFTER};
-use url::Url;
+use reqwest::header::{DATE, RETRY_AFTER};
 
 use super::{Answer, Failure, retry_after};
 use crate::channels::outcome::{AttemptOutcome, Cause, NOT_PERMITTED, Receipt, SendError};
@@ -18,7 +17,6 @@ const MESSAGE_MAX: usize = 300;
 const ID_MAX: usize = 200;
 
 /// One attempt of one transport.
-#[derive(Debug)]
 pub struct Exchange<'a> {
     pub transport: &'static str,
     /// Statuses that say that the target no longer exists.
@@ -28,7 +26,7 @@ pub struct Exchange<'a> {
 }
 
 /// What a provider says of an attempt besides the status.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Details {
     /// Its identifier of the message.
     pub id: Option<String>,
@@ -110,10 +108,8 @@ impl Exchange<'_> {
 
     fn reason(&self, status: u16, description: &str) -> String {
         let known = StatusCode::from_u16(status).ok();
-        let phrase = known
-            .and_then(|status| status.canonical_reason())
-            .map(|phrase| format!(" {phrase}"))
-            .unwrap_or_default();
+        let phrase = known.and_then(|status| status.canonical_reason());
+        let phrase = phrase.map_or_else(String::new, |phrase| format!(" {phrase}"));
         let more = match description {
             "" if (300..400).contains(&status) => "; redirects are not followed".to_owned(),
             "" => String::new(),
@@ -124,7 +120,7 @@ impl Exchange<'_> {
 }
 
 /// What a status other than success means.
-pub(super) fn outcome_of(status: u16) -> AttemptOutcome {
+fn outcome_of(status: u16) -> AttemptOutcome {
     match status {
         429 => AttemptOutcome::Throttled { after: None },
         408 | 425 | 500.. => AttemptOutcome::Retry { after: None },
@@ -135,40 +131,5 @@ pub(super) fn outcome_of(status: u16) -> AttemptOutcome {
         _ => AttemptOutcome::Permanent {
             cause: Cause::Message,
         },
-    }
-}
-
-/// An address of an API, below its base, which may have a path of its own.
-pub fn below(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path.split('/'));
-    }
-    url
-}
-
-/// A header that no log shows.
-pub fn secret_header(value: &str) -> Result<HeaderValue, SendError> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| {
-        SendError::permanent(Cause::Settings, "the credentials can't be sent in a header")
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bases_may_have_a_path() {
-        for (base, url) in [
-            ("https://api.example.com", "https://api.example.com/v3/mail"),
-            ("http://proxy.example/x/", "http://proxy.example/x/v3/mail"),
-            ("http://proxy.example/x", "http://proxy.example/x/v3/mail"),
-        ] {
-            let base = base.parse().expect("an address");
-            assert_eq!(below(&base, "v3/mail").as_str(), url);
-        }
     }
 }

@@ -11,24 +11,25 @@ mod resolver;
 pub(super) mod retry_after;
 
 use std::error::Error as _;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use anyhow::{anyhow, ensure};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect, retry};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::TlsRoots;
+use super::{Cause, SendError, TlsRoots};
 
 pub use answer::Answer;
-pub use exchange::{Details, Exchange, below, secret_header};
+pub use exchange::{Details, Exchange};
 pub use policy::{Policy, Refused};
 pub use resolver::{Lookup, system_lookup};
 
-#[derive(Clone)]
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 pub struct OutgoingSettings {
     pub policy: Policy,
     pub tls_roots: TlsRoots,
@@ -52,17 +53,6 @@ impl OutgoingSettings {
     }
 }
 
-impl fmt::Debug for OutgoingSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutgoingSettings")
-            .field("policy", &self.policy)
-            .field("tls_roots", &self.tls_roots)
-            .field("timeout", &self.timeout)
-            .field("connect_timeout", &self.connect_timeout)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The client that every channel shares. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
@@ -81,58 +71,70 @@ pub struct Request {
 }
 
 impl Request {
-    /// A POST of JSON.
-    pub fn json(url: Url, body: &Value) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    pub(super) fn json(url: Url, body: &Value) -> Self {
+        Self::post(url, "application/json", body.to_string())
+    }
+
+    pub(super) fn post(url: Url, content_type: &'static str, body: String) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
         Self {
             method: Method::POST,
             url,
-            headers,
-            body: body.to_string().into_bytes(),
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]),
+            body: body.into_bytes(),
         }
+    }
+
+    /// Adds a header that no log shows.
+    pub(super) fn with_secret(mut self, name: HeaderName, value: &str) -> Result<Self, SendError> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            let reason = "the credentials can't be sent in a header";
+            SendError::permanent(Cause::Settings, reason)
+        })?;
+        value.set_sensitive(true);
+        self.headers.append(name, value);
+        Ok(self)
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// An address of an API, below its base, which may have a path of its own.
+pub(super) fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path.split('/'));
+    }
+    url
+}
+
+#[derive(Debug)]
 pub enum Failure {
     /// By the policy.
-    #[error(transparent)]
     Refused(Refused),
     /// There was no connection, so nothing was sent.
-    #[error("{0}")]
     Unsent(String),
     /// At least a part of the request was sent.
-    #[error("{0}")]
     Unanswered(String),
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("no client for outgoing requests: {0}")]
-pub struct NoClient(String);
-
 impl Outgoing {
-    pub fn new(settings: OutgoingSettings) -> Result<Self, NoClient> {
-        let unfit = |error: &dyn std::error::Error| NoClient(error.to_string());
-        if settings.connect_timeout >= settings.timeout {
-            // Else the end of the whole would not tell whether anything had been sent.
-            return Err(NoClient(
-                "the connection has to take less time than the whole".to_owned(),
-            ));
-        }
+    pub fn new(settings: OutgoingSettings) -> anyhow::Result<Self> {
+        // Else the end of the whole would not tell whether anything had been sent.
+        ensure!(
+            settings.connect_timeout < settings.timeout,
+            "no client for outgoing requests: connecting has to take less time than the whole"
+        );
+        let unfit = |error| anyhow!("no client for outgoing requests: {error}");
         let policy = Arc::new(settings.policy);
-        let tls = settings.tls_roots.client().map_err(|error| unfit(&error))?;
+        let tls = settings.tls_roots.client();
+        let tls = tls.map_err(|error| unfit(error.to_string()))?;
+        let resolver = resolver::PolicyResolver {
+            policy: Arc::clone(&policy),
+            lookup: settings.lookup,
+        };
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
-            .user_agent(concat!(
-                env!("CARGO_PKG_NAME"),
-                "/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            .dns_resolver(resolver::PolicyResolver::new(
-                Arc::clone(&policy),
-                settings.lookup,
-            ))
+            .user_agent(USER_AGENT)
+            .dns_resolver(resolver)
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -141,10 +143,9 @@ impl Outgoing {
             .connect_timeout(settings.connect_timeout)
             // A kept connection that its server is about to close costs an uncertain attempt.
             .pool_idle_timeout(Duration::from_secs(10))
-            .build()
-            .map_err(|error| unfit(&error))?;
+            .build();
         Ok(Self {
-            client,
+            client: client.map_err(|error| unfit(error.to_string()))?,
             policy,
             timeout: settings.timeout,
         })
@@ -193,13 +194,27 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
     // The innermost says what happened; the others, in which layer. (Some repeat its text.)
     let story = causes.pop().unwrap_or_else(|| error.to_string());
-    let story = match story.split_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => story,
-    };
+    let story = story.split(" (os error ").next().unwrap_or_default();
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => Failure::Unsent("no connection in time".to_owned()),
         (true, false) => Failure::Unsent(format!("no connection: {story}")),
         (false, _) => Failure::Unanswered(format!("the connection broke: {story}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_may_have_a_path() {
+        for (base, url) in [
+            ("https://api.example.com", "https://api.example.com/v3/mail"),
+            ("http://proxy.example/x/", "http://proxy.example/x/v3/mail"),
+            ("http://proxy.example/x", "http://proxy.example/x/v3/mail"),
+        ] {
+            let base = base.parse().expect("an address");
+            assert_eq!(below(&base, "v3/mail").as_str(), url);
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Resolves names to the addresses that the policy permits.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,14 +23,8 @@ pub fn system_lookup() -> Lookup {
 /// The connection is made to the addresses that it returns, so no later answer for the same name can
 /// lead elsewhere.
 pub(super) struct PolicyResolver {
-    policy: Arc<Policy>,
-    lookup: Lookup,
-}
-
-impl PolicyResolver {
-    pub(super) fn new(policy: Arc<Policy>, lookup: Lookup) -> Self {
-        Self { policy, lookup }
-    }
+    pub(super) policy: Arc<Policy>,
+    pub(super) lookup: Lookup,
 }
 
 impl Resolve for PolicyResolver {
@@ -56,13 +49,5 @@ impl Resolve for PolicyResolver {
                 _ => Ok(Box::new(permitted.into_iter()) as Addrs),
             }
         })
-    }
-}
-
-impl fmt::Debug for PolicyResolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicyResolver")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
     }
 }

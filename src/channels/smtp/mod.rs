@@ -4,6 +4,7 @@
 //! it had come: until the line that ends the e-mail, the server has not accepted it; after that,
 //! it is uncertain.
 
+mod refusal;
 mod server;
 mod session;
 mod starttls;
@@ -15,17 +16,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use chrono::{DateTime, Utc};
+use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::redact::Redactor;
 use super::truncate::truncate;
-use super::{AttemptOutcome, EmailMessage, Mailbox, Receipt, SendError, TlsRoots, Transport};
+use super::{AttemptOutcome, EmailMessage, Mailbox, Receipt, SendError, TlsRoots};
+use refusal::{Refusal, Step, text_of};
+use session::{Mail, Session};
 
-pub use server::{InvalidServer, Security, SmtpServer};
-use session::{Mail, Refusal, Session, Step};
+pub use server::{Security, SmtpServer};
 
 /// Connections that are kept for the next mail.
 const KEPT_MAX: usize = 8;
@@ -34,7 +38,6 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 /// Some servers take only so many mails by one connection.
 const MAILS_MAX: u32 = 100;
 
-#[derive(Debug, Clone)]
 pub struct SmtpSettings {
     pub server: SmtpServer,
     pub tls_roots: TlsRoots,
@@ -70,16 +73,11 @@ pub struct Smtp {
     kept: Mutex<Vec<Session>>,
 }
 
-/// A server's certificate could never be checked.
-#[derive(Debug, thiserror::Error)]
-#[error("TLS can't be set up: {0}")]
-pub struct NoTls(String);
-
 impl Smtp {
     /// Connects nothing yet.
-    pub fn new(settings: SmtpSettings) -> Result<Self, NoTls> {
+    pub fn new(settings: SmtpSettings) -> anyhow::Result<Self> {
         let client = settings.tls_roots.client();
-        let client = client.map_err(|error| NoTls(error.to_string()))?;
+        let client = client.map_err(|error| anyhow!("TLS can't be set up: {error}"))?;
         let mut redactor = Redactor::default();
         if let Some((user, password)) = &settings.server.credentials {
             redactor = redactor.hiding(user).hiding(password.expose_secret());
@@ -110,10 +108,8 @@ impl Smtp {
                 result => return self.settle(session, result).await,
             }
         }
-        let connecting = Session::open(&self.settings, &self.tls);
-        let mut session = connecting
-            .await
-            .map_err(|refusal| self.classify(&refusal))?;
+        let opened = Session::open(&self.settings, &self.tls).await;
+        let mut session = opened.map_err(|refusal| self.classify(&refusal))?;
         let result = session.send(mail).await;
         self.settle(session, result).await
     }
@@ -121,7 +117,7 @@ impl Smtp {
     async fn settle(
         &self,
         mut session: Session,
-        result: Result<session::Taken, Refusal>,
+        result: Result<Response, Refusal>,
     ) -> Result<Receipt, SendError> {
         let reusable = match &result {
             Ok(_) => true,
@@ -132,14 +128,12 @@ impl Smtp {
         if reusable {
             self.keep(session);
         }
-        match result {
-            Ok(taken) => Ok(Receipt {
-                status: taken.status,
-                answer: self.redactor.answer(taken.text.as_bytes()),
-                provider_id: None,
-            }),
-            Err(refusal) => Err(self.classify(&refusal)),
-        }
+        let taken = result.map_err(|refusal| self.classify(&refusal))?;
+        Ok(Receipt {
+            status: taken.code().into(),
+            answer: self.redactor.answer(text_of(&taken).as_bytes()),
+            provider_id: None,
+        })
     }
 
     fn take(&self) -> Option<Session> {
@@ -158,32 +152,28 @@ impl Smtp {
 
     fn classify(&self, refusal: &Refusal) -> SendError {
         let text = self.redactor.redact(&truncate(&refusal.text, 300));
-        let reason = match refusal.status {
-            Some(status) => format!("smtp answered {status} {}: {text}", refusal.step),
-            None => format!("smtp failed {}: {text}", refusal.step),
+        let answer = || self.redactor.answer(refusal.text.as_bytes());
+        let (reason, answer) = match refusal.status {
+            Some(status) => {
+                let reason = format!("smtp answered {status} {}: {text}", refusal.step);
+                (reason, Some(answer()))
+            }
+            None => (format!("smtp failed {}: {text}", refusal.step), None),
         };
-        let mut error = SendError::new(refusal.outcome(), reason);
-        error.status = refusal.status;
-        if refusal.status.is_some() {
-            error.answer = Some(self.redactor.answer(refusal.text.as_bytes()));
+        SendError {
+            status: refusal.status,
+            answer,
+            ..SendError::new(refusal.outcome(), reason)
         }
-        error
-    }
-}
-
-impl Transport for Smtp {
-    type Target = Mailbox;
-    type Message = EmailMessage;
-
-    fn name(&self) -> &'static str {
-        "smtp"
     }
 
-    fn time_limit(&self) -> Duration {
+    /// No attempt takes longer; a lease has to outlive it.
+    pub fn time_limit(&self) -> Duration {
         self.settings.timeout + self.settings.acceptance_timeout
     }
 
-    async fn send(
+    /// One attempt, which starts at `now`.
+    pub async fn send(
         &self,
         target: &Mailbox,
         message: &EmailMessage,
@@ -215,8 +205,6 @@ impl Transport for Smtp {
 
 impl fmt::Debug for Smtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Smtp")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        write!(f, "Smtp({:?})", self.settings.server)
     }
 }

@@ -9,7 +9,7 @@ use lettre::transport::smtp::response::Response;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::session::{Refusal, Step};
+use super::refusal::{Refusal, Step};
 
 /// Longest answer, in bytes.
 const ANSWER_MAX: u64 = 64 * 1_024;
@@ -44,7 +44,7 @@ async fn say(
     step: Step,
 ) -> Result<(), Refusal> {
     let said = stream.write_all(command.to_string().as_bytes()).await;
-    said.map_err(|error| Refusal::lost(step, &error))
+    said.map_err(Refusal::lost(step))
 }
 
 /// Reads an answer, which has to be a good one.
@@ -54,9 +54,9 @@ async fn answer(stream: &mut BufReader<TcpStream>, step: Step) -> Result<Respons
     loop {
         let line = text.len();
         let read = limited.read_line(&mut text).await;
-        if read.map_err(|error| Refusal::lost(step, &error))? == 0 {
+        if read.map_err(Refusal::lost(step))? == 0 {
             let closed = std::io::ErrorKind::UnexpectedEof.into();
-            return Err(Refusal::lost(step, &closed));
+            return Err(Refusal::lost(step)(closed));
         }
         // The last line has no hyphen behind its status.
         if text.as_bytes().get(line + 3) != Some(&b'-') {

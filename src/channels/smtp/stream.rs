@@ -68,9 +68,8 @@ impl AsyncRead for Encrypted {
         if self.prefix.is_empty() {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
-        let (now, later) = self
-            .prefix
-            .split_at(self.prefix.len().min(buffer.remaining()));
+        let size = self.prefix.len().min(buffer.remaining());
+        let (now, later) = self.prefix.split_at(size);
         buffer.put_slice(now);
         self.prefix = later;
         Poll::Ready(Ok(()))
@@ -101,15 +100,10 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_held_back() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port");
-        let port = listener.local_addr().expect("an address").port();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let address = listener.as_ref().expect("a port").local_addr();
+        let port = address.expect("an address").port();
         let stream = connect("127.0.0.1", port, Duration::from_secs(5)).await;
-        assert!(
-            stream
-                .and_then(|stream| stream.nodelay())
-                .expect("a connection")
-        );
+        assert!(stream.expect("a connection").nodelay().expect("an option"));
     }
 }

@@ -190,7 +190,7 @@ fn event_types(given: &[&str]) -> Vec<String> {
 /// The target, and the secret that was made for it.
 fn destination(arguments: &Arguments) -> Result<(Destination, Option<SigningSecret>), Failure> {
     let channel = arguments.channel;
-    let option = channel.spec().option;
+    let option = channel.spec().target.option;
     let (given, other) = match option {
         "--url" => (&arguments.url, &arguments.to),
         _ => (&arguments.to, &arguments.url),

@@ -64,7 +64,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
     // No transaction is open from here on.
     let transports = sender.transports();
     let message = EndpointMessage {
-        key: Uuid::new_v4().into(),
+        key: Uuid::new_v4().to_string(),
         event_type: EVENT_TYPE,
         occurred_at: now,
         message: &content(name, destination.channel()),

@@ -2,17 +2,18 @@
 //! others, from the providers' documentation.
 
 use notify_fan_out::channels::http::Request;
+use notify_fan_out::channels::slack::Slack;
 use notify_fan_out::channels::twilio::Credentials;
 use notify_fan_out::channels::{
     AttemptOutcome, Cause, ChatMessage, EmailMessage, Field, Link, Outgoing, SecretUrl, Severity,
-    SmsMessage, Transport, Twilio,
+    Transport, Twilio,
 };
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use super::foreign::{Foreign, from_environment};
-use super::{chat, email, local, mailbox, now, outgoing, phone, resend, slack, twilio};
+use super::{chat, email, local, mailbox, now, outgoing, phone, resend, twilio};
 
 struct Emulated {
     _program: Foreign,
@@ -70,21 +71,22 @@ impl Emulated {
 #[tokio::test]
 async fn resend_takes_each_mail_once() {
     let emulated = Emulated::start().await;
-    let channel = resend(emulated.outgoing.clone(), emulated.base("resend"));
+    let outgoing = &emulated.outgoing;
+    let channel = resend(emulated.base("resend"));
     let grace = mailbox("Grace Ünsal <grace@example.org>");
-    let first = channel.send(&grace, &email(), now()).await;
+    let first = channel.send(outgoing, &grace, &email(), now()).await;
     let first = first.expect("a receipt");
     let id = first.provider_id.clone().expect("a name");
 
     // The answer was lost, say: the same mail again is the same mail.
-    let again = channel.send(&grace, &email(), now()).await;
+    let again = channel.send(outgoing, &grace, &email(), now()).await;
     assert_eq!(again.expect("a receipt").provider_id, first.provider_id);
     // Another mail under its name is refused for good.
     let other = EmailMessage {
         subject: "Something else".to_owned(),
         ..email()
     };
-    let conflict = channel.send(&grace, &other, now()).await;
+    let conflict = channel.send(outgoing, &grace, &other, now()).await;
     let conflict = conflict.expect_err("a conflict");
     let cause = Cause::Message;
     assert_eq!(conflict.outcome, AttemptOutcome::Permanent { cause });
@@ -135,7 +137,6 @@ async fn resend_takes_each_mail_once() {
 #[tokio::test]
 async fn slack_shows_the_message() {
     let emulated = Emulated::start().await;
-    let slack = slack(emulated.outgoing.clone());
     let message = ChatMessage {
         fields: vec![Field {
             name: "Amount".to_owned(),
@@ -152,7 +153,7 @@ async fn slack_shows_the_message() {
     let room: SecretUrl = format!("{base}services/T000000001/B000000001/X000000001")
         .parse()
         .expect("an address");
-    let receipt = slack.send(&room, &message, now()).await;
+    let receipt = Slack.send(&emulated.outgoing, &room, &message, now()).await;
     assert_eq!(receipt.expect("a receipt").answer, "ok");
 
     let token = "Bearer xoxb-test";
@@ -179,14 +180,13 @@ async fn slack_shows_the_message() {
 #[tokio::test]
 async fn twilio_takes_the_message() {
     let emulated = Emulated::start().await;
+    let outgoing = &emulated.outgoing;
     let channel = Twilio {
         credentials: Credentials::AuthToken("twilio_test_auth_token".into()),
-        ..twilio(emulated.outgoing.clone(), emulated.base("twilio"))
+        ..twilio(emulated.base("twilio"))
     };
-    let message = SmsMessage {
-        text: "Paid: 12 € & more".to_owned(),
-    };
-    let receipt = channel.send(&phone(), &message, now()).await;
+    let message = "Paid: 12 € & more";
+    let receipt = channel.send(outgoing, &phone(), message, now()).await;
     let receipt = receipt.expect("a receipt");
     assert_eq!(receipt.status, 201);
     let sid = receipt.provider_id.expect("a name");
@@ -196,14 +196,14 @@ async fn twilio_takes_the_message() {
     let basic =
         "Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDp0d2lsaW9fdGVzdF9hdXRoX3Rva2Vu";
     let shown = emulated.look("twilio", &path, basic).await;
-    assert_eq!(shown["body"], message.text);
+    assert_eq!(shown["body"], message);
     assert_eq!(
         [&shown["to"], &shown["from"]],
         ["+4915112345678", "+15551234567"]
     );
 
-    let intruder = twilio(emulated.outgoing.clone(), emulated.base("twilio"));
-    let error = intruder.send(&phone(), &message, now()).await;
+    let intruder = twilio(emulated.base("twilio"));
+    let error = intruder.send(outgoing, &phone(), message, now()).await;
     let error = error.expect_err("a refusal");
     let cause = Cause::Settings;
     let outcome = AttemptOutcome::Permanent { cause };

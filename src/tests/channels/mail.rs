@@ -2,7 +2,7 @@
 
 use notify_fan_out::channels::smtp::SmtpSettings;
 use notify_fan_out::channels::{
-    AttemptOutcome, Cause, EmailMessage, Receipt, SendError, Smtp, TlsRoots, Transport,
+    AttemptOutcome, Cause, EmailMessage, Receipt, SendError, Smtp, TlsRoots,
 };
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use notify_fan_out::channels::smtp::SmtpSettings;
 use notify_fan_out::channels::{
-    AttemptOutcome, Cause, EmailMessage, Receipt, SendError, Smtp, TlsRoots, Transport,
+    AttemptOutcome, Cause, EmailMessage, Receipt, SendError, Smtp, TlsRoots,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

@@ -18,9 +18,9 @@ use notify_fan_out::channels::slack::Slack;
 use notify_fan_out::channels::twilio::{Credentials, Sender};
 use notify_fan_out::channels::webhook::{Webhook, WebhookMethod};
 use notify_fan_out::channels::{
-    ChatMessage, ChatTransport, EmailMessage, ExtraHeaders, Mailbox, Outgoing, OutgoingSettings,
-    PhoneNumber, Policy, Receipt, Resend, SecretUrl, SendError, SendGrid, SmsMessage, TlsRoots,
-    Transport, Twilio, WebhookMessage, WebhookTarget,
+    ChatMessage, EmailMessage, ExtraHeaders, Mailbox, Outgoing, OutgoingSettings, PhoneNumber,
+    Policy, Receipt, Resend, SecretUrl, SendError, SendGrid, TlsRoots, Transport, Twilio,
+    WebhookMessage, WebhookTarget,
 };
 use serde_json::json;
 
@@ -61,7 +61,7 @@ fn mailbox(text: &str) -> Mailbox {
 
 fn email() -> EmailMessage {
     EmailMessage {
-        key: "email.6f9c".parse().expect("a key"),
+        key: "email.6f9c".to_owned(),
         from: mailbox("Brücke <notify@example.com>"),
         reply_to: Some(mailbox("help@example.com")),
         subject: "Ada shared “Zähler.pdf”".to_owned(),
@@ -85,7 +85,7 @@ fn chat() -> ChatMessage {
 
 fn event() -> WebhookMessage {
     WebhookMessage {
-        key: "msg_p5jXN8AQM9LWM0D4loKWxJek".parse().expect("a key"),
+        key: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
         event_type: "payment_failed".to_owned(),
         occurred_at: "2026-11-21T10:00:00Z".parse().expect("a time"),
         data: json!({ "tenant": "Brücke", "amount": 12 }),
@@ -102,9 +102,8 @@ fn webhook_target(url: &str) -> WebhookTarget {
     }
 }
 
-fn twilio(outgoing: Outgoing, base: &str) -> Twilio {
+fn twilio(base: &str) -> Twilio {
     Twilio {
-        outgoing,
         account: "AC00000000000000000000000000000000".to_owned(),
         credentials: Credentials::AuthToken(SECRETS[2].into()),
         sender: Sender::Number("+15551234567".parse().expect("a number")),
@@ -112,9 +111,8 @@ fn twilio(outgoing: Outgoing, base: &str) -> Twilio {
     }
 }
 
-fn resend(outgoing: Outgoing, base: &str) -> Resend {
+fn resend(base: &str) -> Resend {
     Resend {
-        outgoing,
         api_key: SECRETS[0].into(),
         base: base.parse().expect("an address"),
     }
@@ -126,41 +124,31 @@ fn phone() -> PhoneNumber {
 
 /// One attempt by a transport that speaks HTTP, at a server that stands for all of them.
 async fn attempt(transport: &str, outgoing: &Outgoing, base: &str) -> Result<Receipt, SendError> {
-    let outgoing = outgoing.clone();
     let room: SecretUrl = format!("{base}services/T1/{}", SECRETS[3])
         .parse()
         .expect("an address");
     let grace = mailbox("Grace <grace@example.org>");
+    let now = now();
     match transport {
-        "resend" => resend(outgoing, base).send(&grace, &email(), now()).await,
+        "resend" => resend(base).send(outgoing, &grace, &email(), now).await,
         "sendgrid" => {
-            let channel = SendGrid {
-                outgoing,
+            let sendgrid = SendGrid {
                 api_key: SECRETS[1].into(),
                 base: base.parse().expect("an address"),
             };
-            channel.send(&grace, &email(), now()).await
+            sendgrid.send(outgoing, &grace, &email(), now).await
         }
         "twilio" => {
-            let message = SmsMessage {
-                text: "Paid: 12 €".to_owned(),
-            };
-            twilio(outgoing, base).send(&phone(), &message, now()).await
+            let twilio = twilio(base);
+            twilio.send(outgoing, &phone(), "Paid: 12 €", now).await
         }
-        "slack" => slack(outgoing).send(&room, &chat(), now()).await,
-        "discord" => {
-            let discord = ChatTransport::<Discord>::new(outgoing);
-            discord.send(&room, &chat(), now()).await
-        }
+        "slack" => Slack.send(outgoing, &room, &chat(), now).await,
+        "discord" => Discord.send(outgoing, &room, &chat(), now).await,
         _ => {
             let target = webhook_target(&format!("{base}hooks/1"));
-            Webhook { outgoing }.send(&target, &event(), now()).await
+            Webhook.send(outgoing, &target, &event(), now).await
         }
     }
-}
-
-fn slack(outgoing: Outgoing) -> ChatTransport<Slack> {
-    ChatTransport::new(outgoing)
 }
 
 /// The transports that speak HTTP.

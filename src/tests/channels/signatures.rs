@@ -21,13 +21,9 @@ async fn sent(secrets: &[&str], method: WebhookMethod, at: DateTime<Utc>) -> Req
         method,
         ..webhook_target(&format!("{}hooks/1?tenant=2", receiver.base()))
     };
-    let webhook = Webhook {
-        outgoing: outgoing(local()),
-    };
-    webhook
-        .send(&target, &event(), at)
-        .await
-        .expect("a receipt");
+    let outgoing = outgoing(local());
+    let sent = Webhook.send(&outgoing, &target, &event(), at).await;
+    sent.expect("a receipt");
     receiver.requests().remove(0)
 }
 

@@ -86,7 +86,7 @@ fn channels() -> String {
         };
         [
             code(spec.name),
-            format!("{} ({})", spec.target, code(spec.option)),
+            format!("{} ({})", spec.target.what, code(spec.target.option)),
             sent_by,
             code(retries),
             pace.map_or_else(String::new, |pace| {
