@@ -15,15 +15,15 @@ add_channel() {
 
 use serde_json::{Value, json};
 
+use super::Spec;
 use super::chat::{Chat, ChatMessage};
 use super::http::{Answer, Details};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Scratch;
 
 impl Chat for Scratch {
-    const NAME: &'static str = "scratch";
-    const MESSAGES: &'static str = "scratch messages";
+    const SPEC: Spec = Spec::chat("scratch", "scratch messages");
 
     fn body(message: &ChatMessage) -> Value {
         json!({ "text": message.title })
