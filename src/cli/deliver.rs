@@ -5,7 +5,7 @@ mod report;
 
 use clap::Args;
 
-use super::{ExitStatus, Failure, job, singleton, wiring};
+use super::{Exit, job, singleton, wiring};
 use crate::config::{Config, Format};
 use crate::delivery::run;
 
@@ -30,11 +30,7 @@ fn limit(text: &str) -> Result<u64, String> {
     limit.ok_or_else(|| "must be a whole number from 1".to_owned())
 }
 
-pub(super) async fn execute(
-    arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
     let settings = config.delivery(arguments.limit, job::processor_id());
     let sender = wiring::sender(config)?;
     let database = config.database()?;

@@ -7,9 +7,10 @@ use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::human::{aligned, utc};
 use super::output::Style;
 use super::run::run_failure;
-use super::{ExitStatus, Failure, database_failure, history, output};
+use super::{Exit, ExitStatus, Failure, database_failure, history, output};
 use crate::config::{Config, Format};
 use crate::fan_out::{Candidate, ChannelDecision, Explanation, RoutedEndpoint, explain};
 use crate::ops::delivery_history::{HistoryEntry, delivery_history};
@@ -32,11 +33,7 @@ pub(super) struct Arguments {
     user: Option<Uuid>,
 }
 
-pub(super) async fn execute(
-    arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
     let Arguments { event_id, user } = arguments;
     let settings = config.fan_out(None, String::new())?;
     let database = config.database()?;
@@ -115,40 +112,6 @@ fn line(f: &mut fmt::Formatter<'_>, label: &str, value: &str) -> fmt::Result {
     writeln!(f, "  {label:<9} {value}")
 }
 
-/// A line each: channel, name, outcome and what decided.
-fn endpoints(
-    f: &mut fmt::Formatter<'_>,
-    endpoints: &[RoutedEndpoint],
-    style: Style,
-) -> fmt::Result {
-    if endpoints.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<_> = endpoints
-        .iter()
-        .map(|endpoint| {
-            let name = endpoint.name.as_deref().unwrap_or(&endpoint.recipient);
-            (endpoint, name, outcome("endpoint", &endpoint.decision))
-        })
-        .collect();
-    let width = |of: &dyn Fn(&(&RoutedEndpoint, &str, String)) -> usize| {
-        lines.iter().map(of).max().unwrap_or(0)
-    };
-    let channels = width(&|(endpoint, ..)| endpoint.channel.len());
-    let names = width(&|(_, name, _)| name.chars().count());
-    let outcomes = width(&|(_, _, outcome)| outcome.chars().count());
-    writeln!(f, "  {}", style.bold("Endpoints"))?;
-    for (endpoint, name, outcome) in &lines {
-        writeln!(
-            f,
-            "    {:<channels$}  {name:<names$}  {outcome:<outcomes$}  {}",
-            endpoint.channel,
-            style.dim(&endpoint.decision.decided_by)
-        )?;
-    }
-    Ok(())
-}
-
 fn head(f: &mut fmt::Formatter<'_>, explanation: &Explanation, style: Style) -> fmt::Result {
     let title = format!("event {}  {}", explanation.event_id, explanation.event_type);
     writeln!(f, "{}", style.bold(&title))?;
@@ -179,22 +142,28 @@ fn head(f: &mut fmt::Formatter<'_>, explanation: &Explanation, style: Style) -> 
 }
 
 fn time(time: Option<DateTime<Utc>>) -> String {
-    time.map_or_else(
-        || "at an unknown time".to_owned(),
-        |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    )
+    time.map_or_else(|| "at an unknown time".to_owned(), utc)
 }
 
-/// A title for each plan, its recipients below it, and for each what the channels do.
+/// A title for each plan, its recipients below it, and for each what the channels do: one line where
+/// both do the same.
 fn candidates(f: &mut fmt::Formatter<'_>, candidates: &[Candidate], style: Style) -> fmt::Result {
-    let lines: Vec<_> = candidates.iter().map(channels).collect();
-    let widths = lines
-        .iter()
-        .flatten()
-        .map(|line| line.outcome.chars().count());
-    let width = widths.max().unwrap_or(0);
+    let mut decisions = Vec::new();
+    for Candidate { in_app, email, .. } in candidates {
+        if in_app.outcome == email.outcome && in_app.decided_by == email.decided_by {
+            decisions.push(vec![("both", in_app)]);
+        } else {
+            decisions.push(vec![("app", in_app), ("e-mail", email)]);
+        }
+    }
+    let rows = decisions.iter().flatten();
+    let rows = rows.map(|(channel, decision)| {
+        let outcome = outcome(channel, decision);
+        [format!("{channel:<7}{outcome}")]
+    });
+    let mut lines = aligned(&rows.collect::<Vec<_>>(), 1).into_iter();
     let mut title = &None;
-    for (candidate, lines) in candidates.iter().zip(&lines) {
+    for (candidate, decisions) in candidates.iter().zip(&decisions) {
         if candidate.title != *title {
             title = &candidate.title;
             if let Some(title) = title {
@@ -203,36 +172,34 @@ fn candidates(f: &mut fmt::Formatter<'_>, candidates: &[Candidate], style: Style
         }
         let name = candidate.name.as_deref().unwrap_or_default();
         writeln!(f, "    {}  {name}", candidate.user_id)?;
-        for line in lines {
-            let decided_by = style.dim(line.decided_by);
-            writeln!(
-                f,
-                "      {:<7}{:<width$}  {decided_by}",
-                line.channel, line.outcome
-            )?;
+        for ((_, decision), line) in decisions.iter().zip(&mut lines) {
+            writeln!(f, "      {line}  {}", style.dim(&decision.decided_by))?;
         }
     }
     Ok(())
 }
 
-struct Line<'a> {
-    channel: &'static str,
-    outcome: String,
-    decided_by: &'a str,
-}
-
-/// A line a channel; one for both where they say the same.
-fn channels(candidate: &Candidate) -> Vec<Line<'_>> {
-    let line = |channel, decision| Line {
-        channel,
-        outcome: outcome(channel, decision),
-        decided_by: &decision.decided_by,
-    };
-    let Candidate { in_app, email, .. } = candidate;
-    if in_app.outcome == email.outcome && in_app.decided_by == email.decided_by {
-        return vec![line("both", in_app)];
+/// A line each: channel, name, outcome and what decided.
+fn endpoints(
+    f: &mut fmt::Formatter<'_>,
+    endpoints: &[RoutedEndpoint],
+    style: Style,
+) -> fmt::Result {
+    if endpoints.is_empty() {
+        return Ok(());
     }
-    vec![line("app", in_app), line("e-mail", email)]
+    let rows = endpoints.iter().map(|endpoint| {
+        let name = endpoint.name.as_deref().unwrap_or(&endpoint.recipient);
+        let outcome = outcome("endpoint", &endpoint.decision);
+        [endpoint.channel.clone(), name.to_owned(), outcome]
+    });
+    let lines = aligned(&rows.collect::<Vec<_>>(), 3);
+    writeln!(f, "  {}", style.bold("Endpoints"))?;
+    for (endpoint, line) in endpoints.iter().zip(lines) {
+        let decided_by = style.dim(&endpoint.decision.decided_by);
+        writeln!(f, "    {line}  {decided_by}")?;
+    }
+    Ok(())
 }
 
 fn outcome(channel: &str, decision: &ChannelDecision) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::attempts;
-use super::human::counted;
+use super::human::{aligned, counted, utc};
 use super::output::Style;
 use crate::ops::delivery_history::HistoryEntry;
 
@@ -21,22 +21,11 @@ pub(super) fn write(
         return Ok(());
     }
     writeln!(f, "\nDeliveries:")?;
-    let width = |text: fn(&HistoryEntry) -> &str| {
-        deliveries
-            .iter()
-            .map(|delivery| text(delivery).chars().count())
-            .max()
-    };
-    let channel_width = width(|delivery| &delivery.channel).unwrap_or(0);
-    let to_width = width(|delivery| &delivery.to).unwrap_or(0);
-    for delivery in deliveries {
-        writeln!(
-            f,
-            "  {:<channel_width$}  {:<to_width$}  {}",
-            delivery.channel,
-            delivery.to,
-            outcome(delivery, style)
-        )?;
+    let recipients = deliveries.iter();
+    let recipients = recipients.map(|delivery| [delivery.channel.clone(), delivery.to.clone()]);
+    let lines = aligned(&recipients.collect::<Vec<_>>(), 2);
+    for (delivery, line) in deliveries.iter().zip(lines) {
+        writeln!(f, "  {line}  {}", outcome(delivery, style))?;
         let is_smooth = delivery.attempts.len() <= 1 && delivery.status == "delivered";
         if !is_smooth {
             let skipped = delivery.attempts.len().saturating_sub(MOST_ATTEMPTS);
@@ -52,20 +41,17 @@ pub(super) fn write(
 }
 
 fn outcome(delivery: &HistoryEntry, style: Style) -> String {
-    let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
-        time.map_or_else(String::new, |time| {
-            time.format(" %Y-%m-%d %H:%M:%S UTC").to_string()
-        })
-    };
-    let mut text = match delivery.status.as_str() {
-        "delivered" | "sent" => style.good(&delivery.status) + &time(delivery.finished_at),
-        "dead" | "uncertain" | "failed" => {
-            style.bad(&delivery.status) + &time(delivery.finished_at)
-        }
-        "cancelled" => style.warn("cancelled") + &time(delivery.finished_at),
-        "pending" if delivery.next_attempt_at.is_some() => {
-            format!("pending, due{}", time(delivery.next_attempt_at))
-        }
+    let status = delivery.status.as_str();
+    let finished = delivery.finished_at.map(|time| format!(" {}", utc(time)));
+    let finished = finished.unwrap_or_default();
+    let mut text = match status {
+        "delivered" | "sent" => style.good(status) + &finished,
+        "dead" | "uncertain" | "failed" => style.bad(status) + &finished,
+        "cancelled" => style.warn(status) + &finished,
+        "pending" => match delivery.next_attempt_at {
+            Some(time) => format!("pending, due {}", utc(time)),
+            None => status.to_owned(),
+        },
         other => other.to_owned(),
     };
     if let Some(id) = delivery.delivery_id {
@@ -79,10 +65,8 @@ fn outcome(delivery: &HistoryEntry, style: Style) -> String {
     if delivery.attempts_count > 1 {
         let _ = write!(text, ", {} attempts", delivery.attempts_count);
     }
-    if let Some(reason) = delivery
-        .reason
-        .as_deref()
-        .filter(|_| delivery.status != "delivered")
+    if let Some(reason) = &delivery.reason
+        && status != "delivered"
     {
         let _ = write!(text, ": {reason}");
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::singleton::SingletonLock;
-use super::{ExitStatus, Failure, database_failure, output, signals, singleton};
+use super::{Exit, ExitStatus, database_failure, output, signals, singleton};
 use crate::config::Format;
 use crate::db::Database;
 use crate::metrics::MetricsFailed;
@@ -55,7 +55,7 @@ pub(super) async fn execute<R: JobReport>(
     database: &Database,
     options: &Options<'_>,
     work: impl AsyncFnOnce(&CancellationToken, &mut dyn FnMut(&R)) -> (R, Result<(), sqlx::Error>),
-) -> Result<ExitStatus, Failure> {
+) -> Exit {
     let started = Instant::now();
     let lock = if options.exclusive {
         let lock = SingletonLock::acquire(database, options.lock).await;
@@ -88,7 +88,7 @@ pub(super) async fn execute<R: JobReport>(
         completed: result.is_ok(),
         report,
     };
-    let printed = print(&summary, options.format);
+    let printed = summary.print(options.format);
     // How the job went counts for more than whether its summary was read.
     result.map_err(|error| database_failure(database, error))?;
     printed?;
@@ -118,15 +118,17 @@ impl<R: JobReport> Summary<R> {
         format!("{} {ending}", R::NAME)
     }
 
-    fn entry(&self) -> Map<String, Value> {
-        let counts = self.report.counts().into_iter();
-        let mut entry: Map<_, _> = counts
-            .map(|(name, count)| (name.to_owned(), count.into()))
-            .collect();
-        let notes = self.report.notes(!self.completed);
-        entry.insert("note".to_owned(), notes.join("; ").into());
-        entry.insert("seconds".to_owned(), self.seconds.into());
-        entry
+    fn print(&self, format: Format) -> std::io::Result<()> {
+        if telemetry::is_json() {
+            let counts = self.report.counts().into_iter();
+            let counts = counts.map(|(name, count)| (name.to_owned(), count.into()));
+            let mut fields: Map<_, Value> = counts.collect();
+            let notes = self.report.notes(!self.completed);
+            fields.insert("note".to_owned(), notes.join("; ").into());
+            fields.insert("seconds".to_owned(), self.seconds.into());
+            telemetry::entry(&self.title(), fields);
+        }
+        emit(self, format)
     }
 }
 
@@ -135,22 +137,10 @@ impl<R: JobReport> Display for Summary<R> {
         for note in self.report.notes(!self.completed) {
             writeln!(f, "{note}")?;
         }
-        let (title, counts) = (self.title(), line(&self.report.counts()));
-        write!(f, "{Now}{title} seconds={:.3} {counts}", self.seconds)
+        write!(f, "{Now}{} seconds={:.3}", self.title(), self.seconds)?;
+        let mut counts = self.report.counts().into_iter();
+        counts.try_for_each(|(name, count)| write!(f, " {name}={count}"))
     }
-}
-
-/// `events=16 notifications=31 …`.
-pub(super) fn line(counts: &[(&str, u64)]) -> String {
-    let counts = counts.iter().map(|(name, count)| format!("{name}={count}"));
-    counts.collect::<Vec<_>>().join(" ")
-}
-
-fn print<R: JobReport>(summary: &Summary<R>, format: Format) -> std::io::Result<()> {
-    if telemetry::is_json() {
-        telemetry::entry(&summary.title(), summary.entry());
-    }
-    emit(summary, format)
 }
 
 /// A log in JSON has said it already.
@@ -190,7 +180,7 @@ impl Display for AlreadyRunning {
 
 const ALREADY_RUNNING: &str = "Another instance is running; nothing was done.";
 
-fn already_running(format: Format) -> Result<ExitStatus, Failure> {
+fn already_running(format: Format) -> Exit {
     if format == Format::Text && telemetry::is_json() {
         telemetry::entry(ALREADY_RUNNING, Map::new());
     }

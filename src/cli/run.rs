@@ -5,7 +5,7 @@ mod report;
 
 use clap::Args;
 
-use super::{ExitStatus, Failure, database_failure, job, singleton};
+use super::{Exit, Failure, database_failure, job, singleton};
 use crate::config::{Config, Format};
 use crate::db::Database;
 use crate::fan_out::{RunFailed, run};
@@ -27,11 +27,7 @@ pub(super) struct Arguments {
     limit: Option<u64>,
 }
 
-pub(super) async fn execute(
-    arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
     let settings = config.fan_out(arguments.limit, job::processor_id())?;
     let database = config.database()?;
     if config.dry_run {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::output::{self, Lines, Style};
-use crate::cli::{ExitStatus, Failure, database_failure};
+use crate::cli::{Exit, ExitStatus, database_failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::delivery::{
@@ -21,33 +21,27 @@ pub(super) async fn execute(
     sender: &Sender,
     settings: &DeliverySettings,
     format: Format,
-) -> Result<ExitStatus, Failure> {
+) -> Exit {
     let mut listing = Listing {
         lines: Lines::new(),
         style: Style::stdout(),
         format,
-        counts: Counts::default(),
+        would: Counts::default(),
     };
     let result = dry_run(database, sender, settings, &mut listing).await;
     let would = listing.end()?;
     result.map_err(|error| database_failure(database, error))?;
-    output::emit(
-        &Summary {
-            kind: "summary",
-            would,
-        },
-        format,
-    )?;
+    output::emit(&Summary { would }, format)?;
     Ok(ExitStatus::Success)
 }
 
 #[derive(Serialize)]
+#[serde(tag = "kind", rename = "summary")]
 struct Summary {
-    kind: &'static str,
     would: Counts,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Default, Serialize)]
 struct Counts {
     send: u64,
     cancel: u64,
@@ -63,18 +57,14 @@ impl Counts {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts {
-            send,
-            cancel,
-            die,
-            wait,
-        } = self.would;
-        if self.would.all() == 0 {
+        let would = &self.would;
+        if would.all() == 0 {
             return f.write_str("Nothing is due. (Dry run: nothing was sent or written.)");
         }
         write!(
             f,
-            "Dry run: nothing was sent or written. A run would send={send} cancel={cancel} dead={die} wait={wait}"
+            "Dry run: nothing was sent or written. A run would send={} cancel={} dead={} wait={}",
+            would.send, would.cancel, would.die, would.wait
         )
     }
 }
@@ -84,80 +74,63 @@ struct Listing {
     lines: Lines,
     style: Style,
     format: Format,
-    counts: Counts,
+    would: Counts,
 }
 
 impl Listing {
     fn end(mut self) -> std::io::Result<Counts> {
-        let more = self.counts.all().saturating_sub(MOST_SHOWN);
+        let more = self.would.all().saturating_sub(MOST_SHOWN);
         if self.format == Format::Text && more > 0 {
             let more = format!("… and {more} more; --format json lists all");
             self.lines.line(self.style.dim(&more));
         }
         self.lines.end()?;
-        Ok(self.counts)
-    }
-
-    fn text(&self, message: &DryRunDelivery) -> String {
-        let style = self.style;
-        let head = format!("{:<8} {:<28}", message.channel.name(), message.event_type);
-        match &message.outcome {
-            DryRunOutcome::Send { to, title } => {
-                format!("{} to {to:<28}  {title}", style.bold(&head))
-            }
-            DryRunOutcome::Cancel(reason) => {
-                format!(
-                    "{head} {}",
-                    style.dim(&format!("would be cancelled: {reason}"))
-                )
-            }
-            DryRunOutcome::Die(reason) => {
-                format!(
-                    "{head} {}",
-                    style.bad(&format!("would become a dead letter: {reason}"))
-                )
-            }
-            DryRunOutcome::Wait(reason) => {
-                format!("{head} {}", style.warn(&format!("would wait: {reason}")))
-            }
-        }
+        Ok(self.would)
     }
 }
 
 impl DryRunListener for Listing {
     fn message(&mut self, message: &DryRunDelivery) {
-        let (outcome, to, title, reason, counter) = match &message.outcome {
+        let style = self.style;
+        let channel = message.channel.name();
+        let head = format!("{channel:<8} {:<28}", message.event_type);
+        let would = &mut self.would;
+        let (verdict, sent, reason, counter, text) = match &message.outcome {
             DryRunOutcome::Send { to, title } => {
-                ("send", Some(to), Some(title), None, &mut self.counts.send)
+                let text = format!("{} to {to:<28}  {title}", style.bold(&head));
+                let sent = Some((to, title));
+                ("send", sent, None, &mut would.send, text)
             }
             DryRunOutcome::Cancel(reason) => {
-                ("cancel", None, None, Some(reason), &mut self.counts.cancel)
+                let text = style.dim(&format!("would be cancelled: {reason}"));
+                let text = format!("{head} {text}");
+                ("cancel", None, Some(reason), &mut would.cancel, text)
             }
-            DryRunOutcome::Die(reason) => ("dead", None, None, Some(reason), &mut self.counts.die),
+            DryRunOutcome::Die(reason) => {
+                let text = style.bad(&format!("would become a dead letter: {reason}"));
+                let text = format!("{head} {text}");
+                ("dead", None, Some(reason), &mut would.die, text)
+            }
             DryRunOutcome::Wait(reason) => {
-                ("wait", None, None, Some(reason), &mut self.counts.wait)
+                let text = style.warn(&format!("would wait: {reason}"));
+                let text = format!("{head} {text}");
+                ("wait", None, Some(reason), &mut would.wait, text)
             }
         };
         *counter += 1;
         match self.format {
-            Format::Json => {
-                let line = json!({
-                    "kind": "message",
-                    "delivery_id": message.delivery_id,
-                    "channel": message.channel.name(),
-                    "event_type": message.event_type,
-                    "recipient": message.recipient,
-                    "verdict": outcome,
-                    "to": to,
-                    "title": title,
-                    "reason": reason,
-                });
-                self.lines.line(line);
-            }
-            Format::Text if self.counts.all() <= MOST_SHOWN => {
-                let line = self.text(message);
-                self.lines.line(line);
-            }
+            Format::Json => self.lines.line(json!({
+                "kind": "message",
+                "delivery_id": message.delivery_id,
+                "channel": channel,
+                "event_type": message.event_type,
+                "recipient": message.recipient,
+                "verdict": verdict,
+                "to": sent.map(|(to, _)| to),
+                "title": sent.map(|(_, title)| title),
+                "reason": reason,
+            })),
+            Format::Text if self.would.all() <= MOST_SHOWN => self.lines.line(text),
             Format::Text => {}
         }
     }

@@ -41,8 +41,17 @@ impl JobReport for FanOutReport {
         let left = left(self).map(|left| format!("{left}: the next run continues"));
         let is_idle = self.is_idle() && !failed && left.is_none();
         let idle = is_idle.then(|| "Nothing is due.".to_owned());
-        let hint = hint(self).map(str::to_owned);
-        idle.into_iter().chain(left).chain(hint).collect()
+        let hint = if self.failed > 0 {
+            Some("Why: notify-fan-out status. Once fixed: notify-fan-out retry --help")
+        } else if self.expired > 0 {
+            Some("Events were too old: notify-fan-out status names them")
+        } else if self.retried > 0 {
+            Some("Retries happen automatically. See: notify-fan-out status")
+        } else {
+            None
+        };
+        let notes = [idle, left, hint.map(str::to_owned)];
+        notes.into_iter().flatten().collect()
     }
 
     async fn record(
@@ -57,18 +66,6 @@ impl JobReport for FanOutReport {
 
     fn has_failures(&self) -> bool {
         self.failed + self.expired > 0
-    }
-}
-
-fn hint(report: &FanOutReport) -> Option<&'static str> {
-    if report.failed > 0 {
-        Some("Why: notify-fan-out status. Once fixed: notify-fan-out retry --help")
-    } else if report.expired > 0 {
-        Some("Events were too old: notify-fan-out status names them")
-    } else if report.retried > 0 {
-        Some("Retries happen automatically. See: notify-fan-out status")
-    } else {
-        None
     }
 }
 
@@ -92,37 +89,13 @@ pub(super) fn warn(report: &FanOutReport) {
         );
     }
     if !report.expired_unhandled.is_empty() {
-        let types: Vec<_> = report
-            .expired_unhandled
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let types = report.expired_unhandled.keys();
+        let types: Vec<_> = types.map(String::as_str).collect();
         tracing::warn!(
             events = report.expired_unhandled_count(),
             types = types.join(", "),
             "events of these types expired without a handler; types that nobody is to be notified \
              of go into NOTIFY_FANOUT_IGNORE_TYPES"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::job;
-
-    #[test]
-    fn one_line_carries_every_count() {
-        let report = FanOutReport {
-            events: 16,
-            notifications: 31,
-            merged: 2,
-            emails: 7,
-            deliveries: 3,
-            suppressed: 5,
-            failed: 1,
-            ..FanOutReport::default()
-        };
-        insta::assert_snapshot!(job::line(&report.counts()), @"events=16 notifications=31 merged=2 emails=7 deliveries=3 suppressed=5 failed=1 retried=0 released=0 rescued=0 expired=0 ignored=0 expired_unhandled=0");
     }
 }
