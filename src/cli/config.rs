@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{self, Style};
-use super::{ExitStatus, Failure};
+use super::{Exit, ExitStatus, Failure};
 use crate::config::{Format, Given, InvalidConfig, Origin, VARIABLES, markdown};
 
 #[derive(Debug, Args)]
@@ -31,27 +31,12 @@ pub(super) struct Arguments {
     pub(super) command: Vec<OsString>,
 }
 
-#[derive(Debug, Serialize)]
-struct Values {
-    variables: Vec<Value>,
-}
-
-#[derive(Debug, Serialize)]
-struct Value {
-    variable: &'static str,
-    #[serde(rename = "value")]
-    shown: Option<String>,
-    source: Origin,
-    #[serde(skip)]
-    section: &'static str,
-}
-
 pub(super) fn execute(
     arguments: &Arguments,
     given: &Given,
     wrong: Vec<InvalidConfig>,
     format: Format,
-) -> Result<ExitStatus, Failure> {
+) -> Exit {
     if arguments.markdown {
         output::text(&markdown())?;
     } else {
@@ -63,14 +48,26 @@ pub(super) fn execute(
     Err(Failure::Config(wrong))
 }
 
+#[derive(Serialize)]
+struct Values {
+    variables: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct Value {
+    variable: &'static str,
+    value: Option<String>,
+    source: Origin,
+    #[serde(skip)]
+    section: &'static str,
+}
+
 fn values(given: &Given) -> Values {
     let values = VARIABLES.iter().map(|variable| {
-        let given_text = given.text(variable.name);
+        let text = given.text(variable.name).map(|text| variable.shown(text));
         Value {
             variable: variable.name,
-            shown: given_text
-                .map(|text| variable.shown(text))
-                .or_else(|| variable.default.map(str::to_owned)),
+            value: text.or_else(|| variable.default.map(str::to_owned)),
             source: given.origin(variable.name),
             section: variable.section,
         }
@@ -85,21 +82,15 @@ impl fmt::Display for Values {
         let style = Style::of(f);
         for values in self.variables.chunk_by(|a, b| a.section == b.section) {
             writeln!(f, "{}", style.bold(values[0].section))?;
-            for Value {
-                variable,
-                shown,
-                source,
-                ..
-            } in values
-            {
-                let source = match source {
+            for value in values {
+                let source = match value.source {
                     Origin::Flag => "flag",
                     Origin::Environment => "environment",
                     Origin::DotEnv => ".env",
                     Origin::Default => "default",
                 };
-                let value = shown.as_deref().unwrap_or("-");
-                writeln!(f, "  {variable:<38}  {source:<11}  {value}")?;
+                let shown = value.value.as_deref().unwrap_or("-");
+                writeln!(f, "  {:<38}  {source:<11}  {shown}", value.variable)?;
             }
         }
         Ok(())

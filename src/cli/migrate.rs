@@ -1,17 +1,16 @@
 //! `migrate`: brings the database's schema up to date.
 
-use std::fmt::Write as _;
-use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::fmt::{self, Display};
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
-use super::{ExitStatus, Failure, connect, database_failure, doctor, output};
+use super::output::{self, Style};
+use super::{Exit, ExitStatus, Failure, connect, database_failure, doctor};
 use crate::config::{Config, Format};
+use crate::db::Session;
 use crate::db::migrate::{MigrateReport, Revert, migrate, pending, plan_revert, revert, script};
-use crate::db::{Database, Session};
-use crate::ops::doctor::adoption;
+use crate::ops::doctor::{Finding, adoption};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -42,65 +41,79 @@ pub(super) struct Arguments {
     yes: bool,
 }
 
-pub(super) async fn execute(
-    arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
     let database = config.database()?;
-    let max_event_age = config.max_event_age;
     let mut session = connect(&database).await?;
     if arguments.check {
-        return check(&database, &mut session, max_event_age, format).await;
+        let mut check = Check::of_schema(&mut session).await?;
+        if check.is_adoption {
+            let found = adoption(&mut session, config.max_event_age).await;
+            check.checks = found.map_err(|error| database_failure(&database, error))?;
+        }
+        output::emit(&check, format)?;
+        return Ok(check.status());
     }
     if arguments.print {
-        let script = script(&mut session).await?;
-        match format {
-            Format::Json => output::json(&json!({ "sql": script }))?,
-            Format::Text => output::text(&script)?,
-        }
-        return Ok(ExitStatus::Success);
-    }
-    if arguments.revert {
-        return take_out(&mut session, &database.describe(), arguments.yes, format).await;
-    }
-    let report = migrate(&mut session, max_event_age).await?;
-    match format {
-        Format::Json => output::json(&report)?,
-        Format::Text => output::text(&text_of(&report))?,
+        let sql = script(&mut session).await?;
+        output::emit(&Script { sql }, format)?;
+    } else if arguments.revert {
+        let place = database.describe();
+        take_out(&mut session, &place, arguments.yes, format).await?;
+    } else {
+        let report = migrate(&mut session, config.max_event_age).await?;
+        output::emit(&report, format)?;
     }
     Ok(ExitStatus::Success)
 }
 
-/// Tells what is missing, and of a database that was never migrated what an adoption would find.
-async fn check(
-    database: &Database,
-    session: &mut Session,
-    max_event_age: Duration,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
-    let pending = pending(session).await?;
-    let found = if pending.is_adoption {
-        let found = adoption(session, max_event_age).await;
-        found.map_err(|error| database_failure(database, error))?
-    } else {
-        Vec::new()
-    };
-    let objects = pending.objects.into_iter().map(|object| object.label);
-    let missing: Vec<_> = pending.migrations.into_iter().chain(objects).collect();
-    match format {
-        Format::Json => output::json(&json!({ "pending": missing, "checks": found }))?,
-        Format::Text if missing.is_empty() => output::text("The schema is up to date.")?,
-        Format::Text => {
-            output::text(&format!("Missing or outdated: {}", missing.join(", ")))?;
-            output::text(&doctor::findings(&found, output::Style::stdout()))?;
+/// What is missing, and of a database that was never migrated what an adoption would find.
+#[derive(Serialize)]
+struct Check {
+    pending: Vec<String>,
+    checks: Vec<Finding>,
+    #[serde(skip)]
+    is_adoption: bool,
+}
+
+impl Check {
+    async fn of_schema(session: &mut Session) -> Result<Self, Failure> {
+        let missing = pending(session).await?;
+        let objects = missing.objects.into_iter().map(|object| object.label);
+        Ok(Self {
+            pending: missing.migrations.into_iter().chain(objects).collect(),
+            checks: Vec::new(),
+            is_adoption: missing.is_adoption,
+        })
+    }
+
+    fn status(&self) -> ExitStatus {
+        if self.pending.is_empty() {
+            ExitStatus::Success
+        } else {
+            ExitStatus::CheckFailed
         }
     }
-    Ok(if missing.is_empty() {
-        ExitStatus::Success
-    } else {
-        ExitStatus::CheckFailed
-    })
+}
+
+impl Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pending.is_empty() {
+            return f.write_str("The schema is up to date.");
+        }
+        writeln!(f, "Missing or outdated: {}", self.pending.join(", "))?;
+        f.write_str(&doctor::findings(&self.checks, Style::of(f)))
+    }
+}
+
+#[derive(Serialize)]
+struct Script {
+    sql: String,
+}
+
+impl Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sql)
+    }
 }
 
 /// Reverts, once a person or `--yes` has said so.
@@ -109,87 +122,83 @@ async fn take_out(
     place: &str,
     yes: bool,
     format: Format,
-) -> Result<ExitStatus, Failure> {
+) -> Result<(), Failure> {
     let plan = plan_revert(session).await?;
     if plan == Revert::default() {
-        match format {
-            Format::Json => output::json(&plan)?,
-            Format::Text => output::text("There is nothing of the service in this database.")?,
-        }
-        return Ok(ExitStatus::Success);
+        return Ok(output::emit(&Reverted(plan), format)?);
     }
     if format == Format::Text {
         output::text(&summary(&plan, place))?;
     }
-    if !yes && !is_confirmed()? {
+    let answer = match yes {
+        true => Some("yes".to_owned()),
+        false => output::ask("Take all of this out? Type yes: ")?,
+    };
+    if answer.as_deref() != Some("yes") {
         return Err(Failure::Usage(
             "nothing was changed; migrate --revert asks on a terminal, elsewhere it needs --yes"
                 .to_owned(),
         ));
     }
-    let done = revert(session).await?;
-    match format {
-        Format::Json => output::json(&done)?,
-        Format::Text => output::text("Reverted.")?,
-    }
-    Ok(ExitStatus::Success)
-}
-
-fn is_confirmed() -> std::io::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    eprint!("Take all of this out? Type yes: ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    let reverted = Reverted(revert(session).await?);
+    Ok(output::emit(&reverted, format)?)
 }
 
 fn summary(plan: &Revert, place: &str) -> String {
-    let mut summary = format!("Taken out of {place}:\n");
-    for (title, things) in [
+    let parts = [
         ("", &plan.takes_out),
         ("Lost with it:\n", &plan.loses),
         ("Stays, as it holds rows:\n", &plan.keeps),
-    ] {
-        if !things.is_empty() {
-            let _ = writeln!(summary, "{title}  {}", things.join("\n  "));
-        }
-    }
-    summary
+    ];
+    let parts = parts.into_iter().filter(|(_, things)| !things.is_empty());
+    let parts = parts.map(|(title, things)| format!("{title}  {}\n", things.join("\n  ")));
+    format!("Taken out of {place}:\n{}", parts.collect::<String>())
 }
 
-fn text_of(report: &MigrateReport) -> String {
-    if *report == MigrateReport::default() {
-        return "The schema is up to date.".to_owned();
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Reverted(Revert);
+
+impl Display for Reverted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0 == Revert::default() {
+            "There is nothing of the service in this database."
+        } else {
+            "Reverted."
+        })
     }
-    let mut words = String::new();
-    for migration in &report.applied {
-        let _ = writeln!(words, "applied  {migration}");
-    }
-    for object in &report.objects {
-        let _ = writeln!(words, "made     {object}");
-    }
-    for index in &report.online.indexes {
-        let _ = writeln!(words, "index    {index}");
-    }
-    for (count, what) in [
-        (
-            report.online.backfilled_pending,
-            "events found without a processing row, pending now",
-        ),
-        (
-            report.online.backfilled_expired,
-            "events too old for it, recorded as failed (expired)",
-        ),
-        (
-            report.online.backfilled_once,
-            "nudges of an older job remembered",
-        ),
-    ] {
-        if count > 0 {
-            let _ = writeln!(words, "filled   {count} {what}");
+}
+
+impl Display for MigrateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("The schema is up to date.");
         }
+        let online = &self.online;
+        for (what, names) in [
+            ("applied", &self.applied),
+            ("made", &self.objects),
+            ("index", &online.indexes),
+        ] {
+            for name in names {
+                writeln!(f, "{what:<7}  {name}")?;
+            }
+        }
+        for (count, what) in [
+            (
+                online.backfilled_pending,
+                "events found without a processing row, pending now",
+            ),
+            (
+                online.backfilled_expired,
+                "events too old for it, recorded as failed (expired)",
+            ),
+            (online.backfilled_once, "nudges of an older job remembered"),
+        ] {
+            if count > 0 {
+                writeln!(f, "filled   {count} {what}")?;
+            }
+        }
+        Ok(())
     }
-    words
 }

@@ -38,6 +38,17 @@ pub(super) fn progress_bar(format: Format) -> ProgressBar {
     bar
 }
 
+/// The answer of a person at the terminal; `None` where there is nobody to ask.
+pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    eprint!("{question}");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(Some(answer.trim().to_owned()))
+}
+
 /// Whether a person reads what is printed.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
@@ -98,7 +109,7 @@ impl Style {
     /// For standard output.
     pub(super) fn stdout() -> Self {
         Self {
-            coloured: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            coloured: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         }
     }
 

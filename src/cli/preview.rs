@@ -1,13 +1,14 @@
 //! `preview`: e-mails to look at, made from sample data.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display};
+use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 
-use super::{ExitStatus, Failure, output, wiring};
+use super::human::aligned;
+use super::{Exit, ExitStatus, Failure, output, wiring};
 use crate::config::{Config, Format};
 use crate::domain::base_url::BaseUrl;
 use crate::handlers::EventType;
@@ -43,47 +44,29 @@ pub(super) struct Arguments {
     output: Option<PathBuf>,
 }
 
-pub(super) fn execute(
-    arguments: &Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) fn execute(arguments: &Arguments, config: &Config, format: Format) -> Exit {
     let templates = wiring::templates(config, BaseUrl::parse(SAMPLE_APP).ok())?;
     let Some(given) = &arguments.name else {
-        list(&templates, format)?;
+        output::emit(&List::of(&templates), format)?;
         return Ok(ExitStatus::Success);
     };
-    let name = known(given, &templates);
-    let unsubscribe_url = wiring::unsubscribe(config)?.map(|unsubscribe| {
-        unsubscribe.url(&UnsubscribeRequest {
-            user_id: samples::recipient_id(),
-            scope: if name == DIGEST {
-                UnsubscribeScope::All
-            } else {
-                name.into()
-            },
-        })
-    });
-    let mail = templates
-        .preview(
-            name,
-            &samples::recipient(unsubscribe_url.as_deref()),
-            &config.rendering(),
-        )
-        .map_err(|error| Failure::Refused(error.to_string()))?
-        .ok_or_else(|| {
-            Failure::Usage(format!(
-                "no e-mail is called {name:?}; there are {}",
-                templates.names().join(", ")
-            ))
-        })?;
-    let content = content(arguments, &mail, name, format)?;
-    match &arguments.output {
-        Some(file) => std::fs::write(file, content).map_err(|error| {
-            Failure::Refused(format!("{} can't be written: {error}", file.display()))
-        })?,
-        None => output::text(&content)?,
-    }
+    let preview = Preview {
+        name: known(given, &templates),
+        mail: mail(known(given, &templates), &templates, config)?,
+        html: arguments.html,
+        text: arguments.text,
+    };
+    let Some(file) = &arguments.output else {
+        output::emit(&preview, format)?;
+        return Ok(ExitStatus::Success);
+    };
+    let content = match format {
+        Format::Json => serde_json::to_string(&preview).map_err(io::Error::from)? + "\n",
+        Format::Text => preview.to_string(),
+    };
+    std::fs::write(file, content).map_err(|error| {
+        Failure::Refused(format!("{} can't be written: {error}", file.display()))
+    })?;
     Ok(ExitStatus::Success)
 }
 
@@ -95,70 +78,97 @@ fn known<'a>(given: &'a str, templates: &Templates) -> &'a str {
     EventType::from_name(given).map_or(given, |known| known.name())
 }
 
-fn content(
-    arguments: &Arguments,
-    mail: &RenderedMail,
-    name: &str,
-    format: Format,
-) -> std::io::Result<String> {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        r#type: &'a str,
-        #[serde(flatten)]
-        mail: &'a RenderedMail,
-    }
-    Ok(match format {
-        Format::Json => {
-            let mut document = serde_json::to_string(&Document { r#type: name, mail })?;
-            document.push('\n');
-            document
-        }
-        Format::Text if arguments.html => mail.html.clone(),
-        Format::Text if arguments.text => mail.text.clone(),
-        Format::Text => format!("Subject: {}\n\n{}", mail.subject, mail.text),
-    })
+fn mail(name: &str, templates: &Templates, config: &Config) -> Result<RenderedMail, Failure> {
+    let scope = match name {
+        DIGEST => UnsubscribeScope::All,
+        name => name.into(),
+    };
+    let user_id = samples::recipient_id();
+    let unsubscribe_url = wiring::unsubscribe(config)?
+        .map(|unsubscribe| unsubscribe.url(&UnsubscribeRequest { user_id, scope }));
+    let recipient = samples::recipient(unsubscribe_url.as_deref());
+    let mail = templates.preview(name, &recipient, &config.rendering());
+    mail.map_err(|error| Failure::Refused(error.to_string()))?
+        .ok_or_else(|| {
+            let names = templates.names().join(", ");
+            Failure::Usage(format!("no e-mail is called {name:?}; there are {names}"))
+        })
 }
 
-fn list(templates: &Templates, format: Format) -> std::io::Result<()> {
-    let names = templates.names();
-    let mails: Vec<_> = names
-        .iter()
-        .map(|name| (name.as_str(), templates.overridden(name)))
-        .collect();
-    match format {
-        Format::Json => {
-            let mails: Vec<_> = mails
-                .iter()
-                .map(|(name, parts)| json!({ "type": name, "overridden": extensions(parts) }))
-                .collect();
-            output::json(&json!({ "mails": mails }))
+#[derive(Serialize)]
+struct Preview<'a> {
+    #[serde(rename = "type")]
+    name: &'a str,
+    #[serde(flatten)]
+    mail: RenderedMail,
+    /// Only this part.
+    #[serde(skip)]
+    html: bool,
+    /// Only this part.
+    #[serde(skip)]
+    text: bool,
+}
+
+impl Display for Preview<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RenderedMail {
+            subject,
+            html,
+            text,
+        } = &self.mail;
+        if self.html {
+            f.write_str(html)
+        } else if self.text {
+            f.write_str(text)
+        } else {
+            write!(f, "Subject: {subject}\n\n{text}")
         }
-        Format::Text => output::text(&summary(&mails)),
     }
 }
 
-fn extensions(parts: &[Part]) -> Vec<&'static str> {
-    parts.iter().map(|part| part.extension()).collect()
+#[derive(Serialize)]
+struct List {
+    mails: Vec<Listed>,
 }
 
-fn summary(mails: &[(&str, Vec<Part>)]) -> String {
-    let width = mails.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut words = String::new();
-    for (name, parts) in mails {
-        let mut notes = Vec::new();
-        match *name {
-            DIGEST => notes.push("several of them at once".to_owned()),
-            GENERIC => notes.push("every other type, and data of another shape".to_owned()),
-            _ => {}
+#[derive(Serialize)]
+struct Listed {
+    #[serde(rename = "type")]
+    name: String,
+    /// The parts that the folder of the operator has.
+    overridden: Vec<&'static str>,
+}
+
+impl List {
+    fn of(templates: &Templates) -> Self {
+        let mails = templates.names().into_iter().map(|name| {
+            let overridden = templates.overridden(&name).into_iter();
+            let overridden = overridden.map(Part::extension).collect();
+            Listed { name, overridden }
+        });
+        Self {
+            mails: mails.collect(),
         }
-        if !parts.is_empty() {
-            let parts = extensions(parts).join(", ");
-            notes.push(format!("{parts} from NOTIFY_TEMPLATES_DIR"));
-        }
-        let line = format!("{name:<width$}  {}", notes.join("; "));
-        let _ = writeln!(words, "{}", line.trim_end());
     }
-    words
+}
+
+impl Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.mails.iter().map(|Listed { name, overridden }| {
+            let what = match name.as_str() {
+                DIGEST => Some("several of them at once".to_owned()),
+                GENERIC => Some("every other type, and data of another shape".to_owned()),
+                _ => None,
+            };
+            let parts = (!overridden.is_empty())
+                .then(|| format!("{} from NOTIFY_TEMPLATES_DIR", overridden.join(", ")));
+            let notes: Vec<_> = what.into_iter().chain(parts).collect();
+            [name.clone(), notes.join("; ")]
+        });
+        let lines = aligned(&rows.collect::<Vec<_>>(), 2);
+        let mut lines = lines.iter().map(|line| line.trim_end());
+        lines.try_for_each(|line| writeln!(f, "{line}"))
+    }
 }
 
 #[cfg(test)]
@@ -168,16 +178,19 @@ mod tests {
     #[test]
     fn mails_are_listed_with_what_is_overridden() {
         let mails = [
-            ("document_uploaded", vec![Part::Subject, Part::Html]),
-            ("invite_accepted", vec![]),
-            ("digest", vec![Part::Text]),
-            ("generic", vec![]),
+            ("document_uploaded", &["subject", "html"][..]),
+            ("digest", &["txt"]),
         ];
-        insta::assert_snapshot!(summary(&mails), @"
+        let mails = mails.map(|(name, overridden)| Listed {
+            name: name.to_owned(),
+            overridden: overridden.to_vec(),
+        });
+        let list = List {
+            mails: mails.into(),
+        };
+        insta::assert_snapshot!(list, @"
         document_uploaded  subject, html from NOTIFY_TEMPLATES_DIR
-        invite_accepted
         digest             several of them at once; txt from NOTIFY_TEMPLATES_DIR
-        generic            every other type, and data of another shape
         ");
     }
 
@@ -185,11 +198,7 @@ mod tests {
     fn a_type_may_be_written_with_dots() {
         let app_url = BaseUrl::parse(SAMPLE_APP).expect("an address");
         let templates = Templates::load(None, app_url, None).expect("templates");
-        let names = ["node.launched", "node_launched", "digest", "node.lunched"];
-        let known = names.map(|name| known(name, &templates));
-        assert_eq!(
-            known,
-            ["node_launched", "node_launched", "digest", "node.lunched"]
-        );
+        let known = ["node.launched", "node.lunched"].map(|name| known(name, &templates));
+        assert_eq!(known, ["node_launched", "node.lunched"]);
     }
 }

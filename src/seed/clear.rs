@@ -4,7 +4,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::world::{EVENTS, WORLD};
-use super::{Count, Removed, SeedFailed};
+use super::{Count, SeedFailed};
 use crate::db::{Access, Database, Transaction, Unnamed};
 
 /// The least and the greatest identifier that the seed makes.
@@ -13,7 +13,7 @@ pub(super) const LAST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4fff_8fff_ffff_ff
 
 /// Removes each row that belongs to the seed's world, and no other: one with an identifier of the
 /// seed, or one that resulted from such an event. Run again, it finds nothing.
-pub async fn clear(database: &Database) -> Result<Removed, SeedFailed> {
+pub async fn clear(database: &Database) -> Result<Vec<Count>, SeedFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin(Access::ReadWrite).await?;
     let removed = remove(&mut transaction).await.map_err(SeedFailed::of)?;
@@ -43,7 +43,7 @@ const RESULTS: [(&str, &str); 7] = [
 ];
 const OF_PERSON_OR_EVENT: &str = "user_id BETWEEN $1 AND $2 OR event_id = ANY ($3)";
 
-async fn remove(connection: &mut Transaction<'_>) -> Result<Removed, sqlx::Error> {
+async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Error> {
     let mut removed = Vec::new();
     let events: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
         "SELECT id::bigint FROM domain_events WHERE {} ORDER BY id",
@@ -66,7 +66,7 @@ async fn remove(connection: &mut Transaction<'_>) -> Result<Removed, sqlx::Error
             });
         }
     }
-    Ok(Removed(removed))
+    Ok(removed)
 }
 
 pub(super) fn of_the_seed(columns: impl Iterator<Item = &'static str>) -> String {

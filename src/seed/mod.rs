@@ -8,8 +8,6 @@ mod clear;
 mod foreign;
 mod world;
 
-use std::fmt;
-
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -35,9 +33,7 @@ pub enum Size {
 /// Rows of one kind: of a relation, or of an event type.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
-    /// The relation or the event type.
     pub name: String,
-    /// How many.
     pub rows: i64,
 }
 
@@ -48,46 +44,6 @@ pub struct Seeded {
     pub world: Vec<Count>,
     /// Events, by type.
     pub events: Vec<Count>,
-}
-
-/// What was removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(transparent)]
-pub struct Removed(pub Vec<Count>);
-
-impl fmt::Display for Seeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "The world:")?;
-        if sum(&self.world) == 0 {
-            writeln!(f, "   was there already")?;
-        }
-        list(f, &self.world)?;
-        writeln!(f, "Events: {}", sum(&self.events))?;
-        list(f, &self.events)?;
-        writeln!(
-            f,
-            "Next: notify-fan-out run --dry-run, then: notify-fan-out run"
-        )
-    }
-}
-
-impl fmt::Display for Removed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if sum(&self.0) == 0 {
-            return writeln!(f, "No rows of the seed were found.");
-        }
-        writeln!(f, "Removed:")?;
-        list(f, &self.0)
-    }
-}
-
-fn list(f: &mut fmt::Formatter<'_>, counts: &[Count]) -> fmt::Result {
-    let mut counts = counts.iter().filter(|count| count.rows > 0);
-    counts.try_for_each(|Count { name, rows }| writeln!(f, "{rows:>8}  {name}"))
-}
-
-fn sum(counts: &[Count]) -> i64 {
-    counts.iter().map(|count| count.rows).sum()
 }
 
 /// Why nothing was inserted or removed.
@@ -246,49 +202,4 @@ async fn samples(
     sqlx::query_file_as!(Count, "seed/events.sql", events)
         .fetch_all(Unnamed(connection))
         .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counts(counts: &[(&str, i64)]) -> Vec<Count> {
-        let counts = counts.iter().map(|&(name, rows)| Count {
-            name: name.to_owned(),
-            rows,
-        });
-        counts.collect()
-    }
-
-    #[test]
-    fn what_changed_is_counted() {
-        let seeded = Seeded {
-            world: counts(&[("profiles", 9), ("orgs", 0)]),
-            events: counts(&[("document_uploaded", 2), ("meeting_invited", 1)]),
-        };
-        insta::assert_snapshot!(seeded, @r"
-        The world:
-               9  profiles
-        Events: 3
-               2  document_uploaded
-               1  meeting_invited
-        Next: notify-fan-out run --dry-run, then: notify-fan-out run
-        ");
-        let again = Seeded {
-            world: counts(&[("profiles", 0)]),
-            ..Seeded::default()
-        };
-        assert!(
-            again
-                .to_string()
-                .contains("   was there already\nEvents: 0\n")
-        );
-        let removed = Removed(counts(&[("notifications", 20), ("orgs", 0)]));
-        insta::assert_snapshot!(removed, @r"
-        Removed:
-              20  notifications
-        ");
-        let nothing = Removed(counts(&[("orgs", 0)])).to_string();
-        assert_eq!(nothing, "No rows of the seed were found.\n");
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use notify_fan_out::handlers::EventType;
-use notify_fan_out::seed::{Removed, SeedFailed, Size, clear, seed};
+use notify_fan_out::seed::{SeedFailed, Size, clear, seed};
 
 use crate::harness::{TestDatabase, binary_at, complaint, database_at};
 
@@ -46,7 +46,7 @@ async fn take_away(db: &TestDatabase<'_>) -> i64 {
     let removed = clear(&database_at(&db.superuser_url()))
         .await
         .expect("cleared");
-    removed.0.iter().map(|count| count.rows).sum()
+    removed.iter().map(|count| count.rows).sum()
 }
 
 /// All rows of all relations, in full.
@@ -422,7 +422,7 @@ async fn a_view_has_nothing_to_clear() {
         "ALTER TABLE profiles RENAME TO people; CREATE VIEW profiles AS SELECT * FROM people",
     )
     .await;
-    let Removed(removed) = clear(&database_at(&db.superuser_url()))
+    let removed = clear(&database_at(&db.superuser_url()))
         .await
         .expect("cleared");
     assert!(
