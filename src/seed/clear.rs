@@ -1,15 +1,10 @@
 //! Removes what the seed made, and what resulted from it.
 
 use sqlx::AssertSqlSafe;
-use uuid::Uuid;
 
 use super::world::{EVENTS, WORLD};
-use super::{Count, SeedFailed};
+use super::{Count, FIRST, LAST, SeedFailed};
 use crate::db::{Access, Database, Transaction, Unnamed};
-
-/// The least and the greatest identifier that the seed makes.
-pub(super) const FIRST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000);
-pub(super) const LAST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4fff_8fff_ffff_ffff_ffff);
 
 /// Removes each row that belongs to the seed's world, and no other: one with an identifier of the
 /// seed, or one that resulted from such an event. Run again, it finds nothing.
@@ -47,7 +42,7 @@ async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Er
     let mut removed = Vec::new();
     let events: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
         "SELECT id::bigint FROM domain_events WHERE {} ORDER BY id",
-        of_the_seed(EVENTS.identifiers())
+        EVENTS.is_of_the_seed()
     )))
     .bind(FIRST)
     .bind(LAST)
@@ -56,7 +51,7 @@ async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Er
     let results = RESULTS.map(|(name, condition)| (name, condition.to_owned()));
     let events_themselves = (EVENTS.name, "id = ANY ($3)".to_owned());
     let world = WORLD.iter().rev();
-    let world = world.map(|relation| (relation.name, of_the_seed(relation.identifiers())));
+    let world = world.map(|relation| (relation.name, relation.is_of_the_seed()));
     for (relation, condition) in results.into_iter().chain([events_themselves]).chain(world) {
         // The seed inserts nothing into a view, and an older schema lacks some relations.
         if is_table(connection, relation).await? {
@@ -67,13 +62,6 @@ async fn remove(connection: &mut Transaction<'_>) -> Result<Vec<Count>, sqlx::Er
         }
     }
     Ok(removed)
-}
-
-pub(super) fn of_the_seed(columns: impl Iterator<Item = &'static str>) -> String {
-    let each: Vec<_> = columns
-        .map(|column| format!("{column} BETWEEN $1 AND $2"))
-        .collect();
-    each.join(" OR ")
 }
 
 async fn delete(

@@ -5,16 +5,20 @@
 //! database that can't hold the world is left as it was.
 
 mod clear;
-mod foreign;
 mod world;
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
 pub use clear::clear;
 
 use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::handlers::EventType;
+
+/// The least and the greatest identifier that the seed makes.
+const FIRST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4000_8000_0000_0000_0000);
+const LAST: Uuid = Uuid::from_u128(0x5eed_5eed_fa11_4fff_8fff_ffff_ffff_ffff);
 
 /// From how many events on the new rows are analyzed at once.
 const ANALYZE_FROM: u32 = 1_000;
@@ -110,7 +114,7 @@ pub async fn foreign_rows(
     if !is_wanted(&mut transaction, only_if_empty).await? {
         return Ok(Vec::new());
     }
-    let relations = foreign::relations(&mut transaction).await?;
+    let relations = world::foreign(&mut transaction).await?;
     transaction.rollback().await?;
     session.close().await?;
     Ok(relations)
@@ -150,14 +154,11 @@ async fn has_events(connection: &mut Transaction<'_>) -> Result<bool, sqlx::Erro
 }
 
 async fn insert(connection: &mut Transaction<'_>, size: Size) -> Result<Seeded, sqlx::Error> {
-    let events = match size {
-        Size::Load(events) => events,
-        Size::Small | Size::Operator => {
-            return Ok(Seeded {
-                world: world::insert(connection).await?,
-                events: samples(connection, size == Size::Operator).await?,
-            });
-        }
+    let Size::Load(events) = size else {
+        return Ok(Seeded {
+            world: world::insert(connection).await?,
+            events: samples(connection, size == Size::Operator).await?,
+        });
     };
     let number = i64::from(events);
     let seeded = Seeded {
