@@ -10,9 +10,10 @@ use crate::channels::{
 use crate::config::{Config, InvalidConfig};
 use crate::delivery::{EmailSender, Pace, Sender};
 use crate::domain::base_url::BaseUrl;
+use crate::domain::secret_keys::SecretKeys;
 use crate::endpoints::Encryption;
 use crate::templates::Templates;
-use crate::unsubscribe::{Keys, Unsubscribe};
+use crate::unsubscribe::Unsubscribe;
 
 const TRANSPORT: &str = "NOTIFY_EMAIL_TRANSPORT";
 const UNSUBSCRIBE_URL: &str = "NOTIFY_UNSUBSCRIBE_URL";
@@ -240,7 +241,7 @@ pub(super) fn unsubscribe(config: &Config) -> Result<Option<Unsubscribe>, Invali
         (None, Some(_)) => lacking(UNSUBSCRIBE_URL, UNSUBSCRIBE_KEY),
         (Some(_), None) => lacking(UNSUBSCRIBE_KEY, UNSUBSCRIBE_URL),
         (Some(base), Some(keys)) => {
-            let keys = Keys::parse(keys.expose_secret())
+            let keys = SecretKeys::parse(keys.expose_secret())
                 .map_err(|error| InvalidConfig::new(UNSUBSCRIBE_KEY, error.to_string()))?;
             Ok(Some(Unsubscribe::new(base.clone(), keys)))
         }

@@ -19,7 +19,6 @@ use crate::db::Database;
 use crate::domain::base_url::{BaseUrl, web};
 use crate::domain::secret_keys::SecretKeys;
 use crate::handlers::{EventType, Links};
-use crate::unsubscribe::Keys;
 
 type Parsed<T> = Result<T, String>;
 
@@ -218,7 +217,7 @@ pub(super) fn link(path: &str, placeholders: &[&str]) -> Parsed<String> {
 }
 
 pub(super) fn unsubscribe_keys(text: &str) -> Parsed<SecretString> {
-    let keys = Keys::parse(text).map_err(|error| error.to_string());
+    let keys = SecretKeys::parse(text).map_err(|error| error.to_string());
     keys.map(|_| text.into())
 }
 

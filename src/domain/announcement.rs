@@ -16,7 +16,6 @@ pub struct Announcement {
     pub channels: Option<Vec<&'static str>>,
     /// Who receives it as a text message.
     pub sms_to: Option<Uuid>,
-    /// The message.
     pub message: Message,
     /// A recipient receives no second message with one of these keys for some time.
     pub dedup_keys: Vec<DedupKey>,
@@ -33,7 +32,6 @@ pub struct Message {
     /// Details for people.
     #[serde(default)]
     pub fields: Vec<Field>,
-    /// How urgent it is.
     #[serde(default)]
     pub severity: Severity,
     /// Path within the application.
@@ -44,16 +42,12 @@ pub struct Message {
     pub data: Map<String, Value>,
 }
 
-/// A detail of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
-    /// Its label.
     pub name: String,
-    /// Its value.
     pub value: String,
 }
 
-/// How urgent a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {

@@ -29,7 +29,6 @@ impl BaseUrl {
         is_bare.then_some(Self { text, url }).ok_or(InvalidBaseUrl)
     }
 
-    /// The address itself.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -58,11 +57,8 @@ impl BaseUrl {
                 && absolute.password().is_none()
                 && absolute.host() == self.url.host()
                 && absolute.port() == self.url.port();
-            return if is_here {
-                absolute.into()
-            } else {
-                self.text.clone()
-            };
+            let link = is_here.then(|| absolute.into());
+            return link.unwrap_or_else(|| self.text.clone());
         }
         let path = path.trim_start_matches(['/', '\\']);
         match Url::parse(&format!("{}/{path}", self.text)) {

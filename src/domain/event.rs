@@ -9,7 +9,6 @@ use super::payload::PAYLOAD_MAX;
 /// One row of `domain_events`. Columns that the event's type has no use for are empty.
 #[derive(Debug, Clone, Default)]
 pub struct EventRow {
-    /// Primary key, in order of insertion.
     pub id: i64,
     /// The type's name, as the application wrote it; it may be one without a handler.
     pub event_type: String,
@@ -17,15 +16,10 @@ pub struct EventRow {
     pub occurred_at: DateTime<Utc>,
     /// Who caused it; the actor is not notified.
     pub actor_id: Option<Uuid>,
-    /// The project it happened in.
     pub project_id: Option<Uuid>,
-    /// The organisation it concerns.
     pub org_id: Option<Uuid>,
-    /// The document it concerns.
     pub resource_id: Option<Uuid>,
-    /// The chat thread it happened in.
     pub thread_id: Option<Uuid>,
-    /// The meeting it concerns.
     pub meeting_id: Option<Uuid>,
     /// Whatever else the application wrote; not always an object.
     pub payload: Option<Value>,
@@ -38,15 +32,12 @@ pub struct EventRow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {event_type} event: {key} {problem}")]
 pub struct InvalidEvent {
-    /// The event type's name.
     pub event_type: &'static str,
     /// The column, or the payload key written `payload.key`.
     pub key: String,
-    /// What is wrong with it.
     pub problem: Problem,
 }
 
-/// What can be wrong with a required key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Neither the column nor the payload has it.

@@ -10,18 +10,15 @@ pub const BOUNDS: [f64; 12] = [
 pub struct Latencies {
     /// Per bound, not cumulative; the last is for what is beyond all of them.
     pub counts: [u64; BOUNDS.len() + 1],
-    /// Of all of them.
     pub sum: f64,
 }
 
 impl Latencies {
-    /// Adds one.
     pub fn observe(&mut self, seconds: f64) {
         self.counts[BOUNDS.partition_point(|bound| *bound < seconds)] += 1;
         self.sum += seconds;
     }
 
-    /// Adds those of another part.
     pub fn add(&mut self, others: &Self) {
         for (count, more) in self.counts.iter_mut().zip(others.counts) {
             *count += more;

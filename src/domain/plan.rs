@@ -9,37 +9,21 @@ pub enum Audience {
     /// One person.
     User(Uuid),
     /// One person, only while an owner of the organisation that owns the project.
-    ProjectOwner {
-        /// The person.
-        user_id: Uuid,
-        /// The project.
-        project_id: Uuid,
-    },
+    ProjectOwner { user_id: Uuid, project_id: Uuid },
     /// The participants of a chat thread, except those who have a plan of their own.
-    ThreadParticipants {
-        /// The thread.
-        thread_id: Uuid,
-        /// Participants who are not candidates.
-        except: Vec<Uuid>,
-    },
+    ThreadParticipants { thread_id: Uuid, except: Vec<Uuid> },
     /// Those named, if they are participants of a chat thread.
     ThreadMentions {
-        /// The thread.
         thread_id: Uuid,
-        /// The people mentioned.
         user_ids: Vec<Uuid>,
     },
     /// Everyone invited to a meeting.
-    MeetingParticipants {
-        /// The meeting.
-        meeting_id: Uuid,
-    },
+    MeetingParticipants { meeting_id: Uuid },
     /// Those with a grant on a project and the owners of the document's organisation (without a
     /// document, the project's), if they may view the document.
     ProjectViewers {
         /// The project, if the event names one; else it names the document.
         project_id: Option<Uuid>,
-        /// The document, if the event names one.
         resource_id: Option<Uuid>,
     },
     /// The owners of an organisation.
@@ -51,7 +35,6 @@ pub enum Audience {
     },
 }
 
-/// A notification in the application.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Notification {
     /// Plain text, at most [`super::text::TITLE_MAX`] characters.
@@ -64,10 +47,8 @@ pub struct Notification {
     pub payload: Map<String, Value>,
 }
 
-/// What appears in the application.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InApp {
-    /// Nothing.
     None,
     /// A notification of its own.
     Each(Notification),
@@ -91,10 +72,8 @@ pub enum EmailTiming {
     Aggregated,
 }
 
-/// An e-mail to be queued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Email {
-    /// The event's own policy.
     pub timing: EmailTiming,
     /// Plain text.
     pub subject: String,
@@ -102,14 +81,12 @@ pub struct Email {
     pub body_data: Map<String, Value>,
     /// The project that a digest groups it under.
     pub project_id: Option<Uuid>,
-    /// That project's name.
     pub project_name: Option<String>,
 }
 
 /// The scopes whose preference rows count, besides the global ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PreferenceScopes {
-    /// Rows of this project count.
     pub project_id: Option<Uuid>,
     /// Rows of this thread count, before those of the project.
     pub thread_id: Option<Uuid>,
@@ -118,13 +95,10 @@ pub struct PreferenceScopes {
 /// One audience with its notification and e-mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The candidates.
     pub audience: Audience,
     /// The actor, who is excluded from the recipients. `None` for scheduled events.
     pub actor_id: Option<Uuid>,
-    /// Which preferences apply.
     pub scopes: PreferenceScopes,
-    /// What appears in the application.
     pub in_app: InApp,
     /// `None`: no e-mail, whatever the preferences say.
     pub email: Option<Email>,

@@ -14,7 +14,6 @@ const JITTER: f64 = 0.1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule(Vec<Duration>);
 
-/// A text that is no [`Schedule`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 50 times such as 5m, 30m, 2h, each from 1s to 24h")]
 pub struct InvalidSchedule;
@@ -41,7 +40,6 @@ impl Schedule {
         self.0.get(place).map(|delay| delay.mul_f64(share))
     }
 
-    /// Attempts in all.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.0.len()).map_or(u32::MAX, |retries| retries + 1)
     }

@@ -121,6 +121,13 @@ mod tests {
     }
 
     #[test]
+    fn a_mention_is_not_cut_in_two() {
+        let mention = format!("@[Cy Young](user:{})", Uuid::nil());
+        assert_eq!(clip(&format!("words {mention}"), 20), "words…");
+        assert_eq!(clip(&format!("{mention} words"), 56), format!("{mention}…"));
+    }
+
+    #[test]
     fn mentions_are_reduced_to_the_name() {
         let id = Uuid::from_u128(0xc1);
         let whole = format!("@[Cy Young](user:{id}), see @[Q3 (final).pdf](doc:{id})");

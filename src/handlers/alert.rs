@@ -23,8 +23,7 @@ pub(super) fn content(
     // Within JSON none of them can pass for a part of another; the keys of objects are sorted.
     let content = json!([condition, message, about]).to_string();
     let hash = Sha256::digest(content.as_bytes());
-    let digits = hash.iter().map(|byte| format!("{byte:02x}"));
-    Some(DedupKey::Content(digits.collect()))
+    Some(DedupKey::Content(hex::encode(hash)))
 }
 
 /// A condition for people, `below 90, metric cpu`: each part behind its name, and nested parts as

@@ -13,23 +13,18 @@ use minijinja::{
 use super::{Part, sanitize, shape};
 use crate::handlers::EventType;
 
-macro_rules! embedded {
-    ($($file:literal),+ $(,)?) => {
-        const COMMON: &[(&str, &str)] = &[$(($file, include_str!(concat!("mails/", $file)))),+];
-    };
-}
-
-embedded! {
-    "layout.html",
-    "layout.txt",
-    "parts.html",
-    "generic.subject",
-    "generic.html",
-    "generic.txt",
-    "digest.subject",
-    "digest.html",
-    "digest.txt",
-}
+/// What no event type has for itself.
+const COMMON: [(&str, &str); 9] = [
+    ("layout.html", include_str!("mails/layout.html")),
+    ("layout.txt", include_str!("mails/layout.txt")),
+    ("parts.html", include_str!("mails/parts.html")),
+    ("generic.subject", include_str!("mails/generic.subject")),
+    ("generic.html", include_str!("mails/generic.html")),
+    ("generic.txt", include_str!("mails/generic.txt")),
+    ("digest.subject", include_str!("mails/digest.subject")),
+    ("digest.html", include_str!("mails/digest.html")),
+    ("digest.txt", include_str!("mails/digest.txt")),
+];
 
 /// All templates of the binary, by file: the common ones and those of the event types.
 fn embedded() -> BTreeMap<String, &'static str> {
@@ -38,10 +33,8 @@ fn embedded() -> BTreeMap<String, &'static str> {
         [("html", mail.html), ("txt", mail.text)]
             .map(|(end, source)| (format!("{}.{end}", mail.name), source))
     });
-    let common = COMMON
-        .iter()
-        .map(|(file, source)| ((*file).to_owned(), *source));
-    common.chain(own).collect()
+    let common = COMMON.map(|(file, source)| (file.to_owned(), source));
+    common.into_iter().chain(own).collect()
 }
 
 /// Names that no type of e-mail can have, since templates of other e-mails have them.
@@ -51,17 +44,14 @@ const RESERVED: &[&str] = &["layout", "parts", "generic", "digest", "operator"];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}{}: {problem}", .line.map(|line| format!(", line {line}")).unwrap_or_default())]
 pub struct TemplateError {
-    /// The file; without a folder, that of the binary.
     pub file: String,
     /// The line, counted from one, where it is known.
     pub line: Option<usize>,
-    /// What is wrong.
     pub problem: String,
     /// Whether it asked for data that this mail does not have, and another may.
     pub lacks_data: bool,
 }
 
-/// All templates, compiled.
 #[derive(Debug)]
 pub(super) struct Catalogue {
     environment: Environment<'static>,
@@ -96,7 +86,6 @@ impl Catalogue {
         added.map_err(|error| self.error(name, &error))
     }
 
-    /// Renders a part of a mail.
     pub(super) fn render(
         &self,
         mail: &str,
@@ -116,13 +105,8 @@ impl Catalogue {
         let ending = part.extension();
         let own = [Some(mail), shape::shared(mail)].into_iter().flatten();
         own.map(|name| format!("{name}.{ending}"))
-            .find(|file| self.has(file))
+            .find(|file| self.overridden.contains(file) || self.embedded.contains_key(file))
             .unwrap_or_else(|| format!("generic.{ending}"))
-    }
-
-    /// Whether there is a template of that name.
-    fn has(&self, file: &str) -> bool {
-        self.overridden.contains(file) || self.embedded.contains_key(file)
     }
 
     /// Types of e-mails that only the folder has templates for.
@@ -232,17 +216,15 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, TemplateError> {
         lacks_data: false,
     };
     let entries = std::fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
+    let endings = Part::ALL.map(Part::extension);
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| failed(folder, &error))?.path();
         let ending = path.extension().and_then(|ending| ending.to_str());
-        let is_template = Part::ALL
-            .iter()
-            .any(|part| ending == Some(part.extension()));
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
-        if is_template && !name.starts_with('.') {
+        if ending.is_some_and(|ending| endings.contains(&ending)) && !name.starts_with('.') {
             let content = std::fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
             files.push((name.to_owned(), content));
         }

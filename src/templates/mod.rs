@@ -46,12 +46,10 @@ pub enum Part {
     Subject,
     /// For programs that show HTML.
     Html,
-    /// For all others.
     Text,
 }
 
 impl Part {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Subject, Self::Html, Self::Text];
 
     /// How its file's name ends.
@@ -69,20 +67,16 @@ impl Part {
 pub struct QueuedMail {
     /// The event's type; perhaps one that this binary does not know.
     pub event_type: String,
-    /// The sentence that was queued.
     pub subject: String,
     /// What the handler gave with it; perhaps in the shape of an older job.
     pub body_data: Value,
     /// The project that a digest puts it under.
     pub project_id: Option<Uuid>,
-    /// That project's name.
     pub project_name: Option<String>,
-    /// When it was queued.
     pub created_at: DateTime<Utc>,
 }
 
 impl QueuedMail {
-    /// The project's name, if it has one.
     fn project(&self) -> Option<&str> {
         self.project_name
             .as_deref()
@@ -116,7 +110,6 @@ pub struct Recipient<'a> {
     pub unsubscribe_url: Option<&'a str>,
 }
 
-/// A rendered e-mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RenderedMail {
     /// One line without control characters.
@@ -134,21 +127,6 @@ pub struct Templates {
     shapes: HashMap<EventType, Shape>,
     app_url: BaseUrl,
     preferences_url: Option<String>,
-}
-
-/// One e-mail of a digest.
-#[derive(Debug, Serialize)]
-struct Entry {
-    subject: String,
-    link: String,
-    at: String,
-}
-
-/// The entries of one project.
-#[derive(Debug, Serialize)]
-struct Entries {
-    project: Option<String>,
-    entries: Vec<Entry>,
 }
 
 impl Templates {
@@ -195,7 +173,6 @@ impl Templates {
             .collect()
     }
 
-    /// The parts of a mail that come from the folder.
     pub fn overridden(&self, name: &str) -> Vec<Part> {
         self.catalogue.overridden(name)
     }
@@ -207,11 +184,9 @@ impl Templates {
         recipient: &Recipient<'_>,
         rendering: &Rendering,
     ) -> Result<Option<RenderedMail>, TemplateError> {
-        if self.names().iter().any(|known| known == name) {
-            self.sample(name, recipient, rendering).map(Some)
-        } else {
-            Ok(None)
-        }
+        let is_known = self.names().iter().any(|known| known == name);
+        let sample = is_known.then(|| self.sample(name, recipient, rendering));
+        sample.transpose()
     }
 
     fn sample(
@@ -233,7 +208,6 @@ impl Templates {
         self.mail(&mail, recipient)
     }
 
-    /// One queued mail.
     pub fn mail(
         &self,
         mail: &QueuedMail,
@@ -243,13 +217,14 @@ impl Templates {
         shape::fit_announcement(&mut data);
         let zone = Zone::named(recipient.time_zone);
         let event_type = EventType::from_name(&mail.event_type);
+        let name = mail.event_type.as_str();
         let (name, data) = match event_type.and_then(|known| self.shapes.get(&known)) {
             Some(shape) => match shape.fit(&data) {
-                Some(data) => (mail.event_type.as_str(), data),
+                Some(data) => (name, data),
                 None => (GENERIC, data),
             },
-            None if is_reserved(&mail.event_type) => (GENERIC, data),
-            None => (mail.event_type.as_str(), data),
+            None if is_reserved(name) => (GENERIC, data),
+            None => (name, data),
         };
         let start = mail.body_data.get("start_time").and_then(Value::as_str);
         let own = context! {
@@ -270,24 +245,19 @@ impl Templates {
         recipient: &Recipient<'_>,
     ) -> Result<RenderedMail, TemplateError> {
         let zone = Zone::named(recipient.time_zone);
-        let groups: Vec<_> = digest
-            .groups
-            .iter()
-            .map(|group| Entries {
-                project: group.project.map(sanitize::line),
-                entries: group
-                    .mails
-                    .iter()
-                    .map(|mail| Entry {
-                        subject: mail.sentence(),
-                        link: self.app_url.link(mail.path()),
-                        at: zone.short(mail.created_at),
-                    })
-                    .collect(),
-            })
-            .collect();
+        let entry = |mail: &&QueuedMail| {
+            context! {
+                subject => mail.sentence(),
+                link => self.app_url.link(mail.path()),
+                at => zone.short(mail.created_at),
+            }
+        };
+        let groups = digest.groups.iter().map(|group| {
+            let entries: Vec<_> = group.mails.iter().map(entry).collect();
+            context! { project => group.project.map(sanitize::line), entries }
+        });
         let own = context! {
-            groups => Serde(&groups),
+            groups => groups.collect::<Vec<_>>(),
             count => digest.count,
             projects => digest.projects,
             project => digest.project.map(sanitize::line),

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::{QueuedMail, Recipient};
 use crate::handlers::{EventType, Rendering, sample};
 
-/// Whom the samples are for.
 pub fn recipient(unsubscribe_url: Option<&str>) -> Recipient<'_> {
     Recipient {
         name: Some("Bruno Keller"),

@@ -97,18 +97,21 @@ mod tests {
 
     #[test]
     fn what_people_write_is_never_a_link() {
-        let visible = |text: &str| line(text).replace(JOINER, "|");
-        assert_eq!(
-            visible("https://evil.example WWW.evil.example a/b www"),
-            "https:|//evil|.example WWW|.evil|.example a/b www"
-        );
-        assert_eq!(
-            visible(
-                "Log in at evil.example/now, 1.5 GB. Bye… v2.1 e.g. münchen.de (a.b@example.com)"
+        for (text, visible) in [
+            ("https://evil.example", "https:|//evil|.example"),
+            ("WWW.evil.example a/b www", "WWW|.evil|.example a/b www"),
+            (
+                "evil.example/now, 1.5 GB. Bye… v2.1 e.g.",
+                "evil|.example/now, 1.5 GB. Bye… v2.1 e|.g.",
             ),
-            "Log in at evil|.example/now, 1.5 GB. Bye… v2.1 e|.g. münchen|.de (a|.b@example.com)"
-        );
-        assert_eq!(visible("a\r\nBcc: me\u{202e}\u{0}"), "a Bcc: me");
+            (
+                "münchen.de (a.b@example.com)",
+                "münchen|.de (a|.b@example.com)",
+            ),
+            ("a\r\nBcc: me\u{202e}\u{0}", "a Bcc: me"),
+        ] {
+            assert_eq!(line(text).replace(JOINER, "|"), visible);
+        }
     }
 
     #[test]
@@ -120,9 +123,13 @@ mod tests {
 
     #[test]
     fn types_for_people() {
-        assert_eq!(of_type("invoice_paid"), "Invoice paid");
-        assert_eq!(of_type("tenant.created"), "Tenant created");
-        assert_eq!(of_type(" _"), "News for you");
+        for (event_type, name) in [
+            ("invoice_paid", "Invoice paid"),
+            ("tenant.created", "Tenant created"),
+            (" _", "News for you"),
+        ] {
+            assert_eq!(of_type(event_type), name);
+        }
     }
 
     proptest! {

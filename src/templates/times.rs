@@ -10,13 +10,10 @@ pub(super) struct Zone(Tz);
 impl Zone {
     /// The zone of an IANA name such as `Europe/Berlin`; UTC where there is none of that name.
     pub(super) fn named(name: Option<&str>) -> Self {
-        Self(
-            name.and_then(|name| name.trim().parse().ok())
-                .unwrap_or(Tz::UTC),
-        )
+        let zone = name.and_then(|name| name.trim().parse().ok());
+        Self(zone.unwrap_or(Tz::UTC))
     }
 
-    /// What it is called.
     pub(super) fn name(self) -> &'static str {
         self.0.name()
     }
@@ -59,19 +56,12 @@ mod tests {
             assert_eq!(full(Some(unknown)), full(None), "{unknown}");
         }
         insta::assert_snapshot!(Zone::named(Some("America/New_York")).short(at), @"Tue 2 Jul, 18:30");
-    }
-
-    #[test]
-    fn summer_time() {
-        let berlin = Zone::named(Some("Europe/Berlin"));
         let winter = instant("2030-01-02T09:30:00Z").expect("an instant");
-        insta::assert_snapshot!(berlin.full(winter), @"Wednesday, 2 January 2030, 10:30 (Europe/Berlin)");
+        insta::assert_snapshot!(Zone::named(Some("Europe/Berlin")).short(winter), @"Wed 2 Jan, 10:30");
     }
 
     #[test]
     fn forms_of_an_instant() {
-        let expected = instant("2030-01-02T09:30:00Z");
-        assert!(expected.is_some());
         for text in [
             "2030-01-02T10:30:00+01:00",
             "2030-01-02T09:30:00.000Z",
@@ -79,7 +69,7 @@ mod tests {
             "2030-01-02 11:30:00.5+02:00",
         ] {
             let at = instant(text).map(|at| at.timestamp());
-            assert_eq!(at, expected.map(|at| at.timestamp()), "{text}");
+            assert_eq!(at, Some(1_893_576_600), "{text}");
         }
         for text in ["", "tomorrow", "2030-01-02T09:30:00", "1893576600"] {
             assert_eq!(instant(text), None, "{text}");

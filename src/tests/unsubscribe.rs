@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use notify_fan_out::domain::base_url::BaseUrl;
+use notify_fan_out::domain::secret_keys::SecretKeys;
 use notify_fan_out::unsubscribe::{
-    Keys, Unsubscribe, UnsubscribeOutcome, UnsubscribeRequest, UnsubscribeScope, apply,
+    Unsubscribe, UnsubscribeOutcome, UnsubscribeRequest, UnsubscribeScope, apply,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -30,7 +31,7 @@ fn request(user_id: Uuid, scope: &str) -> UnsubscribeRequest {
 
 fn url(user_id: Uuid, scope: &str) -> String {
     let base = BaseUrl::parse(BASE).expect("an address");
-    let unsubscribe = Unsubscribe::new(base, Keys::parse(&key()).expect("a key"));
+    let unsubscribe = Unsubscribe::new(base, SecretKeys::parse(&key()).expect("a key"));
     unsubscribe.url(&request(user_id, scope))
 }
 

@@ -3,16 +3,15 @@
 //! applies it; so does the command `unsubscribe`.
 
 mod apply;
-mod keys;
 mod token;
 
 use uuid::Uuid;
 
 pub use apply::{UnsubscribeOutcome, apply};
-pub use keys::Keys;
 pub use token::InvalidToken;
 
 use crate::domain::base_url::BaseUrl;
+use crate::domain::secret_keys::SecretKeys;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnsubscribeScope {
@@ -52,22 +51,20 @@ pub struct UnsubscribeRequest {
 #[derive(Debug)]
 pub struct Unsubscribe {
     base: BaseUrl,
-    keys: Keys,
+    keys: SecretKeys,
 }
 
 impl Unsubscribe {
-    /// A token is appended to `base`.
-    pub fn new(base: BaseUrl, keys: Keys) -> Self {
+    /// A token is appended to `base`. The first key signs, all of them verify, so that a key can be
+    /// replaced while the mails that were signed with it are still about.
+    pub fn new(base: BaseUrl, keys: SecretKeys) -> Self {
         Self { base, keys }
     }
 
     /// The same each time for one person and scope.
     pub fn url(&self, request: &UnsubscribeRequest) -> String {
-        format!(
-            "{}/{}",
-            self.base.as_str(),
-            token::sign(request, &self.keys)
-        )
+        let token = token::sign(request, &self.keys);
+        format!("{}/{token}", self.base.as_str())
     }
 
     /// Reads a token, or an address that ends with one.

@@ -25,30 +25,22 @@ fn problem(name: &str, content: &str) -> String {
 
 #[test]
 fn take_the_place_of_single_files() {
+    let subject = "Neu: {{ data.resource_name }}\n";
+    let text = "Hallo {{ reader }},\n{{ data.resource_name }}";
     let folder = folder(&[
-        (
-            "document_uploaded.subject",
-            "Neu: {{ data.resource_name }}\n",
-        ),
-        (
-            "document_uploaded.txt",
-            "Hallo {{ reader }},\n{{ data.resource_name }}",
-        ),
+        ("document_uploaded.subject", subject),
+        ("document_uploaded.txt", text),
         ("README.md", "{% nonsense"),
         (".hidden.html", "{% nonsense"),
     ]);
     let templates = load(&folder).expect("templates");
     let mail = preview(&templates, "document_uploaded");
     assert_eq!(mail.subject, "Neu: Appraisal report (final).pdf");
-    assert_eq!(
-        mail.text,
-        "Hallo Bruno Keller,\nAppraisal report (final).pdf\n"
-    );
+    let text = "Hallo Bruno Keller,\nAppraisal report (final).pdf\n";
+    assert_eq!(mail.text, text);
     assert!(mail.html.contains("Open the document"));
-    assert_eq!(
-        templates.overridden("document_uploaded"),
-        [Part::Subject, Part::Text]
-    );
+    let overridden = templates.overridden("document_uploaded");
+    assert_eq!(overridden, [Part::Subject, Part::Text]);
     assert_eq!(templates.overridden("invite_accepted"), []);
 }
 
@@ -81,18 +73,15 @@ fn change_the_frame_of_all() {
 
 #[test]
 fn add_types() {
-    let folder = folder(&[(
-        "invoice_paid.html",
-        "{{ data.amount is defined }} {{ subject }}",
-    )]);
-    let templates = load(&folder).expect("templates");
+    let html = "{{ data.amount is defined }} {{ subject }}";
+    let templates = load(&folder(&[("invoice_paid.html", html)])).expect("templates");
     assert!(templates.names().contains(&"invoice_paid".to_owned()));
     let queued = mail("invoice_paid", "Paid <b>", json!({"amount": 5}));
     let rendered = templates.mail(&queued, &recipient()).expect("rendered");
     assert_eq!(rendered.html, "True Paid &lt;b&gt;");
     assert!(rendered.text.starts_with("Paid <b>\n\nProject:"));
     // Its data is not known before there is some.
-    let asks = self::folder(&[("invoice_paid.html", "{{ data.amount }}")]);
+    let asks = folder(&[("invoice_paid.html", "{{ data.amount }}")]);
     let templates = load(&asks).expect("templates");
     let error = templates.mail(&mail("invoice_paid", "Paid", json!({})), &recipient());
     assert!(error.is_err());
@@ -113,13 +102,12 @@ fn errors_have_their_place() {
 fn that_can_not_be_read() {
     let nowhere = Path::new("/nowhere/at/all");
     let error = Templates::load(Some(nowhere), app_url(), None).expect_err("no folder");
+    let error = error.to_string();
     assert!(
-        error
-            .to_string()
-            .starts_with("/nowhere/at/all: can't be read: "),
+        error.starts_with("/nowhere/at/all: can't be read: "),
         "{error}"
     );
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder(&[]);
     std::fs::write(folder.path().join("digest.html"), [0xff, 0xfe]).expect("a file");
     let error = load(&folder).expect_err("not UTF-8");
     assert!(
