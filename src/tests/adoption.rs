@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use notify_fan_out::db::migrate::MigrateReport;
-use serde_json::json;
+use uuid::Uuid;
 
-use crate::harness::{Server, TestDatabase, id};
+use crate::harness::{RunCommand as _, Server, Summary as _, TestDatabase, id};
 
 /// The application's own tables, which look much the same everywhere.
 pub(crate) const APPLICATION: &str = "
@@ -77,84 +77,85 @@ pub(crate) async fn adopt(made: &str) -> (TestDatabase<'static>, MigrateReport) 
     (db, report)
 }
 
+/// How many events became pending, and failed because of their age.
+fn backfilled(report: &MigrateReport) -> (u64, u64) {
+    let online = &report.online;
+    (online.backfilled_pending, online.backfilled_expired)
+}
+
 /// The job works: a message is counted, an access is notified and e-mailed.
 pub(crate) async fn works(db: &TestDatabase<'_>) {
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
-    works_for(db, [ada, bo]).await;
-}
-
-async fn works_for(db: &TestDatabase<'_>, [ada, bo]: [uuid::Uuid; 2]) {
-    let mut world = db.world().await;
-    let acme = world.org("Acme", [ada]).await;
-    let atlas = world.project("Atlas", acme).await;
+    let [acme, atlas] = world.acme([ada]).await;
     let report = world.document("Report", acme, atlas).await;
     let budget = world.thread("Budget", [ada, bo]).await;
     for _ in 0..2 {
-        world
-            .event("chat_message_sent")
-            .actor(ada)
-            .thread(budget)
-            .await;
+        world.message(budget).actor(ada).await;
     }
-    let granted = json!({"affected_user_id": bo});
-    world
-        .event("project_access_granted")
-        .actor(ada)
-        .project(atlas)
-        .payload(granted)
-        .await;
-    world
-        .event("document_uploaded")
-        .actor(bo)
-        .project(atlas)
-        .document(report)
-        .await;
+    world.granted(bo, atlas).actor(ada).await;
+    world.uploaded(report, atlas).actor(bo).await;
     let done = db.run().await;
     assert_eq!((done.events, done.failed, done.retried), (4, 0, 0));
-    let titles = db
-        .texts("SELECT title FROM notifications WHERE title NOT LIKE 'Old%' ORDER BY title")
-        .await;
+    let titles = "SELECT title FROM notifications WHERE title NOT LIKE 'Old%' ORDER BY title";
     assert_eq!(
-        titles,
+        db.texts(titles).await,
         [
             "2 unread in Budget",
             "Ada gave you view access to Atlas",
             "Bo uploaded Report to Atlas"
         ]
     );
-    assert_eq!(
-        db.count("pending_emails WHERE subject NOT LIKE 'Old%'")
-            .await,
-        2
-    );
+    let emails = "pending_emails WHERE subject NOT LIKE 'Old%'";
+    assert_eq!(db.count(emails).await, 2);
     assert!(db.run().await.is_idle());
-    db.cli(&["run", "--dry-run"]).success();
+    db.prints("run --dry-run");
 }
 
 /// On an empty database everything is made, and the job runs out of the box.
 #[tokio::test]
-async fn an_empty_database() {
+async fn empty_database_gets_everything() {
     let (db, report) = adopt("").await;
     assert!(!report.applied.is_empty() && !report.online.indexes.is_empty());
     works(&db).await;
 }
 
-#[tokio::test]
-async fn an_application_without_events() {
-    let (db, _) = adopt(APPLICATION).await;
-    works(&db).await;
-}
+/// Tables of the application may be views, over tables of other names and even such that repeat
+/// people.
+const VIEWS: &str = "
+    ALTER TABLE profiles RENAME TO people;
+    CREATE VIEW profiles AS SELECT id, email, full_name FROM people;
+    ALTER TABLE chat_thread_participants RENAME TO seats;
+    CREATE VIEW chat_thread_participants AS SELECT thread_id, user_id, last_read_at FROM seats UNION ALL SELECT * FROM seats;
+    CREATE RULE seat AS ON INSERT TO chat_thread_participants DO INSTEAD
+        INSERT INTO seats (thread_id, user_id) VALUES (NEW.thread_id, NEW.user_id);
+    ALTER TABLE org_members RENAME TO staff;
+    CREATE VIEW org_members AS SELECT * FROM staff";
+
+const NOTIFICATIONS_WITHOUT_PAYLOAD: &str = "
+    ALTER TABLE notifications DROP COLUMN payload;
+    INSERT INTO domain_events (event_type) VALUES ('old');
+    INSERT INTO notification_processing (event_id, processing_status) VALUES (1, 'completed');
+    INSERT INTO notifications (user_id, event_id, title) VALUES (gen_random_uuid(), 1, 'Old one')";
 
 #[tokio::test]
-async fn an_older_job_with_the_same_tables() {
-    let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
-    works(&db).await;
+async fn application_with_the_same_tables_or_some_of_them() {
+    for made in [
+        APPLICATION,
+        &format!("{APPLICATION}{OLDER_JOB}"),
+        &format!("{APPLICATION}{OLDER_JOB}{VIEWS}"),
+        &format!("{APPLICATION}{OLDER_JOB}{NOTIFICATIONS_WITHOUT_PAYLOAD}"),
+        "CREATE TABLE people (id uuid PRIMARY KEY, email text, full_name text);
+         CREATE VIEW profiles AS SELECT * FROM people",
+    ] {
+        let (db, _) = adopt(made).await;
+        works(&db).await;
+    }
 }
 
 /// Without `occurred_at` the time of creation tells which events are too old to tell of now.
 #[tokio::test]
-async fn events_with_created_at_and_no_occurred_at() {
+async fn age_is_told_by_created_at_where_there_is_no_occurred_at() {
     let (db, report) = adopt(&format!(
         "{APPLICATION}
          CREATE TABLE domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL, actor_id uuid,
@@ -166,13 +167,7 @@ async fn events_with_created_at_and_no_occurred_at() {
         id("meeting", "Old")
     ))
     .await;
-    assert_eq!(
-        (
-            report.online.backfilled_pending,
-            report.online.backfilled_expired
-        ),
-        (3, 2)
-    );
+    assert_eq!(backfilled(&report), (3, 2));
     let done = db.run().await;
     assert_eq!((done.events, done.expired), (3, 0));
     // Of 0, 10 and 20 hours.
@@ -204,11 +199,7 @@ async fn events_without_org_id_and_with_null_payloads() {
         id("org", "Acme"),
     ))
     .await;
-    let done = db.run().await;
-    assert_eq!(
-        (done.events, done.merged, done.notifications, done.failed),
-        (3, 2, 1, 1)
-    );
+    insta::assert_snapshot!(db.run().await.summary(), @"events=3 notifications=1 merged=2 emails=1 failed=1");
 }
 
 /// People are those of another schema; a person without a profile is skipped.
@@ -226,37 +217,20 @@ async fn people_refer_to_auth_users() {
          ALTER TABLE notifications ADD FOREIGN KEY (user_id) REFERENCES auth.users ON DELETE CASCADE;
          ALTER TABLE pending_emails ADD FOREIGN KEY (user_id) REFERENCES auth.users ON DELETE CASCADE;
          INSERT INTO auth.users VALUES ('{}')",
-        uuid::Uuid::nil()
+        Uuid::nil()
     ))
     .await;
     works(&db).await;
     let mut world = db.world().await;
-    for person in [uuid::Uuid::nil(), uuid::Uuid::max()] {
-        world
-            .event("project_access_revoked")
-            .payload(json!({"affected_user_id": person}))
-            .await;
+    for person in [Uuid::nil(), Uuid::max()] {
+        world.revoked(person).await;
     }
-    let done = db.run().await;
-    assert_eq!((done.events, done.notifications, done.failed), (2, 0, 0));
-}
-
-#[tokio::test]
-async fn notifications_without_a_payload() {
-    let (db, _) = adopt(&format!(
-        "{APPLICATION}{OLDER_JOB}
-         ALTER TABLE notifications DROP COLUMN payload;
-         INSERT INTO domain_events (event_type) VALUES ('old');
-         INSERT INTO notification_processing (event_id, processing_status) VALUES (1, 'completed');
-         INSERT INTO notifications (user_id, event_id, title) VALUES (gen_random_uuid(), 1, 'Old one')"
-    ))
-    .await;
-    works(&db).await;
+    assert_eq!(db.run().await.summary(), "events=2 suppressed=2");
 }
 
 /// Rows that an older job doubled stay; from then on there is a wall.
 #[tokio::test]
-async fn doubled_notifications_and_mails() {
+async fn doubled_rows_stay_and_no_others_are_doubled() {
     let (db, report) = adopt(&format!(
         "{APPLICATION}{OLDER_JOB}
          ALTER TABLE pending_emails DROP CONSTRAINT pending_emails_event_id_user_id_key;
@@ -264,7 +238,7 @@ async fn doubled_notifications_and_mails() {
          INSERT INTO notification_processing (event_id, processing_status) VALUES (1, 'completed');
          INSERT INTO notifications (user_id, event_id, title) SELECT '{0}', 1, 'Old ' || n FROM generate_series(1, 3) AS n;
          INSERT INTO pending_emails (user_id, event_id, subject) SELECT '{0}', 1, 'Old ' || n FROM generate_series(1, 3) AS n",
-        uuid::Uuid::nil()
+        Uuid::nil()
     ))
     .await;
     for index in [
@@ -272,45 +246,31 @@ async fn doubled_notifications_and_mails() {
         "notifications_event_user_idx",
         "pending_emails_event_user_key",
     ] {
-        assert!(
-            report.online.indexes.iter().any(|built| built == index),
-            "{index} in {report:?}"
-        );
+        let is_built = report.online.indexes.iter().any(|built| built == index);
+        assert!(is_built, "{index} in {report:?}");
     }
     works(&db).await;
     assert_eq!(db.count("notifications WHERE title LIKE 'Old%'").await, 3);
     let again = "INSERT INTO notifications (user_id, event_id, title) SELECT user_id, event_id, title FROM notifications WHERE title NOT LIKE 'Old%'";
-    let mut connection = db.connect().await;
-    let refused = sqlx::raw_sql(again)
-        .execute(&mut connection)
-        .await
-        .expect_err("doubled");
-    assert!(
-        refused.to_string().contains("notifications_event_user_key"),
-        "{refused}"
-    );
+    let refused = db.hold("").await.try_execute(again).await;
+    let refused = refused.expect_err("doubled").to_string();
+    let by = "notifications_event_user_key";
+    assert!(refused.contains(by), "{refused}");
 }
 
 /// Recipients whom an older job notified are not notified again.
 #[tokio::test]
-async fn an_event_that_was_half_sent() {
+async fn recipients_whom_an_older_job_notified_are_not_notified_again() {
     let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
     let mut world = db.world().await;
     let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
     let kickoff = world.meeting("Kick-off", [ada, bo, cy]).await;
-    let event = world
-        .event("meeting_updated")
-        .actor(ada)
-        .meeting(kickoff)
-        .await;
+    let event = world.updated(kickoff).actor(ada).await;
     world
         .execute(format!("INSERT INTO notifications (user_id, event_id, title) VALUES ('{bo}', {event}, 'Sent before')"))
         .await;
-    let done = db.run().await;
-    assert_eq!(
-        (done.events, done.notifications, done.suppressed),
-        (1, 1, 1)
-    );
+    let done = db.run().await.summary();
+    assert_eq!(done, "events=1 notifications=1 suppressed=1");
 }
 
 /// Indexes of their own, also under our names; row level security that is on, with rules; tables
@@ -329,31 +289,19 @@ async fn other_indexes_row_level_security_and_a_publication() {
     ))
     .await;
     // Theirs does.
-    assert!(
-        !report
-            .online
-            .indexes
-            .iter()
-            .any(|built| built == "notifications_event_user_key"),
-        "{report:?}"
-    );
+    let ours = "notifications_event_user_key".to_owned();
+    assert!(!report.online.indexes.contains(&ours), "{report:?}");
     works(&db).await;
-    assert_eq!(
-        db.texts("SELECT policyname FROM pg_policies WHERE policyname = 'own'")
-            .await,
-        ["own"]
-    );
-    assert_eq!(
-        db.count("pg_class WHERE relname IN ('redundant', 'by_status', 'one_each')")
-            .await,
-        3
-    );
+    let theirs = "pg_policies WHERE policyname = 'own'";
+    assert_eq!(db.count(theirs).await, 1);
+    let theirs = "pg_class WHERE relname IN ('redundant', 'by_status', 'one_each')";
+    assert_eq!(db.count(theirs).await, 3);
 }
 
 /// What an older job left at each status: what it has settled stays so, what it has not is settled
 /// now, and what it never saw as well.
 #[tokio::test]
-async fn processing_rows_in_every_status() {
+async fn what_an_older_job_left_is_settled_unless_it_was() {
     let (db, report) = adopt(&format!(
         "{APPLICATION}{OLDER_JOB}
          CREATE INDEX redundant ON notification_processing (event_id);
@@ -368,7 +316,7 @@ async fn processing_rows_in_every_status() {
         id("meeting", "Old")
     ))
     .await;
-    assert_eq!(report.online.backfilled_pending, 1);
+    assert_eq!(backfilled(&report), (1, 0));
     let done = db.run().await;
     assert_eq!((done.events, done.rescued), (4, 2));
     let states = db.texts("SELECT concat_ws(' ', event_id, processing_status, error_message) FROM notification_processing ORDER BY event_id").await;
@@ -399,13 +347,7 @@ async fn threads_of_events_that_wait() {
         id("thread", "Older"),
     ))
     .await;
-    assert_eq!(
-        (
-            report.online.backfilled_pending,
-            report.online.backfilled_expired
-        ),
-        (2, 2)
-    );
+    assert_eq!(backfilled(&report), (2, 2));
     let threads = "SELECT event_id || ' ' || coalesce(topic, '-') FROM notification_processing LEFT JOIN chat_threads ON id = thread_id ORDER BY event_id";
     assert_eq!(
         db.texts(threads).await,
@@ -418,7 +360,7 @@ async fn threads_of_events_that_wait() {
 /// Where threads have identifiers of another type the job can't tell anybody of them; but whoever
 /// writes events is not to fail for that.
 #[tokio::test]
-async fn threads_that_are_no_uuids() {
+async fn threads_that_are_no_uuids_hinder_no_writer() {
     let (db, report) = adopt(&format!(
         "{APPLICATION}{OLDER_JOB}
          ALTER TABLE domain_events ALTER thread_id TYPE text;
@@ -431,46 +373,9 @@ async fn threads_that_are_no_uuids() {
         "INSERT INTO domain_events (event_type, thread_id) VALUES ('new', 'thread 2'), ('new', gen_random_uuid()::text)",
     )
     .await;
-    assert_eq!(
-        db.count(
-            "notification_processing WHERE processing_status = 'pending' AND thread_id IS NULL"
-        )
-        .await,
-        4
-    );
-}
-
-/// The nudges that an older job sent are not sent again.
-#[tokio::test]
-async fn nudges_that_were_sent() {
-    let [olga, atlas] = [id("user", "Olga"), id("project", "Atlas")];
-    let nudge = |tier: i32| json!({"user_id": olga, "resume_type": "project", "completion_percent": 10, "nudge_tier": tier});
-    let (db, report) = adopt(&format!(
-        "{APPLICATION}{OLDER_JOB}
-         INSERT INTO domain_events (event_type, project_id, payload) VALUES
-            ('resume_incomplete_nudge', '{atlas}', '{0}'), ('resume_incomplete_nudge', '{atlas}', '{0}');
-         INSERT INTO notification_processing (event_id, processing_status) VALUES (1, 'completed'), (2, 'completed');
-         INSERT INTO notifications (user_id, event_id, title) VALUES ('{olga}', 1, 'Old'), ('{olga}', 2, 'Old')",
-        nudge(1),
-    ))
-    .await;
-    assert_eq!(report.online.backfilled_once, 1);
-    let mut world = db.world().await;
-    let olga = world.user("Olga").await;
-    let acme = world.org("Acme", [olga]).await;
-    let atlas = world.project("Atlas", acme).await;
-    for tier in [1, 2] {
-        world
-            .event("resume_incomplete_nudge")
-            .project(atlas)
-            .payload(nudge(tier))
-            .await;
-    }
-    let done = db.run().await;
-    assert_eq!(
-        (done.events, done.notifications, done.suppressed),
-        (2, 1, 1)
-    );
+    let pending =
+        "notification_processing WHERE processing_status = 'pending' AND thread_id IS NULL";
+    assert_eq!(db.count(pending).await, 4);
 }
 
 /// Triggers and functions of the application insert one event at a time or thousands at once, as a
@@ -509,34 +414,14 @@ async fn triggers_and_functions_of_the_application() {
         .await;
     let done = db.run().await;
     assert_eq!((done.events, done.merged, done.emails), (2_005, 4, 2_000));
-    assert_eq!(
-        db.titles().await.lines().next(),
-        Some("Ada by mail, aggregated: You have 1 unread message in Budget")
-    );
-}
-
-/// Tables of the application may be views, over tables of other names and even such that repeat
-/// people.
-#[tokio::test]
-async fn views_instead_of_tables() {
-    let (db, _) = adopt(&format!(
-        "{APPLICATION}{OLDER_JOB}
-         ALTER TABLE profiles RENAME TO people;
-         CREATE VIEW profiles AS SELECT id, email, full_name FROM people;
-         ALTER TABLE chat_thread_participants RENAME TO seats;
-         CREATE VIEW chat_thread_participants AS SELECT thread_id, user_id, last_read_at FROM seats UNION ALL SELECT * FROM seats;
-         CREATE RULE seat AS ON INSERT TO chat_thread_participants DO INSTEAD
-            INSERT INTO seats (thread_id, user_id) VALUES (NEW.thread_id, NEW.user_id);
-         ALTER TABLE org_members RENAME TO staff;
-         CREATE VIEW org_members AS SELECT * FROM staff"
-    ))
-    .await;
-    works(&db).await;
+    let titles = db.titles().await;
+    let first = "Ada by mail, aggregated: You have 1 unread message in Budget";
+    assert_eq!(titles.lines().next(), Some(first));
 }
 
 /// A function of theirs that answers for many documents at once is the one that is asked.
 #[tokio::test]
-async fn an_answer_for_many_of_their_own() {
+async fn can_view_many_of_the_application_is_asked() {
     let (db, _) = adopt(&format!(
         "{APPLICATION}
          CREATE FUNCTION can_view_many(people uuid[], documents uuid[]) RETURNS TABLE (user_id uuid, resource_id uuid)
@@ -552,28 +437,11 @@ async fn an_answer_for_many_of_their_own() {
     let (acme, atlas) = (id("org", "Acme"), id("project", "Atlas"));
     world.members(acme, "owner", [cy]).await;
     let plan = world.document("Plan", acme, atlas).await;
-    world
-        .event("document_uploaded")
-        .project(atlas)
-        .document(plan)
-        .await;
+    world.uploaded(plan, atlas).await;
     let done = db.run().await;
     assert_eq!((done.notifications, done.suppressed), (1, 1));
-    assert_eq!(
-        db.count(&format!("notifications WHERE user_id = '{cy}'"))
-            .await,
-        0
-    );
-}
-
-#[tokio::test]
-async fn profiles_is_a_view_where_nothing_else_is() {
-    let (db, _) = adopt(
-        "CREATE TABLE people (id uuid PRIMARY KEY, email text, full_name text);
-         CREATE VIEW profiles AS SELECT * FROM people",
-    )
-    .await;
-    works(&db).await;
+    let of_cy = format!("notifications WHERE user_id = '{cy}'");
+    assert_eq!(db.count(of_cy).await, 0);
 }
 
 /// The application has a schema of its own, first or second on the search path: the service's
@@ -601,7 +469,7 @@ async fn a_schema_of_its_own() {
 
 /// A migration that was killed in the middle is completed by the next.
 #[tokio::test]
-async fn an_interrupted_migration() {
+async fn interrupted_migration_is_completed_by_the_next() {
     let db = TestDatabase::new().await;
     db.execute(
         "DROP INDEX notification_processing_due_idx; DROP INDEX notifications_event_user_key;
@@ -622,16 +490,14 @@ async fn an_interrupted_migration() {
             "notifications_event_user_key"
         ]
     );
-    assert_eq!(
-        (report.applied.len(), report.online.backfilled_pending),
-        (0, 1)
-    );
+    assert_eq!(report.applied, [""; 0]);
+    assert_eq!(report.online.backfilled_pending, 1);
     works(&db).await;
 }
 
 /// Two that migrate at the same time do it once.
 #[tokio::test]
-async fn two_migrations_at_once() {
+async fn two_migrations_at_once_do_it_once() {
     let db = TestDatabase::empty().await;
     db.execute(format!("{APPLICATION}{OLDER_JOB}")).await;
     let (one, other) = tokio::join!(db.migrate(), db.migrate());
@@ -661,15 +527,12 @@ async fn beside_a_running_application() {
 
 /// Older tables may demand what they have no default for, and rows may lack a status.
 #[tokio::test]
-async fn no_defaults() {
+async fn columns_without_defaults_are_filled() {
+    let old = id("meeting", "Old");
     let event = format!(
-        "INSERT INTO domain_events (event_type, meeting_id) VALUES ('meeting_updated', '{}')",
-        id("meeting", "Old")
+        "INSERT INTO domain_events (event_type, meeting_id) VALUES ('meeting_updated', '{old}')"
     );
-    let meeting = format!(
-        "INSERT INTO meetings VALUES ('{}', 'Old', now(), NULL)",
-        id("meeting", "Old")
-    );
+    let meeting = format!("INSERT INTO meetings VALUES ('{old}', 'Old', now(), NULL)");
     let (db, report) = adopt(&format!(
         "{APPLICATION}{OLDER_JOB} {meeting};
          DROP TABLE notification_processing;
@@ -692,14 +555,14 @@ async fn no_defaults() {
     .await;
     db.migrate().await;
     db.execute(event).await;
-    assert_eq!(db.statuses().await["pending"], 2);
+    assert_eq!(db.standings().await, "pending=2");
     assert_eq!(db.run().await.events, 2);
     works(&db).await;
 }
 
 /// However a nudge was sent and its tier was written, the handler knows it again.
 #[tokio::test]
-async fn nudges_that_were_only_mailed() {
+async fn nudges_that_an_older_job_sent_are_not_sent_again() {
     let [olga, atlas] = [id("user", "Olga"), id("project", "Atlas")];
     let nudge = |tier: &str| {
         format!(
@@ -712,10 +575,11 @@ async fn nudges_that_were_only_mailed() {
          ALTER TABLE domain_events ALTER event_type TYPE kind USING event_type::kind;
          INSERT INTO domain_events (event_type, project_id, payload) VALUES
             ('resume_incomplete_nudge', '{atlas}', '{0}'), ('resume_incomplete_nudge', '{atlas}', '{1}'),
-            ('resume_incomplete_nudge', '{atlas}', '{2}'), ('resume_incomplete_nudge', '{atlas}', '[]');
-         INSERT INTO notification_processing (event_id, processing_status) SELECT n, 'completed' FROM generate_series(1, 4) AS n;
+            ('resume_incomplete_nudge', '{atlas}', '{2}'), ('resume_incomplete_nudge', '{atlas}', '{2}'),
+            ('resume_incomplete_nudge', '{atlas}', '[]');
+         INSERT INTO notification_processing (event_id, processing_status) SELECT n, 'completed' FROM generate_series(1, 5) AS n;
          INSERT INTO pending_emails (user_id, event_id, subject) SELECT '{olga}', n, 'Old' FROM generate_series(1, 2) AS n;
-         INSERT INTO notifications (user_id, event_id, title) VALUES ('{olga}', 3, 'Old'), ('{olga}', 4, 'Old')",
+         INSERT INTO notifications (user_id, event_id, title) SELECT '{olga}', n, 'Old' FROM generate_series(3, 5) AS n",
         nudge("1.0"),
         nudge(r#"" second\n""#),
         nudge("3"),
@@ -724,26 +588,19 @@ async fn nudges_that_were_only_mailed() {
     assert_eq!(report.online.backfilled_once, 3);
     let mut world = db.world().await;
     let olga = world.user("Olga").await;
-    let acme = world.org("Acme", [olga]).await;
-    world.project("Atlas", acme).await;
+    let [_, atlas] = world.acme([olga]).await;
     for tier in ["1", "\"second\"", "3.0", "4"] {
-        db.execute(format!(
-            "INSERT INTO domain_events (event_type, project_id, payload) VALUES ('resume_incomplete_nudge', '{atlas}', '{}')",
-            nudge(tier)
-        ))
-        .await;
+        let payload = nudge(tier).parse().expect("JSON");
+        world.nudge(olga, atlas, 0).payload(payload).await;
     }
-    let done = db.run().await;
-    assert_eq!(
-        (done.events, done.notifications, done.suppressed),
-        (4, 1, 3)
-    );
+    let done = db.run().await.summary();
+    assert_eq!(done, "events=4 notifications=1 emails=1 suppressed=3");
 }
 
 /// Functions of the application that have the names of ours, or of those that we had, stay as they
 /// are, and so do comments.
 #[tokio::test]
-async fn functions_and_comments_of_the_application() {
+async fn functions_and_comments_of_the_application_stay() {
     let functions = "SELECT p.oid || pg_get_functiondef(p.oid) || coalesce(obj_description(p.oid), '')
         FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
          AND proname IN ('get_pending_notification_events', 'enqueue_domain_events', 'close_read_notification', 'can_view', 'can_view_many')
@@ -778,20 +635,18 @@ async fn functions_and_comments_of_the_application() {
         let before = [db.texts(functions).await, db.texts(comments).await];
         assert_eq!(before.each_ref().map(Vec::len), [5, 4]);
         db.migrate().await;
-        assert_eq!(
-            [db.texts(functions).await, db.texts(comments).await],
-            before
-        );
+        let after = [db.texts(functions).await, db.texts(comments).await];
+        assert_eq!(after, before);
         assert_eq!(db.migrate().await, MigrateReport::default());
         works(&db).await;
         db.execute("SELECT FROM notify_fan_out_pending(1)").await;
-        db.cli(&["migrate", "--check"]).success();
+        db.prints("migrate --check");
     }
 }
 
 /// Comments are set on what is made, and on nothing else.
 #[tokio::test]
-async fn comments_on_what_was_added() {
+async fn only_what_was_added_gets_comments() {
     let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
     let commented = db
         .texts(
@@ -819,7 +674,7 @@ async fn comments_on_what_was_added() {
 /// A database that was migrated by the first texts of the migrations goes on, and gets the functions
 /// and triggers of this version in the place of those.
 #[tokio::test]
-async fn migrated_by_an_earlier_version() {
+async fn earlier_version_is_brought_up_to_date() {
     let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
     db.execute(
         "UPDATE notify_fan_out_migrations SET checksum = decode(CASE version
@@ -854,22 +709,19 @@ $body$;
     function notify_fan_out_pending(integer)
     function get_pending_notification_events(integer)
     ");
-    assert_eq!(
-        db.count("pg_proc WHERE proname = 'enqueue_domain_events'")
-            .await,
-        0
-    );
+    let former = "pg_proc WHERE proname = 'enqueue_domain_events'";
+    assert_eq!(db.count(former).await, 0);
     assert_eq!(db.migrate().await, MigrateReport::default());
     works(&db).await;
     db.execute("UPDATE notify_fan_out_migrations SET checksum = 'x' WHERE version = 3")
         .await;
-    db.cli(&["migrate"]).failure();
+    db.binary_as_owner().arg("migrate").fails(1);
 }
 
 /// What an application may replace is known by its body. Where a body changes, its former sum belongs
 /// into the list of earlier ones in src/db/objects.rs, else migrate takes it for the application's.
 #[tokio::test]
-async fn bodies_that_are_known() {
+async fn known_bodies_of_replaceable_functions_are_listed() {
     let db = TestDatabase::new().await;
     let sums = db
         .texts(
@@ -901,9 +753,6 @@ async fn functions_are_closed_and_pinned() {
     assert_eq!(db.texts(open).await, [""; 0]);
     let unpinned = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND NOT coalesce(array_to_string(proconfig, ' ') LIKE '%search_path=%pg_temp%', false)";
     assert_eq!(db.texts(unpinned).await, [""; 0]);
-    assert_eq!(
-        db.count("pg_proc WHERE pronamespace = 'public'::regnamespace")
-            .await,
-        6
-    );
+    let functions = "pg_proc WHERE pronamespace = 'public'::regnamespace";
+    assert_eq!(db.count(functions).await, 6);
 }

@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::harness::{TestDatabase, World};
+use crate::harness::{Summary as _, TestDatabase, World};
+
+const COUNTS: &str = "SELECT DISTINCT coalesce_count FROM notifications";
 
 struct Stage {
     db: TestDatabase<'static>,
@@ -24,13 +26,9 @@ impl Stage {
             .await
     }
 
-    async fn message(&mut self, thread: Uuid) -> i64 {
-        self.world.event("chat_message_sent").thread(thread).await
-    }
-
     async fn messages(&mut self, thread: Uuid, count: usize) {
         for _ in 0..count {
-            self.message(thread).await;
+            self.world.message(thread).await;
         }
     }
 
@@ -60,22 +58,13 @@ async fn a_thread_is_claimed_together() {
         threads.push(stage.thread(no).await);
     }
     for thread in [&threads[..], &threads].concat() {
-        stage.message(thread).await;
+        stage.world.message(thread).await;
     }
-    let mut settings = stage.db.settings();
-    settings.batch_size = 3;
-    let report = stage.db.run_with(&settings).await;
-    assert_eq!((report.batches, report.events), (4, 24));
-    assert_eq!((report.notifications, report.merged), (24, 24));
+    let report = stage.db.run_in_batches(3).await;
+    insta::assert_snapshot!(report.summary(), @"batches=4 events=24 notifications=24 merged=24");
     let once = [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4];
     assert_eq!(stage.claims().await, [once, once].concat());
-    assert_eq!(
-        stage
-            .db
-            .texts("SELECT DISTINCT coalesce_count FROM notifications")
-            .await,
-        ["2"]
-    );
+    assert_eq!(stage.db.text(COUNTS).await, "2");
 }
 
 /// Whatever else is in the thread: an event of another type goes along, one that nobody
@@ -86,17 +75,15 @@ async fn only_what_is_due_goes_along() {
     let mut stage = Stage::new().await;
     let thread = stage.thread(1).await;
     let kickoff = stage.world.meeting("Kick-off", stage.readers).await;
-    let first = stage.message(thread).await;
-    let later = stage.message(thread).await;
-    let failed = stage.message(thread).await;
-    let other = stage.world.event("meeting_updated").meeting(kickoff);
-    let other = other.thread(thread).await;
+    let first = stage.world.message(thread).await;
+    let later = stage.world.message(thread).await;
+    let failed = stage.world.message(thread).await;
+    let other = stage.world.updated(kickoff).thread(thread).await;
     let unknown = stage.world.event("moon_landed").thread(thread).await;
-    let old = stage.world.event("chat_message_sent").thread(thread);
-    let old = old.hours_ago(25).await;
+    let old = stage.world.message(thread).hours_ago(25).await;
     // With these the first one fills the claim.
     for _ in 0..4 {
-        stage.world.event("meeting_updated").meeting(kickoff).await;
+        stage.world.updated(kickoff).await;
     }
     stage
         .db
@@ -107,17 +94,11 @@ async fn only_what_is_due_goes_along() {
              UPDATE notification_processing SET processing_status = 'failed' WHERE event_id = {failed}"
         ))
         .await;
-    let mut settings = stage.db.settings();
-    settings.batch_size = 5;
-    let report = stage.db.run_with(&settings).await;
-    assert_eq!((report.events, report.expired, report.failed), (6, 1, 0));
-    assert_eq!(Vec::from_iter(&report.unhandled_types), ["moon_landed"]);
+    let report = stage.db.run_in_batches(5).await;
+    insta::assert_snapshot!(report.summary(), @r#"events=6 notifications=12 expired=1 unhandled_types=["moon_landed"]"#);
     assert_eq!(stage.claims().await, [1, 0, 0, 1, 1, 1, 1, 1, 1, 1]);
-    let mut states = Vec::new();
-    for event in [first, later, failed, other, unknown, old] {
-        states.push(stage.db.state(event).await);
-    }
-    insta::assert_snapshot!(states.join("\n"), @"
+    let states = stage.db.states([first, later, failed, other, unknown, old]);
+    insta::assert_snapshot!(states.await, @"
     completed 0
     pending 0
     failed 0
@@ -129,13 +110,13 @@ async fn only_what_is_due_goes_along() {
 
 /// What goes along counts like any other.
 #[tokio::test]
-async fn the_limit_holds() {
+async fn what_goes_along_counts_towards_the_limit() {
     let mut stage = Stage::new().await;
     let busy = stage.thread(0).await;
     for no in 1..=8 {
         let quiet = stage.thread(no).await;
         stage.messages(busy, 4).await;
-        stage.message(quiet).await;
+        stage.world.message(quiet).await;
     }
     // A few that have expired, among those that go along too.
     stage
@@ -151,16 +132,13 @@ async fn the_limit_holds() {
         assert_eq!(report.events + report.expired, limit, "{report:?}");
         assert!(report.stopped_early);
         settled += limit;
-        let statuses = stage.db.statuses().await;
-        assert_eq!(statuses["pending"], 40 - settled, "{statuses:?}");
+        let pending = "notification_processing WHERE processing_status = 'pending'";
+        assert_eq!(stage.db.count(pending).await, 40 - settled);
     }
     settings.limit = None;
     let report = stage.db.run_with(&settings).await;
     assert_eq!(report.events + report.expired, 40 - settled);
-    assert_eq!(
-        stage.db.statuses().await,
-        [("completed".to_owned(), 35), ("failed".to_owned(), 5)].into()
-    );
+    assert_eq!(stage.db.standings().await, "completed=35 failed=5");
 }
 
 /// However much waits in one thread, the oldest come first, whatever they are, and no claim takes
@@ -184,9 +162,8 @@ async fn a_busy_thread_holds_up_nobody() {
         .db
         .execute("UPDATE notification_processing SET next_attempt_at = next_attempt_at - interval '1 h' + event_id * interval '1 s'")
         .await;
-    let mut settings = stage.db.settings();
-    settings.batch_size = u32::try_from(SIZE).expect("few");
-    let report = stage.db.run_with(&settings).await;
+    let size = u32::try_from(SIZE).expect("few");
+    let report = stage.db.run_in_batches(size).await;
     assert_eq!(report.events, 600);
     let claims = stage.claims().await;
     let last = usize::try_from(*claims.iter().max().expect("claims")).expect("few");
@@ -213,27 +190,19 @@ async fn events_of_another_worker_stay_with_it() {
         .db
         .hold("SELECT FROM notification_processing WHERE event_id IN (3, 4, 6) FOR UPDATE")
         .await;
-    let mut settings = stage.db.settings();
-    settings.batch_size = 2;
-    let report = stage.db.run_with(&settings).await;
+    let report = stage.db.run_in_batches(2).await;
     assert_eq!((report.batches, report.events), (2, 5));
     assert_eq!(stage.claims().await, [1, 1, 0, 0, 1, 0, 1, 2]);
     hold.release().await;
-    let report = stage.db.run_with(&settings).await;
+    let report = stage.db.run_in_batches(2).await;
     assert_eq!((report.batches, report.events), (1, 3));
-    assert_eq!(
-        stage
-            .db
-            .texts("SELECT DISTINCT coalesce_count FROM notifications")
-            .await,
-        ["8"]
-    );
+    assert_eq!(stage.db.text(COUNTS).await, "8");
 }
 
 /// Rows that are older than the column have no thread: they are claimed one by one, and merged as
 /// ever.
 #[tokio::test]
-async fn rows_without_a_thread() {
+async fn rows_without_a_thread_are_claimed_one_by_one() {
     let mut stage = Stage::new().await;
     let thread = stage.thread(1).await;
     stage.messages(thread, 6).await;
@@ -241,19 +210,10 @@ async fn rows_without_a_thread() {
         .db
         .execute("UPDATE notification_processing SET thread_id = NULL WHERE event_id <= 4")
         .await;
-    let mut settings = stage.db.settings();
-    settings.batch_size = 1;
-    let report = stage.db.run_with(&settings).await;
-    assert_eq!((report.events, report.batches), (6, 5));
+    let report = stage.db.run_in_batches(1).await;
+    insta::assert_snapshot!(report.summary(), @"batches=5 events=6 notifications=2 merged=10");
     assert_eq!(stage.claims().await, [1, 2, 3, 4, 5, 5]);
-    assert_eq!((report.notifications, report.merged), (2, 10));
-    assert_eq!(
-        stage
-            .db
-            .texts("SELECT DISTINCT coalesce_count FROM notifications")
-            .await,
-        ["6"]
-    );
+    assert_eq!(stage.db.text(COUNTS).await, "6");
 }
 
 /// Applications sort by `created_at`: within a batch too it follows the events, of whatever kind.
@@ -264,11 +224,10 @@ async fn notifications_are_created_in_the_order_of_their_events() {
     let mut events = Vec::new();
     for no in 0..4 {
         let thread = stage.thread(no).await;
-        stage.message(thread).await;
+        stage.world.message(thread).await;
         let meeting = stage.world.meeting(&format!("Meeting {no}"), [bo]).await;
-        let updated = stage.world.event("meeting_updated").meeting(meeting);
-        events.push(updated.await);
-        events.push(stage.message(thread).await);
+        events.push(stage.world.updated(meeting).await);
+        events.push(stage.world.message(thread).await);
     }
     assert_eq!(stage.db.run().await.batches, 1);
     let created = format!(

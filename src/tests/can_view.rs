@@ -19,9 +19,9 @@ const PAIRS: &str = "
            (SELECT id FROM resources UNION SELECT resource_id FROM permissions
             UNION SELECT gen_random_uuid()) AS r";
 
-/// In which pairs the two functions differ, or the one for many repeats itself.
-async fn differences(db: &TestDatabase<'_>) -> Vec<String> {
-    db.texts(&format!(
+/// In no pair do the two functions differ, nor does the one for many repeat itself.
+async fn assert_same(db: &TestDatabase<'_>, what: &str) {
+    let differences = db.texts(format!(
         "WITH pair AS MATERIALIZED ({PAIRS}),
          seen AS MATERIALIZED (
             SELECT seen.user_id, seen.resource_id, count(*) AS times
@@ -32,8 +32,8 @@ async fn differences(db: &TestDatabase<'_>) -> Vec<String> {
            FROM (SELECT *, can_view(user_id, resource_id) AS may FROM pair) AS each
            FULL JOIN seen USING (user_id, resource_id)
           WHERE coalesce(may, false)::int <> coalesce(times, 0)"
-    ))
-    .await
+    ));
+    assert_eq!(differences.await, Vec::<String>::new(), "{what}");
 }
 
 /// People with each kind of right or none, on documents in projects and outside of them.
@@ -80,65 +80,44 @@ async fn populate(world: &mut World, random: &mut StdRng) {
 
 #[tokio::test]
 async fn many_at_once_are_answered_as_each_alone() {
-    let pairs = format!("({PAIRS}) AS p");
     let kinds = [
-        (
-            "may",
-            format!("{pairs} WHERE can_view(user_id, resource_id)"),
-        ),
-        (
-            "may not",
-            format!("{pairs} WHERE NOT can_view(user_id, resource_id)"),
-        ),
-        (
-            "may not, in spite of a grant",
-            "permissions p JOIN resources r ON r.id = p.resource_id
-               JOIN project_access_grants USING (project_id, user_id)
-              WHERE permission = 'none'"
-                .to_owned(),
-        ),
-        (
-            "may as an owner alone",
-            "resources r JOIN org_members m ON m.org_id = r.org_id AND role = 'owner'
-              WHERE (r.id, m.user_id) NOT IN (SELECT resource_id, user_id FROM permissions)
-                AND NOT EXISTS (SELECT FROM project_access_grants g
-                                 WHERE g.project_id = r.project_id AND g.user_id = m.user_id)"
-                .to_owned(),
-        ),
+        &format!("({PAIRS}) AS p WHERE can_view(user_id, resource_id)"),
+        &format!("({PAIRS}) AS p WHERE NOT can_view(user_id, resource_id)"),
+        // May not, in spite of a grant.
+        "permissions p JOIN resources r ON r.id = p.resource_id
+           JOIN project_access_grants USING (project_id, user_id)
+          WHERE permission = 'none'",
+        // May as an owner alone.
+        "resources r JOIN org_members m ON m.org_id = r.org_id AND role = 'owner'
+          WHERE (r.id, m.user_id) NOT IN (SELECT resource_id, user_id FROM permissions)
+            AND NOT EXISTS (SELECT FROM project_access_grants g
+                             WHERE g.project_id = r.project_id AND g.user_id = m.user_id)",
     ];
     let mut seen = [0; 4];
     for seed in 0..4 {
         let db = TestDatabase::new().await;
         let mut world = db.world().await;
         populate(&mut world, &mut StdRng::seed_from_u64(seed)).await;
-        assert_eq!(differences(&db).await, Vec::<String>::new(), "seed {seed}");
-        for (seen, (_, of)) in seen.iter_mut().zip(&kinds) {
-            *seen += db.count(of).await;
+        assert_same(&db, &format!("seed {seed}")).await;
+        for (seen, kind) in seen.iter_mut().zip(kinds) {
+            *seen += db.count(kind).await;
         }
     }
-    for (seen, (kind, _)) in seen.iter().zip(&kinds) {
-        assert_ne!(*seen, 0, "nobody {kind}");
-    }
+    assert!(!seen.contains(&0), "{seen:?} of {kinds:?}");
 }
 
-/// A permission decides, whatever else there is of the document.
+/// An application's tables may be looser than those that `migrate` makes, a permission may outlive its
+/// document, and nobody may be asked for.
 #[tokio::test]
-async fn permissions_for_documents_that_are_gone() {
-    let db = TestDatabase::new().await;
-    let mut world = db.world().await;
-    let [ada, bo] = world.users(["Ada", "Bo"]).await;
-    let gone = id("document", "Gone");
-    world.permission(gone, ada, "view").await;
-    world.permission(gone, bo, "none").await;
-    assert_eq!(differences(&db).await, Vec::<String>::new());
-}
-
-/// An application's tables may be looser than those that `migrate` makes.
-#[tokio::test]
-async fn looser_tables() {
+async fn looser_tables_are_answered_as_each_alone() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     populate(&mut world, &mut StdRng::seed_from_u64(7)).await;
+    let [ada, bo] = world.users(["Ada", "Bo"]).await;
+    for (user, permission) in [(ada, "view"), (bo, "none")] {
+        let gone = id("document", "Gone");
+        world.permission(gone, user, permission).await;
+    }
     db.execute(
         "ALTER TABLE permissions ALTER permission DROP NOT NULL;
          ALTER TABLE resources ALTER org_id DROP NOT NULL;
@@ -146,12 +125,15 @@ async fn looser_tables() {
          UPDATE resources SET org_id = NULL WHERE name LIKE '%6'",
     )
     .await;
-    assert_eq!(differences(&db).await, Vec::<String>::new());
+    assert_same(&db, "").await;
+    for none in ["'{}', '{}'", "NULL, NULL"] {
+        assert_eq!(db.count(&format!("can_view_many({none})")).await, 0);
+    }
 }
 
 /// They may be views that say things twice.
 #[tokio::test]
-async fn what_is_said_twice() {
+async fn views_that_repeat_rows_change_nothing() {
     for table in ["org_members", "project_access_grants", "resources"] {
         let mut stage = Stage::new().await;
         stage
@@ -167,26 +149,14 @@ async fn what_is_said_twice() {
                  GRANT SELECT ON {table} TO notify_fan_out"
             ))
             .await;
-        assert_eq!(
-            differences(&stage.db).await,
-            Vec::<String>::new(),
-            "{table}"
-        );
+        assert_same(&stage.db, table).await;
         stage.assert_notified(&["Ada", "Bo"]).await;
-    }
-}
-
-#[tokio::test]
-async fn nobody_is_asked_for() {
-    let db = TestDatabase::new().await;
-    for none in ["'{}', '{}'", "NULL, NULL"] {
-        assert_eq!(db.count(&format!("can_view_many({none})")).await, 0);
     }
 }
 
 /// The function for many knows the rule that `migrate` makes by its text.
 #[tokio::test]
-async fn the_rule_that_it_knows_is_the_one_that_is_made() {
+async fn the_known_rule_is_the_one_that_migrate_makes() {
     let db = TestDatabase::new().await;
     let known = "SELECT position(quote_literal(md5(one.prosrc)) IN many.prosrc) > 0
                    FROM pg_proc one, pg_proc many
@@ -218,8 +188,7 @@ impl Stage {
     async fn on(db: TestDatabase<'static>) -> Self {
         let mut world = db.world().await;
         let people = world.users(["Ada", "Bo"]).await;
-        let acme = world.org("Acme", []).await;
-        let atlas = world.project("Atlas", acme).await;
+        let [acme, atlas] = world.acme([]).await;
         world.grant(atlas, people).await;
         let report = world.document("Report", acme, atlas).await;
         Self {
@@ -233,11 +202,9 @@ impl Stage {
     /// Uploads the document again, and sees who may view it by `explain`, by a run, and by
     /// `explain` of what the run did.
     async fn assert_notified(&mut self, names: &[&str]) {
-        let event = self.world.event("document_uploaded").project(self.atlas);
-        let event = event.document(self.report).await;
+        let event = self.world.uploaded(self.report, self.atlas).await;
         assert_eq!(self.explained(event).await, names);
-        let report = self.db.run().await;
-        assert_eq!((report.events, report.failed), (1, 0), "{report:?}");
+        assert_eq!(self.db.run().await.events, 1);
         let notified = self
             .db
             .texts(&format!(
@@ -265,7 +232,7 @@ impl Stage {
 
 /// An application's rule, in whatever words and from whenever on, is the one that counts.
 #[tokio::test]
-async fn a_rule_of_the_application() {
+async fn rule_of_the_application_counts() {
     let mut stage = Stage::new().await;
     stage.assert_notified(&["Ada", "Bo"]).await;
     let [ada, bo] = ["Ada", "Bo"].map(|name| id("user", name));
@@ -293,13 +260,13 @@ async fn a_rule_of_the_application() {
     ] {
         stage.db.execute(rule(&words)).await;
         stage.assert_notified(notified).await;
-        assert_eq!(differences(&stage.db).await, Vec::<String>::new());
+        assert_same(&stage.db, &words).await;
     }
 }
 
 /// The same words mean something else to another reader, or by another search path.
 #[tokio::test]
-async fn the_same_words_with_another_meaning() {
+async fn same_words_with_another_meaning_are_another_rule() {
     let mut stage = Stage::new().await;
     let bo = id("user", "Bo");
     stage
@@ -314,7 +281,7 @@ async fn the_same_words_with_another_meaning() {
         ))
         .await;
     stage.assert_notified(&["Ada"]).await;
-    assert_eq!(differences(&stage.db).await, Vec::<String>::new());
+    assert_same(&stage.db, "").await;
 
     // Its owner sees what the job doesn't.
     stage

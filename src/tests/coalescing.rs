@@ -1,9 +1,9 @@
-//! Messages of a thread are counted in one notification per reader for as long as it is unread.
+//! Messages of a thread are counted in one notification per participant for as long as it is unread.
 
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{TestDatabase, Worker, World};
+use crate::harness::{Summary as _, TestDatabase, Worker, World};
 
 struct Stage {
     db: TestDatabase<'static>,
@@ -30,13 +30,18 @@ impl Stage {
         }
     }
 
-    async fn message(&mut self, sender: Uuid, words: &str) -> i64 {
-        let event = self
-            .world
-            .event("chat_message_sent")
-            .actor(sender)
-            .thread(self.budget);
-        event.payload(json!({"preview": words})).await
+    async fn message(&mut self, sender: Uuid, preview: &str) -> i64 {
+        let event = self.world.message(self.budget).actor(sender);
+        event.payload(json!({"preview": preview})).await
+    }
+
+    /// Messages of Ada.
+    async fn messages<const N: usize>(&mut self, previews: [&str; N]) -> [i64; N] {
+        let mut events = [0; N];
+        for (event, preview) in events.iter_mut().zip(previews) {
+            *event = self.message(self.ada, preview).await;
+        }
+        events
     }
 
     /// What a person has, unread first: count and title.
@@ -51,16 +56,15 @@ impl Stage {
     }
 }
 
-/// Count, words and data are those of the last message.
+/// Count, text and data are those of the last message.
 #[tokio::test]
-async fn within_a_batch() {
+async fn messages_of_a_batch_are_one_notification() {
     let mut stage = Stage::new().await;
-    stage.message(stage.ada, "One").await;
-    stage.message(stage.ada, "Two").await;
+    stage.messages(["One", "Two"]).await;
     let newest = stage.message(stage.cy, "Three").await;
     let report = stage.db.run().await;
     // Ada is notified of one message, Bo of three, Cy of two.
-    assert_eq!((report.notifications, report.merged), (3, 3));
+    insta::assert_snapshot!(report.summary(), @"events=3 notifications=3 merged=3");
     insta::assert_snapshot!(stage.db.notified().await, @r#"
     Ada: 1 unread in Budget
       1 unread in **Budget**, the latest from **Cy**: Three
@@ -75,23 +79,18 @@ async fn within_a_batch() {
       /dashboard?tab=chat&thread=Budget
       {"type": "thread_activity", "count": 2, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
     "#);
-    let events = stage
-        .db
-        .texts(&format!(
-            "SELECT event_id FROM notifications WHERE user_id = '{}'",
-            stage.bo
-        ))
-        .await;
-    assert_eq!(events, [newest.to_string()], "the newest event");
+    let of_bo = format!("notifications WHERE user_id = '{}'", stage.bo);
+    let event = stage.db.text(format!("SELECT event_id FROM {of_bo}"));
+    assert_eq!(event.await, newest.to_string());
 }
 
 /// The application deletes old events, and sorts by `created_at`.
 #[tokio::test]
-async fn it_moves_up_and_outlives_its_first_event() {
+async fn notification_moves_up_and_outlives_its_first_event() {
     let mut stage = Stage::new().await;
-    let first = stage.message(stage.ada, "One").await;
+    let [first] = stage.messages(["One"]).await;
     let kickoff = stage.world.meeting("Kick-off", [stage.bo]).await;
-    let meeting = stage.world.event("meeting_updated").meeting(kickoff).await;
+    let meeting = stage.world.updated(kickoff).await;
     stage.db.run().await;
     let newest_first = format!(
         "SELECT event_id FROM notifications WHERE user_id = '{}' ORDER BY created_at DESC",
@@ -99,13 +98,11 @@ async fn it_moves_up_and_outlives_its_first_event() {
     );
     let ids = |ids: [i64; 2]| ids.map(|id| id.to_string());
     assert_eq!(stage.db.texts(&newest_first).await, ids([meeting, first]));
-    let second = stage.message(stage.ada, "Two").await;
+    let [second] = stage.messages(["Two"]).await;
     stage.db.run().await;
     assert_eq!(stage.db.texts(&newest_first).await, ids([second, meeting]));
-    stage
-        .db
-        .execute(format!("DELETE FROM domain_events WHERE id = {first}"))
-        .await;
+    let gone = format!("DELETE FROM domain_events WHERE id = {first}");
+    stage.db.execute(gone).await;
     assert_eq!(
         stage.inbox(stage.bo).await,
         [
@@ -117,105 +114,65 @@ async fn it_moves_up_and_outlives_its_first_event() {
 
 /// A worker whose events are older comes last: the newest keeps its place.
 #[tokio::test]
-async fn an_older_event_that_comes_late_moves_nothing_back() {
+async fn older_event_that_comes_late_moves_nothing_back() {
     let mut stage = Stage::new().await;
-    let older = stage.message(stage.ada, "One").await;
-    let newer = stage.message(stage.ada, "Two").await;
-    stage
-        .db
-        .execute(format!(
-            "UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = {older}"
-        ))
+    let [older, newer] = stage.messages(["One", "Two"]).await;
+    let db = &stage.db;
+    db.execute(format!(
+        "UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = {older}"
+    ))
+    .await;
+    db.run().await;
+    db.execute("UPDATE notifications SET created_at = now() + interval '1 h'")
         .await;
-    stage.db.run().await;
-    stage
-        .db
-        .execute(format!(
-            "UPDATE notification_processing SET next_attempt_at = now() WHERE event_id = {older};
-             UPDATE notifications SET created_at = now() + interval '1 h'"
-        ))
-        .await;
-    stage.db.run().await;
-    let rows = stage
-        .db
+    db.time_passes().await;
+    db.run().await;
+    let rows = db
         .texts("SELECT DISTINCT concat_ws(' ', event_id, coalesce_count, created_at > now()) FROM notifications")
         .await;
     assert_eq!(rows, [format!("{newer} 2 t")]);
 }
 
+/// Of eleven messages: ten is one digit longer than nine.
 #[tokio::test]
-async fn over_batches_as_within_one() {
+async fn batches_of_any_size_lead_to_the_same_rows() {
     let mut stage = Stage::new().await;
-    for words in ["One", "Two", "Three", "Four"] {
-        stage.message(stage.ada, words).await;
+    for no in 1..=11 {
+        stage.message(stage.ada, &format!("No. {no}")).await;
     }
     let Stage { db, world, .. } = stage;
     drop(world);
     let [pairs, singles] = [db.twin().await, db.twin().await];
-    let at_once = db.run().await;
-    assert_eq!(
-        (at_once.batches, at_once.notifications, at_once.merged),
-        (1, 2, 6)
-    );
+    insta::assert_snapshot!(db.run().await.summary(), @"events=11 notifications=2 merged=20");
+    let rows = db.notifications().await;
     // Each of them the oldest and as many again of its thread.
-    let mut small = pairs.settings();
-    small.batch_size = 1;
-    let in_parts = pairs.run_with(&small).await;
-    assert_eq!(
-        (in_parts.batches, in_parts.notifications, in_parts.merged),
-        (2, 2, 6)
-    );
-    assert_eq!(db.notifications().await, pairs.notifications().await);
+    let in_pairs = pairs.run_in_batches(1).await;
+    insta::assert_snapshot!(in_pairs.summary(), @"batches=6 events=11 notifications=2 merged=20");
+    assert_eq!(pairs.notifications().await, rows);
 
-    small.limit = Some(1);
-    let (mut notifications, mut merged) = (0, 0);
-    for _ in 0..4 {
-        let one = singles.run_with(&small).await;
+    let mut single = singles.settings();
+    single.limit = Some(1);
+    let mut counts = (0, 0);
+    for _ in 0..11 {
+        let one = singles.run_with(&single).await;
         assert_eq!((one.batches, one.events), (1, 1));
-        notifications += one.notifications;
-        merged += one.merged;
+        counts = (counts.0 + one.notifications, counts.1 + one.merged);
     }
-    assert_eq!((notifications, merged), (2, 6));
-    assert_eq!(db.notifications().await, singles.notifications().await);
-}
-
-/// Ten is one digit longer than nine.
-#[tokio::test]
-async fn the_count_grows_beyond_a_digit() {
-    let mut stage = Stage::new().await;
-    for _ in 0..9 {
-        stage.message(stage.ada, "Hi").await;
-    }
-    stage.db.run().await;
-    stage.message(stage.ada, "Hi").await;
-    stage.message(stage.ada, "Ho").await;
-    stage.db.run().await;
-    insta::assert_snapshot!(stage.db.notified().await, @r#"
-    Bo: 11 unread in Budget
-      11 unread in **Budget**, the latest from **Ada**: Ho
-      /dashboard?tab=chat&thread=Budget
-      {"type": "thread_activity", "count": 11, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
-    Cy: 11 unread in Budget
-      11 unread in **Budget**, the latest from **Ada**: Ho
-      /dashboard?tab=chat&thread=Budget
-      {"type": "thread_activity", "count": 11, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
-    "#);
+    assert_eq!(counts, (2, 20));
+    assert_eq!(singles.notifications().await, rows);
 }
 
 #[tokio::test]
-async fn after_a_read_it_begins_anew() {
+async fn counting_begins_anew_after_a_read() {
     let mut stage = Stage::new().await;
-    stage.message(stage.ada, "One").await;
-    stage.message(stage.ada, "Two").await;
+    stage.messages(["One", "Two"]).await;
     stage.db.run().await;
-    stage
-        .db
-        .execute(format!(
-            "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
-            stage.bo
-        ))
-        .await;
-    stage.message(stage.ada, "Three").await;
+    let read = format!(
+        "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
+        stage.bo
+    );
+    stage.db.execute(read).await;
+    stage.messages(["Three"]).await;
     stage.db.run().await;
     assert_eq!(
         stage.inbox(stage.bo).await,
@@ -224,20 +181,18 @@ async fn after_a_read_it_begins_anew() {
             "read 2 2 2 unread in Budget"
         ]
     );
-    assert_eq!(
-        stage.inbox(stage.cy).await,
-        ["unread 3 3 3 unread in Budget"]
-    );
+    let inbox = stage.inbox(stage.cy).await;
+    assert_eq!(inbox, ["unread 3 3 3 unread in Budget"]);
 }
 
 /// Bo reads just while a worker wants to count another message: the message is not lost in what
 /// they have read.
 #[tokio::test]
-async fn a_read_that_comes_between() {
+async fn message_is_not_lost_in_what_is_read_meanwhile() {
     let mut stage = Stage::new().await;
-    stage.message(stage.ada, "One").await;
+    stage.messages(["One"]).await;
     stage.db.run().await;
-    stage.message(stage.ada, "Two").await;
+    stage.messages(["Two"]).await;
     let reading = format!(
         "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
         stage.bo
@@ -247,7 +202,7 @@ async fn a_read_that_comes_between() {
         stage.db.until_waiting(1).await;
         hold.release().await;
     });
-    assert_eq!((report.notifications, report.merged), (1, 1));
+    insta::assert_snapshot!(report.summary(), @"events=1 notifications=1 merged=1");
     assert_eq!(
         stage.inbox(stage.bo).await,
         [
@@ -257,27 +212,18 @@ async fn a_read_that_comes_between() {
     );
 }
 
-/// Threads and people are apart, and a mention is nobody's count.
 #[tokio::test]
-async fn what_is_not_merged() {
+async fn threads_and_mentions_are_not_merged() {
     let mut stage = Stage::new().await;
-    let rent = stage.world.thread("Rent", [stage.ada, stage.bo]).await;
-    stage.message(stage.ada, "Hi").await;
-    stage
-        .world
-        .event("chat_message_sent")
-        .actor(stage.ada)
-        .thread(rent)
-        .await;
+    let (ada, budget, world) = (stage.ada, stage.budget, &mut stage.world);
+    let rent = world.thread("Rent", [ada, stage.bo]).await;
+    for thread in [budget, rent] {
+        world.message(thread).actor(ada).await;
+    }
+    let mention = json!({"mentioned_user_ids": [stage.bo], "preview": "@Bo"});
     for _ in 0..2 {
-        let event = stage
-            .world
-            .event("chat_message_sent")
-            .actor(stage.ada)
-            .thread(stage.budget);
-        event
-            .payload(json!({"mentioned_user_ids": [stage.bo], "preview": "@Bo"}))
-            .await;
+        let event = world.message(budget).actor(ada);
+        event.payload(mention.clone()).await;
     }
     stage.db.run().await;
     insta::assert_snapshot!(stage.db.titles().await, @"
@@ -289,14 +235,14 @@ async fn what_is_not_merged() {
     ");
 }
 
-/// Four processes, the same readers: each message is counted once.
+/// Four processes, the same participants: each message is counted once.
 #[tokio::test]
-async fn over_concurrent_workers() {
-    let stage = Stage::new().await;
-    let mut world = stage.db.world().await;
-    let readers = world.people(40).await;
-    world.thread("Town", &readers).await;
-    world.thread("Hall", &readers).await;
+async fn concurrent_workers_count_each_message_once() {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let people = world.people(40).await;
+    world.thread("Town", &people).await;
+    world.thread("Hall", &people).await;
     world
         .execute(
             "INSERT INTO domain_events (event_type, thread_id, payload)
@@ -304,42 +250,25 @@ async fn over_concurrent_workers() {
                FROM generate_series(1, 300), chat_threads t",
         )
         .await;
-    let workers: Vec<_> = (0..4)
-        .map(|_| {
-            Worker::start(
-                stage
-                    .db
-                    .binary()
-                    .args(["--batch-size", "20", "--format", "json"]),
-            )
-        })
-        .collect();
+    let workers = [(); 4]
+        .map(|()| Worker::start(db.binary().args(["--batch-size", "20", "--format", "json"])));
     let (mut notifications, mut merged, mut busy) = (0, 0, 0);
     for worker in workers {
-        let ended = worker.end().await;
-        assert!(ended.status.success(), "{ended:?}");
-        let report = ended.report();
+        let report = worker.ends(0).await.report();
         notifications += report["notifications"].as_u64().expect("a number");
         merged += report["merged"].as_u64().expect("a number");
         busy += u64::from(report["events"] != 0);
     }
     assert!(busy > 1, "one did it all");
-    assert_eq!(
-        (notifications, notifications + merged),
-        (3 + 40 + 40, 300 * (3 + 40 + 40))
-    );
-    let inboxes = stage
-        .db
+    assert_eq!((notifications, notifications + merged), (80, 300 * 80));
+    let inboxes = db
         .texts(
             "SELECT DISTINCT concat_ws(' ', count(*), min(coalesce_count), min(payload ->> 'count'),
-                    min(title), min(substr(body, 1, 3)))
-               FROM notifications GROUP BY user_id, coalesce_key",
+                    min(title), min(substr(body, 1, 3))) AS inbox
+               FROM notifications GROUP BY user_id, coalesce_key ORDER BY inbox",
         )
         .await;
-    let mut inboxes = inboxes;
-    inboxes.sort();
     insta::assert_snapshot!(inboxes.join("\n"), @"
-    1 300 300 300 unread in Budget 300
     1 300 300 300 unread in Hall 300
     1 300 300 300 unread in Town 300
     ");

@@ -10,10 +10,10 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::harness::{Server, Worker, binary_at, complaint, succeed, unprivileged_folder};
 
-/// The code and the errors of a command with this URL.
-async fn tried(command: &str, url: &str) -> (Option<i32>, String) {
-    let ended = Worker::start(binary_at(url).arg(command)).end().await;
-    (ended.status.code(), ended.stderr)
+/// What a command with this URL says, ending with this code.
+async fn tried(command: &str, url: &str, code: i32) -> String {
+    let worker = Worker::start(binary_at(url).arg(command));
+    worker.ends(code).await.stderr
 }
 
 /// A certificate of X.509 version 1, as old installations have it, and its key.
@@ -31,7 +31,7 @@ fn old_certificate() -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_read() {
+async fn certificate_that_can_not_be_read_is_named() {
     let folder = unprivileged_folder();
     let (certificate, key) = old_certificate();
     let [certificate, key] = [("certificate", certificate), ("key", key)].map(|(name, pem)| {
@@ -49,18 +49,15 @@ async fn a_certificate_that_cannot_be_read() {
     ));
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
 
-    let (code, stderr) = tried("migrate", &url).await;
-    assert_eq!(code, Some(0), "{stderr}");
-    assert!(
-        stderr.contains("connecting without TLS, as sslmode=prefer allows"),
-        "{stderr}"
-    );
-    let (code, stderr) = tried("migrate", &format!("{url}?sslmode=require")).await;
-    assert_eq!(code, Some(4), "{stderr}");
-    assert!(stderr.contains("X.509 version 1"), "{stderr}");
-    assert!(stderr.contains("sslmode=disable"), "{stderr}");
-    let (code, stderr) = tried("migrate", &format!("{url}?sslmode=disable")).await;
-    assert_eq!(code, Some(0), "{stderr}");
+    for (mode, code, said) in [
+        ("", 0, "connecting without TLS, as sslmode=prefer allows"),
+        ("?sslmode=require", 4, "X.509 version 1"),
+        ("?sslmode=require", 4, "sslmode=disable"),
+        ("?sslmode=disable", 0, ""),
+    ] {
+        let stderr = tried("migrate", &format!("{url}{mode}"), code).await;
+        assert!(stderr.contains(said), "{mode}: {stderr}");
+    }
 }
 
 fn free_port() -> u16 {
@@ -69,25 +66,22 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn nobody_answers() {
+async fn server_that_does_not_answer_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let place = listener.local_addr().expect("an address");
     let url = format!("postgres://me:hunter2@{place}/app?connect_timeout=1");
     for command in ["run", "deliver", "status", "doctor", "migrate"] {
-        let (code, stderr) = tried(command, &url).await;
-        assert_eq!(code, Some(4), "{command}: {stderr}");
-        assert!(
-            stderr.contains(&format!("no answer from {place} within 1 s")),
-            "{command}: {stderr}"
-        );
+        let stderr = tried(command, &url, 4).await;
+        let why = format!("no answer from {place} within 1 s");
+        assert!(stderr.contains(&why), "{command}: {stderr}");
         assert!(!stderr.contains("hunter2"), "{command}: {stderr}");
     }
 }
 
 #[tokio::test]
-async fn a_parameter_that_nobody_reads() {
-    let (code, stderr) = tried("run", "postgres://me:hunter2@localhost/app?sslmod=require").await;
-    assert_eq!(code, Some(2), "{stderr}");
+async fn parameter_that_nobody_reads_is_refused() {
+    let url = "postgres://me:hunter2@localhost/app?sslmod=require";
+    let stderr = tried("run", url, 2).await;
     assert_eq!(
         complaint(&stderr),
         "DATABASE_URL: unknown parameter sslmod; did you mean sslmode?"

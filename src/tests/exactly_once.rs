@@ -4,21 +4,15 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::time::Duration;
 
-use crate::harness::{TestDatabase, Worker, World};
+use crate::harness::{TestDatabase, Worker};
 
 /// A few hundred people and so many events of all kinds. Words don't differ from event to event
 /// where they are merged, because workers may take turns.
 async fn stage(events: i32) -> TestDatabase<'static> {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    populate(&mut world, events).await;
-    db
-}
-
-async fn populate(world: &mut World, events: i32) {
     let people = world.people(120).await;
-    let acme = world.org("Acme", &people[..5]).await;
-    let atlas = world.project("Atlas", acme).await;
+    let [acme, atlas] = world.acme(&people[..5]).await;
     world.grant(atlas, &people[10..20]).await;
     let report = world.document("Report", acme, atlas).await;
     world.permission(report, people[12], "none").await;
@@ -50,22 +44,20 @@ async fn populate(world: &mut World, events: i32) {
                JOIN meeting ON meeting.no = 1 + n % 10"
         ))
         .await;
+    db
 }
 
 /// The rows of an uninterrupted run by one worker.
 async fn undisturbed(db: &TestDatabase<'static>) -> TestDatabase<'static> {
     let twin = db.twin().await;
     let report = twin.run().await;
-    assert_eq!(
-        twin.statuses().await.into_keys().collect::<Vec<_>>(),
-        ["completed"]
-    );
+    assert_eq!((report.failed, report.retried), (0, 0));
     assert!(report.merged > 0 && report.suppressed > 0 && report.emails > 0);
     twin
 }
 
 async fn assert_same(db: &TestDatabase<'_>, twin: &TestDatabase<'_>) {
-    assert_eq!(db.statuses().await, twin.statuses().await);
+    assert_eq!(db.standings().await, twin.standings().await);
     let (ours, theirs) = (db.notifications().await, twin.notifications().await);
     assert_eq!(ours.len(), theirs.len());
     for (ours, theirs) in ours.iter().zip(&theirs) {
@@ -76,18 +68,15 @@ async fn assert_same(db: &TestDatabase<'_>, twin: &TestDatabase<'_>) {
     assert_eq!(db.texts(once).await, twin.texts(once).await);
 }
 
-async fn shared_among(workers: usize) {
+#[tokio::test]
+async fn eight_processes_share_five_thousand_events() {
     let db = stage(5_000).await;
     let twin = undisturbed(&db).await;
     let arguments = ["--batch-size", "100", "--format", "json"];
-    let workers: Vec<_> = (0..workers)
-        .map(|_| Worker::start(db.binary().args(arguments)))
-        .collect();
+    let workers = [(); 8].map(|()| Worker::start(db.binary().args(arguments)));
     let (mut events, mut busy) = (0, 0);
     for worker in workers {
-        let ended = worker.end().await;
-        assert!(ended.status.success(), "{ended:?}");
-        let report = ended.report();
+        let report = worker.ends(0).await.report();
         let of_one = report["events"].as_u64().expect("a number");
         events += of_one;
         busy += u64::from(of_one > 0);
@@ -101,55 +90,31 @@ async fn shared_among(workers: usize) {
     assert_same(&db, &twin).await;
 }
 
-#[tokio::test]
-async fn two_processes_share_five_thousand_events() {
-    shared_among(2).await;
-}
-
-#[tokio::test]
-async fn eight_processes_share_five_thousand_events() {
-    shared_among(8).await;
-}
-
 /// kill -9 at any instant, two processes at a time, dozens of times, and then a last run: the
 /// rows are those of a run that nobody disturbed.
 #[tokio::test]
-async fn killed_at_random_instants() {
+async fn runs_killed_at_random_instants_lose_and_double_nothing() {
     let db = stage(2_000).await;
     let twin = undisturbed(&db).await;
     let mut random = StdRng::seed_from_u64(rand::random());
     let (mut kills_at_work, mut rounds) = (0, 0);
-    while db
-        .count("notification_processing WHERE processing_status <> 'completed'")
-        .await
-        > 0
-        && rounds < 60
-    {
+    let left = "notification_processing WHERE processing_status <> 'completed'";
+    while db.count(left).await > 0 && rounds < 60 {
         rounds += 1;
-        let workers: Vec<_> = (0..2)
-            .map(|_| {
-                let mut command = db.binary();
-                command
-                    .env("NOTIFY_FANOUT_MAX_ATTEMPTS", "100")
-                    .args(["--batch-size", "40"]);
-                Worker::start(&mut command)
-            })
-            .collect();
+        let workers = [(); 2].map(|()| {
+            let mut command = db.binary();
+            command.env("NOTIFY_FANOUT_MAX_ATTEMPTS", "100");
+            Worker::start(command.args(["--batch-size", "40"]))
+        });
         for worker in workers {
             tokio::time::sleep(Duration::from_millis(random.random_range(0..90))).await;
             worker.kill();
         }
         // What the dead had in hand is rolled back as soon as the server sees that they are gone.
-        db.until("NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out')")
-            .await;
-        // Time passes: what they had claimed is stuck.
-        let stuck = "UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'";
-        kills_at_work += u64::from(
-            db.count("notification_processing WHERE processing_status = 'processing'")
-                .await
-                > 0,
-        );
-        db.execute(stuck).await;
+        db.until_workers_are_gone().await;
+        let claimed = "notification_processing WHERE processing_status = 'processing'";
+        kills_at_work += u64::from(db.count(claimed).await > 0);
+        db.claims_grow_old().await;
     }
     assert!(
         kills_at_work > 3,
@@ -164,65 +129,45 @@ async fn killed_at_random_instants() {
 /// A claim that is reset while its worker lives: the worker writes nothing for it, and the rest of
 /// its batch as ever.
 #[tokio::test]
-async fn a_claim_reset_under_a_live_worker() {
+async fn worker_whose_claim_was_reset_writes_only_what_is_still_its_own() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
     let budget = world.thread("Budget", [ada, bo]).await;
     let kickoff = world.meeting("Kick-off", [ada, bo]).await;
-    let mut events = Vec::new();
     for _ in 0..4 {
-        events.push(
-            world
-                .event("chat_message_sent")
-                .actor(ada)
-                .thread(budget)
-                .await,
-        );
-        events.push(
-            world
-                .event("meeting_updated")
-                .actor(ada)
-                .meeting(kickoff)
-                .await,
-        );
+        world.message(budget).actor(ada).await;
+        world.updated(kickoff).actor(ada).await;
     }
     let worker = db.stopped_after_its_claim().await;
     // Two are pending again, but not due; two belong to another; four are still its own.
-    db.execute(format!(
+    db.execute(
         "UPDATE notification_processing
             SET processing_status = 'pending', claim_token = NULL, next_attempt_at = now() + interval '1 h'
-          WHERE event_id IN ({}, {});
+          WHERE event_id IN (1, 2);
          UPDATE notification_processing SET claim_token = nextval('notification_claim_token_seq')
-          WHERE event_id IN ({}, {})",
-        events[0], events[1], events[2], events[3],
-    ))
+          WHERE event_id IN (3, 4)",
+    )
     .await;
     worker.signal("CONT");
-    let report = worker.end().await.report();
-    let counts =
-        ["lost_claims", "events", "notifications", "merged"].map(|count| report[count].clone());
-    assert_eq!(counts, [4, 4, 3, 1]);
-    let notified = db
-        .texts("SELECT DISTINCT event_id FROM notifications ORDER BY 1")
-        .await;
+    let ended = worker.ends(0).await;
     assert_eq!(
-        notified,
-        [events[5], events[6], events[7]].map(|event| event.to_string())
+        ended.summary(),
+        "events=4 notifications=3 merged=1 lost_claims=4"
     );
-    let states = db
-        .texts("SELECT processing_status FROM notification_processing ORDER BY event_id")
-        .await;
+    let notified = "SELECT DISTINCT event_id FROM notifications ORDER BY 1";
+    assert_eq!(db.texts(notified).await, ["6", "7", "8"]);
+    let states = "SELECT processing_status FROM notification_processing ORDER BY event_id";
     assert_eq!(
-        states.join(" "),
+        db.texts(states).await.join(" "),
         "pending pending processing processing completed completed completed completed"
     );
 }
 
-/// A worker is out of breath for so long that another one takes its events and tells of them. When
-/// it goes on, it writes nothing.
+/// It is out of breath for so long that another one takes its events and writes them. When it goes on, it
+/// writes nothing.
 #[tokio::test]
-async fn a_worker_that_was_taken_for_dead() {
+async fn worker_that_was_taken_for_dead_writes_nothing() {
     let db = stage(200).await;
     let twin = undisturbed(&db).await;
     let worker = db.stopped_after_its_claim().await;
@@ -231,64 +176,22 @@ async fn a_worker_that_was_taken_for_dead() {
     let second = db.run_with(&impatient).await;
     assert_eq!((second.events, second.rescued), (200, 200));
     worker.signal("CONT");
-    let ended = worker.end().await;
-    assert!(ended.status.success(), "{ended:?}");
-    let first = ended.report();
-    assert_eq!(
-        (&first["events"], &first["lost_claims"]),
-        (&0.into(), &200.into())
-    );
+    assert_eq!(worker.ends(0).await.summary(), "lost_claims=200");
     assert_same(&db, &twin).await;
 }
 
-/// The connection breaks while a batch is being written: it is written on a new one, once.
+/// It breaks while a batch is being written: the batch is written on a new one, once.
 #[tokio::test]
-async fn a_connection_that_breaks() {
+async fn connection_that_breaks_is_charged_to_nobody() {
     let db = stage(200).await;
     let twin = undisturbed(&db).await;
-    let hold = db.hold("LOCK TABLE notifications IN SHARE MODE").await;
+    let hold = db.hold_notifications().await;
     let (report, ()) = tokio::join!(db.run(), async {
         db.until_waiting(1).await;
-        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out'")
-            .await;
+        db.disconnect_workers().await;
         hold.release().await;
     });
-    assert_eq!(
-        (report.events, report.lost_claims, report.retried),
-        (200, 0, 0)
-    );
-    assert_same(&db, &twin).await;
-}
-
-/// The connection breaks after the server has committed and before the worker receives the answer: only
-/// the fence knows.
-#[tokio::test]
-async fn an_answer_that_is_lost() {
-    let db = stage(50).await;
-    let twin = undisturbed(&db).await;
-    // At the end of the first write's transaction, after everything else in it, the trigger
-    // waits; what follows is the commit itself.
-    db.execute(
-        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
-         CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON notification_processing
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-            WHEN (NEW.processing_status = 'completed') EXECUTE FUNCTION wait()",
-    )
-    .await;
-    let hold = db.hold("SELECT pg_advisory_xact_lock(1)").await;
-    let worker = Worker::start(db.binary().args(["--batch-size", "50"]));
-    db.until_waiting(1).await;
-    // Stopped, it can't receive the answer; killed, it never will.
-    worker.signal("STOP");
-    hold.release().await;
-    db.until(
-        "(SELECT count(*) FROM notification_processing WHERE processing_status = 'completed') = 50",
-    )
-    .await;
-    worker.kill();
-    let mut impatient = db.settings();
-    impatient.stuck_after = Duration::from_millis(1);
-    assert!(db.run_with(&impatient).await.is_idle());
+    let counts = (report.events, report.lost_claims, report.retried);
+    assert_eq!(counts, (200, 0, 0));
     assert_same(&db, &twin).await;
 }

@@ -2,15 +2,14 @@
 
 use notify_fan_out::fan_out::{EndpointOutcome, Explanation, InAppOutcome, Rule, explain};
 use notify_fan_out::seed::{Size, seed};
-use serde_json::json;
-use uuid::Uuid;
 
-use crate::harness::{TestDatabase, complaint, database_at};
+use crate::harness::{RunCommand as _, TestDatabase, complaint, database_at};
 
 /// What `explain` prints, without what differs from run to run.
-fn printed(db: &TestDatabase<'_>, arguments: &[&str]) -> String {
-    let assert = db.cli(arguments).success();
-    let output = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+fn printed(db: &TestDatabase<'_>, event: i64, more: &[&str]) -> String {
+    let mut command = db.binary();
+    let command = command.args(["explain", &event.to_string()]).args(more);
+    let output = command.prints();
     let lines = output
         .lines()
         .filter(|line| !line.starts_with("  occurred") && !line.starts_with("  worker"));
@@ -31,25 +30,23 @@ async fn explained(db: &TestDatabase<'_>, event_id: i64) -> Explanation {
         .expect("an event")
 }
 
+async fn seeded() -> TestDatabase<'static> {
+    let db = TestDatabase::new().await;
+    let seeded = seed(&database_at(&db.superuser_url()), Size::Small, false).await;
+    seeded.expect("seeded");
+    db
+}
+
 async fn event(db: &TestDatabase<'_>, condition: &str) -> i64 {
-    let id = db
-        .text(&format!(
-            "SELECT min(id) FROM domain_events WHERE {condition}"
-        ))
-        .await;
-    id.parse().expect("an event")
+    let first = format!("SELECT min(id) FROM domain_events WHERE {condition}");
+    db.text(first).await.parse().expect("an event")
 }
 
 #[tokio::test]
 async fn each_decision_names_its_rule() {
-    let db = TestDatabase::new().await;
-    seed(&database_at(&db.superuser_url()), Size::Small, false)
-        .await
-        .expect("seeded");
-    let uploaded = event(&db, "event_type = 'document_uploaded'")
-        .await
-        .to_string();
-    insta::assert_snapshot!(printed(&db, &["explain", &uploaded]), @r"
+    let db = seeded().await;
+    let uploaded = event(&db, "event_type = 'document_uploaded'").await;
+    insta::assert_snapshot!(printed(&db, uploaded, &[]), @r"
     event 1  document_uploaded
       status    pending, due
       audience  those with a grant on project …3-8000-000000000001, and the owners of the document's organisation, who may view document …4-8000-000000000001
@@ -74,7 +71,7 @@ async fn each_decision_names_its_rule() {
           e-mail muted               preference global / * / email = muted
     ");
     db.run().await;
-    insta::assert_snapshot!(printed(&db, &["explain", &uploaded]), @r"
+    insta::assert_snapshot!(printed(&db, uploaded, &[]), @r"
     event 1  document_uploaded
       status    completed
       audience  those with a grant on project …3-8000-000000000001, and the owners of the document's organisation, who may view document …4-8000-000000000001
@@ -98,10 +95,8 @@ async fn each_decision_names_its_rule() {
           app    delivered, unread (notifications 3)    default of the event type
           e-mail muted                                  preference global / * / email = muted
     ");
-    let mention = event(&db, "payload ? 'mentioned_user_ids'")
-        .await
-        .to_string();
-    insta::assert_snapshot!(printed(&db, &["explain", &mention]), @r"
+    let mention = event(&db, "payload ? 'mentioned_user_ids'").await;
+    insta::assert_snapshot!(printed(&db, mention, &[]), @r"
     event 4  chat_message_sent
       status    completed
       audience  2 mentioned, as far as in thread …5-8000-000000000001
@@ -147,7 +142,7 @@ async fn each_decision_names_its_rule() {
         "event_type = 'resume_incomplete_nudge' AND payload ->> 'completion_percent' = '45'",
     )
     .await;
-    insta::assert_snapshot!(printed(&db, &["explain", &nudge.to_string()]), @r"
+    insta::assert_snapshot!(printed(&db, nudge, &[]), @r"
     event 10  resume_incomplete_nudge
       status    completed
       audience  the person …1-8000-000000000003, while an owner of the organisation of project …3-8000-000000000001
@@ -158,34 +153,27 @@ async fn each_decision_names_its_rule() {
           both   skipped: not a member  membership of the audience
     ");
     // One person, who is in the audience or is not.
-    insta::assert_snapshot!(printed(&db, &["explain", &mention, "--user", "5eed5eed-fa11-4001-8000-000000000008"]), @r"
-    event 4  chat_message_sent
-      status    completed
-      audience  2 mentioned, as far as in thread …5-8000-000000000001
-                the participants of thread …5-8000-000000000001 that are not mentioned
-
+    let of = |user: u8| {
+        let user = format!("5eed5eed-fa11-4001-8000-00000000000{user}");
+        let printed = printed(&db, mention, &["--user", &user]);
+        printed.split_once("\n\n").expect("parts").1.to_owned()
+    };
+    insta::assert_snapshot!(of(8), @r"
     What it did:
       unread in Closing checklist · Quayside Lofts
         …1-8000-000000000008  Hugo Martín
           app    muted                preference thread / * / * = muted
           e-mail none for this event  the event type
     ");
-    insta::assert_snapshot!(printed(&db, &["explain", &mention, "--user", "5eed5eed-fa11-4001-8000-000000000006"]), @r"
-    event 4  chat_message_sent
-      status    completed
-      audience  2 mentioned, as far as in thread …5-8000-000000000001
-                the participants of thread …5-8000-000000000001 that are not mentioned
-
-    …1-8000-000000000006 is not in the audience of this event.
-    ");
+    assert_eq!(
+        of(6),
+        "…1-8000-000000000006 is not in the audience of this event."
+    );
 }
 
 #[tokio::test]
 async fn explanation_matches_the_rows() {
-    let db = TestDatabase::new().await;
-    seed(&database_at(&db.superuser_url()), Size::Small, false)
-        .await
-        .expect("seeded");
+    let db = seeded().await;
     let ids = db.texts("SELECT id FROM domain_events ORDER BY id").await;
     let mut would = Vec::new();
     for id in &ids {
@@ -216,13 +204,10 @@ async fn explanation_matches_the_rows() {
             "event {id}: {candidate:?}"
         );
         if let Some(row) = &candidate.email.row_id {
-            assert_eq!(
-                db.count(&format!(
-                    "pending_emails WHERE id = {row} AND event_id = {id} AND user_id = '{user}'"
-                ))
-                .await,
-                1
+            let of_both = format!(
+                "pending_emails WHERE id = {row} AND event_id = {id} AND user_id = '{user}'"
             );
+            assert_eq!(db.count(of_both).await, 1);
         }
     }
 }
@@ -230,28 +215,23 @@ async fn explanation_matches_the_rows() {
 #[tokio::test]
 async fn unknown_event_is_refused() {
     let db = TestDatabase::new().await;
-    let assert = db.cli(&["explain", "4711"]).code(1);
-    let message = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-    insta::assert_snapshot!(complaint(&message), @"there is no event 4711 in domain_events");
+    let error = db.fails("explain 4711", 1);
+    insta::assert_snapshot!(complaint(&error), @"there is no event 4711 in domain_events");
 }
 
 /// A default on `processor_id` is the application's: nobody has claimed the event.
 #[tokio::test]
-async fn a_worker_is_named_once_it_claimed() {
+async fn worker_is_named_once_it_claimed() {
     let db = TestDatabase::new().await;
     db.execute(
         "ALTER TABLE notification_processing ALTER processor_id SET DEFAULT 'theirs';
          INSERT INTO domain_events (event_type) VALUES ('meeting_reminder')",
     )
     .await;
-    let worker = || {
-        let printed = db.cli(&["explain", "1"]).success();
-        let printed = String::from_utf8_lossy(&printed.get_output().stdout).into_owned();
-        printed.lines().any(|line| line.starts_with("  worker"))
-    };
-    assert!(!worker());
+    let names_worker = || db.prints("explain 1").contains("\n  worker");
+    assert!(!names_worker());
     db.run().await;
-    assert!(worker());
+    assert!(names_worker());
 }
 
 #[tokio::test]
@@ -259,17 +239,14 @@ async fn pruned_event_shows_what_it_did() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let bo = world.user("Bo").await;
-    let event = world
-        .event("project_access_revoked")
-        .payload(json!({"affected_user_id": bo}))
-        .await;
+    let event = world.revoked(bo).await;
     db.run().await;
     db.execute(
         "INSERT INTO notification_pruned SELECT int8range(event_id, event_id, '[]'), now() FROM notification_processing;
          DELETE FROM notification_processing",
     )
     .await;
-    let text = printed(&db, &["explain", &event.to_string()]);
+    let text = printed(&db, event, &[]);
     let lines: Vec<_> = text.lines().filter(|line| !line.contains("Bo")).collect();
     insta::assert_snapshot!(lines.join("\n").replace(&bo.to_string(), "BO"), @"
     event 1  project_access_revoked
@@ -283,7 +260,7 @@ async fn pruned_event_shows_what_it_did() {
     ");
     // One that was never there is another thing.
     db.execute("DELETE FROM notification_pruned").await;
-    let text = printed(&db, &["explain", &event.to_string()]);
+    let text = printed(&db, event, &[]);
     assert!(text.contains("no row in notification_processing"), "{text}");
 }
 
@@ -303,10 +280,7 @@ async fn rows_that_an_older_job_doubled_are_one_person() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let bo = world.user("Bo").await;
-    let event = world
-        .event("project_access_revoked")
-        .payload(json!({"affected_user_id": bo}))
-        .await;
+    let event = world.revoked(bo).await;
     db.execute(format!(
         "DROP INDEX notifications_event_user_key;
          INSERT INTO notifications (user_id, event_id, title) SELECT '{bo}', {event}, 'again' FROM generate_series(1, 3)"
@@ -320,21 +294,10 @@ async fn pruned_nudge_does_not_count_as_notified_once() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let ada = world.user("Ada").await;
-    let acme = world.org("Acme", [ada]).await;
-    let atlas = world.project("Atlas", acme).await;
-    let payload =
-        json!({"user_id": ada, "resume_type": "project", "completion_percent": 5, "nudge_tier": 1});
-    let first = world
-        .event("resume_incomplete_nudge")
-        .project(atlas)
-        .payload(payload.clone())
-        .await;
+    let [_, atlas] = world.acme([ada]).await;
+    let first = world.nudge(ada, atlas, 1).await;
     db.run().await;
-    let second = world
-        .event("resume_incomplete_nudge")
-        .project(atlas)
-        .payload(payload)
-        .await;
+    let second = world.nudge(ada, atlas, 1).await;
     db.run().await;
     db.execute(
         "UPDATE notification_once SET ends_with_notification = false;
@@ -357,10 +320,7 @@ async fn a_preference_that_came_later_did_not_decide() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let bo = world.user("Bo").await;
-    let event = world
-        .event("project_access_revoked")
-        .payload(json!({"affected_user_id": bo}))
-        .await;
+    let event = world.revoked(bo).await;
     db.run().await;
     world.prefers(bo, "global / * / in_app = muted", None).await;
     let decision = explained(&db, event).await.candidates.remove(0).in_app;
@@ -369,49 +329,27 @@ async fn a_preference_that_came_later_did_not_decide() {
 }
 
 #[tokio::test]
-async fn a_message_read_since_was_merged_into_what_was_there_then() {
+async fn message_read_since_was_merged_into_what_was_there_then() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let [ada, bo]: [Uuid; 2] = world.users(["Ada", "Bo"]).await;
+    let [ada, bo] = world.users(["Ada", "Bo"]).await;
     let budget = world.thread("Budget", [ada, bo]).await;
-    let mut said = Vec::new();
     for _ in 0..2 {
-        said.push(
-            world
-                .event("chat_message_sent")
-                .actor(ada)
-                .thread(budget)
-                .await,
-        );
+        world.message(budget).actor(ada).await;
     }
     db.run().await;
     db.execute("UPDATE notifications SET read_at = now()").await;
-    said.push(
-        world
-            .event("chat_message_sent")
-            .actor(ada)
-            .thread(budget)
-            .await,
-    );
+    world.message(budget).actor(ada).await;
     db.run().await;
-    let mut outcomes = Vec::new();
-    for event in said {
-        let explanation = explained(&db, event).await;
-        let candidate = explanation
-            .candidates
-            .iter()
-            .find(|candidate| candidate.user_id == bo)
-            .expect("Bo");
-        outcomes.push(candidate.in_app.outcome.clone());
+    for (event, outcome) in [
+        (1, "no row: pruned, or skipped by the rules at that time"),
+        (2, "delivered, read, counts 2 events"),
+        (3, "delivered, unread"),
+    ] {
+        let mut candidates = explained(&db, event).await.candidates;
+        candidates.retain(|candidate| candidate.user_id == bo);
+        assert_eq!(candidates[0].in_app.outcome, outcome, "message {event}");
     }
-    assert_eq!(
-        outcomes,
-        [
-            "no row: pruned, or skipped by the rules at that time",
-            "delivered, read, counts 2 events",
-            "delivered, unread",
-        ]
-    );
 }
 
 /// A decision that this version does not know is never taken for another one.
@@ -419,25 +357,21 @@ async fn a_message_read_since_was_merged_into_what_was_there_then() {
 async fn unknown_decision_is_an_error_that_names_it() {
     let db = TestDatabase::new().await;
     let mut connection = db.connect().await;
-    let outcome = sqlx::query_scalar::<_, InAppOutcome>("SELECT 'postponed'")
-        .fetch_one(&mut connection)
-        .await;
-    let routed = sqlx::query_scalar::<_, EndpointOutcome>("SELECT 'postponed'")
-        .fetch_one(&mut connection)
-        .await;
-    let rule = sqlx::query_scalar::<_, Rule>("SELECT 4111")
-        .fetch_one(&mut connection)
-        .await;
+    let outcome = sqlx::query_scalar::<_, InAppOutcome>("SELECT 'postponed'");
+    let outcome = outcome.fetch_one(&mut connection).await.err();
+    let routed = sqlx::query_scalar::<_, EndpointOutcome>("SELECT 'postponed'");
+    let routed = routed.fetch_one(&mut connection).await.err();
+    let rule = sqlx::query_scalar::<_, Rule>("SELECT 4111");
+    let rule = rule.fetch_one(&mut connection).await.err();
     for (error, value) in [
-        (outcome.err(), "postponed"),
-        (routed.err(), "postponed"),
-        (rule.err(), "4111"),
+        (outcome, "postponed"),
+        (routed, "postponed"),
+        (rule, "4111"),
     ] {
         let error = error.expect("an error").to_string();
         assert!(error.contains(value), "{error}");
     }
-    let known = sqlx::query_scalar::<_, Rule>("SELECT 3321")
-        .fetch_one(&mut connection)
-        .await;
-    assert_eq!(known.expect("a rule").status(), "muted");
+    let known = sqlx::query_scalar::<_, Rule>("SELECT 3321");
+    let known = known.fetch_one(&mut connection).await.expect("a rule");
+    assert_eq!(known.status(), "muted");
 }

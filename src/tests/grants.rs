@@ -1,50 +1,57 @@
 //! `scripts/grants.sql` gives a role exactly what the job needs.
 
-use std::process::Command;
-
 use notify_fan_out::ops::doctor::{Setup, Severity, diagnose};
 use notify_fan_out::seed::{Size, seed};
+use notify_fan_out::unsubscribe::{
+    UnsubscribeOutcome, UnsubscribeRequest, UnsubscribeScope, apply,
+};
 
-use crate::harness::{Server, TestDatabase, database_at};
+use crate::harness::{
+    RunCommand as _, Server, TestDatabase, binary_at, database_at, migrate, psql,
+};
 
 const GRANTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/grants.sql");
-
-/// Runs the script with variables, as the superuser. What it says on errors.
-fn grants(db: &TestDatabase<'_>, variables: &[&str]) -> Result<(), String> {
-    grants_as(&db.superuser_url(), variables)
-}
-
-pub(crate) fn grants_as(url: &str, variables: &[&str]) -> Result<(), String> {
-    let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
-    let mut command = Command::new(std::path::Path::new(&programs).join("psql"));
-    command
-        .args(["-X", "-q", "-f", GRANTS])
-        .arg(url)
-        .current_dir("/");
-    for variable in variables {
-        command.args(["-v", variable]);
-    }
-    let output = command.output().expect("psql");
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-}
+const NOTHING: [&str; 0] = [];
 
 /// A role of a test's own: roles belong to the server.
-pub(crate) fn role(db: &TestDatabase<'_>, kind: &str) -> (String, String, String) {
-    let name = format!("{kind}_{}", db.name());
-    let own =
-        db.superuser_url()
-            .replacen("postgres://postgres@", &format!("postgres://{name}@"), 1);
-    (name.clone(), format!("role={name}"), own)
+pub(crate) struct Role {
+    name: String,
+    /// Of the test's database, for this role.
+    pub(crate) url: String,
 }
 
-/// What a role may do, relation by relation; of columns those that are named.
-async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
-    let rights = db
-        .texts(&format!(
+impl Role {
+    pub(crate) fn new(db: &TestDatabase<'_>, kind: &str) -> Self {
+        let name = format!("{kind}_{}", db.name());
+        let url =
+            db.superuser_url()
+                .replacen("postgres://postgres@", &format!("postgres://{name}@"), 1);
+        Self { name, url }
+    }
+
+    /// Runs the script for it, as whoever has this URL, twice: it may be repeated.
+    pub(crate) fn granted(&self, by: &str, variables: &[&str]) {
+        for _ in 0..2 {
+            self.try_granted(by, variables).expect("granted");
+        }
+    }
+
+    /// What the script says on errors.
+    fn try_granted(&self, by: &str, variables: &[&str]) -> Result<(), String> {
+        let mut command = psql(by, GRANTS);
+        command.args(["-v", &format!("role={}", self.name)]);
+        for variable in variables {
+            command.args(["-v", variable]);
+        }
+        let output = command.output().expect("psql");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or(error)
+    }
+
+    /// What it may do, relation by relation; of columns those that are named.
+    async fn rights(&self, db: &TestDatabase<'_>) -> Vec<String> {
+        let role = &self.name;
+        db.texts(format!(
             "SELECT concat_ws(' ', name, string_agg(privilege, ', ' ORDER BY privilege))
                FROM (SELECT c.relname AS name, a.privilege_type AS privilege
                        FROM pg_class c CROSS JOIN aclexplode(c.relacl) AS a
@@ -63,29 +70,42 @@ async fn rights(db: &TestDatabase<'_>, role: &str) -> String {
                     ) AS each
               GROUP BY name ORDER BY name"
         ))
-        .await;
-    rights.join("\n")
-}
-
-async fn problems(url: &str) -> Vec<String> {
-    let checks = diagnose(&database_at(url), &Setup::default())
         .await
-        .expect("findings");
-    let problems = checks
-        .into_iter()
-        .filter(|check| check.severity == Severity::Problem);
-    problems
-        .map(|check| format!("{}: {}", check.name, check.found))
-        .collect()
+    }
+
+    /// The rights that it has, and had not before.
+    async fn rights_since(&self, db: &TestDatabase<'_>, before: &[String]) -> String {
+        let mut rights = self.rights(db).await;
+        rights.retain(|right| !before.contains(right));
+        rights.join("\n")
+    }
+
+    /// What doctor finds missing.
+    async fn problems(&self) -> Vec<String> {
+        let checks = diagnose(&database_at(&self.url), &Setup::default()).await;
+        let checks = checks.expect("findings").into_iter();
+        checks
+            .filter(|check| check.severity == Severity::Problem)
+            .map(|check| format!("{}: {}", check.name, check.found))
+            .collect()
+    }
+
+    /// Seeds as the owner, runs as the role, which writes all that a run writes.
+    async fn runs_the_seed(&self, owner: &str) {
+        let seeded = seed(&database_at(owner), Size::Small, false).await;
+        seeded.expect("seeded");
+        let run = binary_at(&self.url).arg("run").prints();
+        let counts = "events=16 notifications=24 merged=1 emails=12";
+        assert!(run.contains(counts), "{run}");
+    }
 }
 
 #[tokio::test]
-async fn no_more_than_is_needed() {
+async fn role_gets_no_more_than_is_needed() {
     let db = TestDatabase::new().await;
-    let (name, variable, _) = role(&db, "job");
-    grants(&db, &[&variable]).expect("granted");
-    let first = rights(&db, &name).await;
-    insta::assert_snapshot!(first, @"
+    let role = Role::new(&db, "job");
+    role.granted(&db.superuser_url(), &[]);
+    insta::assert_snapshot!(role.rights(&db).await.join("\n"), @"
     can_view() EXECUTE
     can_view_many() EXECUTE
     chat_thread_participants SELECT
@@ -119,25 +139,23 @@ async fn no_more_than_is_needed() {
     schema public USAGE
     user_notification_preferences SELECT
     ");
-    grants(&db, &[&variable]).expect("granted again");
-    assert_eq!(rights(&db, &name).await, first);
-    let attributes = db
-        .text(&format!(
-            "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication, rolcanlogin)
-               FROM pg_roles WHERE rolname = '{name}'"
-        ))
-        .await;
-    assert_eq!(attributes, "f f f f f t");
+    let attributes = format!(
+        "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication, rolcanlogin)
+           FROM pg_roles WHERE rolname = '{}'",
+        role.name
+    );
+    assert_eq!(db.text(attributes).await, "f f f f f t");
 }
 
 #[tokio::test]
-async fn no_right_is_without_use() {
+async fn doctor_misses_each_right() {
     let db = TestDatabase::new().await;
-    let (name, variable, url) = role(&db, "job");
-    grants(&db, &[&variable]).expect("granted");
-    assert_eq!(problems(&url).await, Vec::<String>::new());
+    let role = Role::new(&db, "job");
+    role.granted(&db.superuser_url(), &[]);
+    assert_eq!(role.problems().await, NOTHING);
+    let name = &role.name;
     let each = db
-        .texts(&format!(
+        .texts(format!(
             "SELECT a.privilege_type || ' ON ' || CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END || c.relname
                FROM pg_class c CROSS JOIN aclexplode(c.relacl) AS a WHERE a.grantee = '{name}'::regrole
              UNION ALL
@@ -155,24 +173,20 @@ async fn no_right_is_without_use() {
     .await;
     for right in each {
         db.execute(format!("REVOKE {right} FROM {name}")).await;
-        assert_ne!(
-            problems(&url).await,
-            Vec::<String>::new(),
-            "{right} is not needed, or doctor does not miss it"
-        );
+        let problems = role.problems().await;
+        assert_ne!(problems, NOTHING, "{right} is not needed, or not missed");
         db.execute(format!("GRANT {right} TO {name}")).await;
     }
-    assert_eq!(problems(&url).await, Vec::<String>::new());
+    assert_eq!(role.problems().await, NOTHING);
 }
 
 #[tokio::test]
 async fn deleting_takes_a_variable() {
     let db = TestDatabase::new().await;
-    let (name, variable, url) = role(&db, "job");
-    grants(&db, &[&variable]).expect("granted");
-    seed(&database_at(&db.superuser_url()), Size::Small, false)
-        .await
-        .expect("seeded");
+    let (role, owner) = (Role::new(&db, "job"), db.superuser_url());
+    role.granted(&owner, &[]);
+    let seeded = seed(&database_at(&owner), Size::Small, false).await;
+    seeded.expect("seeded");
     db.run().await;
     db.execute(
         "UPDATE notification_processing SET completed_at = now() - interval '60 days';
@@ -186,61 +200,43 @@ async fn deleting_takes_a_variable() {
          VALUES ('x', gen_random_uuid(), now() - interval '1 day')",
     )
     .await;
-    let prune = |arguments: &[&str]| {
-        let mut command = crate::harness::binary_at(&url);
+    let prune = |more: &[&str]| {
+        let mut command = binary_at(&role.url);
+        command.args(["prune", "--older-than", "30d"]).args(more);
         command
-            .args(["prune", "--older-than", "30d"])
-            .args(arguments);
-        assert_cmd::Command::from_std(command).assert()
     };
-    let lacks = |arguments: &[&str]| {
-        let refused = prune(arguments).code(1);
-        let error = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    let advice = |more: &[&str]| {
+        let error = prune(more).fails(1);
         let (_, advice) = error.split_once("; as ").expect("advice");
-        advice.trim_end().replace(&name, "ROLE")
+        advice.trim_end().replace(&role.name, "ROLE")
     };
-    insta::assert_snapshot!(lacks(&[]), @"the tables' owner: psql -d DATABASE -v role='ROLE' -v prune=1 -f scripts/grants.sql");
-    grants(&db, &[&variable, "prune=1"]).expect("granted");
-    prune(&[]).success();
+    insta::assert_snapshot!(advice(&[]), @"the tables' owner: psql -d DATABASE -v role='ROLE' -v prune=1 -f scripts/grants.sql");
+    role.granted(&owner, &["prune=1"]);
+    prune(&[]).prints();
     for table in [
         "notifications",
         "pending_emails",
         "notification_deliveries",
         "notification_delivery_attempts",
         "notification_delivery_guards",
+        "notification_processing",
     ] {
         assert_eq!(db.count(table).await, 0, "{table}");
     }
-    assert_eq!(
-        (
-            db.count("notification_processing").await,
-            db.count("domain_events").await
-        ),
-        (0, 16)
-    );
-    insta::assert_snapshot!(lacks(&["--events"]), @"the tables' owner: psql -d DATABASE -v role='ROLE' -v prune=events -f scripts/grants.sql");
-    grants(&db, &[&variable, "prune=events"]).expect("granted");
-    prune(&["--events"]).success();
-    assert_eq!(
-        (
-            db.count("domain_events").await,
-            db.count("notification_pruned").await
-        ),
-        (0, 0)
-    );
-    assert!(
-        grants(&db, &[&variable, "prune=maybe"])
-            .expect_err("refused")
-            .contains("prune must be 1 or events")
-    );
+    assert_eq!(db.count("domain_events").await, 16);
+    insta::assert_snapshot!(advice(&["--events"]), @"the tables' owner: psql -d DATABASE -v role='ROLE' -v prune=events -f scripts/grants.sql");
+    role.granted(&owner, &["prune=events"]);
+    prune(&["--events"]).prints();
+    for table in ["domain_events", "notification_pruned"] {
+        assert_eq!(db.count(table).await, 0, "{table}");
+    }
+    let refused = role.try_granted(&owner, &["prune=maybe"]);
+    let error = refused.expect_err("refused");
+    assert!(error.contains("prune must be 1 or events"), "{error}");
 }
 
 #[tokio::test]
 async fn unsubscribing_takes_a_variable() {
-    use notify_fan_out::unsubscribe::{
-        UnsubscribeOutcome, UnsubscribeRequest, UnsubscribeScope, apply,
-    };
-
     let db = TestDatabase::new().await;
     let bo = db.world().await.user("Bo").await;
     db.execute(
@@ -248,108 +244,69 @@ async fn unsubscribing_takes_a_variable() {
          ALTER TABLE user_notification_preferences ENABLE ROW LEVEL SECURITY",
     )
     .await;
-    let (name, variable, url) = role(&db, "job");
+    let (role, owner) = (Role::new(&db, "job"), db.superuser_url());
     let muted = async || {
-        let mut session = database_at(&url).connect().await.expect("a connection");
+        let session = database_at(&role.url).connect().await;
         let request = UnsubscribeRequest {
             user_id: bo,
             scope: UnsubscribeScope::All,
         };
-        apply(&mut session, &request).await
+        apply(&mut session.expect("a connection"), &request)
+            .await
+            .ok()
     };
-    grants(&db, &[&variable]).expect("granted");
-    let before = rights(&db, &name).await;
-    assert!(muted().await.is_err());
-    grants(&db, &[&variable, "unsubscribe=1"]).expect("granted");
-    grants(&db, &[&variable, "unsubscribe=1"]).expect("granted again");
-    assert_eq!(
-        muted().await.expect("muted"),
-        UnsubscribeOutcome::Unsubscribed
-    );
-    assert_eq!(
-        muted().await.expect("muted"),
-        UnsubscribeOutcome::AlreadyUnsubscribed
-    );
-    let after = rights(&db, &name).await;
-    let more: Vec<_> = after
-        .lines()
-        .filter(|line| !before.contains(line))
-        .collect();
-    assert_eq!(
-        more,
-        [
-            "user_notification_preferences INSERT (channel, event_type, scope_id, scope_type, status, user_id), SELECT, UPDATE (status)",
-            "user_notification_preferences_id_seq USAGE",
-        ]
-    );
+    role.granted(&owner, &[]);
+    let before = role.rights(&db).await;
+    assert_eq!(muted().await, None);
+    role.granted(&owner, &["unsubscribe=1"]);
+    assert_eq!(muted().await, Some(UnsubscribeOutcome::Unsubscribed));
+    assert_eq!(muted().await, Some(UnsubscribeOutcome::AlreadyUnsubscribed));
+    insta::assert_snapshot!(role.rights_since(&db, &before).await, @"
+    user_notification_preferences INSERT (channel, event_type, scope_id, scope_type, status, user_id), SELECT, UPDATE (status)
+    user_notification_preferences_id_seq USAGE
+    ");
     // Each is used.
+    let gone = "DELETE FROM user_notification_preferences";
+    let other = "UPDATE user_notification_preferences SET status = 'digest'";
     for (right, row) in [
+        ("INSERT (status) ON user_notification_preferences", gone),
+        ("UPDATE (status) ON user_notification_preferences", other),
         (
-            "INSERT (status)",
-            "DELETE FROM user_notification_preferences",
-        ),
-        (
-            "UPDATE (status)",
-            "UPDATE user_notification_preferences SET status = 'digest'",
-        ),
-        (
-            "USAGE ON SEQUENCE",
-            "DELETE FROM user_notification_preferences",
+            "USAGE ON SEQUENCE user_notification_preferences_id_seq",
+            gone,
         ),
     ] {
-        db.execute(row).await;
-        let on = match right.strip_suffix(" ON SEQUENCE") {
-            Some(usage) => format!("{usage} ON SEQUENCE user_notification_preferences_id_seq"),
-            None => format!("{right} ON user_notification_preferences"),
-        };
-        db.execute(format!("REVOKE {on} FROM {name}")).await;
-        assert!(muted().await.is_err(), "{right} is not needed");
-        db.execute(format!("GRANT {on} TO {name}")).await;
-        assert_eq!(
-            muted().await.expect("muted"),
-            UnsubscribeOutcome::Unsubscribed
-        );
+        db.execute(format!("{row}; REVOKE {right} FROM {}", role.name))
+            .await;
+        assert_eq!(muted().await, None, "{right} is not needed");
+        db.execute(format!("GRANT {right} TO {}", role.name)).await;
+        assert_eq!(muted().await, Some(UnsubscribeOutcome::Unsubscribed));
     }
-    assert_eq!(problems(&url).await, Vec::<String>::new());
+    assert_eq!(role.problems().await, NOTHING);
 }
 
 #[tokio::test]
-async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
+async fn reader_sees_what_the_job_would_do_and_writes_nothing() {
     let db = TestDatabase::new().await;
-    let (reader, variable, url) = role(&db, "reader");
-    grants(&db, &[&variable, "readonly=1"]).expect("granted");
-    seed(&database_at(&db.superuser_url()), Size::Small, false)
-        .await
-        .expect("seeded");
-    db.execute(
-        r#"INSERT INTO notification_endpoints (id, name, channel, target, settings)
-           VALUES (gen_random_uuid(), 'ops', 'slack', '…', '{}');
-           INSERT INTO domain_events (event_type, payload) VALUES ('alert_triggered', '{"alert_id": 1}')"#,
-    )
-    .await;
+    let (reader, owner) = (Role::new(&db, "reader"), db.superuser_url());
+    reader.granted(&owner, &["readonly=1"]);
+    let seeded = seed(&database_at(&owner), Size::Small, false).await;
+    seeded.expect("seeded");
+    db.endpoint("slack", "ops").await;
+    db.execute(r#"INSERT INTO domain_events (event_type, payload) VALUES ('alert_triggered', '{"alert_id": 1}')"#)
+        .await;
     let alert = db.text("SELECT max(id) FROM domain_events").await;
-    let dry_run = |url: &str| {
-        let mut command = crate::harness::binary_at(url);
-        command.args(["run", "--dry-run", "--format", "json"]);
-        assert_cmd::Command::from_std(command)
-            .assert()
-            .success()
-            .get_output()
-            .stdout
-            .clone()
-    };
+    let dry_run = ["run", "--dry-run", "--format", "json"];
     assert_eq!(
-        String::from_utf8_lossy(&dry_run(&url)),
-        String::from_utf8_lossy(&dry_run(&db.superuser_url()))
+        binary_at(&reader.url).args(dry_run).prints(),
+        binary_at(&owner).args(dry_run).prints()
     );
-    assert!(rights(&db, &reader).await.lines().all(|line| {
-        line.split_once(' ').is_some_and(|(name, rights)| {
-            rights.starts_with("SELECT") || rights == "EXECUTE" || name == "schema"
-        })
-    }));
-    let mut command = crate::harness::binary_at(&url);
-    command.arg("run");
-    assert_cmd::Command::from_std(command).assert().code(1);
+    for right in reader.rights(&db).await {
+        let (name, rights) = right.split_once(' ').expect("a relation");
+        let may_read = rights.starts_with("SELECT") || rights == "EXECUTE" || name == "schema";
+        assert!(may_read, "{right}");
+    }
+    binary_at(&reader.url).arg("run").fails(1);
     for arguments in [
         &["status"][..],
         &["explain", "1"],
@@ -359,18 +316,15 @@ async fn a_reader_sees_what_the_job_would_do_and_writes_nothing() {
         &["doctor"],
         &["migrate", "--check"],
     ] {
-        let mut command = crate::harness::binary_at(&url);
-        command.args(arguments);
-        assert_cmd::Command::from_std(command).assert().success();
+        binary_at(&reader.url).args(arguments).prints();
     }
-    assert_eq!(db.statuses().await, [("pending".to_owned(), 17)].into());
+    assert_eq!(db.standings().await, "pending=17");
 }
 
 #[tokio::test]
-async fn tables_in_another_schema_with_sequences_and_row_level_security() {
+async fn tables_may_be_in_another_schema_with_sequences_and_row_level_security() {
     let db = TestDatabase::empty().await;
-    let mut path = db.superuser_url();
-    path.push_str("&options=-c%20search_path%3Dapp");
+    let owner = db.superuser_url() + "&options=-c%20search_path%3Dapp";
     db.execute(
         "CREATE SCHEMA app;
          CREATE TABLE app.domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL, payload jsonb,
@@ -384,71 +338,24 @@ async fn tables_in_another_schema_with_sequences_and_row_level_security() {
          ALTER TABLE app.permissions ENABLE ROW LEVEL SECURITY",
     )
     .await;
-    crate::harness::migrate(&database_at(&path)).await;
-    let (name, variable, url) = role(&db, "job");
-    // Its own search path does not lead there.
-    grants(&db, &[&variable]).expect("granted");
-    grants(&db, &[&variable]).expect("granted again");
-    assert_eq!(problems(&url).await, Vec::<String>::new());
-    let policies = db
-        .texts("SELECT tablename || ': ' || policyname || ' ' || cmd FROM pg_policies ORDER BY 1")
-        .await;
-    assert_eq!(
-        policies,
-        [
-            format!("notifications: {name}_all ALL"),
-            format!("permissions: {name}_select SELECT"),
-            format!("profiles: {name}_select SELECT"),
-        ]
-    );
-    seed(&database_at(&path), Size::Small, false)
-        .await
-        .expect("seeded");
-    let stop = tokio_util::sync::CancellationToken::new();
-    let (report, result) =
-        notify_fan_out::fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
-    result.expect("a run");
-    assert_eq!(
-        (
-            report.events,
-            report.notifications,
-            report.emails,
-            report.failed
-        ),
-        (16, 24, 12, 0)
-    );
+    migrate(&database_at(&owner)).await;
+    let role = Role::new(&db, "job");
+    // The superuser's own search path does not lead there.
+    role.granted(&db.superuser_url(), &[]);
+    assert_eq!(role.problems().await, NOTHING);
+    let policies =
+        "SELECT tablename || ': ' || policyname || ' ' || cmd FROM pg_policies ORDER BY 1";
+    let policies = db.texts(policies).await.join("\n");
+    insta::assert_snapshot!(policies.replace(&role.name, "ROLE"), @"
+    notifications: ROLE_all ALL
+    permissions: ROLE_select SELECT
+    profiles: ROLE_select SELECT
+    ");
+    role.runs_the_seed(&owner).await;
 }
 
 #[tokio::test]
-async fn a_database_that_was_not_migrated_is_refused() {
-    let db = TestDatabase::empty().await;
-    let (name, variable, _) = role(&db, "job");
-    let error = grants(&db, &[&variable]).expect_err("refused");
-    assert!(
-        error.contains("domain_events is not on the search path"),
-        "{error}"
-    );
-    assert_eq!(
-        db.count(&format!("pg_roles WHERE rolname = '{name}'"))
-            .await,
-        0
-    );
-}
-
-#[tokio::test]
-async fn several_databases_of_a_server_at_once() {
-    let (one, other) = (TestDatabase::new().await, TestDatabase::new().await);
-    let (_, variable, _) = role(&one, "job");
-    std::thread::scope(|scope| {
-        let granted = [&one, &other].map(|db| scope.spawn(|| grants(db, &[&variable])));
-        for granted in granted {
-            granted.join().expect("no panic").expect("granted");
-        }
-    });
-}
-
-#[tokio::test]
-async fn an_owner_without_superuser_where_people_reach_the_database_themselves() {
+async fn owner_needs_no_superuser_where_people_reach_the_database_themselves() {
     let server = Server::start();
     let db = TestDatabase::empty_on(&server).await;
     db.execute(
@@ -457,89 +364,77 @@ async fn an_owner_without_superuser_where_people_reach_the_database_themselves()
     )
     .await;
     let owner = server.url_as("owner", db.name());
-    crate::harness::migrate(&database_at(&owner)).await;
-    let (name, variable, url) = role(&db, "job");
-    grants_as(&owner, &[&variable]).expect("granted");
-    grants_as(&owner, &[&variable]).expect("granted again");
-    assert_eq!(problems(&url).await, Vec::<String>::new());
-    let policies = db
-        .texts(&format!(
-            "SELECT tablename || ' ' || cmd FROM pg_policies WHERE '{name}' = ANY (roles) ORDER BY 1"
-        ))
-        .await;
+    migrate(&database_at(&owner)).await;
+    let role = Role::new(&db, "job");
+    role.granted(&owner, &[]);
+    assert_eq!(role.problems().await, NOTHING);
+    let policies = format!(
+        "SELECT tablename || ' ' || cmd FROM pg_policies WHERE '{}' = ANY (roles) ORDER BY 1",
+        role.name
+    );
     assert_eq!(
-        policies,
+        db.texts(policies).await,
         ["notifications ALL", "user_notification_preferences SELECT"]
     );
-    seed(&database_at(&owner), Size::Small, false)
-        .await
-        .expect("seeded");
-    let stop = tokio_util::sync::CancellationToken::new();
-    let (report, result) =
-        notify_fan_out::fan_out::run(&database_at(&url), &db.settings(), &stop, &mut |_| {}).await;
-    result.expect("a run");
-    assert_eq!(
-        (
-            report.events,
-            report.notifications,
-            report.emails,
-            report.failed
-        ),
-        (16, 24, 12, 0)
-    );
+    role.runs_the_seed(&owner).await;
+}
+
+#[tokio::test]
+async fn database_that_was_not_migrated_is_refused() {
+    let db = TestDatabase::empty().await;
+    let role = Role::new(&db, "job");
+    let refused = role.try_granted(&db.superuser_url(), &[]);
+    let error = refused.expect_err("refused");
+    let why = "domain_events is not on the search path";
+    assert!(error.contains(why), "{error}");
+    let made = format!("pg_roles WHERE rolname = '{}'", role.name);
+    assert_eq!(db.count(made).await, 0);
+}
+
+#[tokio::test]
+async fn several_databases_of_a_server_may_be_granted_at_once() {
+    let (one, other) = (TestDatabase::new().await, TestDatabase::new().await);
+    let role = &Role::new(&one, "job");
+    std::thread::scope(|scope| {
+        let urls = [one.superuser_url(), other.superuser_url()];
+        let granted = urls.map(|url| scope.spawn(move || role.granted(&url, &[])));
+        for granted in granted {
+            granted.join().expect("granted");
+        }
+    });
 }
 
 #[tokio::test]
 async fn keeping_endpoints_takes_a_variable() {
     let db = TestDatabase::new().await;
-    let (name, variable, url) = role(&db, "job");
+    let (role, owner) = (Role::new(&db, "job"), db.superuser_url());
     db.execute("ALTER TABLE notification_endpoints ENABLE ROW LEVEL SECURITY")
         .await;
-    let endpoint = |arguments: &[&str]| {
-        let mut command = crate::harness::binary_at(&url);
+    let endpoint = |arguments: &str| {
+        let mut command = binary_at(&role.url);
+        command.env("NOTIFY_SECRET_KEY", "5a".repeat(32));
+        command.arg("endpoint").args(arguments.split(' '));
         command
-            .env("NOTIFY_SECRET_KEY", "5a".repeat(32))
-            .arg("endpoint")
-            .args(arguments);
-        assert_cmd::Command::from_std(command).assert()
     };
-    let add = [
-        "add",
-        "ops",
-        "--channel",
-        "webhook",
-        "--url",
-        "https://example.com",
-    ];
-    grants(&db, &[&variable]).expect("granted");
-    let before = rights(&db, &name).await;
-    endpoint(&add).code(1);
-    grants(&db, &[&variable, "endpoints=1"]).expect("granted");
-    grants(&db, &[&variable, "endpoints=1"]).expect("granted again");
-    let after = rights(&db, &name).await;
-    let more: Vec<_> = after
-        .lines()
-        .filter(|line| !before.contains(line))
-        .collect();
-    assert_eq!(
-        more,
-        [
-            "notification_delivery_targets DELETE, INSERT, SELECT, UPDATE",
-            "notification_endpoints DELETE, INSERT (channel, event_types, id, name, scope, scope_id, settings, target), \
-             SELECT (channel, created_at, disabled_at, disabled_reason, enabled, event_types, id, name, scope, scope_id, settings, target, updated_at), \
-             UPDATE (disabled_at, disabled_reason, enabled, settings, updated_at)",
-        ]
-    );
+    let add = "add ops --channel webhook --url https://example.com";
+    role.granted(&owner, &[]);
+    let before = role.rights(&db).await;
+    endpoint(add).fails(1);
+    role.granted(&owner, &["endpoints=1"]);
+    insta::assert_snapshot!(role.rights_since(&db, &before).await, @"
+    notification_delivery_targets DELETE, INSERT, SELECT, UPDATE
+    notification_endpoints DELETE, INSERT (channel, event_types, id, name, scope, scope_id, settings, target), SELECT (channel, created_at, disabled_at, disabled_reason, enabled, event_types, id, name, scope, scope_id, settings, target, updated_at), UPDATE (disabled_at, disabled_reason, enabled, settings, updated_at)
+    ");
     let each = [
-        &add[..],
-        &["rotate-secret", "ops"],
-        &["disable", "ops"],
-        &["enable", "ops"],
-        &["reseal"],
-        &["remove", "ops"],
+        add,
+        "rotate-secret ops",
+        "disable ops",
+        "enable ops",
+        "reseal",
+        "remove ops",
     ];
     for arguments in each {
-        endpoint(arguments).success();
+        endpoint(arguments).prints();
     }
     // Each is used.
     for right in [
@@ -548,16 +443,16 @@ async fn keeping_endpoints_takes_a_variable() {
         "DELETE ON notification_endpoints",
         "DELETE ON notification_delivery_targets",
     ] {
-        db.execute(format!("REVOKE {right} FROM {name}")).await;
-        let failed = each
-            .iter()
-            .filter(|arguments| endpoint(arguments).get_output().status.code() != Some(0))
-            .count();
-        assert!(failed > 0, "{right} is not needed");
+        db.execute(format!("REVOKE {right} FROM {}", role.name))
+            .await;
+        let succeeds = |arguments| endpoint(arguments).status().expect("it").success();
+        let failed = each.into_iter().filter(|arguments| !succeeds(arguments));
+        assert!(failed.count() > 0, "{right} is not needed");
         db.execute(format!(
-            "DELETE FROM notification_endpoints; GRANT {right} TO {name}"
+            "DELETE FROM notification_endpoints; GRANT {right} TO {}",
+            role.name
         ))
         .await;
     }
-    assert_eq!(problems(&url).await, Vec::<String>::new());
+    assert_eq!(role.problems().await, NOTHING);
 }

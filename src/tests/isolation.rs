@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use notify_fan_out::fan_out::Settings;
-use serde_json::json;
 
 use crate::failures::Stage;
-use crate::harness::{TestDatabase, Worker};
+use crate::harness::{RunCommand as _, Summary as _, TestDatabase, Worker};
 
 /// No event of the stage has spent an attempt, and all wait.
 async fn assert_untouched(stage: &Stage) {
@@ -19,49 +18,35 @@ async fn assert_untouched(stage: &Stage) {
 /// A full disk, no memory, a missing library, a statement that somebody cancels: the run ends and says
 /// so, however often it happens, and all is done once it is over.
 #[tokio::test]
-async fn the_trouble_of_the_server() {
+async fn trouble_of_the_server_ends_the_run_and_spends_no_attempt() {
     for sqlstate in ["53100", "53200", "58P01", "57014", "XX000"] {
         let stage = Stage::new(20).await;
-        let answer = format!("RAISE EXCEPTION 'no space left' USING ERRCODE = '{sqlstate}'");
-        stage.answers_where("true", &answer).await;
+        let db = &stage.db;
+        db.refuses("true", sqlstate, "no space left").await;
         for _ in 0..6 {
-            let run = stage.db.cli(&["run"]).code(4);
-            let log = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+            let log = db.fails("run", 4);
             assert!(log.contains("no space left"), "{log}");
             assert_untouched(&stage).await;
-            stage.time_passes().await;
+            db.time_passes().await;
         }
-        let found = stage.db.state(stage.events[0]).await;
         assert_eq!(
-            found,
+            db.state(stage.events[0]).await,
             format!("pending 0 server error: SQLSTATE {sqlstate}: no space left")
         );
-        stage
-            .db
-            .execute("DROP TRIGGER answer ON notifications")
-            .await;
-        let report = stage.db.run().await;
-        assert_eq!((report.events, report.notifications), (20, 20));
+        db.execute("DROP TRIGGER answer ON notifications").await;
+        assert_eq!(db.run().await.events, 20);
     }
 }
 
-/// Trouble that comes with one event only: the others are written, and it keeps its attempts.
 #[tokio::test]
-async fn trouble_with_one_event() {
+async fn trouble_of_the_server_with_one_event_leaves_the_others_alone() {
     let stage = Stage::new(20).await;
     let offender = stage.events[7];
-    stage
-        .answers(
-            offender,
-            "RAISE EXCEPTION 'damaged' USING ERRCODE = 'XX001'",
-        )
-        .await;
-    let run = stage.db.cli(&["run"]).code(4);
-    let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-    assert!(
-        output.contains("events=19") && output.contains("released=1"),
-        "{output}"
-    );
+    let condition = format!("NEW.event_id = {offender}");
+    stage.db.refuses(&condition, "XX001", "damaged").await;
+    let mut command = stage.db.binary();
+    let ended = command.args(["run", "--format", "json"]).ends(4);
+    insta::assert_snapshot!(ended.summary(), @"events=19 notifications=19 emails=19 released=1");
     stage.assert_others_are_fine(offender).await;
     insta::assert_snapshot!(stage.db.state(offender).await, @"pending 0 server error: SQLSTATE XX001: damaged");
 }
@@ -69,64 +54,52 @@ async fn trouble_with_one_event() {
 /// Somebody's transaction keeps a row that some of the events need: the others are written, those
 /// keep their attempts and say what they waited for, as often as it happens.
 #[tokio::test]
-async fn a_row_that_stays_locked() {
+async fn row_that_stays_locked_holds_up_only_those_that_need_it() {
     let stage = Stage::new(60).await;
-    stage
-        .db
-        .execute("CREATE TABLE counters (id int PRIMARY KEY, n int); INSERT INTO counters VALUES (1, 0); GRANT ALL ON counters TO PUBLIC")
+    let db = &stage.db;
+    db.execute("CREATE TABLE counters (id int PRIMARY KEY, n int); INSERT INTO counters VALUES (1, 0); GRANT ALL ON counters TO PUBLIC")
         .await;
     let locked = &stage.events[20..26];
-    stage
-        .answers_where(
-            &format!("NEW.event_id BETWEEN {} AND {}", locked[0], locked[5]),
-            "UPDATE counters SET n = n + 1",
-        )
+    let condition = format!("NEW.event_id BETWEEN {} AND {}", locked[0], locked[5]);
+    db.answers(&condition, "UPDATE counters SET n = n + 1")
         .await;
-    let mut hold = stage.db.hold("SET LOCAL application_name = 'ledger'").await;
+    let mut hold = db.hold("SET LOCAL application_name = 'ledger'").await;
     hold.execute("SELECT FROM counters FOR UPDATE").await;
-    let holder = stage
-        .db
-        .text("SELECT pid FROM pg_stat_activity WHERE application_name = 'ledger' AND datname = current_database()")
-        .await;
+    let holder = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ledger' AND datname = current_database()";
+    let holder = db.text(holder).await;
     let hasty = Settings {
         max_runtime: Duration::from_secs(4),
-        ..stage.db.settings()
+        ..db.settings()
     };
-    let report = stage.db.run_with(&hasty).await;
     // The time was over with the first wait.
+    let report = db.run_with(&hasty).await;
     assert_eq!((report.events, report.released), (0, 60));
     assert_untouched(&stage).await;
-    stage.time_passes().await;
+    db.time_passes().await;
 
-    let ended = Worker::start(stage.db.binary().args(["--format", "json"]));
-    let ended = ended.end().await;
+    let ended = Worker::start(db.binary().args(["--format", "json"]));
+    let ended = ended.ends(0).await;
     let report = ended.report();
     let counts = ["events", "released", "retried"].map(|name| report[name].clone());
     assert_eq!(counts, [54, 6, 0], "{ended:?}");
-    let found = stage.db.state(locked[3]).await;
+    let found = db.state(locked[3]).await;
     let by = format!("held by pid {holder}, ledger, user postgres");
     let why = "pending 0 lock timeout: SQLSTATE 55P03: canceling statement due to lock timeout; ";
     assert!(found.starts_with(&format!("{why}{by}")), "{found}");
     let warning = format!("waited in vain for a lock {by}");
     assert!(ended.stderr.contains(&warning), "{ended:?}");
     hold.release().await;
-    stage.time_passes().await;
-    let report = stage.db.run().await;
+    db.time_passes().await;
+    let report = db.run().await;
     assert_eq!((report.events, report.released), (6, 0));
-    assert_eq!(
-        stage
-            .db
-            .count(
-                "notification_processing WHERE processing_status = 'completed' AND retry_count = 0"
-            )
-            .await,
-        60
-    );
+    let completed =
+        "notification_processing WHERE processing_status = 'completed' AND retry_count = 0";
+    assert_eq!(db.count(completed).await, 60);
 }
 
 /// Time and stop are asked before each try: what is not settled by then keeps its attempt.
 #[tokio::test]
-async fn time_that_is_over() {
+async fn what_is_not_settled_in_time_spends_no_attempt() {
     for answer in [
         "PERFORM pg_terminate_backend(pg_backend_pid())",
         "RAISE EXCEPTION 'not now'",
@@ -134,74 +107,41 @@ async fn time_that_is_over() {
         "RAISE EXCEPTION 'locked' USING ERRCODE = '55P03'",
     ] {
         let stage = Stage::new(20).await;
-        stage.answers_where("true", answer).await;
-        let hold = stage
-            .db
-            .hold("LOCK TABLE notifications IN SHARE MODE")
-            .await;
+        stage.db.answers("true", answer).await;
+        let hold = stage.db.hold_notifications().await;
         let worker = Worker::start(stage.db.binary().args(["run", "--format", "json"]));
         stage.db.until_waiting(1).await;
         worker.signal("TERM");
         hold.release().await;
         let ended = worker.end().await;
-        let report = ended.report();
-        assert_eq!(report["released"], 20, "{answer}: {ended:?}");
+        assert_eq!(ended.report()["released"], 20, "{answer}: {ended:?}");
         assert_untouched(&stage).await;
     }
 }
 
-/// What is checked at the commit only is found with its event all the same.
-#[tokio::test]
-async fn a_constraint_that_is_deferred() {
-    let stage = Stage::new(20).await;
-    let offender = stage.events[7];
-    stage
-        .db
-        .execute(format!(
-            "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN RAISE EXCEPTION 'too late' USING ERRCODE = 'check_violation'; END $$;
-             CREATE CONSTRAINT TRIGGER late AFTER INSERT ON notifications DEFERRABLE INITIALLY DEFERRED
-                FOR EACH ROW WHEN (NEW.event_id = {offender}) EXECUTE FUNCTION late()"
-        ))
-        .await;
-    let report = stage.db.run().await;
-    assert_eq!((report.events, report.failed), (19, 1));
-    stage.assert_others_are_fine(offender).await;
-    insta::assert_snapshot!(stage.db.state(offender).await, @"failed 0 database refused: SQLSTATE 23514: too late");
-}
-
-/// An event that was refused is claimed apart from then on: no other is written again because of it.
+/// No other event is written again because of one that was refused.
 #[tokio::test]
 async fn refused_events_are_claimed_apart() {
     let mut stage = Stage::new(10).await;
     let offenders = [stage.events[2], stage.events[6]];
     let condition = format!("NEW.event_id IN ({}, {})", offenders[0], offenders[1]);
-    stage
-        .answers_where(&condition, "RAISE EXCEPTION 'not now'")
-        .await;
+    stage.db.refuses(&condition, "P0001", "not now").await;
     let report = stage.db.run().await;
     assert_eq!((report.events, report.retried, report.batches), (8, 2, 1));
     stage.grant(10).await;
-    stage.time_passes().await;
+    stage.db.time_passes().await;
     let report = stage.db.run().await;
     assert_eq!((report.events, report.retried, report.batches), (10, 2, 2));
-    let claims = stage
-        .db
-        .texts("SELECT count(*) || ' ' || processing_status FROM notification_processing GROUP BY claim_token, processing_status ORDER BY claim_token")
-        .await;
+    let claims = "SELECT count(*) || ' ' || processing_status FROM notification_processing GROUP BY claim_token, processing_status ORDER BY claim_token";
+    let claims = stage.db.texts(claims).await;
     assert_eq!(claims, ["8 completed", "2 pending", "10 completed"]);
 }
 
-/// Notifications are created in the order of their events, in parts as well.
 #[tokio::test]
-async fn the_order_of_what_is_written_in_parts() {
+async fn notifications_written_in_parts_keep_the_order_of_their_events() {
     let stage = Stage::new(40).await;
-    stage
-        .answers_where(
-            "NEW.event_id % 5 = 0",
-            "RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'",
-        )
-        .await;
+    let condition = "NEW.event_id % 5 = 0";
+    stage.db.refuses(condition, "23514", "no").await;
     let report = stage.db.run().await;
     assert_eq!((report.events, report.failed, report.batches), (32, 8, 1));
     let order =
@@ -210,10 +150,9 @@ async fn the_order_of_what_is_written_in_parts() {
     assert_eq!(stage.db.text(order).await, "true");
 }
 
-/// A recipient whom a foreign key of the application refuses is skipped, and the event reaches the
-/// others; dry run and explain say so.
+/// A foreign key of the application refuses them: the event reaches the others; dry run and explain say so.
 #[tokio::test]
-async fn a_recipient_whom_a_foreign_key_refuses() {
+async fn recipient_whom_the_database_refuses_is_skipped() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let people = world.users(["Ada", "Bo"]).await;
@@ -225,44 +164,31 @@ async fn a_recipient_whom_a_foreign_key_refuses() {
          ALTER TABLE notifications ADD FOREIGN KEY (user_id) REFERENCES auth.users (id)",
     )
     .await;
-    let event = world.event("chat_message_sent").thread(budget).await;
-    for (arguments, why) in [
-        (
-            &["run", "--dry-run", "--format", "json"][..],
-            "unknown_recipient",
-        ),
-        (&["explain", &event.to_string()], "a foreign key on user_id"),
-    ] {
-        let run = db.cli(arguments).success();
-        let output = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-        assert!(output.contains(why), "{output}");
-    }
-    let report = db.run().await;
-    assert_eq!(
-        (report.events, report.notifications, report.suppressed),
-        (1, 1, 1)
+    let event = world.message(budget).await.to_string();
+    let dry = db.prints("run --dry-run --format json");
+    assert!(dry.contains("unknown_recipient"), "{dry}");
+    let explained = db.prints(&format!("explain {event}"));
+    assert!(
+        explained.contains("a foreign key on user_id"),
+        "{explained}"
     );
+    let report = db.run().await.summary();
+    assert_eq!(report, "events=1 notifications=1 suppressed=1");
 }
 
-/// A trigger of the application that skips the update which settles an event.
+/// A trigger of the application skips the update which settles it.
 #[tokio::test]
 async fn event_that_can_not_be_settled_is_not_written() {
-    let db = TestDatabase::new().await;
-    let mut world = db.world().await;
-    let bo = world.user("Bo").await;
-    let event = world
-        .event("project_access_revoked")
-        .payload(json!({"affected_user_id": bo}))
-        .await;
+    let stage = Stage::new(1).await;
+    let db = &stage.db;
     db.execute(
         "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
          CREATE TRIGGER skip BEFORE UPDATE ON notification_processing
             FOR EACH ROW WHEN (NEW.processing_status = 'completed') EXECUTE FUNCTION skip()",
     )
     .await;
-    let report = db.run().await;
-    assert_eq!((report.events, report.retried), (0, 1));
+    assert_eq!(db.run().await.summary(), "retried=1");
     assert_eq!(db.count("notifications").await, 0);
-    let state = db.state(event).await;
+    let state = db.state(stage.events[0]).await;
     assert!(state.contains("settled 0 of 1 events"), "{state}");
 }

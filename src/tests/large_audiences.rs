@@ -4,7 +4,7 @@ use notify_fan_out::fan_out::run;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::harness::{TestDatabase, World};
+use crate::harness::{Summary as _, TestDatabase, World};
 
 /// More than are written at once, and not a whole number of parts.
 const PEOPLE: i32 = 45_001;
@@ -40,14 +40,13 @@ impl Stage {
                   WHERE n % 10 = 0"
             ))
             .await;
-        let event = self.world.event("document_uploaded").project(project);
-        event.document(document).await
+        self.world.uploaded(document, project).await
     }
 
     async fn small(&mut self, topic: &str) -> i64 {
         let pair = [self.people[1], self.people[2]];
         let thread = self.world.thread(topic, pair).await;
-        self.world.event("chat_message_sent").thread(thread).await
+        self.world.message(thread).await
     }
 }
 
@@ -58,35 +57,29 @@ async fn others_go_first_and_each_recipient_is_notified_once() {
     let small = stage.small("Two").await;
     let report = stage.db.run().await;
     let expected = u64::try_from(PEOPLE - (PEOPLE - 1) / 10).expect("many");
-    assert_eq!((report.events, report.batches), (2, 2));
-    assert_eq!(report.notifications, expected + 2);
-    assert_eq!(report.emails, expected);
-    assert_eq!(report.suppressed, 4_500, "those who may not view it");
+    let notifications = expected + 2;
+    assert_eq!(
+        report.summary(),
+        format!(
+            "batches=2 events=2 notifications={notifications} emails={expected} suppressed=4500"
+        )
+    );
     for table in ["notifications", "pending_emails"] {
         let counted = format!(
             "SELECT count(*) || ' ' || count(DISTINCT user_id) FROM {table} WHERE event_id = {large}"
         );
-        assert_eq!(
-            stage.db.text(&counted).await,
-            format!("{expected} {expected}"),
-            "{table}"
-        );
+        let expected = format!("{expected} {expected}");
+        assert_eq!(stage.db.text(&counted).await, expected, "{table}");
     }
     let order = format!(
         "SELECT max(id) FILTER (WHERE event_id = {small}) < min(id) FILTER (WHERE event_id = {large})
            FROM notifications"
     );
-    assert_eq!(
-        stage.db.text(&order).await,
-        "true",
-        "the large one came last"
-    );
+    assert_eq!(stage.db.text(&order).await, "true", "the large one is last");
 
     // A retry of a completed event notifies nobody again, whatever part they are in.
-    stage
-        .db
-        .execute("UPDATE notification_processing SET processing_status = 'pending'")
-        .await;
+    let retry = "UPDATE notification_processing SET processing_status = 'pending'";
+    stage.db.execute(retry).await;
     let again = stage.db.run().await;
     assert_eq!((again.events, again.notifications, again.emails), (2, 0, 0));
 }
@@ -101,8 +94,7 @@ async fn a_limit_is_kept_and_leaves_nothing_in_hand() {
     settings.limit = Some(2);
     let report = stage.db.run_with(&settings).await;
     assert_eq!(report.events, 2);
-    let statuses = stage.db.statuses().await;
-    assert_eq!(statuses.get("processing"), None, "{statuses:?}");
+    assert_eq!(stage.db.standings().await, "completed=2 pending=1");
 }
 
 #[tokio::test]
@@ -110,22 +102,14 @@ async fn large_thread_is_coalesced_per_recipient() {
     let mut stage = Stage::new().await;
     let people = stage.people.clone();
     let town = stage.world.thread("Town", &people).await;
-    stage.world.event("chat_message_sent").thread(town).await;
-    let sender = people[7];
-    stage
-        .world
-        .event("chat_message_sent")
-        .thread(town)
-        .actor(sender)
-        .await;
+    stage.world.message(town).await;
+    stage.world.message(town).actor(people[7]).await;
     let report = stage.db.run().await;
     let everyone = u64::try_from(PEOPLE).expect("many");
     assert_eq!(report.notifications, everyone);
     assert_eq!(report.merged, everyone - 1, "but the sender of the second");
-    let counts = stage
-        .db
-        .texts("SELECT coalesce_count || ': ' || count(*) FROM notifications GROUP BY coalesce_count ORDER BY 1")
-        .await;
+    let counts = "SELECT coalesce_count || ': ' || count(*) FROM notifications GROUP BY coalesce_count ORDER BY 1";
+    let counts = stage.db.texts(counts).await;
     assert_eq!(counts, ["1: 1".to_owned(), format!("2: {}", everyone - 1)]);
 }
 
@@ -136,13 +120,8 @@ async fn event_without_time_left_is_released() {
     let large = stage.document().await;
     stage.small("Two").await;
     let stop = CancellationToken::new();
-    let (report, result) = run(
-        &stage.db.database(),
-        &stage.db.settings(),
-        &stop,
-        &mut |_| stop.cancel(),
-    )
-    .await;
+    let (database, settings) = (stage.db.database(), stage.db.settings());
+    let (report, result) = run(&database, &settings, &stop, &mut |_| stop.cancel()).await;
     result.expect("a run that was stopped");
     assert_eq!((report.events, report.stopped_early), (1, true));
     let row = format!(

@@ -2,51 +2,38 @@
 
 use std::process::Command;
 
+use notify_fan_out::db::contract::{COLUMNS, read_only, types};
 use notify_fan_out::db::migrate::MigrateReport;
 use notify_fan_out::seed::{Size, seed};
 
 use crate::adoption::{APPLICATION, OLDER_JOB, adopt, works};
-use crate::harness::{Server, TestDatabase, id};
+use crate::grants::Role;
+use crate::harness::{
+    RunCommand as _, Server, TestDatabase, binary_at, database_at, id, psql, server_program,
+    succeed,
+};
 
 /// The schema as `pg_dump` prints it, without its marks of the moment.
 fn schema(db: &TestDatabase<'_>) -> String {
-    let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
-    let output = Command::new(std::path::Path::new(&programs).join("pg_dump"))
+    let dump = Command::new(server_program("pg_dump"))
         .args(["--schema-only", "--no-owner", &db.superuser_url()])
-        .output()
-        .expect("pg_dump");
-    assert!(output.status.success(), "{output:?}");
-    let dump = String::from_utf8(output.stdout).expect("text");
-    let lines = dump.lines().filter(|line| {
-        // psql's own commands differ from dump to dump.
-        !line.starts_with('\\')
-    });
+        .prints();
+    // psql's own commands differ from dump to dump.
+    let lines = dump.lines().filter(|line| !line.starts_with('\\'));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn psql(db: &TestDatabase<'_>, script: &str) {
-    let programs = std::env::var_os("TEST_PG_BIN").expect("TEST_PG_BIN: call ./scripts/test.sh");
+fn run_script(db: &TestDatabase<'_>, script: &str) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), script).expect("written");
-    let output = Command::new(std::path::Path::new(&programs).join("psql"))
-        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"])
-        .arg(file.path())
-        .arg(db.superuser_url())
-        .output()
-        .expect("psql");
-    assert!(output.status.success(), "{output:?}");
+    succeed(&mut psql(&db.superuser_url(), file.path()));
 }
 
-fn as_owner(db: &TestDatabase<'_>, arguments: &[&str]) -> std::process::Output {
-    crate::harness::binary_at(&db.superuser_url())
-        .arg("migrate")
-        .args(arguments)
-        .output()
-        .expect("the binary")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// `migrate` as the owner of the tables.
+fn migrate(db: &TestDatabase<'_>, arguments: &[&str]) -> Command {
+    let mut command = db.binary_as_owner();
+    command.arg("migrate").args(arguments);
+    command
 }
 
 const ROWS: &str = "
@@ -69,29 +56,22 @@ async fn goes_back(db: &TestDatabase<'_>) {
     let rows = "SELECT to_jsonb(p)::text FROM notification_processing p UNION ALL SELECT to_jsonb(n)::text FROM notifications n
          UNION ALL SELECT to_jsonb(m)::text FROM pending_emails m UNION ALL SELECT to_jsonb(e)::text FROM domain_events e ORDER BY 1";
     let old = db.texts(rows).await;
-    assert!(as_owner(db, &[]).status.success());
+    migrate(db, &[]).prints();
     assert_eq!(db.count("notification_processing").await, 6);
-    let refused = as_owner(db, &["--revert"]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(text(&refused.stderr).contains("--yes"), "{refused:?}");
-    let done = as_owner(db, &["--revert", "--yes"]);
-    assert!(done.status.success(), "{done:?}");
-    pretty(&before, &schema(db));
+    let refused = migrate(db, &["--revert"]).fails(2);
+    assert!(refused.contains("--yes"), "{refused}");
+    migrate(db, &["--revert", "--yes"]).prints();
+    assert_same_schema(&before, &schema(db));
     assert_eq!(db.texts(rows).await, old);
     db.execute(OLDER_CLAIM).await;
-    assert_eq!(
-        db.texts("SELECT event_id FROM notification_processing WHERE processing_status = 'processing' ORDER BY 1").await,
-        ["4", "5", "6"]
-    );
-    let nothing = as_owner(db, &["--revert"]);
-    assert!(
-        text(&nothing.stdout).contains("nothing of the service"),
-        "{nothing:?}"
-    );
+    let claimed = "SELECT event_id FROM notification_processing WHERE processing_status = 'processing' ORDER BY 1";
+    assert_eq!(db.texts(claimed).await, ["4", "5", "6"]);
+    let nothing = migrate(db, &["--revert"]).prints();
+    assert!(nothing.contains("nothing of the service"), "{nothing}");
 }
 
 /// Fails with what differs.
-fn pretty(before: &str, after: &str) {
+fn assert_same_schema(before: &str, after: &str) {
     // The order of privileges is of no matter.
     let lines = |text: &str| {
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
@@ -132,50 +112,25 @@ async fn privileges_and_policies_go_back() {
     goes_back(&db).await;
 }
 
-/// What migrate made for an application stays once the application has filled it.
+/// What migrate made for an application stays once the application has filled it; an empty database is empty
+/// again.
 #[tokio::test]
-async fn tables_with_rows_of_the_application_stay() {
-    let (db, _) = adopt("").await;
-    works(&db).await;
-    let plan = as_owner(&db, &["--revert", "--yes", "--format", "json"]);
-    assert!(plan.status.success(), "{plan:?}");
-    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).expect("JSON");
-    assert!(
-        plan["keeps"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .any(|table| table == "public.profiles")
-    );
-    let mut left = db
-        .texts("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
-        .await;
-    left.retain(|table| {
-        ![
-            "profiles",
-            "orgs",
-            "org_members",
-            "projects",
-            "resources",
-            "chat_threads",
-            "chat_thread_participants",
-            "domain_events",
-            "project_access_grants",
-        ]
-        .contains(&table.as_str())
-    });
-    assert_eq!(left, [""; 0]);
-    db.migrate().await;
-}
-
-/// An empty database is empty again.
-#[tokio::test]
-async fn nothing_stays_of_what_nobody_filled() {
+async fn revert_leaves_only_tables_that_the_application_filled() {
     let db = TestDatabase::empty().await;
     let before = schema(&db);
-    assert!(as_owner(&db, &[]).status.success());
-    assert!(as_owner(&db, &["--revert", "--yes"]).status.success());
-    pretty(&before, &schema(&db));
+    migrate(&db, &[]).prints();
+    migrate(&db, &["--revert", "--yes"]).prints();
+    assert_same_schema(&before, &schema(&db));
+
+    let (db, _) = adopt("").await;
+    works(&db).await;
+    let plan = migrate(&db, &["--revert", "--yes", "--format", "json"]).prints();
+    let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+    let keeps = plan["keeps"].as_array().expect("a list");
+    assert!(keeps.contains(&"public.profiles".into()), "{plan}");
+    let left = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'";
+    insta::assert_snapshot!(db.text(left).await, @"chat_thread_participants chat_threads domain_events org_members orgs profiles projects resources");
+    db.migrate().await;
 }
 
 /// The SQL that is printed, run by psql, makes what a migration makes; it changes nothing by itself.
@@ -190,43 +145,32 @@ async fn what_is_printed_is_what_would_run() {
         let printed = TestDatabase::empty().await;
         printed.execute(made).await;
         let before = schema(&printed);
-        let output = as_owner(&printed, &["--print"]);
-        assert!(output.status.success(), "{output:?}");
+        let output = migrate(&printed, &["--print"]).prints();
         assert_eq!(schema(&printed), before);
-        psql(&printed, &text(&output.stdout));
+        run_script(&printed, &output);
         migrated.migrate().await;
         // Grants of the tests' role are made by migrate() of the harness.
         let report = printed.migrate().await;
-        assert_eq!(
-            (
-                report.applied.len(),
-                report.objects.len(),
-                report.online.indexes.len()
-            ),
-            (0, 0, 0),
-            "{report:?}"
-        );
-        pretty(&schema(&migrated), &schema(&printed));
+        let done = [&report.applied, &report.objects, &report.online.indexes].map(Vec::len);
+        assert_eq!(done, [0, 0, 0], "{report:?}");
+        assert_same_schema(&schema(&migrated), &schema(&printed));
         assert_eq!(printed.migrate().await, MigrateReport::default());
     }
 }
 
 /// A database that was migrated before that was recorded gives back what nobody else makes.
 #[tokio::test]
-async fn a_revert_after_an_earlier_version() {
+async fn revert_after_an_earlier_version_removes_what_nobody_else_makes() {
     let (db, _) = adopt(&format!("{APPLICATION}{OLDER_JOB}")).await;
     db.execute(
         "DROP TABLE notify_fan_out_made; DELETE FROM notify_fan_out_migrations WHERE version = 11;
          UPDATE notify_fan_out_migrations SET installed_on = now() - interval '1 day'",
     )
     .await;
-    let refused = as_owner(&db, &["--revert", "--yes"]);
-    assert!(
-        text(&refused.stderr).contains("migrate first"),
-        "{refused:?}"
-    );
+    let refused = migrate(&db, &["--revert", "--yes"]).fails(1);
+    assert!(refused.contains("migrate first"), "{refused}");
     db.migrate().await;
-    assert!(as_owner(&db, &["--revert", "--yes"]).status.success());
+    migrate(&db, &["--revert", "--yes"]).prints();
     let left = "SELECT c.relname || '.' || attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
          WHERE attnum > 0 AND NOT attisdropped AND (attname IN ('claim_token', 'coalesce_key', 'delivery_id') OR relname LIKE 'notification\\_%deliver%' AND relkind = 'r')";
     assert_eq!(db.texts(left).await, [""; 0]);
@@ -240,7 +184,7 @@ async fn a_revert_after_an_earlier_version() {
 /// A support tool has tables of the same names, for another purpose: nothing is changed, and what to do is
 /// said. In a schema of its own, with views for what is there, the job works.
 #[tokio::test]
-async fn tables_of_another_purpose() {
+async fn tables_of_another_purpose_are_refused_with_a_way_out() {
     let db = TestDatabase::empty().await;
     db.execute(
         "CREATE TABLE permissions (id serial, role text, resource_id int);
@@ -249,9 +193,7 @@ async fn tables_of_another_purpose() {
     )
     .await;
     let before = schema(&db);
-    let refused = as_owner(&db, &[]);
-    assert_eq!(refused.status.code(), Some(1));
-    let said = text(&refused.stderr);
+    let said = migrate(&db, &[]).fails(1);
     for part in [
         "projects.id is integer, expected uuid",
         "projects has no column owner_org_id (uuid)",
@@ -262,18 +204,12 @@ async fn tables_of_another_purpose() {
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
-    pretty(&before, &schema(&db));
+    assert_same_schema(&before, &schema(&db));
     db.execute("CREATE SCHEMA notify; CREATE VIEW notify.profiles AS SELECT id, email, full_name FROM people")
         .await;
-    let url = db.superuser_url();
-    let mark = if url.contains('?') { '&' } else { '?' };
-    let url = format!("{url}{mark}options=-csearch_path%3Dnotify");
+    let url = db.superuser_url() + "&options=-csearch_path%3Dnotify";
     for command in ["migrate", "run", "doctor"] {
-        let done = crate::harness::binary_at(&url)
-            .arg(command)
-            .output()
-            .expect("the binary");
-        assert!(done.status.success(), "{done:?}");
+        binary_at(&url).arg(command).prints();
     }
     assert_eq!(db.count("pg_tables WHERE schemaname = 'public'").await, 3);
     // With a rule of its own, nobody reads permissions.
@@ -282,11 +218,11 @@ async fn tables_of_another_purpose() {
          CREATE FUNCTION can_view(uuid, uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
     )
     .await;
-    assert!(as_owner(&db, &[]).status.success());
+    migrate(&db, &[]).prints();
     // What the job writes can't be declared away.
     let db = TestDatabase::empty().await;
     db.execute("CREATE TABLE domain_events (id uuid)").await;
-    let said = text(&as_owner(&db, &[]).stderr);
+    let said = migrate(&db, &[]).fails(1);
     assert!(
         said.contains("schema of its own") && !said.contains("CREATE VIEW"),
         "{said}"
@@ -312,16 +248,11 @@ async fn what_is_not_needed_is_declared_as_printed() {
          INSERT INTO permissions (role, resource_id) VALUES ('agent', 1)"
     ))
     .await;
-    let check = as_owner(&db, &["--check"]);
-    let without_meetings = text(&check.stdout);
-    let refused = as_owner(&db, &[]);
-    assert_eq!(refused.status.code(), Some(1));
-    let without_permissions = text(&refused.stderr);
-    for said in [without_meetings.as_str(), without_permissions.as_str()] {
-        assert!(
-            said.contains("permissions has no column user_id (uuid)"),
-            "{said}"
-        );
+    let without_meetings = migrate(&db, &["--check"]).ends(6).stdout;
+    let without_permissions = migrate(&db, &[]).fails(1);
+    for said in [&without_meetings, &without_permissions] {
+        let why = "permissions has no column user_id (uuid)";
+        assert!(said.contains(why), "{said}");
     }
     let advised = statements(&without_permissions);
     insta::assert_snapshot!(advised, @"
@@ -334,55 +265,36 @@ async fn what_is_not_needed_is_declared_as_printed() {
     CREATE VIEW meetings AS SELECT NULL::uuid AS id, NULL::text AS title, NULL::timestamptz AS start_time WHERE false;
     CREATE VIEW meeting_participants AS SELECT NULL::uuid AS meeting_id, NULL::uuid AS user_id WHERE false;
     ");
-    psql(&db, &format!("{advised}\n{}", statements(tables)));
+    run_script(&db, &format!("{advised}\n{}", statements(tables)));
 
-    let (_, options) = without_permissions
-        .split_once("options=")
-        .expect("a parameter");
+    let options = without_permissions.split_once("options=");
+    let (_, options) = options.expect("a parameter");
     let options = options.lines().next().expect("a line");
     let url = format!("{}&options={options}", db.superuser_url());
-    let done = |url: &str, arguments: &[&str]| {
-        let done = crate::harness::binary_at(url)
-            .args(arguments)
-            .output()
-            .expect("the binary");
-        assert!(done.status.success(), "{done:?}");
-    };
-    done(&url, &["migrate"]);
-    done(&url, &["migrate", "--check"]);
+    binary_at(&url).arg("migrate").prints();
+    binary_at(&url).args(["migrate", "--check"]).prints();
     assert_eq!(db.count("pg_views WHERE viewname LIKE 'meeting%'").await, 2);
     assert_eq!(db.count("pg_tables WHERE schemaname = 'notify'").await, 0);
-    let (name, variable, as_job) = crate::grants::role(&db, "job");
-    crate::grants::grants_as(&url, &[&variable]).expect("granted");
+    let role = Role::new(&db, "job");
+    role.granted(&url, &[]);
 
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
-    let acme = world.org("Acme", [ada]).await;
-    let atlas = world.project("Atlas", acme).await;
+    let [acme, atlas] = world.acme([ada]).await;
     let report = world.document("Report", acme, atlas).await;
-    for url in [&url, &as_job] {
-        world
-            .event("document_uploaded")
-            .actor(bo)
-            .project(atlas)
-            .document(report)
-            .await;
-        done(url, &["run"]);
-        done(url, &["doctor"]);
+    for url in [&url, &role.url] {
+        world.uploaded(report, atlas).actor(bo).await;
+        binary_at(url).arg("run").prints();
+        binary_at(url).arg("doctor").prints();
     }
-    assert_eq!(
-        db.texts(&format!(
-            "SELECT title FROM notifications WHERE user_id = '{ada}'"
-        ))
-        .await,
-        ["Bo uploaded Report to Atlas"; 2],
-        "{name}"
-    );
+    let titles = format!("SELECT title FROM notifications WHERE user_id = '{ada}'");
+    let titles = db.texts(titles).await;
+    assert_eq!(titles, ["Bo uploaded Report to Atlas"; 2]);
 }
 
 /// What `migrate --check` says before an adoption; it changes nothing.
 #[tokio::test]
-async fn an_adoption_is_foreseen() {
+async fn check_foresees_an_adoption() {
     let db = TestDatabase::empty().await;
     db.execute(format!(
         "{APPLICATION}{OLDER_JOB}{ROWS};
@@ -395,9 +307,7 @@ async fn an_adoption_is_foreseen() {
     ))
     .await;
     let before = schema(&db);
-    let check = as_owner(&db, &["--check"]);
-    assert_eq!(check.status.code(), Some(6));
-    let said = text(&check.stdout);
+    let said = migrate(&db, &["--check"]).ends(6).stdout;
     let (_, findings) = said.split_once('\n').expect("lines");
     insta::assert_snapshot!(findings, @"
     ok       columns     the tables that exist have the columns that are read
@@ -410,21 +320,17 @@ async fn an_adoption_is_foreseen() {
     ok       events      3 have no processing row: 2 would become pending, 1 failed (expired)
     ok       duplicates  1 pairs of event and person have several rows in notifications: they stay, and new ones are kept unique
     ");
-    pretty(&before, &schema(&db));
-    assert!(as_owner(&db, &[]).status.success());
-    let doctor = crate::harness::binary_at(&db.superuser_url())
-        .arg("doctor")
-        .output()
-        .expect("the binary");
-    assert!(
-        text(&doctor.stdout).contains("notifications.kind is NOT NULL without a default"),
-        "{doctor:?}"
-    );
+    assert_same_schema(&before, &schema(&db));
+    migrate(&db, &[]).prints();
+    let doctor = db.binary_as_owner().arg("doctor").output();
+    let doctor = String::from_utf8(doctor.expect("the program").stdout);
+    let kind = "notifications.kind is NOT NULL without a default";
+    assert!(doctor.expect("text").contains(kind));
 }
 
 /// The error of a role that owns nothing names the owner.
 #[tokio::test]
-async fn a_role_that_may_not_migrate_is_shown_the_owner() {
+async fn role_that_may_not_migrate_is_shown_the_owner() {
     let server = Server::start();
     let db = TestDatabase::empty_on(&server).await;
     db.execute(format!(
@@ -434,33 +340,23 @@ async fn a_role_that_may_not_migrate_is_shown_the_owner() {
     ))
     .await;
     let url = server.url_as("visitor", db.name());
-    let refused = crate::harness::binary_at(&url)
-        .arg("migrate")
-        .output()
-        .expect("the binary");
-    assert_eq!(refused.status.code(), Some(1));
-    let said = text(&refused.stderr);
+    let said = binary_at(&url).arg("migrate").fails(1);
     assert!(
         said.contains("visitor is not") && said.contains("domain_events belongs to app_owner"),
         "{said}"
     );
     assert!(!said.contains("at line"), "{said}");
-    let check = crate::harness::binary_at(&url)
-        .args(["migrate", "--check"])
-        .output()
-        .expect("the binary");
-    assert!(
-        text(&check.stdout).contains("notifications belongs to app_owner"),
-        "{check:?}"
-    );
+    let mut check = binary_at(&url);
+    let check = check.args(["migrate", "--check"]).ends(6).stdout;
+    let owner = "notifications belongs to app_owner";
+    assert!(check.contains(owner), "{check}");
 }
 
 /// Of the application's tables, the jobs read what the contract names and nothing else.
 #[tokio::test]
 async fn the_column_contract_is_complete() {
-    use notify_fan_out::db::contract::{COLUMNS, read_only};
     let db = TestDatabase::new().await;
-    let by_owner = crate::harness::database_at(&db.superuser_url());
+    let by_owner = database_at(&db.superuser_url());
     seed(&by_owner, Size::Small, false).await.expect("seeded");
     let views = read_only().map(|relation| {
         let columns = COLUMNS.iter().filter(|column| column.relation == relation);
@@ -481,31 +377,21 @@ async fn the_column_contract_is_complete() {
         "{}&options=-csearch_path%3Dnarrow,public",
         db.superuser_url()
     );
-    let report = |arguments: &[&str]| {
-        let done = crate::harness::binary_at(&url)
-            .args(arguments)
-            .output()
-            .expect("the binary");
-        assert!(done.status.success(), "{done:?}");
-        text(&done.stdout)
-    };
-    report(&["run", "--dry-run"]);
-    let run = report(&["run"]);
-    assert!(
-        run.contains("events=16 notifications=24 merged=1 emails=12"),
-        "{run}"
-    );
-    for event in db.texts("SELECT id::text FROM domain_events").await {
-        report(&["explain", &event]);
+    let prints = |arguments: &[&str]| binary_at(&url).args(arguments).prints();
+    prints(&["run", "--dry-run"]);
+    let run = prints(&["run"]);
+    let counts = "events=16 notifications=24 merged=1 emails=12";
+    assert!(run.contains(counts), "{run}");
+    for event in db.texts("SELECT id FROM domain_events").await {
+        prints(&["explain", &event]);
     }
-    report(&["deliver", "--dry-run"]);
-    report(&["deliver"]);
+    prints(&["deliver", "--dry-run"]);
+    prints(&["deliver"]);
 }
 
 /// The page for adopters lists what the code reads.
 #[test]
 fn the_column_contract_is_documented() {
-    use notify_fan_out::db::contract::{COLUMNS, types};
     let page = include_str!("../../docs/adoption.md");
     let rows = COLUMNS.iter().map(|column| {
         let null = if column.nullable { "yes" } else { "no" };

@@ -229,27 +229,25 @@ async fn amiss(server: &Server, db: &TestDatabase<'_>) -> Findings {
         .await;
     tell_plans(db).await;
     let before = server.log().len();
-    let [batch, limit] = [BATCH, LIMIT].map(|number| number.to_string());
-    let few = ["--batch-size", &batch, "--limit", &limit];
-    db.cli(&[&["run", "--dry-run"], &few[..]].concat())
-        .success();
-    db.cli(&["explain", &document]).success();
-    db.cli(&["explain", &alert]).success();
+    let few = format!("--batch-size {BATCH} --limit {LIMIT}");
+    db.prints(&format!("run --dry-run {few}"));
+    db.prints(&format!("explain {document}"));
+    db.prints(&format!("explain {alert}"));
     // One fails.
-    db.cli(&[&["run"], &few[..]].concat()).code(3);
+    db.fails(&format!("run {few}"), 3);
     // One is alone.
-    db.cli(&["run", "--limit", "1"]).success();
-    db.cli(&["explain", &document]).success();
-    db.cli(&["explain", &message]).success();
+    db.prints("run --limit 1");
+    db.prints(&format!("explain {document}"));
+    db.prints(&format!("explain {message}"));
     // One that a mail was sent of.
-    db.cli(&["explain", "1002"]).success();
+    db.prints("explain 1002");
     let after = server.log().len();
     db.execute("UPDATE notification_processing SET processing_status = 'completed' WHERE processing_status = 'pending' AND next_attempt_at <= now()")
         .await;
     // What was due till then is out of the index.
     db.execute("VACUUM notification_processing").await;
     let idle = server.log().len();
-    db.cli(&["run"]).success();
+    db.prints("run");
     let log = server.log();
 
     let mut findings = Findings::new();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::TestDatabase;
+use crate::harness::{RunCommand as _, TestDatabase};
 
 /// Harbour & Sons owns `Phase_2`, where Ada mentions Bo and Cy. The document is in no project.
 async fn database() -> TestDatabase<'static> {
@@ -13,30 +13,21 @@ async fn database() -> TestDatabase<'static> {
     let project = world.project("Phase_2", org).await;
     let thread = world.thread("Budget [Q3]", [ada, bo, cy]).await;
     let document = world.document("Deed", org, project).await;
-    world
-        .execute("UPDATE resources SET project_id = NULL")
-        .await;
+    let no_project = "UPDATE resources SET project_id = NULL";
+    world.execute(no_project).await;
     let content =
         format!("@[Cy Young](user:{cy}) *and* **Bo**:\nplease read @[Deed](doc:{document})");
-    let event = world.event("chat_message_sent");
-    event
-        .actor(ada)
-        .project(project)
-        .thread(thread)
-        .payload(json!({"mentioned_user_ids": [bo], "full_content": content, "preview": content}))
-        .await;
-    world
-        .event("document_uploaded")
-        .actor(ada)
-        .document(document)
-        .await;
+    let message = json!({"mentioned_user_ids": [bo], "full_content": content, "preview": content});
+    let event = world.message(thread).actor(ada).project(project);
+    event.payload(message).await;
+    let event = world.event("document_uploaded").document(document);
+    event.actor(ada).await;
     db
 }
 
 fn run(db: &TestDatabase<'_>, variables: &[(&str, &str)]) {
     let mut command = db.binary();
-    command.arg("run").envs(variables.iter().copied());
-    assert_cmd::Command::from_std(command).assert().success();
+    command.arg("run").envs(variables.iter().copied()).prints();
 }
 
 /// What the bell shows, without identifiers.
@@ -109,17 +100,15 @@ async fn links_follow_the_templates() {
         .await;
     assert_eq!(links, "2 1 1");
     let mut preview = db.binary();
-    preview
+    preview.env("NOTIFY_LINK_DOCUMENT", "/files/{resource}");
+    let preview = preview
         .args(["preview", "document_uploaded", "--text"])
-        .env("NOTIFY_LINK_DOCUMENT", "/files/{resource}");
-    let preview = preview.output().expect("started");
-    assert!(String::from_utf8_lossy(&preview.stdout).contains("https://app.example.com/files/"));
+        .prints();
+    let link = "https://app.example.com/files/";
+    assert!(preview.contains(link), "{preview}");
     let mut wrong = db.binary();
-    wrong.arg("run").env("NOTIFY_LINK_TEAM", "/team/{user}");
-    let wrong = wrong.output().expect("started");
-    let error = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    assert!(
-        error.contains("NOTIFY_LINK_TEAM: it may have {org}"),
-        "{error}"
-    );
+    let wrong = wrong.arg("run").env("NOTIFY_LINK_TEAM", "/team/{user}");
+    let error = wrong.fails(2);
+    let why = "NOTIFY_LINK_TEAM: it may have {org}";
+    assert!(error.contains(why), "{error}");
 }

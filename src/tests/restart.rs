@@ -1,6 +1,6 @@
 //! The server goes away in the middle of a run.
 
-use crate::harness::{Server, TestDatabase, Worker, binary_at};
+use crate::harness::{RunCommand as _, Server, TestDatabase, Worker, binary_at};
 
 async fn stage(server: &Server) -> TestDatabase<'_> {
     let db = TestDatabase::on(server).await;
@@ -28,59 +28,40 @@ async fn disturbed(disturb: impl Fn(&Server)) {
     );
     db.until("(SELECT count(*) FROM notification_processing WHERE processing_status = 'completed') >= 100").await;
     disturb(&server);
-    let ended = worker.end().await;
-    assert!(ended.status.success(), "{ended:?}");
-    assert!(
-        ended.stderr.contains("lost the connection"),
-        "{}",
-        ended.stderr
-    );
+    let ended = worker.ends(0).await;
+    let lost = "lost the connection";
+    assert!(ended.stderr.contains(lost), "{ended:?}");
 
     // A batch that was claimed, but whose claim got no answer, comes back by rescue.
-    db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'").await;
+    db.claims_grow_old().await;
     db.run().await;
-    assert_eq!(
-        db.statuses().await,
-        [("completed".to_owned(), 3_000)].into()
-    );
-    assert_eq!(
-        db.count("notifications WHERE coalesce_key IS NULL").await,
-        1_500 * 20
-    );
-    assert_eq!(
-        db.texts(
-            "SELECT DISTINCT coalesce_count FROM notifications WHERE coalesce_key IS NOT NULL"
-        )
-        .await,
-        ["1500"]
-    );
+    assert_eq!(db.standings().await, "completed=3000");
+    let apart = "notifications WHERE coalesce_key IS NULL";
+    assert_eq!(db.count(apart).await, 1_500 * 20);
+    let counts = "SELECT DISTINCT coalesce_count FROM notifications WHERE coalesce_key IS NOT NULL";
+    assert_eq!(db.text(counts).await, "1500");
 }
 
 #[tokio::test]
-async fn restarted() {
+async fn run_survives_a_restart_of_the_server() {
     disturbed(Server::restart).await;
 }
 
-/// As by a power cut, and back only after a while.
+/// As by a power cut.
 #[tokio::test]
-async fn crashed() {
+async fn run_survives_a_crash_of_the_server() {
     disturbed(|server| {
         server.crash();
+        // Back only after some attempts to connect.
         std::thread::sleep(std::time::Duration::from_millis(700));
         server.start_again();
     })
     .await;
 }
 
-#[tokio::test]
-async fn not_there_at_all() {
-    let run = binary_at("postgres://nobody@localhost:1/nothing")
-        .arg("run")
-        .output()
-        .expect("output");
-    assert_eq!(run.status.code(), Some(4), "{run:?}");
-    assert!(
-        String::from_utf8_lossy(&run.stderr).contains("localhost:1/nothing"),
-        "{run:?}"
-    );
+#[test]
+fn server_that_is_not_there_is_named() {
+    let mut command = binary_at("postgres://nobody@localhost:1/nothing");
+    let error = command.arg("run").fails(4);
+    assert!(error.contains("localhost:1/nothing"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use notify_fan_out::handlers::EventType;
 use notify_fan_out::seed::{SeedFailed, Size, clear, seed};
 
-use crate::harness::{TestDatabase, binary_at, complaint, database_at};
+use crate::harness::{RunCommand as _, TestDatabase, complaint, database_at};
 
 /// Every relation that the seed or what comes of it writes to.
 const RELATIONS: [&str; 19] = [
@@ -30,22 +30,21 @@ const RELATIONS: [&str; 19] = [
     "notification_delivery_guards",
 ];
 
-async fn put(db: &TestDatabase<'_>, size: Size) -> BTreeMap<String, i64> {
-    let seeded = seed(&database_at(&db.superuser_url()), size, false)
-        .await
-        .expect("seeded")
-        .expect("seeded");
-    seeded
-        .events
-        .into_iter()
-        .map(|count| (count.name, count.rows))
-        .collect()
+/// How many rows were put into each table of the world, and how many events of each type.
+async fn put(db: &TestDatabase<'_>, size: Size) -> [BTreeMap<String, i64>; 2] {
+    let seeded = seed(&database_at(&db.superuser_url()), size, false).await;
+    let seeded = seeded.expect("no error").expect("seeded");
+    [seeded.world, seeded.events].map(|counts| {
+        counts
+            .into_iter()
+            .map(|count| (count.name, count.rows))
+            .collect()
+    })
 }
 
 async fn take_away(db: &TestDatabase<'_>) -> i64 {
-    let removed = clear(&database_at(&db.superuser_url()))
-        .await
-        .expect("cleared");
+    let removed = clear(&database_at(&db.superuser_url())).await;
+    let removed = removed.expect("cleared");
     removed.iter().map(|count| count.rows).sum()
 }
 
@@ -53,12 +52,8 @@ async fn take_away(db: &TestDatabase<'_>) -> i64 {
 async fn everything(db: &TestDatabase<'_>) -> Vec<String> {
     let mut rows = Vec::new();
     for relation in RELATIONS {
-        rows.extend(
-            db.texts(&format!(
-                "SELECT '{relation} ' || r::text FROM {relation} r ORDER BY 1"
-            ))
-            .await,
-        );
+        let all = format!("SELECT '{relation} ' || r::text FROM {relation} r ORDER BY 1");
+        rows.extend(db.texts(all).await);
     }
     rows
 }
@@ -72,7 +67,7 @@ fn types(operator: bool) -> BTreeSet<&'static str> {
 #[tokio::test]
 async fn events_show_each_rule() {
     let db = TestDatabase::new().await;
-    let events = put(&db, Size::Small).await;
+    let [_, events] = put(&db, Size::Small).await;
     let seeded: BTreeSet<_> = events.keys().map(String::as_str).collect();
     assert_eq!(seeded, types(false));
     let report = db.run().await;
@@ -111,13 +106,9 @@ async fn events_show_each_rule() {
 #[tokio::test]
 async fn operator_events_reach_owners_and_endpoints_and_are_cleared() {
     let db = TestDatabase::new().await;
-    db.execute(
-        "INSERT INTO notification_endpoints (id, name, channel, target, settings)
-         VALUES (gen_random_uuid(), 'ops', 'slack', '…', '{}')",
-    )
-    .await;
+    db.endpoint("slack", "ops").await;
     let before = everything(&db).await;
-    let events = put(&db, Size::Operator).await;
+    let [_, events] = put(&db, Size::Operator).await;
     let count = u64::try_from(types(true).len()).expect("few");
     assert_eq!(i64::try_from(count), Ok(events.values().sum()));
     // As other systems write it.
@@ -151,20 +142,11 @@ async fn called_again_it_adds_events_and_no_people() {
     // Whoever tries things out changes the world; that stays.
     db.execute("UPDATE profiles SET full_name = 'Ada Changed' WHERE full_name = 'Ada Okafor'")
         .await;
-    let seeded = seed(&database_at(&db.superuser_url()), Size::Small, false)
-        .await
-        .expect("seeded")
-        .expect("seeded");
-    assert!(
-        seeded.world.iter().all(|count| count.rows == 0),
-        "{:?}",
-        seeded.world
-    );
+    let [world, _] = put(&db, Size::Small).await;
+    assert!(world.values().all(|rows| *rows == 0), "{world:?}");
     assert_eq!(db.count("profiles").await, 9);
-    assert_eq!(
-        db.count("profiles WHERE full_name = 'Ada Changed'").await,
-        1
-    );
+    let changed = "profiles WHERE full_name = 'Ada Changed'";
+    assert_eq!(db.count(changed).await, 1);
     assert_eq!(db.run().await.events, events);
     // A nudge is sent once, ever.
     assert_eq!(db.count("notification_once").await, 1);
@@ -174,30 +156,27 @@ async fn called_again_it_adds_events_and_no_people() {
 async fn rows_of_others_are_not_mixed_with_test_data_unasked() {
     let db = TestDatabase::new().await;
     let seed = |arguments: &[&str]| {
-        let mut command = binary_at(&db.superuser_url());
+        let mut command = db.binary_as_owner();
         command.arg("seed").args(arguments);
-        assert_cmd::Command::from_std(command).assert()
+        command
     };
     // An empty database, and its own rows.
-    seed(&[]).success();
-    seed(&["--operator"]).success();
-    seed(&["--clear"]).success();
+    for arguments in [&[][..], &["--operator"], &["--clear"]] {
+        seed(arguments).prints();
+    }
     db.execute(
         "INSERT INTO orgs VALUES (gen_random_uuid(), 'Works');
          INSERT INTO domain_events (event_type) VALUES ('payment_failed')",
     )
     .await;
-    let refused = seed(&[]).code(2);
-    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
-    assert!(
-        complaint(&stderr).contains("in orgs, domain_events; nothing was inserted"),
-        "{stderr}"
-    );
+    let stderr = seed(&[]).fails(2);
+    let refused = "in orgs, domain_events; nothing was inserted";
+    assert!(complaint(&stderr).contains(refused), "{stderr}");
     assert!(stderr.contains("--yes"), "{stderr}");
     assert_eq!(db.count("domain_events").await, 1);
     // What would insert nothing has nothing to ask.
-    seed(&["--if-empty"]).success();
-    seed(&["--yes"]).success();
+    seed(&["--if-empty"]).prints();
+    seed(&["--yes"]).prints();
     assert!(db.count("domain_events").await > 1);
 }
 
@@ -205,18 +184,10 @@ async fn rows_of_others_are_not_mixed_with_test_data_unasked() {
 async fn only_if_there_are_no_events() {
     let db = TestDatabase::new().await;
     let database = database_at(&db.superuser_url());
-    assert!(
-        seed(&database, Size::Small, true)
-            .await
-            .expect("seeded")
-            .is_some()
-    );
-    assert_eq!(
-        seed(&database, Size::Small, true)
-            .await
-            .expect("not seeded"),
-        None
-    );
+    let first = seed(&database, Size::Small, true).await;
+    assert!(first.expect("no error").is_some());
+    let second = seed(&database, Size::Small, true).await;
+    assert_eq!(second.expect("no error"), None);
     let events = EventType::ALL.len() - types(true).len();
     assert!(db.count("domain_events").await >= u64::try_from(events).expect("few"));
 }
@@ -226,31 +197,17 @@ async fn clear_leaves_whatever_is_not_the_seeds() {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
-    let acme = world.org("Acme", [ada]).await;
-    let atlas = world.project("Atlas", acme).await;
+    let [acme, atlas] = world.acme([ada]).await;
     let report = world.document("Report", acme, atlas).await;
     let budget = world.thread("Budget", [ada, bo]).await;
     world.meeting("Review", [ada, bo]).await;
     world.grant(atlas, [bo]).await;
     world.permission(report, bo, "view").await;
     world.prefers(bo, "global / * / email = digest", None).await;
-    world
-        .event("chat_message_sent")
-        .actor(ada)
-        .thread(budget)
-        .await;
-    world
-        .event("document_uploaded")
-        .actor(ada)
-        .project(atlas)
-        .document(report)
-        .await;
+    world.message(budget).actor(ada).await;
+    world.uploaded(report, atlas).actor(ada).await;
     world.event("an_unknown_type").await;
-    world
-        .event("resume_incomplete_nudge")
-        .project(atlas)
-        .payload(serde_json::json!({"user_id": ada, "resume_type": "project", "completion_percent": 5, "nudge_tier": 1}))
-        .await;
+    world.nudge(ada, atlas, 1).await;
     // Neighbours of the seed's identifiers on either side.
     for neighbour in [
         "5eed5eed-fa11-3fff-bfff-ffffffffffff",
@@ -258,11 +215,8 @@ async fn clear_leaves_whatever_is_not_the_seeds() {
         "5eed5eed-fa12-4001-8000-000000000001",
     ] {
         db.execute(format!(
-            "INSERT INTO profiles VALUES ('{neighbour}', 'near@example.com', NULL)"
-        ))
-        .await;
-        db.execute(format!(
-            "INSERT INTO domain_events (event_type, actor_id) VALUES ('near', '{neighbour}')"
+            "INSERT INTO profiles VALUES ('{neighbour}', 'near@example.com', NULL);
+             INSERT INTO domain_events (event_type, actor_id) VALUES ('near', '{neighbour}')"
         ))
         .await;
     }
@@ -281,18 +235,10 @@ async fn clear_leaves_whatever_is_not_the_seeds() {
     ))
     .await;
     // One of the seed's people is notified of an event that is not the seed's: the event stays.
-    let event = world
-        .event("document_uploaded")
-        .actor(ada)
-        .project(atlas)
-        .document(report)
-        .await;
+    let event = world.uploaded(report, atlas).actor(ada).await;
     db.run().await;
-    assert!(
-        db.count(&format!("notifications WHERE event_id = {event}"))
-            .await
-            > 1
-    );
+    let notified = format!("notifications WHERE event_id = {event}");
+    assert!(db.count(notified).await > 1);
     db.execute(format!("DELETE FROM domain_events WHERE id = {event}"))
         .await;
 
@@ -305,7 +251,7 @@ async fn clear_leaves_whatever_is_not_the_seeds() {
 async fn a_load_is_the_same_each_time() {
     let (one, other) = (TestDatabase::new().await, TestDatabase::new().await);
     for db in [&one, &other] {
-        let events = put(db, Size::Load(1_000)).await;
+        let [_, events] = put(db, Size::Load(1_000)).await;
         assert_eq!(events["chat_message_sent"], 500);
         assert_eq!(events["document_uploaded"], 200);
         assert_eq!((events.values().sum::<i64>(), events.len()), (1_000, 13));
@@ -324,12 +270,9 @@ async fn a_load_is_the_same_each_time() {
         "{report:?}"
     );
     // Whoever sends or is mentioned takes part, or the load would notify nobody.
-    assert_eq!(
-        one.text("SELECT count(*) FROM domain_events e WHERE event_type = 'chat_message_sent' AND NOT EXISTS (
-                    SELECT FROM chat_thread_participants t WHERE t.thread_id = e.thread_id AND t.user_id = e.actor_id)")
-            .await,
-        "0"
-    );
+    let outsiders = "domain_events e WHERE event_type = 'chat_message_sent' AND NOT EXISTS (
+        SELECT FROM chat_thread_participants t WHERE t.thread_id = e.thread_id AND t.user_id = e.actor_id)";
+    assert_eq!(one.count(outsiders).await, 0);
     assert!(take_away(&one).await > 5_000);
     assert_eq!(everything(&one).await, Vec::<String>::new());
 }
@@ -339,26 +282,17 @@ async fn a_larger_world_contains_the_smaller() {
     let db = TestDatabase::new().await;
     put(&db, Size::Load(800)).await;
     let small = db.count("profiles").await;
-    let seeded = seed(&database_at(&db.superuser_url()), Size::Load(2_000), false)
-        .await
-        .expect("seeded")
-        .expect("seeded");
-    let added = seeded
-        .world
-        .iter()
-        .find(|count| count.name == "profiles")
-        .expect("people")
-        .rows;
-    assert_eq!((small, added, db.count("profiles").await), (40, 60, 100));
+    let [world, _] = put(&db, Size::Load(2_000)).await;
+    let people = (small, world["profiles"], db.count("profiles").await);
+    assert_eq!(people, (40, 60, 100));
 }
 
 /// Puts the seed into a database that was altered, and returns why it can't be; nothing may be left.
 async fn refusal(alteration: &str) -> String {
     let db = TestDatabase::new().await;
     db.execute(alteration).await;
-    let failed = seed(&database_at(&db.superuser_url()), Size::Small, false)
-        .await
-        .expect_err("refused");
+    let failed = seed(&database_at(&db.superuser_url()), Size::Small, false).await;
+    let failed = failed.expect_err("refused");
     for relation in RELATIONS {
         if db.text(&format!("SELECT to_regclass('{relation}')")).await != "∅" {
             assert_eq!(db.count(relation).await, 0, "{relation}");
@@ -390,12 +324,10 @@ async fn a_database_that_is_made_otherwise_is_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_empty_database_has_to_be_migrated_first() {
+async fn empty_database_has_to_be_migrated_first() {
     let db = TestDatabase::empty().await;
-    let failed = seed(&database_at(&db.superuser_url()), Size::Small, true)
-        .await
-        .expect_err("refused");
-    assert!(matches!(failed, SeedFailed::NotMigrated), "{failed}");
+    let failed = seed(&database_at(&db.superuser_url()), Size::Small, true).await;
+    assert!(matches!(failed, Err(SeedFailed::NotMigrated)), "{failed:?}");
 }
 
 #[tokio::test]
@@ -408,26 +340,17 @@ async fn what_still_refers_to_the_seed_keeps_it() {
     )
     .await;
     let before = everything(&db).await;
-    let failed = clear(&database_at(&db.superuser_url()))
-        .await
-        .expect_err("kept");
-    assert!(matches!(failed, SeedFailed::Refused(_)), "{failed}");
+    let failed = clear(&database_at(&db.superuser_url())).await;
+    assert!(matches!(failed, Err(SeedFailed::Refused(_))), "{failed:?}");
     assert_eq!(everything(&db).await, before);
 }
 
 #[tokio::test]
-async fn a_view_has_nothing_to_clear() {
+async fn view_has_nothing_to_clear() {
     let db = TestDatabase::new().await;
     db.execute(
         "ALTER TABLE profiles RENAME TO people; CREATE VIEW profiles AS SELECT * FROM people",
     )
     .await;
-    let removed = clear(&database_at(&db.superuser_url()))
-        .await
-        .expect("cleared");
-    assert!(
-        removed
-            .iter()
-            .all(|count| count.rows == 0 && count.name != "profiles")
-    );
+    assert_eq!(take_away(&db).await, 0);
 }

@@ -15,8 +15,7 @@ async fn at_each_message(
 ) {
     let whole = db.twin().await;
     let (proxy, url) = whole.behind_proxy();
-    let ended = Worker::start(&mut command(&url)).end().await;
-    assert!(ended.status.success(), "{ended:?}");
+    Worker::start(&mut command(&url)).ends(0).await;
     let messages = proxy.asked();
     assert!(messages > 10, "{messages} messages");
 
@@ -29,14 +28,10 @@ async fn at_each_message(
         silenced.push((message, twin, proxy, worker));
     }
     for (message, twin, _proxy, worker) in silenced {
-        let ended = worker.end().await;
-        assert_eq!(
-            ended.status.code(),
-            Some(4),
-            "at message {message}: {ended:?}"
-        );
+        let ended = worker.ends(4).await;
+        let why = "no answer from ";
         assert!(
-            ended.stderr.contains("no answer from "),
+            ended.stderr.contains(why),
             "at message {message}: {ended:?}"
         );
         then(&twin).await;
@@ -47,21 +42,21 @@ async fn at_each_message(
 async fn stage() -> TestDatabase<'static> {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
-    let readers = world.people(3).await;
-    let town = world.thread("Town", &readers).await;
-    let kickoff = world.meeting("Kick-off", &readers).await;
-    world.event("chat_message_sent").thread(town).await;
-    world.event("meeting_updated").meeting(kickoff).await;
+    let people = world.people(3).await;
+    let town = world.thread("Town", &people).await;
+    let kickoff = world.meeting("Kick-off", &people).await;
+    world.message(town).await;
+    world.updated(kickoff).await;
     db
 }
 
 async fn assert_all_are_notified_once(db: &TestDatabase<'_>) {
-    assert_eq!(db.statuses().await, [("completed".to_owned(), 2)].into());
+    assert_eq!(db.standings().await, "completed=2");
     assert_eq!(db.count("notifications").await, 6);
 }
 
 #[tokio::test]
-async fn at_each_message_of_a_run() {
+async fn run_survives_silence_at_each_message() {
     let db = stage().await;
     let run = |url: &str| {
         let mut command = binary_at(url);
@@ -69,7 +64,7 @@ async fn at_each_message_of_a_run() {
         command
     };
     at_each_message(&db, run, async |db| {
-        db.execute("UPDATE notification_processing SET claimed_at = claimed_at - interval '1 h' WHERE processing_status = 'processing'").await;
+        db.claims_grow_old().await;
         db.run().await;
         assert_all_are_notified_once(db).await;
     })
@@ -78,17 +73,15 @@ async fn at_each_message_of_a_run() {
 
 /// A lost answer strands nothing: neither the claim's, nor that of what was written.
 #[tokio::test]
-async fn cut_at_each_message_of_a_run() {
+async fn run_survives_a_cut_at_each_message() {
     let db = stage().await;
     // The first opens the connection.
     for message in 2.. {
         let twin = db.twin().await;
         let (proxy, url) = twin.behind_proxy();
         proxy.cut_at(message);
-        let ended = Worker::start(binary_at(&url).args(["--format", "json"]))
-            .end()
-            .await;
-        assert!(ended.status.success(), "at message {message}: {ended:?}");
+        let worker = Worker::start(binary_at(&url).args(["--format", "json"]));
+        worker.ends(0).await;
         assert_all_are_notified_once(&twin).await;
         if proxy.asked() < message {
             break;
@@ -97,7 +90,7 @@ async fn cut_at_each_message_of_a_run() {
 }
 
 #[tokio::test]
-async fn at_each_message_of_a_delivery() {
+async fn delivery_survives_silence_at_each_message() {
     let db = TestDatabase::new().await;
     let receiver = Receiver::start(|_| answer(200, &[], r#"{"id":"4ef9a417"}"#)).await;
     let bo = db.world().await.user("Bo").await;
@@ -151,13 +144,11 @@ fn migrate(url: &str) -> Command {
 }
 
 #[tokio::test]
-async fn at_messages_of_a_migration() {
+async fn migration_ends_at_silence() {
     let db = TestDatabase::empty().await;
     let (proxy, url) = db.behind_proxy();
-    let ended = Worker::start(&mut migrate(&as_owner(&db, &url)))
-        .end()
-        .await;
-    assert!(ended.status.success(), "{ended:?}");
+    let worker = Worker::start(&mut migrate(&as_owner(&db, &url)));
+    worker.ends(0).await;
     let messages = proxy.asked();
     let mut silenced = Vec::new();
     for part in 1..=8 {
@@ -168,18 +159,15 @@ async fn at_messages_of_a_migration() {
         silenced.push((part, db, proxy, worker));
     }
     for (part, _db, _proxy, worker) in silenced {
-        let ended = worker.end().await;
-        assert_eq!(ended.status.code(), Some(4), "{part}: {ended:?}");
-        assert!(
-            ended.stderr.contains("no answer from "),
-            "{part}: {ended:?}"
-        );
+        let ended = worker.ends(4).await;
+        let why = "no answer from ";
+        assert!(ended.stderr.contains(why), "{part}: {ended:?}");
     }
 }
 
 /// It may take as long as it needs while the server is at it, and ends once it is not.
 #[tokio::test]
-async fn at_the_end_of_a_long_index_build() {
+async fn index_build_may_take_long_and_ends_at_silence() {
     let db = TestDatabase::new().await;
     db.execute("DROP INDEX notifications_coalesce_key").await;
     let (proxy, url) = db.behind_proxy();
@@ -198,8 +186,7 @@ async fn at_the_end_of_a_long_index_build() {
     hold.release().await;
     db.until("(SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('notifications_coalesce_key'))")
         .await;
-    let ended = worker.end().await;
-    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    let ended = worker.ends(4).await;
     let why = "no answer from the server, which is not at work any more,";
     assert!(ended.stderr.contains(why), "{ended:?}");
 }

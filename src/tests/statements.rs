@@ -20,11 +20,12 @@ async fn cost(db: &TestDatabase<'_>) -> BTreeMap<String, u64> {
     result.expect("a run");
     let rows = db
         .texts(
-            "SELECT split_part(regexp_replace(btrim(query, E' \\n'), '^(--[^\\n]*\\n)+', ''), ' ', 1) || '=' || sum(calls)
+            "SELECT kind || '=' || sum(calls)
                FROM pg_stat_statements
+              CROSS JOIN LATERAL split_part(regexp_replace(btrim(query, E' \\n'), '^(--[^\\n]*\\n)+', ''), ' ', 1) AS kind
               WHERE toplevel AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND query NOT LIKE '%pg_stat_statements%'
-              GROUP BY split_part(regexp_replace(btrim(query, E' \\n'), '^(--[^\\n]*\\n)+', ''), ' ', 1)",
+              GROUP BY kind",
         )
         .await;
     let mut cost: BTreeMap<_, _> = rows
@@ -65,12 +66,10 @@ async fn stage(server: &Server, events: usize, people: i32, threads: usize) -> T
 }
 
 #[tokio::test]
-async fn per_batch_they_are_constant() {
+async fn statements_follow_the_batches() {
     let server = server();
-    let few = stage(&server, 10, 2, 10).await;
-    let few = cost(&few).await;
-    let many = stage(&server, 500, 20, 500).await;
-    let many = cost(&many).await;
+    let few = cost(&stage(&server, 10, 2, 10).await).await;
+    let many = cost(&stage(&server, 500, 20, 500).await).await;
     // Neither events nor people count: two transactions for the batch, one that finds nothing more.
     assert_eq!(few, many);
     assert_eq!(many["COMMIT"], 3, "{many:?}");
@@ -88,9 +87,8 @@ async fn per_batch_they_are_constant() {
 
     // As many again of the same threads come for the same.
     for threads in [1, 25] {
-        let together = stage(&server, 1_000, 5, threads).await;
-        let at_once = cost(&together).await;
-        assert_eq!(at_once, few, "{threads} threads");
+        let together = cost(&stage(&server, 1_000, 5, threads).await).await;
+        assert_eq!(together, few, "{threads} threads");
     }
 
     // Endpoints cost one statement for all announcements of a batch, and nothing without them.
@@ -114,15 +112,13 @@ async fn per_batch_they_are_constant() {
         assert_eq!(announcing[kind], calls + more, "{kind} in {announcing:?}");
     }
 
-    let idle = stage(&server, 0, 2, 1).await;
-    let idle = cost(&idle).await;
+    let idle = cost(&stage(&server, 0, 2, 1).await).await;
     // A thousand events: at most six commits, with that of the claim that finds nothing more.
-    let thousand = stage(&server, 1_000, 5, 1_000).await;
-    let thousand = cost(&thousand).await;
+    let thousand = cost(&stage(&server, 1_000, 5, 1_000).await).await;
     assert_eq!(thousand["COMMIT"], 5);
     // And two thousand of a few threads, which are two batches too.
-    let companions = stage(&server, 2_000, 5, 25).await;
-    assert_eq!(cost(&companions).await, thousand);
+    let companions = cost(&stage(&server, 2_000, 5, 25).await).await;
+    assert_eq!(companions, thousand);
     for (kind, calls) in &many {
         // A run looks for stuck claims once, and once for what is due after the last batch.
         let once = idle.get(kind).copied().unwrap_or(0);
@@ -134,39 +130,27 @@ async fn per_batch_they_are_constant() {
     }
 }
 
-/// Has the database refuse the notifications of so many events in a hundred.
-async fn refuse(db: &TestDatabase<'_>, percent: u64, error: &str) {
-    db.execute(format!(
-        "CREATE FUNCTION answer() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{error}'; END $$;
-         CREATE TRIGGER answer BEFORE INSERT ON notifications FOR EACH ROW
-            WHEN (abs(hashint8(NEW.event_id)) % 100 < {percent}) EXECUTE FUNCTION answer()"
-    ))
-    .await;
-}
-
 /// Events that the database refuses are found in few transactions, whatever their share, and however
 /// often they are tried.
 #[tokio::test]
 async fn refused_events_cost_few_transactions() {
     let server = server();
-    let clean = stage(&server, 1_000, 3, 1_000).await;
-    let clean = cost(&clean).await["BEGIN"];
-    for (percent, error, most) in [(10, "raise_exception", 5), (50, "check_violation", 2)] {
+    let clean = cost(&stage(&server, 1_000, 3, 1_000).await).await["BEGIN"];
+    for (percent, sqlstate, most) in [(10, "P0001", 5), (50, "23514", 2)] {
         let db = stage(&server, 1_000, 3, 1_000).await;
-        refuse(&db, percent, error).await;
+        let condition = format!("abs(hashint8(NEW.event_id)) % 100 < {percent}");
+        db.refuses(&condition, sqlstate, "no").await;
         let mut transactions = 0;
-        let mut attempts = 0;
-        while db.statuses().await.contains_key("pending") {
-            db.execute("UPDATE notification_processing SET next_attempt_at = now() WHERE processing_status = 'pending'").await;
+        while db.standings().await.contains("pending") {
+            db.time_passes().await;
             transactions += cost(&db).await["BEGIN"];
-            attempts += 1;
         }
         assert!(
             transactions <= most * clean,
-            "{percent} %: {transactions} in {attempts} attempts; undisturbed: {clean}"
+            "{percent} %: {transactions} transactions; undisturbed: {clean}"
         );
-        let completed = db.statuses().await["completed"];
+        let completed = "notification_processing WHERE processing_status = 'completed'";
+        let completed = db.count(completed).await;
         assert!(
             completed.abs_diff(1_000 - 10 * percent) < 60,
             "{completed} at {percent} %"
@@ -179,14 +163,14 @@ async fn refused_events_cost_few_transactions() {
 async fn poison_events_cost_few_transactions() {
     let server = server();
     let db = stage(&server, 250, 3, 250).await;
-    refuse(&db, 100, "check_violation").await;
+    db.refuses("true", "23514", "no").await;
     db.execute(
         "INSERT INTO domain_events (event_type, payload)
          SELECT 'project_access_granted', '{\"affected_user_id\": 7}' FROM generate_series(1, 250)",
     )
     .await;
     let poison = cost(&db).await;
-    assert_eq!(db.statuses().await, [("failed".to_owned(), 500)].into());
+    assert_eq!(db.standings().await, "failed=500");
     // The claim, the batch, what is left of it, and a claim that finds nothing more.
     assert_eq!(poison["BEGIN"], 4, "{poison:?}");
     assert!(poison[ROUND_TRIPS] < 60, "{poison:?}");

@@ -22,7 +22,7 @@ fn events(first: i64, count: i64) -> String {
 }
 
 #[tokio::test]
-async fn inserted_directly_into_a_partition() {
+async fn events_inserted_into_a_partition_are_enqueued() {
     let db = TestDatabase::empty().await;
     db.execute(
         "CREATE TABLE domain_events (
@@ -41,11 +41,9 @@ async fn inserted_directly_into_a_partition() {
     )
     .await;
     assert_eq!(db.count("notification_processing").await, 1);
-    let dry = db.cli(&["run", "--dry-run"]).success();
-    let words = String::from_utf8_lossy(&dry.get_output().stdout).into_owned();
-    assert!(words.contains("would first enqueue 2 events"), "{words}");
-    let doctor = db.cli(&["doctor"]).success();
-    let findings = String::from_utf8_lossy(&doctor.get_output().stdout).into_owned();
+    let dry = db.prints("run --dry-run");
+    assert!(dry.contains("would first enqueue 2 events"), "{dry}");
+    let findings = db.prints("doctor");
     assert!(findings.contains("directly into a partition"), "{findings}");
     let report = db.run().await;
     assert_eq!((report.enqueued, report.events), (2, 3));
@@ -53,17 +51,18 @@ async fn inserted_directly_into_a_partition() {
 }
 
 #[tokio::test]
-async fn applied_by_logical_replication() {
+async fn replicated_events_are_enqueued() {
     let server = Server::start_with("-c wal_level=logical");
     let publisher = TestDatabase::on(&server).await;
     let subscriber = TestDatabase::on(&server).await;
     let (socket, port) = server.socket();
-    publisher
-        .execute("CREATE PUBLICATION events FOR TABLE domain_events")
-        .await;
-    publisher
-        .execute("SELECT pg_create_logical_replication_slot('events', 'pgoutput')")
-        .await;
+    // A slot is made in a transaction of its own.
+    for statement in [
+        "CREATE PUBLICATION events FOR TABLE domain_events",
+        "SELECT pg_create_logical_replication_slot('events', 'pgoutput')",
+    ] {
+        publisher.execute(statement).await;
+    }
     subscriber
         .execute(format!(
             "CREATE SUBSCRIPTION events CONNECTION 'host={socket} port={port} dbname={} user=postgres'
@@ -88,7 +87,7 @@ async fn applied_by_logical_replication() {
 
 /// What is committed late has a lower identifier than what was there before.
 #[tokio::test]
-async fn committed_late() {
+async fn events_committed_late_are_enqueued() {
     let db = TestDatabase::new().await;
     let late = db
         .hold("SET session_replication_role = replica; INSERT INTO domain_events (id, event_type, meeting_id) VALUES (1, 'meeting_updated', gen_random_uuid())")
@@ -111,7 +110,7 @@ async fn committed_late() {
 /// More than one statement looks at: none is left to a later run, and each statement leaves its newest
 /// to be looked at again.
 #[tokio::test]
-async fn very_many_at_once() {
+async fn many_events_are_enqueued_by_one_run() {
     let db = TestDatabase::new().await;
     insert_unseen(&db, &events(1, 45_000)).await;
     let mut settings = db.settings();
@@ -122,41 +121,32 @@ async fn very_many_at_once() {
     assert_eq!(db.text(MARK).await, "30000 40000");
 }
 
-/// Identifiers begin anew below the mark.
+/// Identifiers begin anew below the mark; or have come beyond it before anybody looks.
 #[tokio::test]
-async fn with_identifiers_that_began_anew() {
-    let db = TestDatabase::new().await;
-    insert_unseen(&db, &events(1_000, 3)).await;
-    assert_eq!(db.run().await.enqueued, 3);
-    db.execute("UPDATE notification_sweep SET swept_to = 1002, seen_to = 1002")
-        .await;
-    db.execute("TRUNCATE domain_events RESTART IDENTITY CASCADE")
-        .await;
-    assert!(db.run().await.is_idle());
-    insert_unseen(&db, &events(1, 3)).await;
-    // Whenever they occurred.
-    db.execute("UPDATE domain_events SET occurred_at = '2026-01-01'")
-        .await;
-    assert_eq!(db.run().await.enqueued, 3);
-}
-
-/// … and have come beyond it before anybody looks.
-#[tokio::test]
-async fn with_identifiers_that_have_overtaken_the_mark() {
-    let db = TestDatabase::new().await;
-    insert_unseen(&db, &events(1, 3)).await;
-    assert_eq!(db.run().await.enqueued, 3);
-    db.execute("UPDATE notification_sweep SET swept_to = 3, seen_to = 3")
-        .await;
-    db.execute("TRUNCATE domain_events RESTART IDENTITY CASCADE")
-        .await;
-    insert_unseen(&db, &events(1, 9)).await;
-    assert_eq!(db.run().await.enqueued, 9);
+async fn identifiers_that_began_anew_are_enqueued() {
+    for (first, then) in [(events(1_000, 3), 3), (events(1, 3), 9)] {
+        let db = TestDatabase::new().await;
+        insert_unseen(&db, &first).await;
+        assert_eq!(db.run().await.enqueued, 3);
+        db.execute("UPDATE notification_sweep SET swept_to = id, seen_to = id FROM (SELECT max(id) AS id FROM domain_events) AS newest")
+            .await;
+        db.execute("TRUNCATE domain_events RESTART IDENTITY CASCADE")
+            .await;
+        if then == 3 {
+            assert!(db.run().await.is_idle());
+        }
+        insert_unseen(&db, &events(1, then)).await;
+        // Whenever they occurred.
+        db.execute("UPDATE domain_events SET occurred_at = '2026-01-01'")
+            .await;
+        let enqueued = db.run().await.enqueued;
+        assert_eq!(enqueued, then.unsigned_abs());
+    }
 }
 
 /// What was processed and pruned has no row either.
 #[tokio::test]
-async fn what_was_pruned_stays_as_it_is() {
+async fn pruned_events_are_not_enqueued_again() {
     let db = TestDatabase::new().await;
     insert_unseen(&db, &events(1, 3)).await;
     assert_eq!(db.run().await.events, 3);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use notify_fan_out::db::Database;
@@ -13,14 +12,11 @@ use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::hold::Hold;
+use super::DEADLINE;
 use super::proxy::Proxy;
 use super::server::{JOB_ROLE, Server};
 use super::template;
 use super::world::World;
-
-/// How long a condition is waited for before a test fails.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A database of a test's own, dropped with the value.
 #[derive(Debug)]
@@ -152,6 +148,13 @@ impl<'s> TestDatabase<'s> {
         report
     }
 
+    /// Runs the job in this process, in batches of this size.
+    pub(crate) async fn run_in_batches(&self, batch_size: u32) -> FanOutReport {
+        let mut settings = self.settings();
+        settings.batch_size = batch_size;
+        self.run_with(&settings).await
+    }
+
     /// Runs the job in this process, come what may.
     pub(crate) async fn try_run_with(
         &self,
@@ -159,20 +162,6 @@ impl<'s> TestDatabase<'s> {
     ) -> (FanOutReport, Result<(), RunFailed>) {
         let stop = CancellationToken::new();
         fan_out::run(&self.database(), settings, &stop, &mut |_| {}).await
-    }
-
-    /// The real binary with this database, nothing else in its environment, and no `.env` near.
-    pub(crate) fn binary(&self) -> Command {
-        binary_at(&self.url())
-    }
-
-    /// Runs the real binary with arguments to its end.
-    pub(crate) fn cli(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
-        let mut command = self.binary();
-        command.args(arguments);
-        assert_cmd::Command::from_std(command)
-            .timeout(2 * DEADLINE)
-            .assert()
     }
 
     /// Runs statements as the superuser.
@@ -185,7 +174,8 @@ impl<'s> TestDatabase<'s> {
     }
 
     /// Reads one column of rows as text; NULL is "∅".
-    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
+    pub(crate) async fn texts(&self, query: impl AsRef<str>) -> Vec<String> {
+        let query = query.as_ref();
         let query = format!("SELECT coalesce(t.v::text, '∅') FROM ({query}) AS t (v)");
         sqlx::query_scalar(AssertSqlSafe(query.clone()))
             .fetch_all(&mut self.connect().await)
@@ -194,15 +184,17 @@ impl<'s> TestDatabase<'s> {
     }
 
     /// Reads one value as text; NULL is "∅".
-    pub(crate) async fn text(&self, query: &str) -> String {
+    pub(crate) async fn text(&self, query: impl AsRef<str>) -> String {
+        let query = query.as_ref();
         let mut rows = self.texts(query).await;
         assert_eq!(rows.len(), 1, "{query}");
         rows.remove(0)
     }
 
     /// Counts the rows of a table, with a condition if one follows its name.
-    pub(crate) async fn count(&self, of: &str) -> u64 {
-        let count = self.text(&format!("SELECT count(*) FROM {of}")).await;
+    pub(crate) async fn count(&self, of: impl AsRef<str>) -> u64 {
+        let of = of.as_ref();
+        let count = self.text(format!("SELECT count(*) FROM {of}")).await;
         count.parse().expect("a number")
     }
 
@@ -217,6 +209,22 @@ impl<'s> TestDatabase<'s> {
                 (status.to_owned(), count.parse().expect("a number"))
             })
             .collect()
+    }
+
+    /// How many events stand at each status, such as `completed=2 failed=1`.
+    pub(crate) async fn standings(&self) -> String {
+        let counts = "SELECT processing_status || '=' || count(*) FROM notification_processing
+            GROUP BY processing_status ORDER BY processing_status";
+        self.texts(counts).await.join(" ")
+    }
+
+    /// Where each of some events stands, a line each.
+    pub(crate) async fn states(&self, events: impl IntoIterator<Item = i64>) -> String {
+        let mut states = Vec::new();
+        for event in events {
+            states.push(self.state(event).await);
+        }
+        states.join("\n")
     }
 
     /// Where one event stands: status, attempts after the first, and the error if any.
@@ -244,21 +252,6 @@ impl<'s> TestDatabase<'s> {
             assert!(since.elapsed() < DEADLINE, "never became true: {condition}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
-
-    /// Waits until so many of the job's connections wait for a lock.
-    pub(crate) async fn until_waiting(&self, workers: u32) {
-        self.until(&format!(
-            "SELECT count(*) = {workers} FROM pg_stat_activity
-              WHERE datname = current_database() AND application_name = 'notify-fan-out'
-                AND wait_event_type = 'Lock'"
-        ))
-        .await;
-    }
-
-    /// A transaction that runs `statements`, so as to hold what they lock, until it is let go.
-    pub(crate) async fn hold(&self, statements: &str) -> Hold {
-        Hold::new(self.connect().await, statements).await
     }
 }
 
@@ -290,16 +283,6 @@ impl Drop for TestDatabase<'_> {
 /// A database by its URL.
 pub(crate) fn database_at(url: &str) -> Database {
     Database::new(&SecretString::from(url.to_owned()), Duration::from_mins(1)).expect("a URL")
-}
-
-/// The real binary, with a database, nothing else in its environment, and no `.env` near.
-pub(crate) fn binary_at(url: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_notify-fan-out"));
-    command
-        .env_clear()
-        .env("DATABASE_URL", url)
-        .current_dir(std::env::temp_dir());
-    command
 }
 
 /// Migrates with the library's own function.

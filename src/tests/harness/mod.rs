@@ -18,19 +18,26 @@
 mod command_line;
 mod database;
 mod deliveries;
+mod faults;
 mod hold;
 mod pooler;
 mod process;
 mod proxy;
+mod report;
 mod rows;
 mod server;
 mod template;
 mod world;
 
-pub(crate) use command_line::{ends, words};
-pub(crate) use database::{TestDatabase, binary_at, database_at, migrate};
+pub(crate) use command_line::{RunCommand, binary_at, ends, json_lines, words};
+pub(crate) use database::{TestDatabase, database_at, migrate};
 pub(crate) use deliveries::Delivery;
+pub(crate) use hold::Hold;
 pub(crate) use pooler::Pooler;
 pub(crate) use process::{Worker, complaint};
-pub(crate) use server::{Server, succeed, unprivileged_folder};
+pub(crate) use report::Summary;
+pub(crate) use server::{Server, psql, server_program, succeed, unprivileged_folder};
 pub(crate) use world::{World, id};
+
+/// How long a condition is waited for before a test fails.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);

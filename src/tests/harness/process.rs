@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::TestDatabase;
+use super::report::summary;
 
 /// A process of the job. Killed with the value.
 #[derive(Debug)]
@@ -22,8 +22,6 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    /// From the call of [`Worker::end`].
-    pub(crate) after: Duration,
 }
 
 impl Worker {
@@ -86,10 +84,16 @@ impl Worker {
         };
         Ended {
             status,
-            after: since.elapsed(),
             stdout: text(self.stdout.take()),
             stderr: text(self.stderr.take()),
         }
+    }
+
+    /// Waits for its end, which has to be with this code.
+    pub(crate) async fn ends(self, code: i32) -> Ended {
+        let ended = self.end().await;
+        assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+        ended
     }
 
     /// Ends it as a power cut would, and waits until it is gone.
@@ -126,32 +130,9 @@ impl Ended {
     pub(crate) fn report(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
-}
 
-impl TestDatabase<'_> {
-    /// A worker that has committed its claim and is stopped before anything else, as if it were
-    /// out of breath. The signal `CONT` lets it go on.
-    pub(crate) async fn stopped_after_its_claim(&self) -> Worker {
-        self.execute(
-            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NULL; END $$;
-             CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON notification_processing
-                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-                WHEN (NEW.processing_status = 'processing') EXECUTE FUNCTION wait()",
-        )
-        .await;
-        let hold = self.hold("SELECT pg_advisory_xact_lock(77)").await;
-        let worker = Worker::start(self.binary().args(["run", "--format", "json"]));
-        // In its commit: what follows is the server's answer, which it does not receive any more.
-        self.until_waiting(1).await;
-        worker.signal("STOP");
-        hold.release().await;
-        self.until(
-            "EXISTS (SELECT FROM notification_processing WHERE processing_status = 'processing')",
-        )
-        .await;
-        self.execute("DROP TRIGGER wait ON notification_processing")
-            .await;
-        worker
+    /// What that report says.
+    pub(crate) fn summary(&self) -> String {
+        summary(&self.report())
     }
 }

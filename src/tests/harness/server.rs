@@ -208,6 +208,17 @@ pub(crate) fn server_program(name: &str) -> PathBuf {
     Path::new(&folder).join(name)
 }
 
+/// Runs a file of statements on a database, up to the first that fails.
+pub(crate) fn psql(url: &str, file: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(server_program("psql"));
+    command
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"])
+        .arg(file.as_ref())
+        .arg(url)
+        .current_dir("/");
+    command
+}
+
 /// A command that runs as an account that servers accept, with a folder that belongs to it.
 pub(crate) fn unprivileged(program: impl AsRef<std::ffi::OsStr>) -> Command {
     match std::env::var("TEST_RUN_AS") {

@@ -1,12 +1,11 @@
 //! The migrated database that test databases are copies of: made once per process and server.
 
 use std::path::Path;
-use std::process::Command;
 
 use sqlx::AssertSqlSafe;
 use tokio::sync::OnceCell;
 
-use super::server::{Server, server_program, succeed};
+use super::server::{Server, psql, succeed};
 use super::{database_at, migrate};
 
 const GRANTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/grants.sql");
@@ -38,11 +37,7 @@ async fn make(server: &Server) -> String {
 /// Gives the job's role its rights on a migrated database, and makes the role where it is missing.
 pub(super) fn grant(superuser_url: &str) {
     if runs_as_job_role() {
-        succeed(
-            Command::new(server_program("psql"))
-                .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", GRANTS])
-                .arg(superuser_url),
-        );
+        succeed(&mut psql(superuser_url, GRANTS));
     }
 }
 

@@ -1,9 +1,10 @@
 //! A small world: people, what they work on, and the events of their day.
 
+use std::fmt::Display;
 use std::future::IntoFuture;
 use std::pin::Pin;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
@@ -40,16 +41,28 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}: {statements}"));
     }
 
+    /// A row with an identifier of its name; other columns and their values follow.
+    async fn named(&mut self, kind: &str, name: &str, into: &str, values: &str) -> Uuid {
+        let id = id(kind, name);
+        let name = name.replace('\'', "''");
+        let insert = format!("INSERT INTO {into} VALUES ('{id}', '{name}', {values})");
+        self.execute(insert).await;
+        id
+    }
+
+    /// Several rows that belong to one thing, each with a person; other values follow.
+    async fn each(&mut self, into: &str, of: Uuid, users: &[Uuid], values: &str) {
+        let users: Vec<_> = users.iter().map(Uuid::to_string).collect();
+        let users = users.join(",");
+        let select = format!("SELECT '{of}'::uuid, unnest('{{{users}}}'::uuid[]) {values}");
+        self.execute(format!("INSERT INTO {into} {select}")).await;
+    }
+
     /// A person, whose address is `ada@example.com`.
     pub(crate) async fn user(&mut self, name: &str) -> Uuid {
-        let id = id("user", name);
-        sqlx::query("INSERT INTO profiles (id, email, full_name) VALUES ($1, lower($2) || '@example.com', $2)")
-            .bind(id)
-            .bind(name)
-            .execute(&mut self.connection)
+        let email = format!("'{}@example.com'", name.to_lowercase());
+        self.named("user", name, "profiles (id, full_name, email)", &email)
             .await
-            .expect("a person");
-        id
     }
 
     /// Several people.
@@ -78,111 +91,73 @@ impl World {
     /// An organisation with its owners.
     pub(crate) async fn org(&mut self, name: &str, owners: impl AsRef<[Uuid]>) -> Uuid {
         let id = id("org", name);
-        sqlx::query("INSERT INTO orgs (id, name) VALUES ($1, $2)")
-            .bind(id)
-            .bind(name)
-            .execute(&mut self.connection)
-            .await
-            .expect("an organisation");
+        self.execute(format!(
+            "INSERT INTO orgs (id, name) VALUES ('{id}', '{name}')"
+        ))
+        .await;
         self.members(id, "owner", owners).await;
         id
     }
 
+    /// Acme, with its owners and its project Atlas.
+    pub(crate) async fn acme(&mut self, owners: impl AsRef<[Uuid]>) -> [Uuid; 2] {
+        let acme = self.org("Acme", owners).await;
+        [acme, self.project("Atlas", acme).await]
+    }
+
     /// Members of an organisation: `owner` or `member`.
     pub(crate) async fn members(&mut self, org: Uuid, role: &str, users: impl AsRef<[Uuid]>) {
-        sqlx::query(
-            "INSERT INTO org_members (org_id, user_id, role) SELECT $1, unnest($2::uuid[]), $3",
-        )
-        .bind(org)
-        .bind(users.as_ref())
-        .bind(role)
-        .execute(&mut self.connection)
-        .await
-        .expect("members");
+        let into = "org_members (org_id, user_id, role)";
+        self.each(into, org, users.as_ref(), &format!(", '{role}'"))
+            .await;
     }
 
     /// A project of an organisation.
     pub(crate) async fn project(&mut self, name: &str, org: Uuid) -> Uuid {
-        let id = id("project", name);
-        sqlx::query("INSERT INTO projects (id, name, owner_org_id) VALUES ($1, $2, $3)")
-            .bind(id)
-            .bind(name)
-            .bind(org)
-            .execute(&mut self.connection)
-            .await
-            .expect("a project");
-        id
+        let into = "projects (id, name, owner_org_id)";
+        self.named("project", name, into, &format!("'{org}'")).await
     }
 
     /// Access to a project.
     pub(crate) async fn grant(&mut self, project: Uuid, users: impl AsRef<[Uuid]>) {
-        sqlx::query(
-            "INSERT INTO project_access_grants (project_id, user_id) SELECT $1, unnest($2::uuid[])",
-        )
-        .bind(project)
-        .bind(users.as_ref())
-        .execute(&mut self.connection)
-        .await
-        .expect("grants");
+        let into = "project_access_grants (project_id, user_id)";
+        self.each(into, project, users.as_ref(), "").await;
     }
 
     /// A document of an organisation in one of its projects.
     pub(crate) async fn document(&mut self, name: &str, org: Uuid, project: Uuid) -> Uuid {
-        let id = id("document", name);
-        sqlx::query("INSERT INTO resources (id, org_id, project_id, name) VALUES ($1, $2, $3, $4)")
-            .bind(id)
-            .bind(org)
-            .bind(project)
-            .bind(name)
-            .execute(&mut self.connection)
-            .await
-            .expect("a document");
-        id
+        let into = "resources (id, name, org_id, project_id)";
+        let values = format!("'{org}', '{project}'");
+        self.named("document", name, into, &values).await
     }
 
     /// What a person may do with a document: `view`, `edit` or `none`.
     pub(crate) async fn permission(&mut self, document: Uuid, user: Uuid, permission: &str) {
-        sqlx::query(
-            "INSERT INTO permissions (resource_id, user_id, permission) VALUES ($1, $2, $3)",
-        )
-        .bind(document)
-        .bind(user)
-        .bind(permission)
-        .execute(&mut self.connection)
-        .await
-        .expect("a permission");
+        let into = "permissions (resource_id, user_id, permission)";
+        self.each(into, document, &[user], &format!(", '{permission}'"))
+            .await;
     }
 
     /// A chat thread with its participants.
     pub(crate) async fn thread(&mut self, topic: &str, participants: impl AsRef<[Uuid]>) -> Uuid {
         let id = id("thread", topic);
-        sqlx::query(
-            "WITH thread AS (INSERT INTO chat_threads (id, topic) VALUES ($1, $2))
-             INSERT INTO chat_thread_participants (thread_id, user_id) SELECT $1, unnest($3::uuid[])",
-        )
-        .bind(id)
-        .bind(topic)
-        .bind(participants.as_ref())
-        .execute(&mut self.connection)
-        .await
-        .expect("a thread");
+        self.execute(format!(
+            "INSERT INTO chat_threads (id, topic) VALUES ('{id}', '{topic}')"
+        ))
+        .await;
+        let into = "chat_thread_participants (thread_id, user_id)";
+        self.each(into, id, participants.as_ref(), "").await;
         id
     }
 
-    /// A meeting, on the day after the last, with its participants.
+    /// A meeting with its participants.
     pub(crate) async fn meeting(&mut self, title: &str, participants: impl AsRef<[Uuid]>) -> Uuid {
-        let id = id("meeting", title);
-        sqlx::query(
-            "WITH meeting AS (
-                INSERT INTO meetings (id, title, start_time) VALUES ($1, $2, '2030-01-02T09:30Z'))
-             INSERT INTO meeting_participants (meeting_id, user_id) SELECT $1, unnest($3::uuid[])",
-        )
-        .bind(id)
-        .bind(title)
-        .bind(participants.as_ref())
-        .execute(&mut self.connection)
-        .await
-        .expect("a meeting");
+        let into = "meetings (id, title, start_time)";
+        let id = self
+            .named("meeting", title, into, "'2030-01-02T09:30Z'")
+            .await;
+        let into = "meeting_participants (meeting_id, user_id)";
+        self.each(into, id, participants.as_ref(), "").await;
         id
     }
 
@@ -194,38 +169,62 @@ impl World {
     /// ```
     pub(crate) async fn prefers(&mut self, user: Uuid, rule: &str, scope: Option<Uuid>) {
         let (place, status) = rule.split_once(" = ").expect("a status");
-        let mut parts = place.split(" / ");
-        let mut part = || parts.next().expect("scope / event type / channel");
-        sqlx::query(
+        let parts: Vec<_> = place.split(" / ").collect();
+        let [kind, event_type, channel] = parts[..] else {
+            panic!("scope / event type / channel: {rule}")
+        };
+        let scope = scope.map_or("NULL".to_owned(), |id| format!("'{id}'"));
+        self.execute(format!(
             "INSERT INTO user_notification_preferences
                 (user_id, scope_type, scope_id, event_type, channel, status)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(user)
-        .bind(part())
-        .bind(scope)
-        .bind(part())
-        .bind(part())
-        .bind(status)
-        .execute(&mut self.connection)
-        .await
-        .expect("a preference");
+             VALUES ('{user}', '{kind}', {scope}, '{event_type}', '{channel}', '{status}')"
+        ))
+        .await;
     }
 
     /// An event, inserted when awaited; its identifier comes back.
-    pub(crate) fn event<'w>(&'w mut self, event_type: &'w str) -> EventBuilder<'w> {
-        EventBuilder {
+    pub(crate) fn event<'w>(&'w mut self, event_type: &str) -> EventBuilder<'w> {
+        let event = EventBuilder {
             connection: &mut self.connection,
-            event_type,
-            actor: None,
-            project: None,
-            org: None,
-            document: None,
-            thread: None,
-            meeting: None,
-            payload: None,
-            hours_ago: 0,
-        }
+            columns: Vec::new(),
+        };
+        event.set("event_type", event_type)
+    }
+
+    /// A message in a thread, which is coalesced with others.
+    pub(crate) fn message(&mut self, thread: Uuid) -> EventBuilder<'_> {
+        self.event("chat_message_sent").thread(thread)
+    }
+
+    /// A person is given access to a project, which is both notified and mailed, and never coalesced.
+    pub(crate) fn granted(&mut self, user: Uuid, project: Uuid) -> EventBuilder<'_> {
+        let event = self.event("project_access_granted").project(project);
+        event.payload(json!({"affected_user_id": user}))
+    }
+
+    /// A person loses an access, which is only notified.
+    pub(crate) fn revoked(&mut self, user: Uuid) -> EventBuilder<'_> {
+        let event = self.event("project_access_revoked");
+        event.payload(json!({"affected_user_id": user}))
+    }
+
+    /// A document is uploaded to a project, for those who may view it.
+    pub(crate) fn uploaded(&mut self, document: Uuid, project: Uuid) -> EventBuilder<'_> {
+        let event = self.event("document_uploaded").project(project);
+        event.document(document)
+    }
+
+    /// A meeting is changed, for each participant.
+    pub(crate) fn updated(&mut self, meeting: Uuid) -> EventBuilder<'_> {
+        self.event("meeting_updated").meeting(meeting)
+    }
+
+    /// An owner is reminded of a project's resume, once in each tier.
+    pub(crate) fn nudge(&mut self, owner: Uuid, project: Uuid, tier: u32) -> EventBuilder<'_> {
+        let event = self.event("resume_incomplete_nudge").project(project);
+        event.payload(json!({
+            "user_id": owner, "resume_type": "project", "completion_percent": 40, "nudge_tier": tier,
+        }))
     }
 }
 
@@ -234,63 +233,50 @@ impl World {
 #[must_use = "await it"]
 pub(crate) struct EventBuilder<'w> {
     connection: &'w mut PgConnection,
-    event_type: &'w str,
-    actor: Option<Uuid>,
-    project: Option<Uuid>,
-    org: Option<Uuid>,
-    document: Option<Uuid>,
-    thread: Option<Uuid>,
-    meeting: Option<Uuid>,
-    payload: Option<Value>,
-    hours_ago: i32,
+    /// With their values in SQL.
+    columns: Vec<(&'static str, String)>,
 }
 
 impl EventBuilder<'_> {
-    /// Who acted.
-    pub(crate) fn actor(mut self, id: Uuid) -> Self {
-        self.actor = Some(id);
+    fn set(mut self, column: &'static str, value: impl Display) -> Self {
+        let value = value.to_string().replace('\'', "''");
+        self.columns.push((column, format!("'{value}'")));
         self
     }
 
-    /// In which project.
-    pub(crate) fn project(mut self, id: Uuid) -> Self {
-        self.project = Some(id);
-        self
+    pub(crate) fn actor(self, id: Uuid) -> Self {
+        self.set("actor_id", id)
     }
 
-    /// In which organisation.
-    pub(crate) fn org(mut self, id: Uuid) -> Self {
-        self.org = Some(id);
-        self
+    pub(crate) fn project(self, id: Uuid) -> Self {
+        self.set("project_id", id)
     }
 
-    /// About which document.
-    pub(crate) fn document(mut self, id: Uuid) -> Self {
-        self.document = Some(id);
-        self
+    pub(crate) fn org(self, id: Uuid) -> Self {
+        self.set("org_id", id)
     }
 
-    /// In which chat thread.
-    pub(crate) fn thread(mut self, id: Uuid) -> Self {
-        self.thread = Some(id);
-        self
+    pub(crate) fn document(self, id: Uuid) -> Self {
+        self.set("resource_id", id)
     }
 
-    /// About which meeting.
-    pub(crate) fn meeting(mut self, id: Uuid) -> Self {
-        self.meeting = Some(id);
-        self
+    pub(crate) fn thread(self, id: Uuid) -> Self {
+        self.set("thread_id", id)
     }
 
-    /// With what else.
+    pub(crate) fn meeting(self, id: Uuid) -> Self {
+        self.set("meeting_id", id)
+    }
+
+    /// What it says besides; of two the later counts.
     pub(crate) fn payload(mut self, payload: Value) -> Self {
-        self.payload = Some(payload);
-        self
+        self.columns.retain(|(column, _)| *column != "payload");
+        self.set("payload", payload)
     }
 
-    /// Not now.
     pub(crate) fn hours_ago(mut self, hours: i32) -> Self {
-        self.hours_ago = hours;
+        let time = format!("now() - interval '{hours} h'");
+        self.columns.push(("occurred_at", time));
         self
     }
 }
@@ -301,24 +287,16 @@ impl<'w> IntoFuture for EventBuilder<'w> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            sqlx::query_scalar(
-                "INSERT INTO domain_events (event_type, actor_id, project_id, org_id, resource_id,
-                        thread_id, meeting_id, payload, occurred_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() - make_interval(hours => $9))
-                 RETURNING id::bigint",
-            )
-            .bind(self.event_type)
-            .bind(self.actor)
-            .bind(self.project)
-            .bind(self.org)
-            .bind(self.document)
-            .bind(self.thread)
-            .bind(self.meeting)
-            .bind(self.payload)
-            .bind(self.hours_ago)
-            .fetch_one(self.connection)
-            .await
-            .expect("an event")
+            let (columns, values): (Vec<_>, Vec<_>) = self.columns.into_iter().unzip();
+            let insert = format!(
+                "INSERT INTO domain_events ({}) VALUES ({}) RETURNING id::bigint",
+                columns.join(", "),
+                values.join(", ")
+            );
+            sqlx::query_scalar(AssertSqlSafe(insert))
+                .fetch_one(self.connection)
+                .await
+                .expect("an event")
         })
     }
 }
