@@ -98,7 +98,7 @@ async fn log_in_json_is_json_in_every_line() {
         let entries = entries(&ended.stderr);
         assert_eq!(entries.len(), 1, "{ended:?}");
         assert_eq!(entries[0]["level"], "INFO");
-        assert_eq!(entries[0]["fields"]["message"], message);
+        assert_eq!(entries[0]["message"], message);
         assert_eq!(ended.stdout, "");
     }
     let report = command(&db.url(), &["run", "--format", "json"]).prints();
