@@ -40,8 +40,8 @@ impl Config {
         &self,
         limit: Option<u64>,
         processor_id: String,
-    ) -> Result<fan_out::Settings, InvalidConfig> {
-        Ok(fan_out::Settings {
+    ) -> Result<fan_out::FanOutSettings, InvalidConfig> {
+        Ok(fan_out::FanOutSettings {
             batch_size: self.batch_size,
             max_event_age: self.max_event_age,
             stuck_after: self.stuck_after,

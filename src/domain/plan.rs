@@ -63,6 +63,24 @@ pub enum InApp {
     },
 }
 
+impl InApp {
+    /// The notification, if there is one; of a coalesced one without the count.
+    pub fn message(&self) -> Option<&Notification> {
+        match self {
+            Self::None => None,
+            Self::Each(message) | Self::Coalesced { message, .. } => Some(message),
+        }
+    }
+
+    /// The key of a coalesced notification.
+    pub fn coalesce_key(&self) -> Option<&str> {
+        match self {
+            Self::Coalesced { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
 /// When an e-mail is sent, unless the recipient's preferences decide otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailTiming {
@@ -104,6 +122,8 @@ pub struct Plan {
     pub email: Option<Email>,
     /// Delivered at most once per recipient and key, ever.
     pub once_key: Option<String>,
+    /// Whether the key counts only for as long as the application keeps the notification.
+    pub once_ends_with_notification: bool,
 }
 
 impl Plan {
@@ -116,6 +136,7 @@ impl Plan {
             in_app: InApp::None,
             email: None,
             once_key: None,
+            once_ends_with_notification: false,
         }
     }
 }

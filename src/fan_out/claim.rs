@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::decode::{DecodedEvent, Disposition, decode_event};
-use super::{Settings, handled_types};
+use super::report::FanOutReport;
+use super::{FanOutSettings, handled_types};
 use crate::db::{Transaction, Unnamed};
 use crate::domain::payload::PAYLOAD_MAX;
 use crate::handlers::EventType;
@@ -16,16 +17,10 @@ pub(super) struct Claim {
     pub(super) token: i64,
     /// Ascending by event.
     pub(super) events: Vec<DecodedEvent>,
-    /// Events whose type is ignored: completed without effect.
-    pub(super) ignored: u64,
-    /// Events that were too old.
-    pub(super) expired: Vec<i64>,
-    /// The types of events that were too old and have no handler.
-    pub(super) expired_unhandled: Vec<String>,
-    /// Events whose row in `domain_events` is gone, or hidden from this role.
-    pub(super) gone: Vec<i64>,
-    /// The types of events that no handler knows.
-    pub(super) unhandled: Vec<String>,
+    /// What became of those that are not to be written.
+    pub(super) report: FanOutReport,
+    /// Whether nothing at all was due.
+    pub(super) is_empty: bool,
 }
 
 /// A row of the claim as it was read.
@@ -49,6 +44,7 @@ struct ClaimRow {
 
 /// A claim that is not decoded yet: that comes after its commit, or what can't be decoded would be
 /// claimed for ever without an attempt.
+#[derive(Default)]
 pub(super) struct Undecoded(Vec<ClaimRow>);
 
 impl Undecoded {
@@ -59,38 +55,41 @@ impl Undecoded {
 
     /// Decodes the payloads on a thread of their own; the others go on meanwhile.
     pub(super) async fn decode(self) -> Claim {
-        tokio::task::spawn_blocking(|| self.0.into_iter().fold(Claim::default(), Claim::with))
+        let claim = Claim {
+            is_empty: self.0.is_empty(),
+            ..Claim::default()
+        };
+        tokio::task::spawn_blocking(|| self.0.into_iter().fold(claim, Claim::with))
             .await
             .unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
     }
 }
 
 impl Claim {
-    /// Whether nothing at all was due.
-    pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
-            && self.ignored == 0
-            && self.expired.is_empty()
-            && self.expired_unhandled.is_empty()
-            && self.gone.is_empty()
-            && self.unhandled.is_empty()
-    }
-
     fn with(mut self, row: ClaimRow) -> Self {
         self.token = row.token;
-        let handled = EventType::from_name(&row.event_type);
-        match (row.disposition, handled) {
+        let event_id = row.event_id;
+        let report = &mut self.report;
+        match (row.disposition, EventType::from_name(&row.event_type)) {
             (Disposition::Claimed, Some(event_type)) => {
                 let attempt = row.attempt.unsigned_abs();
-                let event = decode_event!(row, row.event_id, event_type, row.occurred_at, attempt);
+                let event = decode_event!(row, event_id, event_type, row.occurred_at, attempt);
                 self.events.push(event);
             }
-            (Disposition::Ignored, _) => self.ignored += 1,
-            (Disposition::Expired, Some(_)) => self.expired.push(row.event_id),
-            (Disposition::Expired, None) => self.expired_unhandled.push(row.event_type),
-            (Disposition::Gone, _) => self.gone.push(row.event_id),
+            (Disposition::Ignored, _) => report.ignored += 1,
+            (Disposition::Expired, Some(_)) => {
+                tracing::warn!(event_id, "expired: pending for longer than the age limit");
+                report.expired += 1;
+            }
+            (Disposition::Expired, None) => {
+                *report.expired_unhandled.entry(row.event_type).or_default() += 1;
+            }
+            (Disposition::Gone, _) => {
+                tracing::warn!(event_id, "the event is gone, or hidden from the job's role");
+                report.failed += 1;
+            }
             (Disposition::Unhandled, _) | (Disposition::Claimed, None) => {
-                self.unhandled.push(row.event_type);
+                report.unhandled_types.insert(row.event_type);
             }
         }
         self
@@ -100,23 +99,23 @@ impl Claim {
 /// Claims up to `oldest` due events, oldest first, and up to `companions` more that are due in the
 /// same threads, skipping those that others hold.
 pub(super) async fn claim(
-    connection: &mut Transaction<'_>,
-    settings: &Settings,
-    oldest: i64,
-    companions: i64,
+    transaction: &mut Transaction<'_>,
+    settings: &FanOutSettings,
+    oldest: u64,
+    companions: u64,
 ) -> Result<Undecoded, sqlx::Error> {
     let rows = sqlx::query_file_as!(
         ClaimRow,
         "src/fan_out/claim.sql",
-        oldest,
+        oldest.cast_signed(),
         settings.processor_id,
         settings.max_event_age.as_secs_f64(),
         &handled_types(),
-        companions,
+        companions.cast_signed(),
         &settings.ignored_types,
         PAYLOAD_MAX,
     )
-    .fetch_all(Unnamed(connection))
+    .fetch_all(Unnamed(transaction))
     .await?;
     Ok(Undecoded(rows))
 }

@@ -14,26 +14,23 @@ use uuid::Uuid;
 
 use super::decode::{DecodedEvent, Disposition, decode_event};
 use super::names::look_up;
-use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
-use super::plan::{Plans, numbered};
+use super::outcome::{EndpointOutcome, Outcome, Reason};
+use super::plan::{Planned, Plans, numbered};
 use super::report::FanOutReport;
-use super::resolve::{Part, bind_plans, with_resolve};
-use super::routed::{Announced, bind_announcements, with_routed};
-use super::run::{RunFailed, due};
+use super::resolve::{Decision, decisions};
+use super::routed::{Announced, RoutedRow, routed};
+use super::run::RunFailed;
+use super::steps::due;
 use super::sweep;
-use super::{Settings, handled_types};
-use crate::db::{Access, Database, ErrorClass, Transaction, Unnamed, sqlstate};
+use super::{FanOutSettings, handled_types};
+use crate::db::{Access, Database, ErrorClass, Transaction, Unnamed, said, sqlstate};
 use crate::domain::payload::PAYLOAD_MAX;
-use crate::domain::plan::{InApp, Plan};
 use crate::handlers::EventType;
-
-const DRY_RUN: &str = with_resolve!("dry_run.sql");
-const DRY_RUN_ROUTED: &str = with_routed!("dry_run_routed.sql");
 
 /// Shows what a run would do, and writes nothing. Counts as the run would.
 pub async fn dry_run(
     database: &Database,
-    settings: &Settings,
+    settings: &FanOutSettings,
     audit: &mut dyn Audit,
 ) -> Result<FanOutReport, RunFailed> {
     let mut session = database.connect().await?;
@@ -73,7 +70,7 @@ pub async fn dry_run(
 
 struct DryRun<'a> {
     audit: &'a mut dyn Audit,
-    settings: &'a Settings,
+    settings: &'a FanOutSettings,
     report: FanOutReport,
     /// What earlier batches of this dry run would have left unread, with its count.
     unread: HashMap<(Uuid, String), i32>,
@@ -92,27 +89,6 @@ struct Due {
     is_out_of_attempts: bool,
     /// Decoded, if it would be claimed.
     event: Option<DecodedEvent>,
-}
-
-#[derive(sqlx::FromRow)]
-struct Decision {
-    plan_no: i32,
-    user_id: Uuid,
-    in_app: InAppOutcome,
-    email: EmailOutcome,
-    in_app_rule: Option<Rule>,
-    email_rule: Option<Rule>,
-    unread_count: Option<i32>,
-}
-
-#[derive(sqlx::FromRow)]
-struct RoutedRow {
-    announcement_no: i32,
-    channel: String,
-    recipient: String,
-    name: Option<String>,
-    outcome: EndpointOutcome,
-    dedup_keys: Vec<String>,
 }
 
 impl DryRun<'_> {
@@ -152,26 +128,23 @@ impl DryRun<'_> {
     ) -> Result<(), sqlx::Error> {
         let events: Vec<_> = due.iter().filter_map(|due| due.event.as_ref()).collect();
         let names = look_up(connection, events.iter().copied(), &self.settings.rendering).await?;
-        let Plans { plans, announced } = Plans::of(events, &names);
-        let mut endpoints = self
-            .endpoints(connection, &announced)
-            .await?
-            .into_iter()
-            .peekable();
-        let rows = Plans::rows(&plans);
-        let query = sqlx::query_as::<_, Decision>(DRY_RUN);
-        let mut decisions =
-            bind_plans(query, &rows, Part::default(), self.settings).fetch(Unnamed(connection));
+        let Plans { planned, announced } = Plans::of(events, &names);
+        let mut endpoints = Vec::new();
+        for row in routed(connection, &announced, &self.settings.routes).await? {
+            endpoints.push((numbered(&announced, row.announcement_no)?, row));
+        }
+        let mut endpoints = endpoints.into_iter().peekable();
+        let mut decisions = decisions(&planned, self.settings, None).fetch(Unnamed(connection));
         // The statement sorts its result: what it refuses, it refuses before the first row.
         let mut left = due.iter().peekable();
         while let Some(decision) = decisions.try_next().await? {
-            let (event, plan) = numbered(&plans, decision.plan_no)?;
+            let planned = numbered(&planned, decision.plan_no)?;
             // Events without a recipient are shown as well, in their place.
-            while let Some(due) = left.next_if(|due| due.event_id <= event.event_id) {
+            while let Some(due) = left.next_if(|due| due.event_id <= planned.event_id) {
                 self.end_event(&mut endpoints, due.event_id);
                 self.event(due);
             }
-            self.recipient(event, plan, &decision);
+            self.recipient(planned, &decision);
         }
         for due in left {
             self.end_event(&mut endpoints, due.event_id);
@@ -179,24 +152,6 @@ impl DryRun<'_> {
         }
         self.end_event(&mut endpoints, i64::MAX);
         Ok(())
-    }
-
-    /// Routes the announcements to endpoints, in the order of their events.
-    async fn endpoints<'a>(
-        &self,
-        connection: &mut Transaction<'_>,
-        announced: &'a [Announced],
-    ) -> Result<Vec<(&'a Announced, RoutedRow)>, sqlx::Error> {
-        if announced.is_empty() {
-            return Ok(Vec::new());
-        }
-        let query = sqlx::query_as::<_, RoutedRow>(DRY_RUN_ROUTED);
-        let rows = bind_announcements(query, announced, &self.settings.routes)
-            .fetch_all(Unnamed(connection))
-            .await?;
-        rows.into_iter()
-            .map(|row| Ok((numbered(announced, row.announcement_no)?, row)))
-            .collect()
     }
 
     /// Shows the endpoints of the events before the one given, and counts them.
@@ -245,44 +200,45 @@ impl DryRun<'_> {
     /// Shows an event, and counts it.
     fn event(&mut self, due: &Due) {
         let report = &mut self.report;
-        let fail = |reason: &str| EventOutcome::Fail(reason.to_owned());
-        let invalid = due
-            .event
-            .as_ref()
-            .and_then(|event| event.handler.as_ref().err());
-        let outcome = if due.is_out_of_attempts {
-            report.failed += 1;
-            fail("stuck, and its attempts are spent")
-        } else if let Some(invalid) = invalid {
-            report.failed += 1;
-            fail(&invalid.to_string())
-        } else {
-            match due.disposition {
-                Disposition::Claimed => {
-                    report.events += 1;
-                    EventOutcome::Complete
-                }
-                Disposition::Ignored => {
-                    report.ignored += 1;
-                    EventOutcome::Ignore
-                }
-                Disposition::Expired if EventType::from_name(&due.event_type).is_some() => {
-                    report.expired += 1;
-                    fail("expired: pending for longer than the age limit")
-                }
-                Disposition::Expired => {
-                    let count = report.expired_unhandled.entry(due.event_type.clone());
-                    *count.or_default() += 1;
-                    fail("expired: no handler for its type within the age limit")
-                }
-                Disposition::Gone => {
-                    report.failed += 1;
-                    fail("the event is gone, or hidden from the job's role")
-                }
-                Disposition::Unhandled => {
-                    report.unhandled_types.insert(due.event_type.clone());
-                    EventOutcome::Wait
-                }
+        let fail = |count: &mut u64, reason: &str| {
+            *count += 1;
+            EventOutcome::Fail(reason.to_owned())
+        };
+        let event = due.event.as_ref();
+        let invalid = event.and_then(|event| event.handler.as_ref().err());
+        let outcome = match (due.disposition, invalid) {
+            _ if due.is_out_of_attempts => {
+                fail(&mut report.failed, "stuck, and its attempts are spent")
+            }
+            (_, Some(invalid)) => fail(&mut report.failed, &invalid.to_string()),
+            (Disposition::Claimed, None) => {
+                report.events += 1;
+                EventOutcome::Complete
+            }
+            (Disposition::Ignored, None) => {
+                report.ignored += 1;
+                EventOutcome::Ignore
+            }
+            (Disposition::Expired, None) if EventType::from_name(&due.event_type).is_some() => {
+                fail(
+                    &mut report.expired,
+                    "expired: pending for longer than the age limit",
+                )
+            }
+            (Disposition::Expired, None) => fail(
+                report
+                    .expired_unhandled
+                    .entry(due.event_type.clone())
+                    .or_default(),
+                "expired: no handler for its type within the age limit",
+            ),
+            (Disposition::Gone, None) => fail(
+                &mut report.failed,
+                "the event is gone, or hidden from the job's role",
+            ),
+            (Disposition::Unhandled, None) => {
+                report.unhandled_types.insert(due.event_type.clone());
+                EventOutcome::Wait
             }
         };
         self.show(due, outcome);
@@ -290,66 +246,61 @@ impl DryRun<'_> {
 
     fn refused(&mut self, due: &Due, error: &sqlx::Error) {
         let code = sqlstate(error).unwrap_or_else(|| "no SQLSTATE".to_owned());
-        let message = error
-            .as_database_error()
-            .map_or_else(|| error.to_string(), |error| error.message().to_owned());
-        let count = if ErrorClass::of(error) == ErrorClass::Refused {
-            &mut self.report.failed
-        } else {
-            &mut self.report.retried
-        };
-        *count += 1;
-        self.show(
-            due,
-            EventOutcome::Fail(format!("database refused: {code}: {message}")),
-        );
+        *match ErrorClass::of(error) {
+            ErrorClass::Refused => &mut self.report.failed,
+            _ => &mut self.report.retried,
+        } += 1;
+        let error = format!("database refused: {code}: {}", said(error));
+        self.show(due, EventOutcome::Fail(error));
     }
 
     fn show(&mut self, due: &Due, outcome: EventOutcome) {
         self.audit.event(&DryEvent {
             event_id: due.event_id,
-            event_type: due.event_type.clone(),
+            event_type: &due.event_type,
             outcome,
         });
     }
 
-    fn recipient(&mut self, event: &DecodedEvent, plan: &Plan, decision: &Decision) {
-        let user_id = decision.user_id;
+    fn recipient(&mut self, planned: &Planned, decision: &Decision) {
+        let (user_id, plan) = (decision.user_id, &planned.plan);
         let (mut in_app, mut email) = (decision.in_app, decision.email);
         if let Some(key) = &plan.once_key
-            && (email.is_queued() || in_app == InAppOutcome::Delivered)
+            && (email.is_mailed() || in_app.is_shown())
             && !self.notified_once.insert((user_id, key.clone()))
         {
-            in_app = InAppOutcome::Withheld(Reason::NotifiedOnce);
-            email = EmailOutcome::Withheld(Reason::NotifiedOnce);
+            in_app = Outcome::Withheld(Reason::NotifiedOnce);
+            email = in_app;
         }
         let mut count = None;
-        if let (InApp::Coalesced { key, .. }, InAppOutcome::Delivered) = (&plan.in_app, in_app) {
-            let unread = self.unread.entry((user_id, key.clone()));
+        if let (Some(key), Outcome::Delivered) = (plan.in_app.coalesce_key(), in_app) {
+            let unread = self.unread.entry((user_id, key.to_owned()));
             let unread = unread.or_insert(decision.unread_count.unwrap_or(0));
             *unread += 1;
             if *unread > 1 {
-                in_app = InAppOutcome::Merged;
+                in_app = Outcome::Merged;
             }
             count = Some(*unread);
         }
-        self.report.notifications += u64::from(in_app == InAppOutcome::Delivered);
-        self.report.merged += u64::from(in_app == InAppOutcome::Merged);
-        self.report.emails += u64::from(email.is_queued());
-        let withheld =
-            |reason: Option<Reason>| reason.is_some_and(|reason| reason != Reason::Actor);
-        self.report.suppressed += u64::from(withheld(in_app.reason()) || withheld(email.reason()));
+        let is_suppressed = |outcome: Outcome| {
+            let reason = outcome.reason();
+            reason.is_some_and(|reason| reason != Reason::Actor)
+        };
+        self.report.notifications += u64::from(in_app == Outcome::Delivered);
+        self.report.merged += u64::from(in_app == Outcome::Merged);
+        self.report.emails += u64::from(email.is_mailed());
+        self.report.suppressed += u64::from(is_suppressed(in_app) || is_suppressed(email));
         self.audit.recipient(&DryRecipient {
-            event_id: event.event_id,
-            event_type: event.event_type,
+            event_id: planned.event_id,
+            event_type: planned.event_type,
             user_id,
             plan,
             in_app,
-            in_app_rule: decision.in_app_rule,
+            in_app_preference: decision.in_app_status,
             email,
-            email_rule: match email {
-                EmailOutcome::Withheld(Reason::MutedInApp) => decision.in_app_rule,
-                _ => decision.email_rule,
+            email_preference: match email {
+                Outcome::Withheld(Reason::MutedInApp) => decision.in_app_status,
+                _ => decision.email_status,
             },
             count,
         });
@@ -358,7 +309,7 @@ impl DryRun<'_> {
 
 async fn due_page(
     connection: &mut Transaction<'_>,
-    settings: &Settings,
+    settings: &FanOutSettings,
     after: Option<(DateTime<Utc>, i64)>,
     at_most: i64,
 ) -> Result<Vec<Due>, sqlx::Error> {

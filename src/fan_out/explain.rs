@@ -1,25 +1,22 @@
 //! Why each candidate of an event is notified or skipped.
 
-mod decisions;
+mod texts;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Settings;
+use super::FanOutSettings;
 use super::decode::{DecodedEvent, decode_event};
 use super::names::look_up;
-use super::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Rule};
 use super::plan::{Plans, numbered};
-use super::resolve::{Part, bind_plans, with_resolve};
-use super::routed::{bind_announcements, with_routed};
+use super::resolve::{Explained, decisions};
+use super::routed::routed;
 use super::run::RunFailed;
 use crate::db::{Access, Database, Transaction, Unnamed};
 use crate::domain::payload::PAYLOAD_MAX;
 use crate::handlers::EventType;
 
-const EXPLAIN: &str = with_resolve!("explain.sql");
-const EXPLAIN_ROUTED: &str = with_routed!("explain_routed.sql");
 /// Candidates shown at most; more are for `user`.
 const MOST: i64 = 1_000;
 
@@ -87,44 +84,12 @@ impl Explanation {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct RoutedRow {
-    channel: String,
-    recipient: String,
-    user_id: Option<Uuid>,
-    name: Option<String>,
-    outcome: EndpointOutcome,
-    delivery_id: Option<String>,
-    status: Option<String>,
-    is_duplicate: bool,
-}
-
-#[derive(sqlx::FromRow)]
-struct CandidateRow {
-    plan_no: i32,
-    user_id: Uuid,
-    in_app: InAppOutcome,
-    email: EmailOutcome,
-    is_own_once: bool,
-    in_app_rule: Option<Rule>,
-    email_rule: Option<Rule>,
-    full_name: Option<String>,
-    notification_id: Option<String>,
-    is_read: Option<bool>,
-    notification_count: Option<i32>,
-    email_id: Option<String>,
-    email_status: Option<String>,
-    email_delivery: Option<String>,
-    unread_id: Option<String>,
-    unread_count: Option<i32>,
-}
-
 /// Explains an event, for one person if `user` is given. `None`: there is no such event.
 pub async fn explain(
     database: &Database,
     event_id: i64,
     user: Option<Uuid>,
-    settings: &Settings,
+    settings: &FanOutSettings,
 ) -> Result<Option<Explanation>, RunFailed> {
     let mut session = database.connect().await?;
     let mut transaction = session.begin_indexed(Access::ReadOnly).await?;
@@ -193,45 +158,39 @@ async fn decide(
     transaction: &mut Transaction<'_>,
     event: &DecodedEvent,
     user: Option<Uuid>,
-    settings: &Settings,
+    settings: &FanOutSettings,
     explanation: &mut Explanation,
 ) -> Result<(), sqlx::Error> {
     let names = look_up(transaction, [event], &settings.rendering).await?;
-    let Plans { plans, announced } = Plans::of([event], &names);
-    if plans.is_empty() && announced.is_empty() {
+    let Plans { planned, announced } = Plans::of([event], &names);
+    if planned.is_empty() && announced.is_empty() {
         explanation.problem =
             Some("events of this type have no effect with this payload".to_owned());
     }
-    let audiences = plans
+    let audiences = planned
         .iter()
-        .map(|(_, plan)| decisions::audience(&plan.audience));
+        .map(|row| texts::audience(&row.plan.audience));
     explanation.audiences = audiences.collect();
-    let rows = Plans::rows(&plans);
-    let mut found: Vec<CandidateRow> =
-        bind_plans(sqlx::query_as(EXPLAIN), &rows, Part::default(), settings)
-            .bind(user)
-            .bind(MOST + 1)
-            .fetch_all(Unnamed(transaction))
-            .await?;
+    let explained = Explained {
+        user,
+        at_most: MOST + 1,
+    };
+    let mut found = decisions(&planned, settings, Some(explained))
+        .fetch_all(Unnamed(transaction))
+        .await?;
     let most = usize::try_from(MOST).unwrap_or(usize::MAX);
     explanation.truncated = found.len() > most;
     found.truncate(most);
     let completed = explanation.is_completed();
     for row in found {
-        let (event, plan) = numbered(&plans, row.plan_no)?;
-        let covers = settings.mute_covers_email;
-        let candidate = decisions::candidate(event.event_type, plan, row, completed, covers);
+        let plan = &numbered(&planned, row.plan_no)?.plan;
+        let candidate = texts::candidate(plan, row, completed);
         explanation.candidates.push(candidate);
     }
-    if !announced.is_empty() {
-        let query = sqlx::query_as(EXPLAIN_ROUTED);
-        let found: Vec<RoutedRow> = bind_announcements(query, &announced, &settings.routes)
-            .fetch_all(Unnamed(transaction))
-            .await?;
-        let of_user = |row: &RoutedRow| user.is_none() || row.user_id == user;
-        let rows = found.into_iter().filter(of_user);
-        let endpoints = rows.map(|row| decisions::routed_endpoint(row, completed));
-        explanation.endpoints = endpoints.collect();
-    }
+    let mut rows = routed(transaction, &announced, &settings.routes).await?;
+    rows.retain(|row| user.is_none() || row.user_id == user);
+    let endpoints = rows.into_iter();
+    let endpoints = endpoints.map(|row| texts::routed_endpoint(row, completed));
+    explanation.endpoints = endpoints.collect();
     Ok(())
 }

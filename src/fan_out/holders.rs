@@ -11,15 +11,15 @@ const AGAIN: Duration = Duration::from_millis(1_500);
 
 /// Looks over another connection who keeps a transaction waiting, while it does.
 #[derive(Debug)]
-pub(super) struct Holders<'a> {
-    database: &'a Database,
+pub(super) struct Holders {
+    database: Database,
     session: Option<Session>,
     /// Who did, when it was last seen.
     pub(super) seen: Option<String>,
 }
 
-impl<'a> Holders<'a> {
-    pub(super) const fn new(database: &'a Database) -> Self {
+impl Holders {
+    pub(super) const fn new(database: Database) -> Self {
         Self {
             database,
             session: None,

@@ -4,15 +4,16 @@
 //! that fails all the same, half of them are tried, until the event that is refused stands alone. What
 //! is written stays written, and one commit settles all of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Settings;
+use super::FanOutSettings;
 use super::decode::DecodedEvent;
 use super::probe::{Refused, probe};
 use super::requeue::{Requeue, requeue};
-use super::write::{Written, commit, prepare, write_part};
-use crate::db::{Access, ErrorClass, Session, Transaction, sqlstate};
+use super::steps::Until;
+use super::write::{Written, insert, prepare};
+use crate::db::{ErrorClass, Transaction, sqlstate};
 
 /// How long a part waits for a lock: the events that nobody blocks are to go through quickly.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '100ms'";
@@ -44,20 +45,17 @@ pub(super) struct Isolation<'e> {
     losses: u32,
     last_loss: Option<sqlx::Error>,
     waits: usize,
-    /// What a pass comes to once it is committed.
-    passed: Option<Pass<'e>>,
     /// Whether the database refused one of them.
     pub(super) has_refused: bool,
     /// To go on would be in vain for now: everything seems locked, or the server is in trouble.
     pub(super) is_in_vain: bool,
 }
 
-/// What one transaction does with them.
+/// What one transaction does with them, once it is committed.
 #[derive(Default)]
-struct Pass<'e> {
+pub(super) struct Pass<'e> {
     next: usize,
     size: usize,
-    written: Written,
     parts: usize,
     refused: Vec<Requeue>,
     blocked: Vec<(&'e DecodedEvent, sqlx::Error)>,
@@ -77,7 +75,7 @@ impl<'e> Pass<'e> {
         token: i64,
         class: ErrorClass,
         error: sqlx::Error,
-        settings: &Settings,
+        settings: &FanOutSettings,
     ) {
         if matches!(class, ErrorClass::Refused | ErrorClass::Other) {
             let refused = Requeue::refused(event, token, &error, settings);
@@ -112,7 +110,6 @@ impl<'e> Isolation<'e> {
             losses: 0,
             last_loss: None,
             waits: 0,
-            passed: None,
             has_refused: false,
             is_in_vain: false,
         }
@@ -134,16 +131,15 @@ impl<'e> Isolation<'e> {
         (left, errors.collect())
     }
 
-    /// Writes what it can in one transaction, and commits it with what becomes of the others. An
-    /// error leaves everything as it was.
+    /// Writes what it can in one transaction, and what becomes of the others.
     pub(super) async fn pass(
         &mut self,
-        session: &mut Session,
-        settings: &Settings,
-        in_doubt: &mut Option<Written>,
-        is_over: &dyn Fn() -> bool,
-    ) -> Result<Written, sqlx::Error> {
+        transaction: &mut Transaction<'_>,
+        settings: &FanOutSettings,
+        until: &Until,
+    ) -> Result<(Pass<'e>, Written), sqlx::Error> {
         let since = Instant::now();
+        let mut written = Written::default();
         let mut pass = Pass {
             next: self.next,
             size: self.size,
@@ -157,35 +153,28 @@ impl<'e> Isolation<'e> {
             pass.refused.push(refused);
             pass.advance(1);
         }
-        let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
         transaction.command(LOCK_TIMEOUT).await?;
         while pass.next < self.events.len() {
-            self.part(&mut transaction, settings, &mut pass).await?;
+            self.part(transaction, settings, &mut pass, &mut written)
+                .await?;
             let in_trouble = pass.parts == 0 && pass.trouble >= MOST_TROUBLE;
             self.is_in_vain = in_trouble || self.waits + pass.waits >= MOST_BLOCKED;
             if self.is_in_vain
                 || self.is_cautious
                 || pass.parts >= MOST_PARTS
                 || since.elapsed() >= LONGEST
-                || is_over()
+                || until.is_over()
             {
                 break;
             }
         }
-        let mut written = std::mem::take(&mut pass.written);
-        requeue(&mut transaction, &pass.refused, &mut written).await?;
+        written.add(requeue(transaction, &pass.refused).await?);
         written.report.batches = 1;
-        self.passed = Some(pass);
-        let written = commit(transaction, written, in_doubt).await?;
-        self.committed();
-        Ok(written)
+        Ok((pass, written))
     }
 
     /// Takes account of a pass that was committed.
-    pub(super) fn committed(&mut self) {
-        let Some(mut pass) = self.passed.take() else {
-            return;
-        };
+    pub(super) fn committed(&mut self, mut pass: Pass<'e>) {
         if pass.next > self.next {
             self.losses = 0;
         }
@@ -199,14 +188,15 @@ impl<'e> Isolation<'e> {
     async fn part(
         &self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &FanOutSettings,
         pass: &mut Pass<'e>,
+        written: &mut Written,
     ) -> Result<(), sqlx::Error> {
         let until = self.events.len().min(pass.next + pass.size);
         let (token, part) = (self.token, &self.events[pass.next..until]);
         let began = Instant::now();
         transaction.command("SAVEPOINT part").await?;
-        let writing = self.write(transaction, settings, part, &mut pass.written);
+        let writing = self.write(transaction, settings, part, written);
         let error = match writing.await {
             Ok((tried, refused)) => {
                 pass.parts += usize::from(tried > refused.len());
@@ -238,23 +228,25 @@ impl<'e> Isolation<'e> {
     async fn write(
         &self,
         transaction: &mut Transaction<'_>,
-        settings: &Settings,
+        settings: &FanOutSettings,
         events: &[&'e DecodedEvent],
         written: &mut Written,
     ) -> Result<(usize, Refused<'e>), sqlx::Error> {
         let alone = self.events.len() == 1;
-        let prepared = prepare(transaction, settings, self.token, events, alone).await?;
+        let mut prepared = prepare(transaction, settings, self.token, events, alone).await?;
         let (tried, refused) = match events {
             [_] => (1, Vec::new()),
             _ => probe(transaction, settings, &prepared, events).await?,
         };
-        let mut good = events[..tried].to_vec();
-        let refused_ids: BTreeSet<_> = refused.iter().map(|(event, _)| event.event_id).collect();
-        good.retain(|event| !refused_ids.contains(&event.event_id));
+        let mut good: Vec<_> = events[..tried].iter().map(|event| event.event_id).collect();
+        for (event, _) in &refused {
+            good.retain(|event_id| *event_id != event.event_id);
+        }
+        prepared.retain(|event_id| good.binary_search(&event_id).is_ok());
         let more = if good.is_empty() {
             Written::default()
         } else {
-            write_part(transaction, settings, &prepared, &good, written.plans).await?
+            insert(transaction, settings, prepared, written.plans).await?
         };
         transaction.command(RELEASE).await?;
         written.add(more);
@@ -277,7 +269,11 @@ impl<'e> Isolation<'e> {
 
 /// The class of the error of a part. A statement that ran out of time is charged to its events; one
 /// that somebody cancelled is not.
-pub(super) fn class_of(error: &sqlx::Error, since: Instant, settings: &Settings) -> ErrorClass {
+pub(super) fn class_of(
+    error: &sqlx::Error,
+    since: Instant,
+    settings: &FanOutSettings,
+) -> ErrorClass {
     if sqlstate(error).as_deref() == Some("57014") && since.elapsed() >= settings.stuck_after {
         return ErrorClass::Other;
     }

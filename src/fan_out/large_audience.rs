@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::plan::Planned;
 use crate::db::{Transaction, Unnamed};
-use crate::domain::plan::{Audience, Plan};
+use crate::domain::plan::Audience;
 
 /// An event with more recipients than this is written on its own, after others that are due.
 const LARGE: i64 = 10_000;
@@ -14,13 +15,21 @@ const LARGE: i64 = 10_000;
 /// with it.
 const PART: i64 = 20_000;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+enum Group {
+    Project,
+    Thread,
+    Meeting,
+}
+
 /// Where to cut the audiences of the plans into parts, in one round trip: nowhere, if they are
 /// small.
 pub(super) async fn cuts(
-    connection: &mut Transaction<'_>,
-    plans: impl Iterator<Item = &Plan>,
+    transaction: &mut Transaction<'_>,
+    plans: &[Planned],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let groups: BTreeSet<_> = plans.filter_map(|plan| group(&plan.audience)).collect();
+    let groups: BTreeSet<_> = plans.iter().filter_map(group).collect();
     if groups.is_empty() {
         return Ok(Vec::new());
     }
@@ -31,54 +40,39 @@ pub(super) async fn cuts(
         &ids(&groups, Group::Meeting),
         PART,
     )
-    .fetch_all(Unnamed(connection))
+    .fetch_all(Unnamed(transaction))
     .await
 }
 
-/// Projects, threads and meetings with a large audience.
-#[derive(Debug, Default)]
-pub(super) struct LargeAudiences(BTreeSet<(Group, Uuid)>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-enum Group {
-    Project,
-    Thread,
-    Meeting,
-}
-
-impl LargeAudiences {
-    /// Finds those among the audiences of the plans, in one round trip.
-    pub(super) async fn among(
-        connection: &mut Transaction<'_>,
-        plans: impl Iterator<Item = &Plan>,
-    ) -> Result<Self, sqlx::Error> {
-        let groups: BTreeSet<_> = plans.filter_map(|plan| group(&plan.audience)).collect();
-        if groups.is_empty() {
-            return Ok(Self::default());
-        }
-        let rows = sqlx::query_file!(
-            "src/fan_out/large_audience.sql",
-            &ids(&groups, Group::Project),
-            &ids(&groups, Group::Thread),
-            &ids(&groups, Group::Meeting),
-            LARGE,
-        )
-        .fetch_all(Unnamed(connection))
-        .await?;
-        let large = rows.into_iter().map(|row| (row.group, row.id));
-        Ok(Self(large.collect()))
+/// The events, ascending, whose plans have a large audience; found in one round trip.
+pub(super) async fn large_events(
+    transaction: &mut Transaction<'_>,
+    plans: &[Planned],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let groups: BTreeSet<_> = plans.iter().filter_map(group).collect();
+    if groups.is_empty() {
+        return Ok(Vec::new());
     }
-
-    /// Whether a plan's audience is one of them.
-    pub(super) fn contain(&self, plan: &Plan) -> bool {
-        group(&plan.audience).is_some_and(|group| self.0.contains(&group))
-    }
+    let rows = sqlx::query_file!(
+        "src/fan_out/large_audience.sql",
+        &ids(&groups, Group::Project),
+        &ids(&groups, Group::Thread),
+        &ids(&groups, Group::Meeting),
+        LARGE,
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    let large: BTreeSet<_> = rows.into_iter().map(|row| (row.group, row.id)).collect();
+    let plans = plans.iter();
+    let plans = plans.filter(|planned| group(planned).is_some_and(|group| large.contains(&group)));
+    let mut events: Vec<_> = plans.map(|planned| planned.event_id).collect();
+    events.dedup();
+    Ok(events)
 }
 
 /// The group that an audience is, if it is one that can be of any size.
-fn group(audience: &Audience) -> Option<(Group, Uuid)> {
-    match audience {
+fn group(planned: &Planned) -> Option<(Group, Uuid)> {
+    match &planned.plan.audience {
         Audience::ProjectViewers { project_id, .. } => project_id.map(|id| (Group::Project, id)),
         Audience::ThreadParticipants { thread_id, .. } => Some((Group::Thread, *thread_id)),
         Audience::MeetingParticipants { meeting_id } => Some((Group::Meeting, *meeting_id)),

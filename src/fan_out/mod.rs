@@ -24,14 +24,16 @@ mod resolve;
 mod routed;
 mod run;
 mod settle;
+mod steps;
 mod sweep;
 mod write;
 
 pub use dry_run::{Audit, DryEndpoint, DryEvent, DryRecipient, EventOutcome, dry_run};
 pub use explain::{Candidate, ChannelDecision, Explanation, RoutedEndpoint, explain};
-pub use outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
+pub use outcome::{EndpointOutcome, Outcome, PreferenceStatus, Reason};
 pub use report::{FanOutReport, MOST_COUNTED};
 pub use run::{RunFailed, run};
+pub use steps::{FanOut, Step};
 
 use std::time::Duration;
 
@@ -40,7 +42,7 @@ use crate::handlers::{EventType, Rendering};
 
 /// How a run goes about its work.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct FanOutSettings {
     /// Events claimed at once, oldest first. Up to as many again join them that are due in the
     /// same threads.
     pub batch_size: u32,
@@ -66,7 +68,7 @@ pub struct Settings {
     pub rendering: Rendering,
 }
 
-impl Settings {
+impl FanOutSettings {
     /// The names of the types whose events wait for no handler.
     fn known_types(&self) -> Vec<String> {
         [EventType::all_spellings(), self.ignored_types.clone()].concat()

@@ -8,9 +8,8 @@ use serde::Deserialize;
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::types::Json;
 
-use super::Settings;
+use super::FanOutSettings;
 use super::decode::DecodedEvent;
-use super::plan::Plans;
 use super::resolve::{Part, bind_plans, with_resolve};
 use super::write::Prepared;
 use crate::db::{Transaction, Unnamed};
@@ -62,19 +61,18 @@ impl DatabaseError for CaughtError {
 /// Events that the database refuses, each with its error.
 pub(super) type Refused<'e> = Vec<(&'e DecodedEvent, sqlx::Error)>;
 
-/// Tries events (ascending) of those that were prepared. Returns how many of them there was time for,
-/// and which of these are refused.
+/// Tries events (ascending), which were prepared. Returns how many of them there was time for, and
+/// which of these are refused.
 pub(super) async fn probe<'e>(
     transaction: &mut Transaction<'_>,
-    settings: &Settings,
-    prepared: &Prepared,
+    settings: &FanOutSettings,
+    prepared: &Prepared<'_>,
     events: &[&'e DecodedEvent],
 ) -> Result<(usize, Refused<'e>), sqlx::Error> {
-    let plans = prepared.plans(events).plans;
-    let rows = Plans::rows(&plans);
     transaction.command("SAVEPOINT probe").await?;
     let kept = sqlx::query_as::<_, (i32,)>(PROBE);
-    bind_plans(kept, &rows, Part::default(), settings)
+    let plans = &prepared.plans.planned;
+    bind_plans(kept, plans, Part::default(), settings, false)
         .fetch_one(Unnamed(transaction))
         .await?;
     transaction.command(PROBE_EACH).await?;

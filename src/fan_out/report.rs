@@ -86,7 +86,19 @@ impl FanOutReport {
         self.failed += part.failed;
         self.retried += part.retried;
         self.released += part.released;
+        self.rescued += part.rescued;
+        self.expired += part.expired;
+        self.ignored += part.ignored;
+        self.enqueued += part.enqueued;
         self.lost_claims += part.lost_claims;
+        for (event_type, count) in &part.expired_unhandled {
+            *self
+                .expired_unhandled
+                .entry(event_type.clone())
+                .or_default() += count;
+        }
+        self.unhandled_types
+            .extend(part.unhandled_types.iter().cloned());
         self.latencies.add(&part.latencies);
     }
 }

@@ -1,9 +1,10 @@
 //! Ending claims whose events were not written.
 
-use super::Settings;
+use super::FanOutSettings;
 use super::decode::DecodedEvent;
+use super::resolve::column;
 use super::write::Written;
-use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
+use crate::db::{ErrorClass, Transaction, Unnamed, said, sqlstate};
 use crate::domain::backoff;
 
 /// How a claim ends whose event was not written.
@@ -42,7 +43,7 @@ impl Requeue {
         event: &DecodedEvent,
         token: i64,
         error: &sqlx::Error,
-        settings: &Settings,
+        settings: &FanOutSettings,
     ) -> Self {
         let permanent = match ErrorClass::of(error) {
             ErrorClass::Refused => true,
@@ -106,45 +107,30 @@ fn code(error: &sqlx::Error) -> String {
 
 /// What stood in the way, as it is kept with the event.
 pub(super) fn described(why: &str, error: &sqlx::Error) -> String {
-    let message = error
-        .as_database_error()
-        .map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    format!("{why}: {}: {message}", code(error))
+    format!("{why}: {}: {}", code(error), said(error))
 }
 
-/// Ends their claims, in one statement, and adds what became of them.
+/// Ends their claims, in one statement.
 pub(super) async fn requeue(
     transaction: &mut Transaction<'_>,
     events: &[Requeue],
-    written: &mut Written,
-) -> Result<(), sqlx::Error> {
+) -> Result<Written, sqlx::Error> {
+    let mut written = Written::default();
     if events.is_empty() {
-        return Ok(());
+        return Ok(written);
     }
     let ended = sqlx::query_file!(
         "src/fan_out/requeue.sql",
-        &events
-            .iter()
-            .map(|event| event.event_id)
-            .collect::<Vec<_>>(),
-        &events.iter().map(|event| event.token).collect::<Vec<_>>(),
-        &events
-            .iter()
-            .map(|event| event.end.name().to_owned())
-            .collect::<Vec<_>>(),
-        &events
-            .iter()
-            .map(|event| event.error.clone())
-            .collect::<Vec<_>>() as &[Option<String>],
-        &events
-            .iter()
-            .map(|event| event.due_after)
-            .collect::<Vec<_>>() as &[Option<f64>],
+        &column(events, |event| event.event_id),
+        &column(events, |event| event.token),
+        &column(events, |event| event.end.name().to_owned()),
+        &column(events, |event| event.error.clone()) as &[Option<String>],
+        &column(events, |event| event.due_after) as &[Option<f64>],
     )
     .fetch_all(Unnamed(transaction))
     .await?;
     let report = &mut written.report;
-    report.lost_claims += (events.len() - ended.len()) as u64;
+    report.lost_claims = (events.len() - ended.len()) as u64;
     for event in ended {
         written.xid = Some(event.xid);
         *match event.end {
@@ -153,5 +139,5 @@ pub(super) async fn requeue(
             ClaimEnd::Released => &mut report.released,
         } += 1;
     }
-    Ok(())
+    Ok(written)
 }

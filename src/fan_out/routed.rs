@@ -1,12 +1,16 @@
-//! Announcements as the statements take them: a column for each of their parts.
+//! Announcements as the statements take them, and endpoints as they return them.
 
 use chrono::{DateTime, Utc};
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::types::Json;
+use uuid::Uuid;
 
-use crate::channels::Channel;
+use super::outcome::EndpointOutcome;
+use super::resolve::column;
+use crate::channels::{Channel, SentBy};
+use crate::db::{Transaction, Unnamed};
 use crate::domain::announcement::{Announcement, DedupKey};
 use crate::handlers::EventType;
 
@@ -18,6 +22,8 @@ macro_rules! with_routed {
 }
 pub(super) use with_routed;
 
+const READ_ROUTED: &str = with_routed!("read_routed.sql");
+
 /// The announcement of an event.
 #[derive(Debug)]
 pub(super) struct Announced {
@@ -27,22 +33,53 @@ pub(super) struct Announced {
     pub(super) announcement: Announcement,
 }
 
-/// Binds announcements as `$1` to `$10`, numbered by their places, and the routes of the environment
-/// as `$11` and `$12`.
+/// An announcement at an endpoint or phone, as the dry run and explain read it.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct RoutedRow {
+    pub(super) announcement_no: i32,
+    pub(super) channel: String,
+    pub(super) recipient: String,
+    /// Of a phone.
+    pub(super) user_id: Option<Uuid>,
+    /// Of an endpoint.
+    pub(super) name: Option<String>,
+    pub(super) outcome: EndpointOutcome,
+    pub(super) dedup_keys: Vec<String>,
+    pub(super) delivery_id: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) is_duplicate: bool,
+}
+
+/// Routes announcements, in their order, and writes nothing. Without any the database is not asked.
+pub(super) async fn routed(
+    transaction: &mut Transaction<'_>,
+    announced: &[Announced],
+    routes: &[(Channel, String)],
+) -> Result<Vec<RoutedRow>, sqlx::Error> {
+    if announced.is_empty() {
+        return Ok(Vec::new());
+    }
+    bind_announcements(sqlx::query_as(READ_ROUTED), announced, routes)
+        .fetch_all(Unnamed(transaction))
+        .await
+}
+
+/// Binds what `routed.sql` asks for, `$1` to `$14`: announcements numbered by their places, the routes
+/// of the environment, and what it has to know of the channels.
 pub(super) fn bind_announcements<'q, O>(
     query: QueryAs<'q, Postgres, O, PgArguments>,
     rows: &'q [Announced],
     routes: &'q [(Channel, String)],
 ) -> QueryAs<'q, Postgres, O, PgArguments> {
-    fn column<'q, R, T>(rows: &'q [R], of: impl Fn(&'q R) -> T) -> Vec<T> {
-        rows.iter().map(of).collect()
-    }
     let list = |channels: &Vec<&str>| format!("{{{}}}", channels.join(","));
     let dedup_keys = |row: &Announced| {
         let keys = row.announcement.dedup_keys.iter().map(DedupKey::key);
         Json(keys.collect::<Vec<_>>())
     };
     let numbers = (0..).take(rows.len()).collect::<Vec<i32>>();
+    let of_one_account = Channel::ALL
+        .into_iter()
+        .filter(|channel| matches!(channel.spec().sent_by, SentBy::Account { .. }));
     query
         .bind(numbers)
         .bind(column(rows, |row| row.event_id))
@@ -56,6 +93,8 @@ pub(super) fn bind_announcements<'q, O>(
         .bind(column(rows, |row| row.announcement.sms_to))
         .bind(column(rows, |row| Json(&row.announcement.message)))
         .bind(column(rows, dedup_keys))
-        .bind(column(routes, |(kind, _)| kind.name()))
+        .bind(column(routes, |(channel, _)| channel.name()))
         .bind(column(routes, |(_, name)| name.as_str()))
+        .bind(of_one_account.map(Channel::name).collect::<Vec<_>>())
+        .bind(Channel::Sms.name())
 }

@@ -1,7 +1,8 @@
 -- From announcements to decisions: one row per announcement and endpoint, or phone, that its scope
 -- and type reach, with the decision and its reason. The head of every statement that writes, shows
 -- or explains; what follows selects from `announcement` and `routed`. $1 to $10: the announcements,
--- a column each (see Announced); $11, $12: the routes of the environment, channel and name.
+-- a column each (see Announced); $11, $12: the routes of the environment, channel and name; $13:
+-- channels that have one transport for all recipients; $14: the channel of text messages.
 WITH RECURSIVE announcement AS MATERIALIZED (
     -- Lists of different lengths can't be an array of arrays: theirs are text and JSON.
     SELECT a.*, channel_list::text[] AS channels,
@@ -42,8 +43,7 @@ route AS MATERIALIZED (
 reached AS MATERIALIZED (
     SELECT a.announcement_no, a.event_id, a.there_since, place.channel, place.recipient, place.user_id,
            place.endpoint_id, place.name, place.enabled,
-           -- E-mail and SMS have one transport each, whoever the recipient is.
-           CASE WHEN place.channel IN ('email', 'sms') THEN place.channel ELSE place.recipient END AS target,
+           CASE WHEN place.channel = ANY ($13::text[]) THEN place.channel ELSE place.recipient END AS target,
            -- Whoever chose SMS as a channel has chosen it for these events.
            place.user_id IS NULL AND place.channel <> ALL (a.channels) AS is_left_out,
            ARRAY(SELECT place.channel || '|' || place.recipient || '|' || key
@@ -59,7 +59,7 @@ reached AS MATERIALIZED (
            UNION ALL
            SELECT r.channel, r.name, NULL, NULL, r.name, r.enabled FROM route r
            UNION ALL
-           SELECT 'sms', 'user:' || a.text_to, a.text_to, NULL, NULL, true
+           SELECT $14::text, 'user:' || a.text_to, a.text_to, NULL, NULL, true
             WHERE a.text_to IS NOT NULL
            ) AS place (channel, recipient, user_id, endpoint_id, name, enabled)
 ),

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
-
-use super::Settings;
+use super::FanOutSettings;
 use super::decode::DecodedEvent;
 use super::holders::Holders;
 use super::isolate::{Isolation, class_of};
 use super::requeue::{Requeue, described, requeue};
-use super::run::{CONTENDED_PAUSE, LargeEvent, Run, RunFailed};
-use super::write::{Written, commit, write};
-use crate::db::{Access, ErrorClass, Session, sqlstate};
+use super::run::RunFailed;
+use super::steps::{CONTENDED_PAUSE, FanOut, Until};
+use super::write::{Written, write};
+use crate::db::{ErrorClass, sqlstate};
 
 /// Events are written this often where other transactions are in their way, or the connection is lost.
 const WRITE_TRIES: u32 = 4;
@@ -21,7 +20,7 @@ const RELEASE_TRIES: u32 = 3;
 const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A claim in hand.
-struct InHand<'e, 'r> {
+struct InHand<'e> {
     token: i64,
     /// Those that are not settled, ascending.
     left: Vec<&'e DecodedEvent>,
@@ -29,22 +28,21 @@ struct InHand<'e, 'r> {
     errors: BTreeMap<i64, sqlx::Error>,
     reason: Option<String>,
     set_aside: Vec<i64>,
-    holders: Holders<'r>,
-    stop: &'r CancellationToken,
-    is_over: &'r dyn Fn() -> bool,
+    holders: Holders,
+    until: Until,
 }
 
-impl InHand<'_, '_> {
+impl InHand<'_> {
     /// Whether to go on is of no use.
     fn is_done(&self) -> bool {
         let mut errors = self.errors.values();
         let in_trouble = errors.any(|error| ErrorClass::of(error) == ErrorClass::Server);
-        self.left.is_empty() || in_trouble || (self.is_over)()
+        self.left.is_empty() || in_trouble || self.until.is_over()
     }
 
     /// What becomes of those that are left.
-    fn rest(&mut self, settings: &Settings) -> Vec<Requeue> {
-        let is_over = (self.is_over)();
+    fn rest(&mut self, settings: &FanOutSettings) -> Vec<Requeue> {
+        let is_over = self.until.is_over();
         let token = self.token;
         let rest = self.left.drain(..).map(|event| {
             let reason = match self.errors.get(&event.event_id) {
@@ -61,7 +59,7 @@ impl InHand<'_, '_> {
 }
 
 /// Why an event was released, for its row.
-fn reason(error: &sqlx::Error, holders: &Holders<'_>) -> String {
+fn reason(error: &sqlx::Error, holders: &Holders) -> String {
     match (ErrorClass::of(error), &holders.seen) {
         (ErrorClass::Server, _) => described("server error", error),
         (_, Some(seen)) => format!("{}; held by {seen}", described("lock timeout", error)),
@@ -69,15 +67,13 @@ fn reason(error: &sqlx::Error, holders: &Holders<'_>) -> String {
     }
 }
 
-impl Run<'_> {
+impl FanOut<'_> {
     /// Settles the events of a claim: written; refused, which spends the attempt; or released, where
     /// another transaction or the server is in the way, or the time is over.
     pub(super) async fn settle(
         &mut self,
         token: i64,
         events: Vec<DecodedEvent>,
-        stop: &CancellationToken,
-        is_over: &dyn Fn() -> bool,
     ) -> Result<(), RunFailed> {
         let since = Instant::now();
         let before = self.counts();
@@ -87,13 +83,12 @@ impl Run<'_> {
             errors: BTreeMap::new(),
             reason: None,
             set_aside: Vec::new(),
-            holders: Holders::new(self.database),
-            stop,
-            is_over,
+            holders: Holders::new(self.database.clone()),
+            until: self.until.clone(),
         };
         let result = self.work_off(&mut batch).await;
         let rest = batch.rest(self.settings);
-        self.end_claims(&rest, stop).await;
+        self.end_claims(&rest).await;
         let mut errors = batch.errors.into_values();
         let trouble = errors.find(|error| ErrorClass::of(error) == ErrorClass::Server);
         let result = result.and(trouble.map_or(Ok(()), |error| Err(error.into())));
@@ -104,16 +99,12 @@ impl Run<'_> {
         let large = events
             .into_iter()
             .filter(|event| set_aside.binary_search(&event.event_id).is_ok());
-        self.set_aside.extend(large.map(|event| LargeEvent {
-            token,
-            event,
-            since,
-        }));
+        self.set_aside(token, since, large);
         result
     }
 
     /// Writes what it can. Time and stop are asked before each try but the first.
-    async fn work_off(&mut self, batch: &mut InHand<'_, '_>) -> Result<(), RunFailed> {
+    async fn work_off(&mut self, batch: &mut InHand<'_>) -> Result<(), RunFailed> {
         if self.is_refusing && batch.left.len() > 1 {
             self.isolate(batch, None).await?;
             if batch.is_done() {
@@ -134,7 +125,7 @@ impl Run<'_> {
                 batch.left.clear();
                 return Err(error.into());
             }
-            if is_too_slow(class, &error) && (batch.is_over)() {
+            if is_too_slow(class, &error) && batch.until.is_over() {
                 // Released with its attempt it would take all the time of the next run as well: it is
                 // left to the rescue, as if it had ended the process.
                 batch.left.clear();
@@ -145,12 +136,12 @@ impl Run<'_> {
             {
                 batch.left.clear();
                 let refused = Requeue::refused(event, batch.token, &error, self.settings);
-                self.end_claims(&[refused], batch.stop).await;
+                self.end_claims(&[refused]).await;
                 return Ok(());
             }
             batch.reason = matches!(class, ErrorClass::Blocked | ErrorClass::Server)
                 .then(|| reason(&error, &batch.holders));
-            if (batch.is_over)() {
+            if batch.until.is_over() {
                 return match class {
                     ErrorClass::Server => Err(error.into()),
                     _ => Ok(()),
@@ -165,50 +156,40 @@ impl Run<'_> {
     }
 
     /// Writes all that is left in one transaction; again where another one was in the way or the
-    /// connection was lost, unless it was committed all the same.
-    ///
-    /// After an error there is a session, unless the database stays out of reach.
+    /// connection was lost.
     async fn write_together(
         &mut self,
-        batch: &mut InHand<'_, '_>,
+        batch: &mut InHand<'_>,
     ) -> Result<Written, (ErrorClass, sqlx::Error)> {
+        let (settings, token) = (self.settings, batch.token);
+        let (left, holders) = (&batch.left, &mut batch.holders);
         let mut tries = 1;
         loop {
-            let Some(session) = &mut self.session else {
-                let connecting = self.database.connect().await;
-                self.session = Some(connecting.map_err(|error| (ErrorClass::Unreachable, error))?);
-                continue;
-            };
             let began = Instant::now();
-            let (token, left) = (batch.token, &batch.left);
-            let writing = write(
-                session,
-                self.settings,
-                token,
-                left,
-                &mut self.in_doubt,
-                &mut batch.holders,
-            );
+            let writing = self.transact(async |transaction| {
+                write(transaction, settings, token, left, holders).await
+            });
             let error = match writing.await {
                 Ok(written) => return Ok(written),
                 Err(error) => error,
             };
-            let class = class_of(&error, began, self.settings);
-            if let (ErrorClass::Blocked, Some(holders)) = (class, &batch.holders.seen) {
+            let class = class_of(&error, began, settings);
+            if let (ErrorClass::Blocked, Some(holders)) = (class, &holders.seen) {
                 tracing::warn!("waited in vain for a lock held by {holders}");
             }
-            let code = sqlstate(&error);
-            if class == ErrorClass::Unreachable {
-                let reconnecting = self.reconnect(batch.stop).await;
-                if let Some(written) = reconnecting.map_err(|error| (class, error))? {
-                    return Ok(written);
-                }
-            }
-            let is_again = matches!(class, ErrorClass::Contended | ErrorClass::Unreachable);
-            if !is_again || tries >= WRITE_TRIES || (batch.is_over)() {
+            let is_again = match class {
+                ErrorClass::Contended => true,
+                ErrorClass::Unreachable => self.session.is_some(),
+                _ => false,
+            };
+            if !is_again || tries >= WRITE_TRIES || batch.until.is_over() {
                 return Err((class, error));
             }
-            tracing::debug!(sqlstate = code, tries, "writing the batch again");
+            tracing::debug!(
+                sqlstate = sqlstate(&error),
+                tries,
+                "writing the batch again"
+            );
             tokio::time::sleep(CONTENDED_PAUSE * tries).await;
             tries += 1;
         }
@@ -217,31 +198,35 @@ impl Run<'_> {
     /// Writes what is left apart, as far as time and locks allow.
     async fn isolate(
         &mut self,
-        batch: &mut InHand<'_, '_>,
+        batch: &mut InHand<'_>,
         error: Option<&sqlx::Error>,
     ) -> Result<(), RunFailed> {
+        let (settings, until) = (self.settings, &self.until.clone());
         let left = std::mem::take(&mut batch.left);
         let mut isolation = Isolation::new(batch.token, left, error);
         let mut result = Ok(());
-        while let (true, Some(session)) = (result.is_ok(), &mut self.session)
-            && !isolation.is_done()
-            && !(batch.is_over)()
-        {
-            let pass = isolation.pass(session, self.settings, &mut self.in_doubt, batch.is_over);
-            match pass.await {
-                Ok(written) => self.took(written, batch),
-                Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => {
-                    match self.reconnect(batch.stop).await {
-                        Ok(Some(written)) => {
-                            isolation.committed();
-                            self.took(written, batch);
-                        }
-                        Ok(None) => isolation.lost_connection(error),
-                        Err(error) => result = Err(error.into()),
+        while result.is_ok() && !isolation.is_done() && !until.is_over() {
+            let mut passed = None;
+            let passing = self.transact(async |transaction| {
+                let (pass, written) = isolation.pass(transaction, settings, until).await?;
+                passed = Some(pass);
+                Ok(written)
+            });
+            match (passing.await, passed) {
+                (Ok(written), passed) => {
+                    passed
+                        .into_iter()
+                        .for_each(|pass| isolation.committed(pass));
+                    self.took(written, batch);
+                }
+                (Err(error), _) if ErrorClass::of(&error) == ErrorClass::Unreachable => {
+                    match self.session {
+                        Some(_) => isolation.lost_connection(error),
+                        None => result = Err(error.into()),
                     }
                 }
                 // The other statements of the pass: no event is the cause.
-                Err(error) => {
+                (Err(error), _) => {
                     batch.reason = Some(reason(&error, &batch.holders));
                     result = Err(error.into());
                 }
@@ -256,7 +241,7 @@ impl Run<'_> {
     }
 
     /// Takes account of what was written.
-    fn took(&mut self, written: Written, batch: &mut InHand<'_, '_>) {
+    fn took(&mut self, written: Written, batch: &mut InHand<'_>) {
         if written.report.lost_claims > 0 {
             tracing::warn!(
                 events = written.report.lost_claims,
@@ -269,17 +254,11 @@ impl Run<'_> {
 
     /// Ends claims whose events were not written. Where not even that can be done, they are left to
     /// the rescue.
-    pub(super) async fn end_claims(&mut self, events: &[Requeue], stop: &CancellationToken) {
+    pub(super) async fn end_claims(&mut self, events: &[Requeue]) {
         let mut tries = 1;
-        while let (false, Some(session)) = (events.is_empty(), &mut self.session) {
-            let mut ending = end(session, events, &mut self.in_doubt).await;
-            if let Err(error) = &ending
-                && ErrorClass::of(error) == ErrorClass::Unreachable
-                && let Ok(Some(written)) = self.reconnect(stop).await
-            {
-                ending = Ok(written);
-            }
-            let error = match ending {
+        while !events.is_empty() && self.session.is_some() {
+            let ending = self.transact(async |transaction| requeue(transaction, events).await);
+            let error = match ending.await {
                 Ok(Written { report, .. }) => {
                     if report.released > 0 {
                         tracing::warn!(events = report.released, "released with their attempt");
@@ -337,15 +316,4 @@ impl Run<'_> {
 /// Whether a statement took all of the time that it may.
 fn is_too_slow(class: ErrorClass, error: &sqlx::Error) -> bool {
     class == ErrorClass::Other && sqlstate(error).as_deref() == Some("57014")
-}
-
-async fn end(
-    session: &mut Session,
-    events: &[Requeue],
-    in_doubt: &mut Option<Written>,
-) -> Result<Written, sqlx::Error> {
-    let mut written = Written::default();
-    let mut transaction = session.begin_indexed(Access::ReadWrite).await?;
-    requeue(&mut transaction, events, &mut written).await?;
-    commit(transaction, written, in_doubt).await
 }

@@ -1,10 +1,10 @@
 -- Follows resolve.sql, behind the fence: writes notifications that are not coalesced, and e-mails, and
--- settles the events. $32 the events, $33 those that can't be decoded, and why (a JSON array, see Invalid).
--- What a person is notified of once; of a nudge, once for as long as its notification is there.
+-- settles the events. $34 the events, $35 those that can't be decoded, and why (a JSON array, see Invalid).
+-- What a person is notified of once; where the plan says so, for as long as its notification is there.
 , once AS MATERIALIZED (
     SELECT d.user_id, p.once_key, d.event_id,
            d.in_app = 'deliver' AS is_shown, d.email IN ('immediate', 'aggregated') AS is_mailed,
-           d.in_app = 'deliver' AND p.event_type = 'resume_incomplete_nudge' AS ends_with_notification,
+           d.in_app = 'deliver' AND p.once_ends_with_notification AS ends_with_notification,
            (SELECT o.event_id FROM notification_once o
              WHERE o.user_id = d.user_id AND o.once_key = p.once_key) AS former
       FROM decision d
@@ -61,16 +61,16 @@ queued AS (
      ORDER BY d.event_id, d.user_id
 ),
 invalid AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset($33::jsonb) AS i (event_id bigint, error text)
+    SELECT * FROM jsonb_to_recordset($35::jsonb) AS i (event_id bigint, error text)
 ),
 settled AS (
     UPDATE notification_processing np
        SET processing_status = CASE WHEN i.event_id IS NULL THEN 'completed' ELSE 'failed' END,
            completed_at = now(),
            error_message = i.error
-      FROM unnest($32::bigint[]) AS mine (event_id)
+      FROM unnest($34::bigint[]) AS mine (event_id)
       LEFT JOIN invalid i USING (event_id)
-     WHERE np.event_id = mine.event_id AND np.event_id = ANY ($32)
+     WHERE np.event_id = mine.event_id AND np.event_id = ANY ($34)
     RETURNING 1
 )
 -- Nothing else is left out on a conflict: what was decided is what was written.

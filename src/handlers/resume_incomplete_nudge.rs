@@ -148,6 +148,7 @@ impl Event for ResumeIncompleteNudge {
             once_key: Some(format!(
                 "resume_incomplete_nudge:{project_id}:{resume}:{tier_key}"
             )),
+            once_ends_with_notification: true,
             ..draft.plan(audience, self.project.scopes())
         }]
     }

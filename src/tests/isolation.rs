@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use notify_fan_out::fan_out::Settings;
+use notify_fan_out::fan_out::FanOutSettings;
 
 use crate::failures::Stage;
 use crate::harness::{RunCommand as _, Summary as _, TestDatabase, Worker};
@@ -67,7 +67,7 @@ async fn row_that_stays_locked_holds_up_only_those_that_need_it() {
     hold.execute("SELECT FROM counters FOR UPDATE").await;
     let holder = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ledger' AND datname = current_database()";
     let holder = db.text(holder).await;
-    let hasty = Settings {
+    let hasty = FanOutSettings {
         max_runtime: Duration::from_secs(4),
         ..db.settings()
     };

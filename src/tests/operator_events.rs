@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use notify_fan_out::channels::Channel;
-use notify_fan_out::fan_out::Settings;
+use notify_fan_out::fan_out::FanOutSettings;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -180,7 +180,7 @@ async fn routes_of_the_environment_need_no_row() {
         (Channel::Discord, "env:discord".to_owned()),
         (Channel::Email, "env:email:b5fc85e5".to_owned()),
     ];
-    let settings = Settings {
+    let settings = FanOutSettings {
         routes: routes.into(),
         ..stage.db.settings()
     };
@@ -349,7 +349,7 @@ async fn alert_is_sent_once_a_day() {
     let yesterday = json!({"alert_id": "a", "user_id": stage.bo, "message": "four"});
     let event = stage.world.event("alert_triggered").hours_ago(24);
     event.payload(yesterday).await;
-    let day = Settings {
+    let day = FanOutSettings {
         max_event_age: Duration::from_hours(48),
         ..stage.db.settings()
     };

@@ -59,21 +59,16 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
     ("probe, found", "current_setting('notify_fan_out.probe')"),
     ("requeue", include_str!("../fan_out/requeue.sql")),
-    (
-        "dry_run_routed",
-        include_str!("../fan_out/dry_run_routed.sql"),
-    ),
-    (
-        "explain_routed",
-        include_str!("../fan_out/explain_routed.sql"),
-    ),
+    ("read_routed", include_str!("../fan_out/read_routed.sql")),
     ("dry_run_due", include_str!("../fan_out/dry_run_due.sql")),
-    ("dry_run", include_str!("../fan_out/dry_run.sql")),
+    (
+        "read_decisions",
+        include_str!("../fan_out/read_decisions.sql"),
+    ),
     (
         "explain_event",
         include_str!("../fan_out/explain_event.sql"),
     ),
-    ("explain", include_str!("../fan_out/explain.sql")),
     (
         "delivery_history",
         include_str!("../ops/delivery_history.sql"),
@@ -330,7 +325,7 @@ pub(crate) fn examine(statement: &str, node: &Value, most_rows: u32, findings: &
         // A node's pages are its own and those below it.
         let pages = pages(node) - children.iter().map(pages).sum::<f64>();
         // Who only looks may go through a person's own notifications for the unread one.
-        let is_a_look = ["dry_run", "explain"].contains(&statement)
+        let is_a_look = statement == "read_decisions"
             && text("Index Name") == "notifications_inbox_idx"
             && text("Index Cond").starts_with("(user_id = ");
         if is_a_look {

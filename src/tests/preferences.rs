@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use notify_fan_out::fan_out::Settings;
+use notify_fan_out::fan_out::FanOutSettings;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -99,7 +99,7 @@ impl Stage {
                  SELECT 'project_access_revoked', '{atlas}', NULL, jsonb_build_object('affected_user_id', id) FROM profiles"
             ))
             .await;
-        let settings = Settings {
+        let settings = FanOutSettings {
             mute_covers_email,
             ..self.db.settings()
         };

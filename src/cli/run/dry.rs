@@ -13,14 +13,14 @@ use crate::cli::{Exit, ExitStatus};
 use crate::config::Format;
 use crate::db::Database;
 use crate::fan_out::{
-    Audit, DryEndpoint, DryEvent, DryRecipient, EmailOutcome, EndpointOutcome, EventOutcome,
-    FanOutReport, InAppOutcome, Rule, Settings, dry_run,
+    Audit, DryEndpoint, DryEvent, DryRecipient, EndpointOutcome, EventOutcome, FanOutReport,
+    FanOutSettings, dry_run,
 };
 
 /// Recipients shown of each event, as text; JSON has them all.
 const MOST_SHOWN: usize = 20;
 
-pub(super) async fn execute(database: &Database, settings: &Settings, format: Format) -> Exit {
+pub(super) async fn execute(database: &Database, settings: &FanOutSettings, format: Format) -> Exit {
     let mut listing = Listing {
         lines: Lines::new(),
         style: Style::stdout(),
@@ -112,7 +112,7 @@ impl Listing {
 }
 
 impl Audit for Listing {
-    fn event(&mut self, event: &DryEvent) {
+    fn event(&mut self, event: &DryEvent<'_>) {
         self.end_event();
         let style = self.style;
         let (verdict, error, note) = match &event.outcome {
@@ -132,7 +132,7 @@ impl Audit for Listing {
                 style.dim("ignored by NOTIFY_FANOUT_IGNORE_TYPES"),
             ),
         };
-        let (event_id, event_type) = (event.event_id, &event.event_type);
+        let (event_id, event_type) = (event.event_id, event.event_type);
         if self.format == Format::Json {
             return self.lines.line(json!({
                 "kind": "event",
@@ -148,16 +148,9 @@ impl Audit for Listing {
     }
 
     fn recipient(&mut self, recipient: &DryRecipient<'_>) {
-        let message = || match recipient.in_app {
-            InAppOutcome::Delivered | InAppOutcome::Merged => recipient.message(),
-            _ => None,
-        };
-        let email = match recipient.email {
-            EmailOutcome::Immediate | EmailOutcome::Aggregated => recipient.plan.email.as_ref(),
-            _ => None,
-        };
+        let email = recipient.mail();
         let json = || {
-            let message = message();
+            let message = recipient.message();
             let message = message.as_ref();
             json!({
                 "kind": "recipient",
@@ -165,14 +158,14 @@ impl Audit for Listing {
                 "event_type": recipient.event_type.name(),
                 "user_id": recipient.user_id,
                 "in_app": recipient.in_app,
-                "in_app_preference": recipient.in_app_rule.map(Rule::status),
+                "in_app_preference": recipient.in_app_preference,
                 "title": message.map(|message| &message.title),
                 "body": message.and_then(|message| message.body.as_ref()),
                 "link_url": message.and_then(|message| message.link_url.as_ref()),
                 "payload": message.map(|message| &message.payload),
                 "count": recipient.count,
                 "email": recipient.email,
-                "email_preference": recipient.email_rule.map(Rule::status),
+                "email_preference": recipient.email_preference,
                 "subject": email.map(|email| &email.subject),
                 "body_data": email.map(|email| &email.body_data),
             })
@@ -184,7 +177,7 @@ impl Audit for Listing {
                 recipient.in_app.words(),
                 recipient.email.words(),
             );
-            match (message(), email) {
+            match (recipient.message(), email) {
                 (Some(message), _) => format!("{outcomes}  {}", message.title),
                 (None, Some(email)) => format!("{outcomes}  {}", email.subject),
                 (None, None) => style.dim(outcomes.trim_end()),

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::announcement::Message;
-use crate::domain::plan::{InApp, Notification, Plan};
-use crate::fan_out::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Rule};
+use crate::domain::plan::{Email, InApp, Notification, Plan};
+use crate::fan_out::outcome::{EndpointOutcome, Outcome, PreferenceStatus};
 use crate::handlers::EventType;
 
 /// What a run would do with an event.
@@ -21,11 +21,11 @@ pub enum EventOutcome {
 }
 
 /// An event that a run would claim.
-#[derive(Debug, Clone)]
-pub struct DryEvent {
+#[derive(Debug)]
+pub struct DryEvent<'a> {
     pub event_id: i64,
     /// Its type, as the application wrote it.
-    pub event_type: String,
+    pub event_type: &'a str,
     pub outcome: EventOutcome,
 }
 
@@ -37,14 +37,10 @@ pub struct DryRecipient<'a> {
     pub user_id: Uuid,
     /// The plan, the same for its whole audience.
     pub plan: &'a Plan,
-    /// What would appear in the application.
-    pub in_app: InAppOutcome,
-    /// The preference row that decided it.
-    pub in_app_rule: Option<Rule>,
-    /// What would be mailed.
-    pub email: EmailOutcome,
-    /// The preference row that decided it.
-    pub email_rule: Option<Rule>,
+    pub in_app: Outcome,
+    pub in_app_preference: Option<PreferenceStatus>,
+    pub email: Outcome,
+    pub email_preference: Option<PreferenceStatus>,
     /// How many events the notification would stand for, where they are counted.
     pub count: Option<i32>,
 }
@@ -52,20 +48,24 @@ pub struct DryRecipient<'a> {
 impl DryRecipient<'_> {
     /// The message as the person would see it: where events are counted, with the count.
     pub(crate) fn message(&self) -> Option<Notification> {
-        match &self.plan.in_app {
-            InApp::None => None,
-            InApp::Each(message) => Some(message.clone()),
-            InApp::Coalesced { message, .. } => {
-                let count = self.count?;
-                let mut message = message.clone();
-                message.title.insert_str(0, &count.to_string());
-                if let Some(body) = &mut message.body {
-                    body.insert_str(0, &count.to_string());
-                }
-                message.payload.insert("count".into(), count.into());
-                Some(message)
-            }
+        let mut message = self.plan.in_app.message()?.clone();
+        if !self.in_app.is_shown() {
+            return None;
         }
+        if let InApp::Coalesced { .. } = self.plan.in_app {
+            let count = self.count?;
+            message.title.insert_str(0, &count.to_string());
+            if let Some(body) = &mut message.body {
+                body.insert_str(0, &count.to_string());
+            }
+            message.payload.insert("count".into(), count.into());
+        }
+        Some(message)
+    }
+
+    /// The e-mail that the person would get.
+    pub(crate) fn mail(&self) -> Option<&Email> {
+        self.plan.email.as_ref().filter(|_| self.email.is_mailed())
     }
 }
 
@@ -83,12 +83,10 @@ pub struct DryEndpoint<'a> {
     pub message: &'a Message,
 }
 
-/// Receives what a dry run finds, in the order of claims.
+/// Receives what a dry run finds, in the order of claims: events, after each its recipients, and then
+/// its endpoints.
 pub trait Audit {
-    /// An event; its recipients follow, and its endpoints.
-    fn event(&mut self, event: &DryEvent);
-    /// A recipient of the event before.
+    fn event(&mut self, event: &DryEvent<'_>);
     fn recipient(&mut self, recipient: &DryRecipient<'_>);
-    /// An endpoint of the event before.
     fn endpoint(&mut self, endpoint: &DryEndpoint<'_>);
 }

@@ -1,8 +1,9 @@
 -- From plans to decisions: one row per plan and person, with what each channel does and why.
 -- The head of every statement that writes, shows or explains; what follows selects from
--- `plan` and `decision`. $1 to $28: the plans, a column each (see PlanRow). $29,
--- $30: only people after the one and up to the other, in the order of their keys. $31: whether an
--- in-app mute covers e-mail where no preference decides that.
+-- `plan` and `decision`. $1 to $29: the plans, a column each (see Planned). $30,
+-- $31: only people after the one and up to the other, in the order of their keys. $32: whether an
+-- in-app mute covers e-mail where no preference decides that. $33: whether the plans are explained:
+-- then what an event itself has left in notification_once is no reason.
 WITH plan AS MATERIALIZED (
     -- Lists of different lengths can't be an array of arrays: theirs are text.
     SELECT p.*, user_list::uuid[] AS user_ids
@@ -12,13 +13,13 @@ WITH plan AS MATERIALIZED (
                $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[], $16::uuid[],
                $17::boolean[], $18::text[], $19::text[], $20::text[], $21::jsonb[],
                $22::text[], $23::text[], $24::text[], $25::jsonb[], $26::uuid[],
-               $27::text[], $28::text[]
+               $27::text[], $28::text[], $29::boolean[]
            ) AS p (
                plan_no, event_id, events, event_type, event_alias, actor_id, audience,
                user_id, user_list, project_id, resource_id, org_id, thread_id,
                meeting_id, scope_project_id, scope_thread_id, in_app, title, body,
                link_url, payload, coalesce_key, email, subject, body_data,
-               email_project_id, email_project_name, once_key)
+               email_project_id, email_project_name, once_key, once_ends_with_notification)
      -- One row that the planner takes for a hundred: of few plans come very many people, which are to
      -- be joined by hash and not in a nested loop.
      CROSS JOIN jsonb_array_elements('[0]') AS many
@@ -46,8 +47,8 @@ candidate AS MATERIALIZED (
          CROSS JOIN LATERAL (
                SELECT user_id FROM chat_thread_participants x
                 WHERE x.thread_id = p.thread_id
-                  AND ($29::uuid IS NULL OR x.user_id > $29)
-                  AND ($30::uuid IS NULL OR x.user_id <= $30) OFFSET 0) AS t
+                  AND ($30::uuid IS NULL OR x.user_id > $30)
+                  AND ($31::uuid IS NULL OR x.user_id <= $31) OFFSET 0) AS t
          WHERE p.audience = 'thread' AND t.user_id <> ALL (p.user_ids)
             OR p.audience = 'thread_among' AND t.user_id = ANY (p.user_ids)
         UNION
@@ -64,8 +65,8 @@ candidate AS MATERIALIZED (
          CROSS JOIN LATERAL (
                SELECT user_id FROM meeting_participants x
                 WHERE x.meeting_id = p.meeting_id
-                  AND ($29::uuid IS NULL OR x.user_id > $29)
-                  AND ($30::uuid IS NULL OR x.user_id <= $30) OFFSET 0) AS m
+                  AND ($30::uuid IS NULL OR x.user_id > $30)
+                  AND ($31::uuid IS NULL OR x.user_id <= $31) OFFSET 0) AS m
          WHERE p.audience = 'meeting'
         UNION
         SELECT p.plan_no, m.user_id, true
@@ -80,8 +81,8 @@ candidate AS MATERIALIZED (
          CROSS JOIN LATERAL (
                SELECT user_id FROM project_access_grants x
                 WHERE x.project_id = p.project_id
-                  AND ($29::uuid IS NULL OR x.user_id > $29)
-                  AND ($30::uuid IS NULL OR x.user_id <= $30) OFFSET 0) AS g
+                  AND ($30::uuid IS NULL OR x.user_id > $30)
+                  AND ($31::uuid IS NULL OR x.user_id <= $31) OFFSET 0) AS g
          WHERE p.audience = 'project_viewers'
         UNION
         SELECT p.plan_no, m.user_id, true
@@ -94,5 +95,5 @@ candidate AS MATERIALIZED (
                SELECT user_id FROM org_members x
                 WHERE x.org_id = coalesce(r.org_id, pr.owner_org_id) AND role = 'owner' OFFSET 0) AS m
          WHERE p.audience = 'project_viewers') AS everyone
-     WHERE ($29::uuid IS NULL OR user_id > $29) AND ($30::uuid IS NULL OR user_id <= $30)
+     WHERE ($30::uuid IS NULL OR user_id > $30) AND ($31::uuid IS NULL OR user_id <= $31)
 ),

@@ -6,8 +6,8 @@ notified AS MATERIALIZED (
      CROSS JOIN LATERAL (
                SELECT DISTINCT n.user_id FROM notifications n
                 WHERE n.event_id = event.event_id
-                  AND ($29::uuid IS NULL OR n.user_id > $29)
-                  AND ($30::uuid IS NULL OR n.user_id <= $30) OFFSET 0) AS found
+                  AND ($30::uuid IS NULL OR n.user_id > $30)
+                  AND ($31::uuid IS NULL OR n.user_id <= $31) OFFSET 0) AS found
 ),
 mailed AS MATERIALIZED (
     SELECT event.event_id, found.user_id
@@ -15,8 +15,8 @@ mailed AS MATERIALIZED (
      CROSS JOIN LATERAL (
                SELECT DISTINCT m.user_id FROM pending_emails m
                 WHERE m.event_id = event.event_id
-                  AND ($29::uuid IS NULL OR m.user_id > $29)
-                  AND ($30::uuid IS NULL OR m.user_id <= $30) OFFSET 0) AS found
+                  AND ($30::uuid IS NULL OR m.user_id > $30)
+                  AND ($31::uuid IS NULL OR m.user_id <= $31) OFFSET 0) AS found
 ),
 -- Of several events in one batch that notify a person only once, the first counts.
 first_of_its_kind AS MATERIALIZED (
@@ -26,6 +26,7 @@ first_of_its_kind AS MATERIALIZED (
      WHERE p.once_key IS NOT NULL AND (
                SELECT true FROM notification_once o
                 WHERE o.user_id = c.user_id AND o.once_key = p.once_key
+                  AND NOT ($33 AND o.event_id = p.event_id)
                   -- Deleted by the application, and not with its event: it begins anew.
                   AND NOT (o.ends_with_notification
                            AND (SELECT true FROM domain_events e
@@ -36,26 +37,28 @@ first_of_its_kind AS MATERIALIZED (
      ORDER BY c.user_id, p.once_key, p.event_id, p.plan_no
 ),
 decision AS MATERIALIZED (
-    SELECT p.plan_no, p.event_id, c.user_id, preference.in_app_rule, preference.email_rule,
+    SELECT p.plan_no, p.event_id, c.user_id, in_app.status AS in_app_status, email.status AS email_status,
            CASE WHEN stop.reason IS NOT NULL THEN stop.reason
                 WHEN NOT p.in_app THEN 'none'
-                WHEN preference.in_app_rule % 10 = 1 THEN 'muted'
+                WHEN in_app.status = 'muted' THEN 'muted'
                 WHEN notified.user_id IS NOT NULL THEN 'already_notified'
                 ELSE 'deliver' END AS in_app,
            CASE WHEN stop.reason IS NOT NULL THEN stop.reason
                 WHEN p.email IS NULL THEN 'none'
-                WHEN preference.email_rule % 10 = 1 THEN 'muted'
-                WHEN $31 AND preference.email_rule IS NULL
-                     AND preference.in_app_rule % 10 = 1 THEN 'muted_in_app'
+                WHEN email.status = 'muted' THEN 'muted'
+                WHEN $32 AND email.status IS NULL AND in_app.status = 'muted' THEN 'muted_in_app'
                 WHEN mailed.user_id IS NOT NULL THEN 'already_notified'
-                WHEN preference.email_rule % 10 = 2 THEN 'aggregated'
-                WHEN preference.email_rule % 10 = 3 THEN 'immediate'
+                WHEN email.status = 'digest' THEN 'aggregated'
+                WHEN email.status = 'immediate' THEN 'immediate'
                 ELSE p.email END AS email
       FROM candidate c
       JOIN plan p USING (plan_no)
       LEFT JOIN person ON person.user_id = c.user_id
       LEFT JOIN viewable ON viewable.user_id = c.user_id AND viewable.resource_id = p.resource_id
-      LEFT JOIN preference ON preference.plan_no = c.plan_no AND preference.user_id = c.user_id
+      LEFT JOIN preference in_app
+        ON in_app.plan_no = c.plan_no AND in_app.user_id = c.user_id AND in_app.decides = 'in_app'
+      LEFT JOIN preference email
+        ON email.plan_no = c.plan_no AND email.user_id = c.user_id AND email.decides = 'email'
       LEFT JOIN notified ON notified.event_id = p.event_id AND notified.user_id = c.user_id
       LEFT JOIN mailed ON mailed.event_id = p.event_id AND mailed.user_id = c.user_id
       LEFT JOIN first_of_its_kind once ON once.plan_no = c.plan_no AND once.user_id = c.user_id

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use notify_fan_out::db::Database;
 use notify_fan_out::db::migrate::MigrateReport;
-use notify_fan_out::fan_out::{self, FanOutReport, RunFailed, Settings};
+use notify_fan_out::fan_out::{self, FanOutReport, FanOutSettings, RunFailed};
 use notify_fan_out::handlers::Rendering;
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -120,8 +120,8 @@ impl<'s> TestDatabase<'s> {
 
     /// What tests run with if they don't care.
     #[expect(clippy::unused_self, reason = "it reads like the others")]
-    pub(crate) fn settings(&self) -> Settings {
-        Settings {
+    pub(crate) fn settings(&self) -> FanOutSettings {
+        FanOutSettings {
             batch_size: 500,
             max_event_age: Duration::from_hours(24),
             stuck_after: Duration::from_mins(10),
@@ -142,7 +142,7 @@ impl<'s> TestDatabase<'s> {
     }
 
     /// Runs the job in this process.
-    pub(crate) async fn run_with(&self, settings: &Settings) -> FanOutReport {
+    pub(crate) async fn run_with(&self, settings: &FanOutSettings) -> FanOutReport {
         let (report, result) = self.try_run_with(settings).await;
         result.unwrap_or_else(|error| panic!("{error}; until then {report:?}"));
         report
@@ -158,7 +158,7 @@ impl<'s> TestDatabase<'s> {
     /// Runs the job in this process, come what may.
     pub(crate) async fn try_run_with(
         &self,
-        settings: &Settings,
+        settings: &FanOutSettings,
     ) -> (FanOutReport, Result<(), RunFailed>) {
         let stop = CancellationToken::new();
         fan_out::run(&self.database(), settings, &stop, &mut |_| {}).await

@@ -1,20 +1,22 @@
 //! Decisions about one event as text, with the rows and rules behind them.
 
-use super::{Candidate, CandidateRow, ChannelDecision, RoutedEndpoint, RoutedRow};
+use super::{Candidate, ChannelDecision, RoutedEndpoint};
 use crate::domain::plan::{Audience, InApp, Plan};
-use crate::fan_out::outcome::{EmailOutcome, EndpointOutcome, InAppOutcome, Reason, Rule};
-use crate::handlers::EventType;
+use crate::fan_out::outcome::{EndpointOutcome, Outcome, PreferenceStatus, Reason};
+use crate::fan_out::resolve::Decision;
+use crate::fan_out::routed::RoutedRow;
 
 /// A completed event has no row that the current rules would write.
 const ABSENT: &str = "no row: pruned, or skipped by the rules at that time";
 
 pub(super) fn routed_endpoint(row: RoutedRow, completed: bool) -> RoutedEndpoint {
     let outcome = row.outcome;
+    let (words, rule) = outcome.texts();
     let would_be_there = outcome == EndpointOutcome::Queued || outcome.is_duplicate();
     let text = match row.status {
         Some(status) => status,
         None if completed && would_be_there => ABSENT.to_owned(),
-        None => outcome.words().to_owned(),
+        None => words.to_owned(),
     };
     RoutedEndpoint {
         channel: row.channel,
@@ -26,69 +28,34 @@ pub(super) fn routed_endpoint(row: RoutedRow, completed: bool) -> RoutedEndpoint
             decided_by: match row.user_id {
                 _ if row.is_duplicate => "notification_delivery_guards",
                 Some(_) if !outcome.is_duplicate() => "the event's channels",
-                _ => outcome.rule(),
+                _ => rule,
             }
             .to_owned(),
         },
     }
 }
 
-pub(super) fn candidate(
-    kind: EventType,
-    plan: &Plan,
-    mut row: CandidateRow,
-    completed: bool,
-    mute_covers_email: bool,
-) -> Candidate {
+pub(super) fn candidate(plan: &Plan, row: Decision, completed: bool) -> Candidate {
     let title = match &plan.in_app {
         InApp::None => plan.email.as_ref().map(|email| email.subject.clone()),
         InApp::Each(message) => Some(message.title.clone()),
         InApp::Coalesced { message, .. } => Some(message.title.trim_start().to_owned()),
     };
-    if row.is_own_once {
-        forget_own_once(plan, &mut row, mute_covers_email);
-    }
-    let in_app = in_app(kind, &row, completed);
-    let email = email(kind, &row, completed);
     Candidate {
         user_id: row.user_id,
-        name: row.full_name,
         title,
-        in_app,
-        email,
+        in_app: in_app(&row, completed),
+        email: email(&row, completed),
+        name: row.full_name,
     }
 }
 
-/// The once-key was used by this event itself: that is no reason to skip it.
-fn forget_own_once(plan: &Plan, row: &mut CandidateRow, mute_covers_email: bool) {
-    let is_muted = |rule: Option<Rule>| rule.is_some_and(Rule::is_mute);
-    if row.in_app == InAppOutcome::Withheld(Reason::NotifiedOnce) {
-        row.in_app = match plan.in_app {
-            InApp::None => InAppOutcome::None,
-            _ if is_muted(row.in_app_rule) => InAppOutcome::Withheld(Reason::Muted),
-            _ => InAppOutcome::Delivered,
-        };
-    }
-    if row.email == EmailOutcome::Withheld(Reason::NotifiedOnce) {
-        let is_covered = mute_covers_email && row.email_rule.is_none();
-        row.email = match plan.email {
-            None => EmailOutcome::None,
-            Some(_) if is_muted(row.email_rule) => EmailOutcome::Withheld(Reason::Muted),
-            Some(_) if is_covered && is_muted(row.in_app_rule) => {
-                EmailOutcome::Withheld(Reason::MutedInApp)
-            }
-            Some(_) => EmailOutcome::Immediate,
-        };
-    }
-}
-
-fn in_app(kind: EventType, row: &CandidateRow, completed: bool) -> ChannelDecision {
-    let rule = row.in_app_rule;
+fn in_app(row: &Decision, completed: bool) -> ChannelDecision {
+    let rule = row.in_app_rule.as_deref();
     if let Some(id) = &row.notification_id {
-        let read = if row.is_read == Some(true) {
-            "read"
-        } else {
-            "unread"
+        let read = match row.is_read {
+            Some(true) => "read",
+            _ => "unread",
         };
         let outcome = match row.notification_count {
             Some(count) if count > 1 => format!("delivered, {read}, counts {count} events"),
@@ -97,94 +64,73 @@ fn in_app(kind: EventType, row: &CandidateRow, completed: bool) -> ChannelDecisi
         return ChannelDecision {
             outcome,
             row_id: Some(id.clone()),
-            decided_by: decided_then(kind, rule, "in_app"),
+            decided_by: decided_then(rule, row.in_app_status),
         };
     }
     let counted = row.unread_count.unwrap_or_default();
     // One that stands for one event stands for another one.
     let unread = row.unread_id.clone().filter(|_| !completed || counted > 1);
     let outcome = match row.in_app {
-        InAppOutcome::Delivered if unread.is_some() => InAppOutcome::Merged,
+        Outcome::Delivered if unread.is_some() => Outcome::Merged,
         other => other,
     };
     ChannelDecision {
         outcome: match outcome {
-            InAppOutcome::Merged if completed => {
+            Outcome::Merged if completed => {
                 format!("merged with later ones; the unread one counts {counted} events")
             }
-            InAppOutcome::Merged => {
-                format!("merged into an unread one that counts {counted} events")
-            }
-            InAppOutcome::Delivered if completed => ABSENT.to_owned(),
+            Outcome::Merged => format!("merged into an unread one that counts {counted} events"),
+            Outcome::Delivered if completed => ABSENT.to_owned(),
             other => other.words().to_owned(),
         },
-        row_id: unread.filter(|_| outcome == InAppOutcome::Merged),
-        decided_by: match outcome {
-            InAppOutcome::None => "the event type".to_owned(),
-            _ => decided_by(kind, outcome.reason(), rule, "in_app"),
-        },
+        row_id: unread.filter(|_| outcome == Outcome::Merged),
+        decided_by: decided_by(outcome, rule),
     }
 }
 
-fn email(kind: EventType, row: &CandidateRow, completed: bool) -> ChannelDecision {
-    let rule = row.email_rule;
-    if let Some(id) = &row.email_id {
-        let timing = match row.email_delivery.as_deref() {
-            Some("aggregated") => "digest",
-            _ => "immediate",
+fn email(row: &Decision, completed: bool) -> ChannelDecision {
+    let rule = row.email_rule.as_deref();
+    if let Some(id) = &row.mail_id {
+        let timing = match row.mail_delivery.as_deref() {
+            Some("aggregated") => Outcome::Aggregated,
+            _ => Outcome::Immediate,
         };
+        let status = row.mail_status.as_deref().unwrap_or("queued");
         return ChannelDecision {
-            outcome: format!(
-                "{timing}, {}",
-                row.email_status.as_deref().unwrap_or("queued")
-            ),
+            outcome: format!("{}, {status}", timing.words()),
             row_id: Some(id.clone()),
-            decided_by: decided_then(kind, rule, "email"),
+            decided_by: decided_then(rule, row.email_status),
         };
     }
-    let outcome = row.email;
+    let outcome = match row.email {
+        queued if queued.is_mailed() && completed => ABSENT,
+        other => other.words(),
+    };
+    let mut decided_by = decided_by(row.email, rule);
+    if let (Outcome::Withheld(Reason::MutedInApp), Some(mute)) = (row.email, &row.in_app_rule) {
+        decided_by = format!("preference {mute}; {decided_by}");
+    }
     ChannelDecision {
-        outcome: if outcome.is_queued() && completed {
-            ABSENT
-        } else {
-            outcome.words()
-        }
-        .to_owned(),
+        outcome: outcome.to_owned(),
         row_id: None,
-        decided_by: match outcome {
-            EmailOutcome::None => "the event type".to_owned(),
-            EmailOutcome::Withheld(Reason::MutedInApp) => {
-                let mute = decided_by(kind, None, row.in_app_rule, "in_app");
-                format!("{mute}; {}", Reason::MutedInApp.rule())
-            }
-            _ => decided_by(kind, outcome.reason(), rule, "email"),
-        },
+        decided_by,
     }
 }
 
 /// What decided about a row that exists. The preferences may have changed since.
-fn decided_then(kind: EventType, rule: Option<Rule>, channel: &str) -> String {
-    let today = decided_by(kind, None, rule, channel);
-    match rule {
-        Some(rule) if rule.is_mute() => format!("the rules at that time; now {today}"),
-        _ => today,
+fn decided_then(rule: Option<&str>, status: Option<PreferenceStatus>) -> String {
+    let now = decided_by(Outcome::Delivered, rule);
+    match status {
+        Some(PreferenceStatus::Muted) => format!("the rules at that time; now {now}"),
+        _ => now,
     }
 }
 
-fn decided_by(
-    kind: EventType,
-    reason: Option<Reason>,
-    rule: Option<Rule>,
-    channel: &str,
-) -> String {
-    match (reason, rule) {
-        (None | Some(Reason::Muted), Some(rule)) => {
-            format!(
-                "preference {}",
-                rule.text(kind.name(), kind.alias(), channel)
-            )
-        }
-        (Some(reason), _) => reason.rule().to_owned(),
+fn decided_by(outcome: Outcome, rule: Option<&str>) -> String {
+    match (outcome.reason(), rule) {
+        _ if outcome == Outcome::None => "the event type".to_owned(),
+        (None | Some(Reason::Muted), Some(rule)) => format!("preference {rule}"),
+        (Some(reason), _) => reason.texts().1.to_owned(),
         (None, None) => "default of the event type".to_owned(),
     }
 }

@@ -1,8 +1,0 @@
--- Follows routed.sql: each decision about one event, with its delivery if there is one.
-SELECT h.channel, h.recipient, h.user_id, h.name, h.outcome, h.delivery_id::text AS delivery_id,
-       delivery.status::text AS status, delivery.code IS NOT DISTINCT FROM 'duplicate' AS is_duplicate
-  FROM routed h
-  LEFT JOIN LATERAL (
-       SELECT x.status, x.code FROM notification_deliveries x
-        WHERE x.id = h.delivery_id OFFSET 0) AS delivery ON true
- ORDER BY h.channel, h.name, h.recipient
