@@ -21,7 +21,7 @@ use crate::handlers::EventType;
 const MOST: i64 = 1_000;
 
 /// Where an event stands, and why.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Explanation {
     pub event_id: i64,
     pub event_type: String,
@@ -119,20 +119,13 @@ async fn read(
         event_type: row.event_type.clone(),
         occurred_at: row.occurred_at,
         status: row.status,
-        retry_count: row.retry_count.unwrap_or(0),
+        retry_count: row.retry_count,
         next_attempt_at: row.next_attempt_at,
         completed_at: row.completed_at,
         processor_id: row.processor_id,
-        error: row.error_message,
-        problem: None,
-        audiences: Vec::new(),
-        candidates: Vec::new(),
-        truncated: false,
-        endpoints: Vec::new(),
+        error: row.error,
+        ..Explanation::default()
     };
-    if explanation.status.is_none() && row.is_pruned {
-        explanation.status = Some("pruned".to_owned());
-    }
     if explanation.is_completed() {
         let is_ignored = |error: &mut String| error.starts_with("ignored: ");
         explanation.problem = explanation.error.take_if(is_ignored);
@@ -146,11 +139,10 @@ async fn read(
     };
     let occurred_at = row.occurred_at.unwrap_or(row.now);
     let event = decode_event!(row, event_id, event_type, occurred_at, 1);
-    if let Err(invalid) = &event.handler {
-        explanation.problem = Some(invalid.to_string());
-        return Ok(Some((explanation, None)));
-    }
-    Ok(Some((explanation, Some(event))))
+    let invalid = event.handler.as_ref().err();
+    explanation.problem = invalid.map(ToString::to_string);
+    let event = explanation.problem.is_none().then_some(event);
+    Ok(Some((explanation, event)))
 }
 
 /// Adds what its handler plans, and what is decided about each candidate and endpoint.

@@ -2,19 +2,19 @@
 -- notification that a coalescing one would be merged into; explained ($33), with the rows that exist.
 -- $34: one person only; $35: at most so many. LATERAL with LIMIT, because an older job may have
 -- written an event's row for a person twice.
-SELECT d.plan_no, d.user_id, d.in_app, d.email, d.in_app_status, d.email_status,
-       in_app.scope_type || ' / ' || in_app.event_type || ' / ' || in_app.channel || ' = ' || in_app.status AS in_app_rule,
-       email.scope_type || ' / ' || email.event_type || ' / ' || email.channel || ' = ' || email.status AS email_rule,
+SELECT d.plan_no, d.user_id, d.in_app, d.email, in_app.status AS in_app_status, email.status AS email_status,
+       in_app.scope_type || ' / ' || in_app.event_type || ' / ' || in_app.channel || ' = ' || in_app.status
+           AS in_app_rule,
+       email.scope_type || ' / ' || email.event_type || ' / ' || email.channel || ' = ' || email.status
+           AS email_rule,
        unread.id::text AS unread_id, unread.coalesce_count AS unread_count, person.full_name,
        shown.id::text AS notification_id, shown.read_at IS NOT NULL AS is_read,
        shown.coalesce_count AS notification_count,
        mail.id::text AS mail_id, mail.status::text AS mail_status, mail.delivery_type::text AS mail_delivery
   FROM decision d
   JOIN plan p USING (plan_no)
-  LEFT JOIN preference in_app
-    ON in_app.plan_no = d.plan_no AND in_app.user_id = d.user_id AND in_app.decides = 'in_app'
-  LEFT JOIN preference email
-    ON email.plan_no = d.plan_no AND email.user_id = d.user_id AND email.decides = 'email'
+  LEFT JOIN stored_preference in_app ON in_app.preference_no = d.in_app_no
+  LEFT JOIN stored_preference email ON email.preference_no = d.email_no
   LEFT JOIN LATERAL (
        SELECT n.id, n.coalesce_count FROM notifications n
         WHERE n.user_id = d.user_id AND n.coalesce_key = p.coalesce_key AND n.read_at IS NULL

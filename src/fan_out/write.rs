@@ -1,7 +1,5 @@
 //! Writing what is planned and settling the events, in one fenced transaction.
 
-use serde::Serialize;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::FanOutSettings;
@@ -12,7 +10,7 @@ use super::large_audience::{cuts, large_events};
 use super::names::look_up;
 use super::plan::{Planned, Plans};
 use super::report::FanOutReport;
-use super::resolve::{Part, bind_plans, with_resolve};
+use super::resolve::{Part, bind_plans, column, with_resolve};
 use super::routed::{Announced, bind_announcements, with_routed};
 use crate::db::{Transaction, Unnamed};
 
@@ -202,18 +200,26 @@ pub(super) async fn insert(
     })
 }
 
-#[derive(Debug, Serialize)]
-struct Invalid {
-    event_id: i64,
-    error: String,
+/// What a statement wrote. A column that it lacks counts nothing.
+#[derive(Debug, Default, sqlx::FromRow)]
+#[sqlx(default)]
+struct Counts {
+    notifications: i64,
+    merged: i64,
+    emails: i64,
+    deliveries: i64,
+    suppressed: i64,
+    settled: i64,
 }
 
-#[derive(Debug, sqlx::FromRow)]
-struct Each {
-    notifications: i64,
-    emails: i64,
-    settled: i64,
-    suppressed: i64,
+impl FanOutReport {
+    fn count(&mut self, counts: &Counts) {
+        self.notifications += counts.notifications.unsigned_abs();
+        self.merged += counts.merged.unsigned_abs();
+        self.emails += counts.emails.unsigned_abs();
+        self.deliveries += counts.deliveries.unsigned_abs();
+        self.suppressed += counts.suppressed.unsigned_abs();
+    }
 }
 
 /// Writes the plans that are not coalesced, and settles events.
@@ -225,28 +231,20 @@ async fn write_each(
     settled: &[Held<'_>],
     report: &mut FanOutReport,
 ) -> Result<(), sqlx::Error> {
-    let ids: Vec<i64> = settled.iter().map(|held| held.event.event_id).collect();
-    let invalid = settled.iter().filter_map(|held| {
-        let invalid = held.event.handler.as_ref().err()?;
-        Some(Invalid {
-            event_id: held.event.event_id,
-            error: invalid.to_string(),
-        })
-    });
-    let written: Each = bind_plans(sqlx::query_as(WRITE_EACH), plans, part, settings, false)
-        .bind(&ids)
-        .bind(Json(invalid.collect::<Vec<_>>()))
+    let invalid = |held: &Held<'_>| held.event.handler.as_ref().err().map(ToString::to_string);
+    let query = bind_plans(sqlx::query_as(WRITE_EACH), plans, part, settings, false);
+    let counts: Counts = query
+        .bind(column(settled, |held| held.event.event_id))
+        .bind(column(settled, invalid))
         .fetch_one(Unnamed(transaction))
         .await?;
-    if written.settled.unsigned_abs() != ids.len() as u64 {
+    if counts.settled.unsigned_abs() != settled.len() as u64 {
         // The fence holds these rows: only a trigger on notification_processing can have skipped one.
-        let (settled, held) = (written.settled, ids.len());
+        let (settled, held) = (counts.settled, settled.len());
         let error = format!("settled {settled} of {held} events in notification_processing");
         return Err(sqlx::Error::InvalidArgument(error));
     }
-    report.notifications += written.notifications.unsigned_abs();
-    report.emails += written.emails.unsigned_abs();
-    report.suppressed += written.suppressed.unsigned_abs();
+    report.count(&counts);
     Ok(())
 }
 
@@ -258,19 +256,10 @@ async fn write_routed(
     report: &mut FanOutReport,
 ) -> Result<(), sqlx::Error> {
     for some in announced.chunks(ANNOUNCED_AT_ONCE) {
-        let route = bind_announcements(sqlx::query_as(WRITE_ROUTED), some, &settings.routes);
-        let (deliveries, duplicates): (i64, i64) = route.fetch_one(Unnamed(transaction)).await?;
-        report.deliveries += deliveries.unsigned_abs();
-        report.suppressed += duplicates.unsigned_abs();
+        let query = bind_announcements(sqlx::query_as(WRITE_ROUTED), some, &settings.routes);
+        report.count(&query.fetch_one(Unnamed(transaction)).await?);
     }
     Ok(())
-}
-
-#[derive(Debug, sqlx::FromRow)]
-struct Coalesced {
-    notifications: i64,
-    delivered: i64,
-    suppressed: i64,
 }
 
 async fn write_coalesced(
@@ -280,16 +269,16 @@ async fn write_coalesced(
     part: Part,
     report: &mut FanOutReport,
 ) -> Result<(), sqlx::Error> {
-    if plans.is_empty() {
-        return Ok(());
+    if !plans.is_empty() {
+        let query = bind_plans(
+            sqlx::query_as(WRITE_COALESCED),
+            plans,
+            part,
+            settings,
+            false,
+        );
+        report.count(&query.fetch_one(Unnamed(transaction)).await?);
     }
-    let query = sqlx::query_as(WRITE_COALESCED);
-    let written: Coalesced = bind_plans(query, plans, part, settings, false)
-        .fetch_one(Unnamed(transaction))
-        .await?;
-    report.notifications += written.notifications.unsigned_abs();
-    report.merged += (written.delivered - written.notifications).unsigned_abs();
-    report.suppressed += written.suppressed.unsigned_abs();
     Ok(())
 }
 

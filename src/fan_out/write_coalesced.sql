@@ -37,9 +37,11 @@ written AS (
     -- Only a row that was inserted by this statement has never been locked or updated.
     RETURNING (unread.xmax = 0) AS is_new
 )
-SELECT (SELECT count(*) FROM written WHERE is_new) AS notifications,
-       (SELECT coalesce(sum(events), 0) FROM coalesced)::bigint AS delivered,
+SELECT count(*) AS notifications,
+       (SELECT coalesce(sum(events), 0) FROM coalesced) - count(*) AS merged,
        (SELECT coalesce(sum(p.events), 0)
           FROM decision d
           JOIN plan p USING (plan_no)
          WHERE d.in_app NOT IN ('deliver', 'none', 'actor')) AS suppressed
+  FROM written
+ WHERE is_new

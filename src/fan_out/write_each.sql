@@ -1,5 +1,5 @@
 -- Follows resolve.sql, behind the fence: writes notifications that are not coalesced, and e-mails, and
--- settles the events. $34 the events, $35 those that can't be decoded, and why (a JSON array, see Invalid).
+-- settles the events. $34 the events, $35 why each can't be decoded, or NULL.
 -- What a person is notified of once; where the plan says so, for as long as its notification is there.
 , once AS MATERIALIZED (
     SELECT d.user_id, p.once_key, d.event_id,
@@ -60,16 +60,12 @@ queued AS (
        AND (p.once_key IS NULL OR (d.user_id, p.once_key) IN (SELECT user_id, once_key FROM first))
      ORDER BY d.event_id, d.user_id
 ),
-invalid AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset($35::jsonb) AS i (event_id bigint, error text)
-),
 settled AS (
     UPDATE notification_processing np
-       SET processing_status = CASE WHEN i.event_id IS NULL THEN 'completed' ELSE 'failed' END,
+       SET processing_status = CASE WHEN mine.error IS NULL THEN 'completed' ELSE 'failed' END,
            completed_at = now(),
-           error_message = i.error
-      FROM unnest($34::bigint[]) AS mine (event_id)
-      LEFT JOIN invalid i USING (event_id)
+           error_message = mine.error
+      FROM unnest($34::bigint[], $35::text[]) AS mine (event_id, error)
      WHERE np.event_id = mine.event_id AND np.event_id = ANY ($34)
     RETURNING 1
 )

@@ -97,5 +97,5 @@ added AS (
      ORDER BY key
 )
 SELECT count(*) FILTER (WHERE status = 'pending') AS deliveries,
-       count(*) FILTER (WHERE status = 'cancelled') AS duplicates
+       count(*) FILTER (WHERE status = 'cancelled') AS suppressed
   FROM queued

@@ -37,7 +37,7 @@ first_of_its_kind AS MATERIALIZED (
      ORDER BY c.user_id, p.once_key, p.event_id, p.plan_no
 ),
 decision AS MATERIALIZED (
-    SELECT p.plan_no, p.event_id, c.user_id, in_app.status AS in_app_status, email.status AS email_status,
+    SELECT p.plan_no, p.event_id, c.user_id, preference.in_app_no, preference.email_no,
            CASE WHEN stop.reason IS NOT NULL THEN stop.reason
                 WHEN NOT p.in_app THEN 'none'
                 WHEN in_app.status = 'muted' THEN 'muted'
@@ -55,10 +55,9 @@ decision AS MATERIALIZED (
       JOIN plan p USING (plan_no)
       LEFT JOIN person ON person.user_id = c.user_id
       LEFT JOIN viewable ON viewable.user_id = c.user_id AND viewable.resource_id = p.resource_id
-      LEFT JOIN preference in_app
-        ON in_app.plan_no = c.plan_no AND in_app.user_id = c.user_id AND in_app.decides = 'in_app'
-      LEFT JOIN preference email
-        ON email.plan_no = c.plan_no AND email.user_id = c.user_id AND email.decides = 'email'
+      LEFT JOIN preference ON preference.plan_no = c.plan_no AND preference.user_id = c.user_id
+      LEFT JOIN stored_preference in_app ON in_app.preference_no = preference.in_app_no
+      LEFT JOIN stored_preference email ON email.preference_no = preference.email_no
       LEFT JOIN notified ON notified.event_id = p.event_id AND notified.user_id = c.user_id
       LEFT JOIN mailed ON mailed.event_id = p.event_id AND mailed.user_id = c.user_id
       LEFT JOIN first_of_its_kind once ON once.plan_no = c.plan_no AND once.user_id = c.user_id
