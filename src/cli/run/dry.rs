@@ -20,7 +20,11 @@ use crate::fan_out::{
 /// Recipients shown of each event, as text; JSON has them all.
 const MOST_SHOWN: usize = 20;
 
-pub(super) async fn execute(database: &Database, settings: &FanOutSettings, format: Format) -> Exit {
+pub(super) async fn execute(
+    database: &Database,
+    settings: &FanOutSettings,
+    format: Format,
+) -> Exit {
     let mut listing = Listing {
         lines: Lines::new(),
         style: Style::stdout(),
