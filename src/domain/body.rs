@@ -14,7 +14,6 @@ pub enum BodyFormat {
 }
 
 impl BodyFormat {
-    /// One line.
     pub fn line(self, text: &str) -> String {
         match self {
             // What `**` stood between may be white space.
@@ -58,7 +57,6 @@ impl BodyFormat {
         body
     }
 
-    /// Ends a line within a paragraph.
     pub const fn line_break(self) -> &'static str {
         match self {
             Self::Plain => "\n",

@@ -35,9 +35,7 @@ pub trait FromPayload: Sized {
 /// The fields of one event, read under the name of its type.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
-    /// The row as it was read.
     pub row: &'a EventRow,
-    /// The type's name.
     pub event_type: &'static str,
 }
 
@@ -50,7 +48,6 @@ impl<'a> Fields<'a> {
         (!value.is_null()).then_some(value)
     }
 
-    /// An optional key.
     pub fn optional<T: FromPayload>(self, key: &str) -> Option<T> {
         T::read(self.value(key)?, self)
     }
@@ -60,7 +57,6 @@ impl<'a> Fields<'a> {
         keys.iter().find_map(|key| self.optional(key))
     }
 
-    /// A required key.
     pub fn required<T: FromPayload>(self, key: &str) -> Result<T, InvalidEvent> {
         let invalid = |problem| self.invalid(format!("payload.{key}"), problem);
         let value = self.value(key).ok_or_else(|| invalid(Problem::Missing))?;
@@ -212,11 +208,8 @@ impl FromPayload for Map<String, Value> {
             rest.is_some()
         };
         let entries = value.as_object()?.iter().filter(fits);
-        Some(
-            entries
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
-        )
+        let entries = entries.map(|(key, value)| (key.clone(), value.clone()));
+        Some(entries.collect())
     }
 }
 

@@ -103,16 +103,6 @@ fn is_direction_control(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn titles_are_one_short_line(text in any::<String>()) {
-            let title = title(&text);
-            prop_assert!(title.chars().count() <= TITLE_MAX);
-            prop_assert!(!title.contains(char::is_control));
-        }
-    }
 
     #[test]
     fn plain_words() {

@@ -3,13 +3,11 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
-use super::EventType;
-use super::sample::{ADA, names};
+use super::fixture::{completed, sample};
+use super::sample::names;
 use super::tests::keys;
-use super::{Rendering, fixture::sample};
-use crate::domain::event::{EventRow, InvalidEvent};
+use super::{EventType, Rendering};
+use crate::domain::event::EventRow;
 use crate::domain::plan::EmailTiming;
 
 /// Name, meaning, required, optional and e-mail of each type, of operator events or the others.
@@ -17,7 +15,8 @@ pub(crate) fn event_types(operator: bool) -> impl Iterator<Item = [String; 5]> {
     let types = EventType::ALL.iter().copied();
     let types = types.filter(move |known| known.is_operator() == operator);
     types.map(|known| {
-        let required = required(known);
+        // What an empty event lacks, one after the other.
+        let (_, required) = completed(known, EventRow::default());
         let optional = keys(known).into_iter().filter(|(key, is_required)| {
             let stands_for_a_column = required.iter().any(|it| it.ends_with(&format!(".{key}")));
             !is_required && !stands_for_a_column
@@ -39,33 +38,6 @@ fn meaning(event_type: EventType) -> String {
     let text = std::fs::read_to_string(path).expect("the type's file");
     let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
     lines.collect::<Vec<_>>().join(" ")
-}
-
-/// What an empty event lacks, one after the other.
-fn required(event_type: EventType) -> Vec<String> {
-    let (sample, mut row) = (sample(event_type), EventRow::default());
-    let mut payload = json!({});
-    let mut required = Vec::new();
-    while let Err(InvalidEvent { key, .. }) = event_type.decode(&EventRow {
-        payload: Some(payload.clone()),
-        ..row.clone()
-    }) {
-        assert!(!required.contains(&key), "the sample has an invalid {key}");
-        match key.rsplit(' ').next().unwrap_or(&key) {
-            "project_id" => row.project_id = sample.project_id,
-            "org_id" => row.org_id = sample.org_id,
-            "resource_id" => row.resource_id = sample.resource_id,
-            "thread_id" => row.thread_id = sample.thread_id,
-            "meeting_id" => row.meeting_id = sample.meeting_id,
-            last => {
-                let key = last.trim_start_matches("payload.");
-                let given = sample.payload.as_ref().and_then(|payload| payload.get(key));
-                payload[key] = given.cloned().unwrap_or_else(|| json!(ADA));
-            }
-        }
-        required.push(key);
-    }
-    required
 }
 
 fn email(event_type: EventType) -> &'static str {

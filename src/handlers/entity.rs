@@ -108,9 +108,7 @@ impl Part for Entity {
 /// An entity whose name was looked up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NamedEntity<'a> {
-    /// Its identifier, if the event has it.
     pub(super) id: Option<Uuid>,
-    /// Its name, if it is known.
     pub(super) name: Option<&'a str>,
     /// Its name, or what to call it without one.
     pub(super) label: &'a str,
@@ -122,27 +120,24 @@ impl Names {
         &'a self,
         entities: [&'a Entity; N],
     ) -> [NamedEntity<'a>; N] {
-        entities.map(
-            |&Entity {
-                 kind,
-                 id,
-                 ref given,
-             }| {
-                let (found, otherwise) = match kind {
-                    EntityKind::Person => (self.person(id), "Someone"),
-                    EntityKind::Project => (named(&self.projects, id), "a project"),
-                    EntityKind::Org => (named(&self.orgs, id), "your organisation"),
-                    EntityKind::Document => (named(&self.resources, id), "a document"),
-                    EntityKind::Thread => (named(&self.threads, id), "a chat thread"),
-                    EntityKind::Meeting => (named(&self.meetings, id), "a meeting"),
-                };
-                let name = given.as_deref().or(found);
-                NamedEntity {
-                    id,
-                    name,
-                    label: name.unwrap_or(otherwise),
-                }
-            },
-        )
+        entities.map(|entity| self.name(entity))
+    }
+
+    fn name<'a>(&'a self, entity: &'a Entity) -> NamedEntity<'a> {
+        let id = entity.id;
+        let (found, otherwise) = match entity.kind {
+            EntityKind::Person => (self.person(id), "Someone"),
+            EntityKind::Project => (named(&self.projects, id), "a project"),
+            EntityKind::Org => (named(&self.orgs, id), "your organisation"),
+            EntityKind::Document => (named(&self.resources, id), "a document"),
+            EntityKind::Thread => (named(&self.threads, id), "a chat thread"),
+            EntityKind::Meeting => (named(&self.meetings, id), "a meeting"),
+        };
+        let name = entity.given.as_deref().or(found);
+        NamedEntity {
+            id,
+            name,
+            label: name.unwrap_or(otherwise),
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::{Display, Write};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::sample::{NAMED, names};
+use super::sample::{ADA, NAMED, names};
 use super::{EventType, Lookups, Names, Rendering};
 use crate::domain::announcement::{Announcement, Field};
 use crate::domain::base_url::BaseUrl;
-use crate::domain::event::EventRow;
+use crate::domain::event::{EventRow, InvalidEvent, Problem};
 use crate::domain::plan::{InApp, Plan};
 use crate::domain::text;
 use crate::templates::{Recipient, Templates, samples};
@@ -40,11 +40,37 @@ pub(super) fn sample(event_type: EventType) -> EventRow {
 
 /// A row with these keys in its payload; `null` removes one.
 pub(super) fn with(mut row: EventRow, payload: Value) -> EventRow {
-    let keys = row.payload.get_or_insert_default();
+    let keys = row.payload.get_or_insert_with(|| json!({}));
     for (key, value) in payload.as_object().expect("an object") {
         keys[key] = value.clone();
     }
     row
+}
+
+/// The row with the sample's values where it is refused, and the keys that it is refused for.
+pub(super) fn completed(event_type: EventType, mut row: EventRow) -> (EventRow, Vec<String>) {
+    let sample = sample(event_type);
+    let mut refused = Vec::new();
+    while let Err(InvalidEvent { key, problem, .. }) = event_type.decode(&row) {
+        assert!(!refused.contains(&key), "the sample has an invalid {key}");
+        match key.rsplit(' ').next().unwrap_or(&key) {
+            "project_id" => row.project_id = sample.project_id,
+            "org_id" => row.org_id = sample.org_id,
+            "resource_id" => row.resource_id = sample.resource_id,
+            "thread_id" => row.thread_id = sample.thread_id,
+            "meeting_id" => row.meeting_id = sample.meeting_id,
+            last => {
+                let name = last.trim_start_matches("payload.");
+                let given = sample.payload.as_ref().and_then(|keys| keys.get(name));
+                // What stands for a column is in the sample's column.
+                let otherwise = (problem == Problem::Missing).then_some(ADA);
+                let value = given.cloned().unwrap_or_else(|| json!(otherwise));
+                row = with(row, json!({name: value}));
+            }
+        }
+        refused.push(key);
+    }
+    (row, refused)
 }
 
 /// The effects of the type's first sample with these keys, see [`with`] and [`planned`].

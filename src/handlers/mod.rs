@@ -41,7 +41,6 @@ trait Event: Part + std::fmt::Debug + Send + 'static {
     const ALIAS: Option<&'static str> = None;
     /// Whether endpoints receive it. Such events have spellings with dots, too.
     const IS_OPERATOR: bool = false;
-    /// The templates of its e-mails, if it has any.
     const MAIL: Option<MailTemplates> = None;
 
     /// Events over the test world (`sample`). The first one has every key that the templates need.

@@ -58,10 +58,12 @@ pub(super) struct OperatorContext {
 impl Part for OperatorContext {
     fn decode(fields: Fields<'_>, key: &'static str) -> Result<Self, InvalidEvent> {
         let row = fields.row;
-        let org_id = row
-            .org_id
-            .or_else(|| fields.optional("org_id"))
-            .or_else(|| fields.optional("tenant_id"));
+        let given = || {
+            fields
+                .optional("org_id")
+                .or_else(|| fields.optional("tenant_id"))
+        };
+        let org_id = row.org_id.or_else(given);
         Ok(Self {
             event_type: fields.event_type,
             actor_id: row.actor_id,
@@ -176,13 +178,10 @@ impl<'a> Composed<'a> {
             DedupKey::Day(key) => Some(key.clone()),
             DedupKey::Content(_) => None,
         });
+        let in_app = channels.in_app.then(|| draft.in_app());
         Plan {
             actor_id: self.actor_id,
-            in_app: if channels.in_app {
-                draft.in_app()
-            } else {
-                InApp::None
-            },
+            in_app: in_app.unwrap_or(InApp::None),
             email: channels.email.then_some(email),
             once_key: day,
             ..Plan::new(audience, self.context.project.scopes())
@@ -216,11 +215,10 @@ impl<'a> Composed<'a> {
             ("Organisation", self.tenant.name),
             ("Project", self.project.name),
         ];
-        let place = place
-            .into_iter()
-            .filter_map(|(name, value)| OperatorMessage::field(name, value?))
-            .filter(|field| !self.message.title.contains(&field.value));
-        self.message.fields.iter().cloned().chain(place).collect()
+        let place = place.into_iter();
+        let place = place.filter_map(|(name, value)| OperatorMessage::field(name, value?));
+        let untold = place.filter(|field| !self.message.title.contains(&field.value));
+        self.message.fields.iter().cloned().chain(untold).collect()
     }
 
     fn with_place(&self, data: Map<String, Value>) -> Map<String, Value> {

@@ -20,36 +20,19 @@ payload! {
     }
 }
 
-/// Whose resume it is.
+/// Whose resume it is, and its name as e-mails show it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum ResumeType {
-    Project,
-    Borrower,
-}
-
-impl ResumeType {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Project => "project",
-            Self::Borrower => "borrower",
-        }
-    }
-
-    /// Its name as e-mails show it.
-    fn label(self) -> &'static str {
-        match self {
-            Self::Project => "Project",
-            Self::Borrower => "Borrower",
-        }
-    }
-}
+pub(super) struct ResumeType(&'static str, &'static str);
 
 impl FromPayload for ResumeType {
     const TYPE: &'static str = "project or borrower";
 
     fn read(value: &Value, _: Fields<'_>) -> Option<Self> {
-        let known = [Self::Project, Self::Borrower];
-        known.into_iter().find(|known| value == known.name())
+        match value.as_str()? {
+            "project" => Some(Self("project", "Project")),
+            "borrower" => Some(Self("borrower", "Borrower")),
+            _ => None,
+        }
     }
 }
 
@@ -115,9 +98,10 @@ impl Event for ResumeIncompleteNudge {
 
     fn plan(&self, names: &Names) -> Vec<Plan> {
         let [project] = names.of([&self.project]);
-        let (Percent(completion), Tier(tier, tier_key)) =
-            (&self.completion_percent, &self.nudge_tier);
-        let (project_id, resume) = (self.project_id, self.resume_type.name());
+        let Percent(completion) = &self.completion_percent;
+        let Tier(tier, tier_key) = &self.nudge_tier;
+        let ResumeType(resume, label) = self.resume_type;
+        let project_id = self.project_id;
         // Rounded down: only what is complete is called complete.
         let percent = completion.as_f64().unwrap_or_default().floor();
         let draft = Draft::new(
@@ -129,7 +113,7 @@ impl Event for ResumeIncompleteNudge {
                 "project_name": project.name,
                 "user_id": self.user_id,
                 "resume_type": resume,
-                "resume_type_label": self.resume_type.label(),
+                "resume_type_label": label,
                 "completion_percent": completion,
                 "nudge_tier": tier,
             },
@@ -143,11 +127,10 @@ impl Event for ResumeIncompleteNudge {
             user_id: self.user_id,
             project_id,
         };
+        let once_key = format!("resume_incomplete_nudge:{project_id}:{resume}:{tier_key}");
         vec![Plan {
             email: Some(draft.email(EmailTiming::Immediate, project)),
-            once_key: Some(format!(
-                "resume_incomplete_nudge:{project_id}:{resume}:{tier_key}"
-            )),
+            once_key: Some(once_key),
             once_ends_with_notification: true,
             ..draft.plan(audience, self.project.scopes())
         }]
