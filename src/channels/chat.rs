@@ -24,29 +24,22 @@ pub struct ChatMessage {
     pub text: String,
     pub fields: Vec<Field>,
     pub severity: Severity,
-    pub link: Option<Link>,
+    /// Is shown as [`LINK_LABEL`].
+    pub link: Option<Url>,
     /// One small line at the end.
     pub footer: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    pub label: String,
-    pub url: Url,
-}
+pub(super) const LINK_LABEL: &str = "Open it";
 
 impl ChatMessage {
     fn new(message: &Message, app_url: Option<&BaseUrl>) -> Self {
-        let link = link(message, app_url).and_then(|url| url.parse().ok());
         Self {
             title: message.title.clone(),
             text: message.text.clone(),
             fields: message.fields.clone(),
             severity: message.severity,
-            link: link.map(|url| Link {
-                label: "Open it".to_owned(),
-                url,
-            }),
+            link: link(message, app_url).and_then(|url| url.parse().ok()),
             footer: app_url.map(BaseUrl::host),
         }
     }
@@ -133,7 +126,7 @@ mod tests {
     #[test]
     fn chats_link_where_the_application_is_known() {
         let linked = ChatMessage::new(&message(), Some(&app()));
-        let url = linked.link.expect("a link").url;
+        let url = linked.link.expect("a link");
         assert_eq!(url.as_str(), "https://app.example.com/billing?tenant=7");
         assert_eq!(linked.footer.as_deref(), Some("app.example.com"));
         let unknown = ChatMessage::new(&message(), None);
@@ -155,7 +148,7 @@ mod tests {
         ) {
             let fields = vec![field(&name.repeat(times / 9), &value.repeat(times / 3)); count];
             let text = text.repeat(times);
-            assert_limits(&ChatMessage { title, text, footer, fields, ..ChatMessage::default() });
+            assert_limits(&ChatMessage { title, text, fields, footer, ..ChatMessage::default() });
         }
     }
 
@@ -168,10 +161,7 @@ mod tests {
             text: long.clone(),
             fields: vec![field(&long, &long); 500],
             severity: Severity::Warning,
-            link: Some(Link {
-                label: long.clone(),
-                url: url.parse().expect("an address"),
-            }),
+            link: Some(url.parse().expect("an address")),
             footer: Some(long),
         });
     }

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::chat::{Chat, ChatMessage, sign};
+use super::chat::{Chat, ChatMessage, LINK_LABEL, sign};
 use super::http::{Answer, Details, retry_after};
 use super::registry::RouteVariables;
 use super::truncate::{length, lines, truncate, truncate_escaped};
@@ -79,19 +79,15 @@ fn body(message: &ChatMessage) -> Value {
             embed.insert(key.to_owned(), text.into());
         }
     };
-    let link = message.link.as_ref();
-    let link = link.filter(|link| link.url.as_str().len() <= URL_MAX);
-    let mut title = format!("{}{}", sign(message.severity), plain(&message.title));
-    if let Some(link) = link {
+    let link = message.link.as_ref().map(Url::as_str);
+    let link = link.filter(|url| url.len() <= URL_MAX);
+    let title = format!("{}{}", sign(message.severity), plain(&message.title));
+    let title = match title.trim() {
         // Only a title can be a link.
-        if title.trim().is_empty() {
-            title = plain(&link.label);
-        }
-        if title.is_empty() {
-            link.url.as_str().clone_into(&mut title);
-        }
-    }
-    put("title", truncate_escaped(title.trim(), TITLE_MAX, escape));
+        "" if link.is_some() => LINK_LABEL,
+        title => title,
+    };
+    put("title", truncate_escaped(title, TITLE_MAX, escape));
     // No markup is read here, so there is none to escape.
     let footer = message.footer.as_deref().map(plain).unwrap_or_default();
     put("footer", truncate(&footer, FOOTER_MAX.min(TOTAL_MAX / 8)));
@@ -100,8 +96,8 @@ fn body(message: &ChatMessage) -> Value {
     if let Some(footer) = embed.get_mut("footer") {
         *footer = json!({ "text": footer });
     }
-    if let Some(link) = link {
-        embed.insert("url".to_owned(), link.url.as_str().into());
+    if let Some(url) = link {
+        embed.insert("url".to_owned(), url.into());
     }
     let fields = shown(&message.fields, room);
     if !fields.is_empty() {
@@ -175,7 +171,6 @@ fn escape(c: char, out: &mut String) {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::channels::Link;
     use crate::channels::samples::{field, outline};
 
     #[test]
@@ -185,10 +180,7 @@ pub(super) mod tests {
             text: "@everyone [look](https://evil.example)\n\n- <@123> one\n- two".to_owned(),
             fields: vec![field("Health", "0.4"), field("", "")],
             severity: Severity::Warning,
-            link: Some(Link {
-                label: "Open".to_owned(),
-                url: "https://app.example/nodes/7".parse().expect("an address"),
-            }),
+            link: "https://app.example/nodes/7".parse().ok(),
             footer: Some("production".to_owned()),
         };
         let body_of = body(&message);

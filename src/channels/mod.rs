@@ -44,7 +44,7 @@ channels! {
     webhook::Webhook,
 }
 
-pub use chat::{ChatMessage, Field, Link, Severity};
+pub use chat::{ChatMessage, Field, Severity};
 pub use destination::InvalidTarget;
 pub use email::{EmailMessage, EmailTransport, Mailer};
 pub use extra_headers::ExtraHeaders;

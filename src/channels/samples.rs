@@ -1,5 +1,7 @@
 //! Messages and addresses for the tests of the channels.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::{EmailMessage, Field, Mailbox, Severity};
@@ -54,7 +56,7 @@ pub(super) fn outline(body: &Value) -> String {
             .as_array()
             .map_or(std::slice::from_ref(value), Vec::as_slice);
         for part in parts {
-            outline += &format!("{key}: {part}\n");
+            let _ = writeln!(outline, "{key}: {part}");
         }
     }
     outline

@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use url::Url;
 
-use super::chat::{Chat, ChatMessage, sign};
+use super::chat::{Chat, ChatMessage, LINK_LABEL, sign};
 use super::http::{Answer, Details};
 use super::registry::RouteVariables;
 use super::truncate::{length, lines, truncate, truncate_escaped};
-use super::{Field, Link, Spec};
+use super::{Field, Spec};
 use crate::domain::text::plain;
 
 const HEADER_MAX: usize = 150;
@@ -25,7 +26,6 @@ const FALLBACK_MAX: usize = 1_000;
 const FOOTER_MAX: usize = 300;
 /// A name of a field, of which there has to be room for the value.
 const NAME_MAX: usize = 200;
-const LABEL_MAX: usize = 100;
 
 #[derive(Debug, Default)]
 pub struct Slack;
@@ -74,8 +74,8 @@ fn body(message: &ChatMessage) -> Value {
     for fields in shown(&message.fields).chunks(FIELDS_OF_SECTION) {
         blocks.push(json!({ "type": "section", "fields": fields }));
     }
-    if let Some(link) = message.link.as_ref().and_then(link) {
-        blocks.push(json!({ "type": "section", "text": mrkdwn(&link) }));
+    if let Some(url) = &message.link {
+        blocks.push(json!({ "type": "section", "text": mrkdwn(&link(url)) }));
     }
     if !footer.is_empty() {
         let elements = [plain_text(&truncate(&footer, FOOTER_MAX))];
@@ -108,24 +108,18 @@ fn field(field: &Field) -> Value {
 }
 
 /// A link whose address doesn't fit would lead nowhere once cut: its label stays.
-fn link(link: &Link) -> Option<String> {
-    let label = truncate_escaped(&plain(&link.label), LABEL_MAX, escape);
-    let mut url = String::new();
-    for c in link.url.as_str().chars() {
+fn link(url: &Url) -> String {
+    let mut escaped = String::new();
+    for c in url.as_str().chars() {
         match c {
-            '|' => url.push_str("%7C"),
-            c => escape(c, &mut url),
+            '|' => escaped.push_str("%7C"),
+            c => escape(c, &mut escaped),
         }
     }
-    let whole = match label.as_str() {
-        "" => format!("<{url}>"),
-        label => format!("<{url}|{label}>"),
-    };
-    if length(&whole) <= TEXT_MAX {
-        Some(whole)
-    } else {
-        Some(label).filter(|label| !label.is_empty())
-    }
+    let link = format!("<{escaped}|{LINK_LABEL}>");
+    Some(link)
+        .filter(|link| length(link) <= TEXT_MAX)
+        .unwrap_or_else(|| LINK_LABEL.to_owned())
 }
 
 fn plain_text(text: &str) -> Value {
@@ -164,17 +158,14 @@ pub(super) mod tests {
                 field("", ""),
             ],
             severity: Severity::Critical,
-            link: Some(Link {
-                label: "Open > it".to_owned(),
-                url: "https://app.example/?a=1&b=|x".parse().expect("an address"),
-            }),
+            link: "https://app.example/?a=1&b=|x".parse().ok(),
             footer: Some("production".to_owned()),
         };
         insta::assert_snapshot!(outline(&body(&message)), @r#"
         blocks: {"text":{"emoji":true,"text":"🚨 Payment failed: <!channel> & more","type":"plain_text"},"type":"header"}
         blocks: {"text":{"emoji":true,"text":"First line\n\nSecond <https://evil.example|paragraph>","type":"plain_text"},"type":"section"}
         blocks: {"fields":[{"text":"*Amount*\n€ 12.00","type":"mrkdwn","verbatim":true},{"text":"*A &amp; B*\n&lt;@U1&gt;","type":"mrkdwn","verbatim":true},{"text":"–","type":"mrkdwn","verbatim":true}],"type":"section"}
-        blocks: {"text":{"text":"<https://app.example/?a=1&amp;b=%7Cx|Open &gt; it>","type":"mrkdwn","verbatim":true},"type":"section"}
+        blocks: {"text":{"text":"<https://app.example/?a=1&amp;b=%7Cx|Open it>","type":"mrkdwn","verbatim":true},"type":"section"}
         blocks: {"elements":[{"emoji":true,"text":"production","type":"plain_text"}],"type":"context"}
         text: "🚨 Payment failed: &lt;!channel&gt; &amp; more\nFirst line\n\nSecond &lt;https://evil.example|paragraph&gt;"
         "#);

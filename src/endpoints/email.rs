@@ -77,14 +77,13 @@ mod tests {
             ..Message::default()
         };
         let message = EndpointMessage {
-            key: "k".parse().expect("a key"),
+            key: "k".to_owned(),
             event_type: "payment_failed",
-            occurred_at: "2026-11-21T10:00:00Z".parse().expect("a time"),
+            occurred_at: chrono::DateTime::UNIX_EPOCH,
             message: &message,
         };
-        let mailbox = |text: &str| text.parse::<Mailbox>().expect("a mailbox");
-        let (to, from) = (mailbox("ada@example.com"), mailbox("notify@example.com"));
-        let email = operator_email(&message, &to, &from, None, &templates).expect("an e-mail");
+        let to = "ada@example.com".parse().expect("a mailbox");
+        let email = operator_email(&message, &to, &to, None, &templates).expect("an e-mail");
         assert_eq!(email.subject, "Payment failed");
         insta::assert_snapshot!(email.text.replace('\u{2060}', "|"), @"
         Payment failed
@@ -102,12 +101,10 @@ mod tests {
         You get this because this mailbox receives the operator events of
         app.example.com.
         ");
-        for part in [
-            "Card declined.",
-            "Second try tomorrow.",
-            "&lt;b&gt;12&lt;/b&gt;",
-        ] {
-            assert!(email.html.contains(part), "{}", email.html);
-        }
+        assert!(
+            email.html.contains("&lt;b&gt;12&lt;/b&gt;"),
+            "{}",
+            email.html
+        );
     }
 }

@@ -1,13 +1,15 @@
-//! A row of `notification_endpoints`.
+//! An endpoint as commands show it, and its row of `notification_endpoints`.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::encryption::{DecryptError, Encryption};
-use crate::channels::{Channel, Destination, InvalidTarget};
+use crate::channels::{Destination, InvalidTarget, UnknownChannel};
 
 /// Whose events an endpoint receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum EndpointScope {
 }
 
 impl EndpointScope {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Global => "global",
             Self::Organisation(_) => "organisation",
@@ -26,19 +28,10 @@ impl EndpointScope {
         }
     }
 
-    pub fn id(self) -> Option<Uuid> {
+    pub(super) fn id(self) -> Option<Uuid> {
         match self {
             Self::Global => None,
             Self::Organisation(id) | Self::Project(id) => Some(id),
-        }
-    }
-
-    pub(super) fn from_row(name: &str, id: Option<Uuid>) -> Option<Self> {
-        match (name, id) {
-            ("global", None) => Some(Self::Global),
-            ("organisation", Some(id)) => Some(Self::Organisation(id)),
-            ("project", Some(id)) => Some(Self::Project(id)),
-            _ => None,
         }
     }
 }
@@ -51,39 +44,49 @@ impl fmt::Display for EndpointScope {
     }
 }
 
-/// An endpoint, but for its settings, which may hold secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An endpoint or a route, but for its settings, which may hold secrets.
+#[derive(Debug, Clone, Serialize, FromRow)]
 pub struct Endpoint {
-    pub id: Uuid,
     pub name: String,
-    pub scope: EndpointScope,
-    pub channel: Channel,
+    pub id: Option<Uuid>,
+    /// `table` or `environment`.
+    pub source: String,
+    pub channel: String,
     /// Redacted.
-    pub target: String,
+    pub target: Option<String>,
+    pub scope: String,
+    pub scope_id: Option<Uuid>,
     /// `*` is all operator events.
     pub event_types: Vec<String>,
-    /// Why it is disabled, and since when, if it is.
-    pub disabled: Option<Disabled>,
-    pub created_at: DateTime<Utc>,
+    pub enabled: bool,
+    pub disabled_reason: Option<String>,
+    pub disabled_at: Option<DateTime<Utc>>,
+    pub created_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a route is disabled, and since when.
+#[derive(Debug, Clone)]
 pub struct Disabled {
     pub reason: Option<String>,
     pub at: Option<DateTime<Utc>>,
 }
 
 /// An endpoint with its settings as they are stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, FromRow)]
 pub struct Stored {
+    pub id: Uuid,
+    #[sqlx(flatten)]
     pub endpoint: Endpoint,
     /// JSON, perhaps encrypted.
+    #[sqlx(try_from = "String")]
     pub settings: SecretString,
 }
 
 /// An endpoint that nothing can be sent to.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unusable {
+    #[error("its channel is unknown: it {0}")]
+    Channel(#[from] UnknownChannel),
     #[error(transparent)]
     Unreadable(#[from] DecryptError),
     #[error("its settings are wrong: {0}")]
@@ -92,7 +95,8 @@ pub enum Unusable {
 
 impl Stored {
     pub fn destination(&self, encryption: &Encryption) -> Result<Destination, Unusable> {
-        let opened = encryption.decrypt(self.endpoint.id, self.settings.expose_secret())?;
-        Ok(Destination::parse(self.endpoint.channel, &opened.settings)?)
+        let channel = self.endpoint.channel.parse()?;
+        let opened = encryption.decrypt(self.id, self.settings.expose_secret())?;
+        Ok(Destination::parse(channel, &opened.settings)?)
     }
 }

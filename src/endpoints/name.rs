@@ -44,12 +44,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
-        for good in ["ops", "Ops_2.eu-west", "Größe", &"a".repeat(60)] {
-            assert_eq!(
-                good.parse().map(|name: Name| name.to_string()),
-                Ok(good.to_owned())
-            );
+    fn names_need_no_quotation_marks() {
+        let (longest, too_long) = ("a".repeat(60), "a".repeat(61));
+        for good in ["ops", "Ops_2.eu-west", "Größe", &longest] {
+            assert!(good.parse::<Name>().is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -60,7 +58,7 @@ mod tests {
             "a\n",
             "a/b",
             "*",
-            &"a".repeat(61),
+            &too_long,
         ] {
             assert_eq!(bad.parse::<Name>(), Err(InvalidName), "{bad}");
         }

@@ -64,11 +64,6 @@ impl Routes {
         self.0.iter().map(|route| route.name.clone()).collect()
     }
 
-    /// `None` where the route is gone or off.
-    pub fn destination(&self, name: &str) -> Option<Destination> {
-        self.get(name)?.destination.clone()
-    }
-
     /// The route of this name. The first of a channel is also known by the channel alone, and one
     /// that is switched off by any name of its channel.
     pub fn get(&self, name: &str) -> Option<&Route> {
@@ -103,43 +98,40 @@ mod tests {
         Route::on(Destination::of(Channel::Email, address).expect("a mailbox"))
     }
 
-    fn names(routes: &Routes) -> Vec<String> {
-        routes.names().into_iter().map(|(_, name)| name).collect()
-    }
-
-    #[test]
-    fn those_that_are_on_have_names() {
-        let slack = Destination::of(Channel::Slack, "https://hooks.slack.com/x");
-        let routes = Routes::new(vec![
-            Route::on(slack.expect("an address")),
-            Route::off(Channel::Discord),
-            email("ada@example.com"),
-        ]);
-        assert_eq!(names(&routes), ["env:slack", "env:email:b5fc85e5"]);
-        assert!(routes.destination("env:slack").is_some());
-        assert!(routes.destination("env:discord").is_none());
-        assert!(routes.get("env:discord").is_some());
-        assert!(routes.get("env:sms").is_none());
+    /// The target of the route that answers to a name; `off` without one.
+    fn found(routes: &[Route], name: &str) -> String {
+        let routes = Routes::new(routes.to_vec());
+        let target = |route: &Route| {
+            let target = route.destination.as_ref();
+            target.map_or_else(|| "off".to_owned(), ToString::to_string)
+        };
+        routes.get(name).map_or_else(|| "none".to_owned(), target)
     }
 
     /// What waits for an address finds it, and no other, wherever in the list it stands.
     #[test]
-    fn an_address_keeps_its_name_among_several() {
-        let both = Routes::new(vec![email("ada@example.com"), email("Bo <bo@Example.com>")]);
-        let [ada, bo] = &names(&both)[..] else {
-            panic!("two names")
-        };
-        let alone = Routes::new(vec![email("bo@example.com")]);
-        let found = alone.destination(bo).expect("Bo");
-        assert_eq!(found.to_string(), "b…@example.com");
-        assert!(alone.get(ada).is_none());
-        // As they were named once.
-        let first = both.destination("env:email").expect("Ada");
-        assert_eq!(first.to_string(), "a…@example.com");
-        let off = Routes::new(vec![Route::off(Channel::Email)]);
-        assert!(
-            off.get(ada)
-                .is_some_and(|route| route.destination.is_none())
-        );
+    fn a_route_keeps_its_name_among_several() {
+        let slack = Destination::of(Channel::Slack, "https://hooks.slack.com/x");
+        let slack = Route::on(slack.expect("an address"));
+        let (ada, bo) = (email("ada@example.com"), email("Bo <bo@Example.com>"));
+        let off = Route::off(Channel::Email);
+        assert_eq!(ada.name, "env:email:b5fc85e5");
+        let both = [ada.clone(), bo.clone()];
+        for (routes, name, target) in [
+            (
+                &[slack.clone()][..],
+                "env:slack",
+                "https://hooks.slack.com/…",
+            ),
+            (&[slack], "env:sms", "none"),
+            (&both, &bo.name, "b…@Example.com"),
+            (&[email("bo@example.com")], &bo.name, "b…@example.com"),
+            (&[email("bo@example.com")], &ada.name, "none"),
+            // As they were named once.
+            (&both, "env:email", "a…@example.com"),
+            (&[off], &ada.name, "off"),
+        ] {
+            assert_eq!(found(routes, name), target, "{name}");
+        }
     }
 }

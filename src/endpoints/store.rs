@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use rand::CryptoRng;
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::encryption::{Encryption, StoredForm};
@@ -32,14 +31,12 @@ pub enum Added {
     NoSuchScope,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    Done {
-        /// Its deliveries that were pending.
-        cancelled: u64,
-    },
-    Already,
-    Unknown,
+#[derive(Debug, FromRow)]
+pub struct Change {
+    pub is_known: bool,
+    pub changed: bool,
+    /// Its deliveries that were pending.
+    pub cancelled_count: i64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -52,16 +49,14 @@ pub struct KeyRotation {
     pub unreadable: Vec<String>,
 }
 
-const COLUMNS: &str = "id, name, scope, scope_id, channel, target, event_types, enabled, \
-                       disabled_reason, disabled_at, created_at";
+const COLUMNS: &str = "name, id, 'table' AS source, channel, target, scope, scope_id, event_types, \
+                       enabled, disabled_reason, disabled_at, created_at";
 
 /// All of them, by name, without their settings.
 pub async fn list(connection: &mut Transaction<'_>) -> Result<Vec<Endpoint>, sqlx::Error> {
     let query = format!("SELECT {COLUMNS} FROM notification_endpoints ORDER BY name");
-    let rows = sqlx::query(AssertSqlSafe(query))
-        .fetch_all(Unnamed(connection))
-        .await?;
-    rows.iter().map(endpoint).collect()
+    let query = sqlx::query_as(AssertSqlSafe(query));
+    query.fetch_all(Unnamed(connection)).await
 }
 
 pub async fn find(
@@ -69,6 +64,28 @@ pub async fn find(
     name: &str,
 ) -> Result<Option<Stored>, sqlx::Error> {
     Ok(stored(connection, "name = $1", name).await?.pop())
+}
+
+/// As [`find`], and locks it until the end of the transaction.
+pub async fn find_locked(
+    connection: &mut Transaction<'_>,
+    name: &str,
+) -> Result<Option<Stored>, sqlx::Error> {
+    let mut found = stored(connection, "name = $1 FOR UPDATE", name).await?;
+    Ok(found.pop())
+}
+
+async fn stored<'q, T>(
+    connection: &mut Transaction<'_>,
+    condition: &str,
+    value: T,
+) -> Result<Vec<Stored>, sqlx::Error>
+where
+    T: 'q + sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    let query = format!("SELECT {COLUMNS}, settings FROM notification_endpoints WHERE {condition}");
+    let query = sqlx::query_as(AssertSqlSafe(query)).bind(value);
+    query.fetch_all(Unnamed(connection)).await
 }
 
 /// The name of the endpoint that has this name or, where none has, this identifier.
@@ -84,62 +101,6 @@ pub async fn name(
     .bind(id)
     .fetch_optional(Unnamed(connection))
     .await
-}
-
-/// As [`find`], and locks it until the end of the transaction.
-pub async fn find_locked(
-    connection: &mut Transaction<'_>,
-    name: &str,
-) -> Result<Option<Stored>, sqlx::Error> {
-    Ok(stored(connection, "name = $1 FOR UPDATE", name)
-        .await?
-        .pop())
-}
-
-async fn stored<'q, T>(
-    connection: &mut Transaction<'_>,
-    condition: &str,
-    value: T,
-) -> Result<Vec<Stored>, sqlx::Error>
-where
-    T: 'q + sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    let query = format!("SELECT {COLUMNS}, settings FROM notification_endpoints WHERE {condition}");
-    let rows = sqlx::query(AssertSqlSafe(query))
-        .bind(value)
-        .fetch_all(Unnamed(connection))
-        .await?;
-    let stored = |row: &PgRow| {
-        Ok(Stored {
-            endpoint: endpoint(row)?,
-            settings: row.try_get::<String, _>("settings")?.into(),
-        })
-    };
-    rows.iter().map(stored).collect()
-}
-
-fn endpoint(row: &PgRow) -> Result<Endpoint, sqlx::Error> {
-    let unknown = |column: &str| sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: "a value that this program does not know".into(),
-    };
-    let scope: String = row.try_get("scope")?;
-    let channel: String = row.try_get("channel")?;
-    let disabled = Disabled {
-        reason: row.try_get("disabled_reason")?,
-        at: row.try_get("disabled_at")?,
-    };
-    Ok(Endpoint {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        scope: EndpointScope::from_row(&scope, row.try_get("scope_id")?)
-            .ok_or_else(|| unknown("scope"))?,
-        channel: channel.parse().map_err(|_| unknown("channel"))?,
-        target: row.try_get("target")?,
-        event_types: row.try_get("event_types")?,
-        disabled: (!row.try_get::<bool, _>("enabled")?).then_some(disabled),
-        created_at: row.try_get("created_at")?,
-    })
 }
 
 pub async fn add(
@@ -172,22 +133,20 @@ pub async fn disable(
     name: &str,
     reason: &str,
 ) -> Result<Change, sqlx::Error> {
-    change(
-        connection,
-        include_str!("store/disable.sql"),
-        name,
-        Some(reason),
-    )
-    .await
+    let query = sqlx::query_as(include_str!("store/disable.sql"));
+    let query = query.bind(name).bind(reason);
+    query.fetch_one(Unnamed(connection)).await
 }
 
 /// Enables an endpoint, and resets its circuit breaker.
 pub async fn enable(connection: &mut Transaction<'_>, name: &str) -> Result<Change, sqlx::Error> {
-    change(connection, include_str!("store/enable.sql"), name, None).await
+    let query = sqlx::query_as(include_str!("store/enable.sql")).bind(name);
+    query.fetch_one(Unnamed(connection)).await
 }
 
 pub async fn remove(connection: &mut Transaction<'_>, name: &str) -> Result<Change, sqlx::Error> {
-    change(connection, include_str!("store/remove.sql"), name, None).await
+    let query = sqlx::query_as(include_str!("store/remove.sql")).bind(name);
+    query.fetch_one(Unnamed(connection)).await
 }
 
 pub async fn disable_route(
@@ -195,13 +154,9 @@ pub async fn disable_route(
     name: &str,
     reason: &str,
 ) -> Result<Change, sqlx::Error> {
-    change(
-        connection,
-        include_str!("store/disable_route.sql"),
-        name,
-        Some(reason),
-    )
-    .await
+    let query = sqlx::query_as(include_str!("store/disable_route.sql"));
+    let query = query.bind(name).bind(reason);
+    query.fetch_one(Unnamed(connection)).await
 }
 
 /// Enables a route, and resets its circuit breaker.
@@ -209,34 +164,8 @@ pub async fn enable_route(
     connection: &mut Transaction<'_>,
     name: &str,
 ) -> Result<Change, sqlx::Error> {
-    change(
-        connection,
-        include_str!("store/enable_route.sql"),
-        name,
-        None,
-    )
-    .await
-}
-
-async fn change(
-    connection: &mut Transaction<'_>,
-    statement: &'static str,
-    name: &str,
-    reason: Option<&str>,
-) -> Result<Change, sqlx::Error> {
-    let mut query = sqlx::query_as(statement).bind(name);
-    if let Some(reason) = reason {
-        query = query.bind(reason);
-    }
-    let (is_done, is_there, cancelled): (bool, bool, i64) =
-        query.fetch_one(Unnamed(connection)).await?;
-    Ok(match (is_done, is_there) {
-        (true, _) => Change::Done {
-            cancelled: cancelled.unsigned_abs(),
-        },
-        (false, true) => Change::Already,
-        (false, false) => Change::Unknown,
-    })
+    let query = sqlx::query_as(include_str!("store/enable_route.sql")).bind(name);
+    query.fetch_one(Unnamed(connection)).await
 }
 
 /// Those of these routes that are disabled.
@@ -278,21 +207,17 @@ pub async fn rotate_key(
 ) -> Result<KeyRotation, sqlx::Error> {
     let mut report = KeyRotation::default();
     let (mut ids, mut encrypted) = (Vec::new(), Vec::new());
-    for Stored { endpoint, settings } in
-        stored(connection, "$1 ORDER BY id FOR UPDATE", true).await?
-    {
-        match encryption.decrypt(endpoint.id, settings.expose_secret()) {
+    let all = stored(connection, "$1 ORDER BY id FOR UPDATE", true).await?;
+    for row in all {
+        match encryption.decrypt(row.id, row.settings.expose_secret()) {
             Ok(opened) if opened.form == StoredForm::Encrypted => report.unchanged_count += 1,
             Ok(opened) => {
-                ids.push(endpoint.id);
-                encrypted.push(encryption.encrypt(
-                    endpoint.id,
-                    opened.settings.expose_secret(),
-                    random,
-                ));
+                let settings = opened.settings.expose_secret();
+                encrypted.push(encryption.encrypt(row.id, settings, random));
+                ids.push(row.id);
                 report.resealed_count += 1;
             }
-            Err(_) => report.unreadable.push(endpoint.name),
+            Err(_) => report.unreadable.push(row.endpoint.name),
         }
     }
     write(connection, &ids, &encrypted).await?;

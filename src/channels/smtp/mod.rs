@@ -29,7 +29,7 @@ use super::{AttemptOutcome, EmailMessage, Mailbox, Receipt, SendError, TlsRoots}
 use refusal::{Refusal, Step, text_of};
 use session::{Mail, Session};
 
-pub use server::{Security, SmtpServer};
+pub use server::SmtpServer;
 
 /// Connections that are kept for the next mail.
 const KEPT_MAX: usize = 8;

@@ -152,33 +152,29 @@ mod tests {
             Content,
             End,
         ] {
-            let outcome = |status| refusal(step, status, "").outcome();
-            assert_eq!(
-                (outcome(Some(421)), outcome(Some(450))),
-                (retry, retry),
-                "{step}"
-            );
-            let cause = if step < Recipient {
+            let is_early = step < Recipient;
+            let cause = if is_early {
                 Cause::Settings
             } else {
                 Cause::Message
             };
             let permanent = AttemptOutcome::Permanent { cause };
-            assert_eq!(outcome(Some(550)), permanent, "{step}");
-            assert_eq!(Refusal::lacking(step, "").outcome(), permanent, "{step}");
-            let lost = if step == End {
+            let is_over = step == End;
+            let lost = if is_over {
                 AttemptOutcome::Uncertain
             } else {
                 retry
             };
-            assert_eq!(outcome(None), lost, "{step}");
-            let is_stale = |status| refusal(step, status, "").is_stale();
-            let closed = [Some(421), None].map(is_stale);
-            assert_eq!(closed, [step == Sender; 2], "{step}");
-            assert!(
-                !is_stale(Some(450)) && !Refusal::lacking(step, "").is_stale(),
-                "{step}"
-            );
+            for (refusal, outcome, is_stale) in [
+                (refusal(step, Some(421), ""), retry, step == Sender),
+                (refusal(step, Some(450), ""), retry, false),
+                (refusal(step, Some(550), ""), permanent, false),
+                (refusal(step, None, ""), lost, step == Sender),
+                (Refusal::lacking(step, ""), permanent, false),
+            ] {
+                assert_eq!(refusal.outcome(), outcome, "{refusal:?}");
+                assert_eq!(refusal.is_stale(), is_stale, "{refusal:?}");
+            }
         }
     }
 

@@ -25,7 +25,7 @@ pub struct SmtpServer {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
+pub(super) enum Security {
     /// Encrypted from the beginning.
     Tls,
     /// Encrypted before anything is said.
@@ -49,12 +49,6 @@ pub enum InvalidServer {
     NoPassword,
     #[error("a password must not go to another host without encryption (tls=none)")]
     OpenPassword,
-}
-
-impl SmtpServer {
-    pub fn security(&self) -> Security {
-        self.security
-    }
 }
 
 impl FromStr for SmtpServer {

@@ -9,7 +9,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::show::EndpointView;
 use super::{Db, PERMITTING, random, value};
 use crate::channels::signature::SigningSecret;
 use crate::channels::webhook::WebhookMethod;
@@ -18,7 +17,7 @@ use crate::cli::{Exit, ExitStatus, Failure, output};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::store::{self, Added, NewEndpoint};
-use crate::endpoints::{EndpointScope, Name};
+use crate::endpoints::{Endpoint, EndpointScope, Name};
 use crate::handlers::EventType;
 
 #[derive(Debug, Args)]
@@ -116,7 +115,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
         })
         .await?;
     let endpoint = match (added, stored) {
-        (Added::Yes, Some(stored)) => stored.endpoint.into(),
+        (Added::Yes, Some(stored)) => stored.endpoint,
         (Added::NoSuchScope, _) => {
             return Err(Failure::Refused(format!(
                 "there is no {scope}; nothing was added"
@@ -140,7 +139,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
 
 #[derive(Serialize)]
 struct AddedReport {
-    endpoint: EndpointView,
+    endpoint: Endpoint,
     secret: Option<String>,
     encrypted: bool,
     note: Option<String>,

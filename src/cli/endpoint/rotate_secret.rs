@@ -63,7 +63,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
                 return Ok(Some(Err(format!(
                     "{name} is an endpoint of channel {}, whose messages are not signed; if its address has \
                      leaked, create another in the chat, add that, and remove this one",
-                    stored.endpoint.channel.name()
+                    stored.endpoint.channel
                 ))));
             };
             let dropped_count = match rotate(name, &mut target.secrets, new) {
@@ -71,7 +71,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
                 Err(refused) => return Ok(Some(Err(refused))),
             };
             let secrets_count = target.secrets.len();
-            let id = stored.endpoint.id;
+            let id = stored.id;
             store::replace(connection, id, &destination, &encryption, &mut random()).await?;
             Ok(Some(Ok((secrets_count, dropped_count))))
         })

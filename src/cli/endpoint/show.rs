@@ -5,7 +5,6 @@ use std::fmt;
 use clap::Args;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::Db;
 use crate::channels::Destination;
@@ -30,73 +29,32 @@ pub(super) struct Arguments {
     name: String,
 }
 
-/// What is shown of an endpoint or a route: nothing secret.
-#[derive(Serialize)]
-pub(super) struct EndpointView {
-    pub(super) name: String,
-    id: Option<Uuid>,
-    source: &'static str,
-    pub(super) channel: &'static str,
-    pub(super) target: Option<String>,
-    scope: &'static str,
-    scope_id: Option<Uuid>,
-    event_types: Vec<String>,
-    enabled: bool,
-    disabled_reason: Option<String>,
-    disabled_at: Option<chrono::DateTime<chrono::Utc>>,
-    created_at: Option<chrono::DateTime<chrono::Utc>>,
-}
-
-impl From<Endpoint> for EndpointView {
-    fn from(endpoint: Endpoint) -> Self {
-        let enabled = endpoint.disabled.is_none();
-        let disabled = endpoint
-            .disabled
-            .map(|Disabled { reason, at }| (reason, at));
-        let (disabled_reason, disabled_at) = disabled.unwrap_or_default();
-        Self {
-            name: endpoint.name,
-            id: Some(endpoint.id),
-            source: "table",
-            channel: endpoint.channel.name(),
-            target: Some(endpoint.target),
-            scope: endpoint.scope.name(),
-            scope_id: endpoint.scope.id(),
-            event_types: endpoint.event_types,
-            enabled,
-            disabled_reason,
-            disabled_at,
-            created_at: Some(endpoint.created_at),
-        }
+/// A route, and why it is disabled if it is.
+fn shown_route(route: &Route, disabled: Option<&Disabled>) -> Endpoint {
+    let target = route.destination.as_ref().map(ToString::to_string);
+    let (enabled, disabled_reason, disabled_at) = match (&target, disabled) {
+        // What a person did before does not matter while the environment has it off.
+        (None, _) => (false, Some("by the environment".to_owned()), None),
+        (Some(_), Some(disabled)) => (false, disabled.reason.clone(), disabled.at),
+        (Some(_), None) => (true, None, None),
+    };
+    Endpoint {
+        name: route.name.clone(),
+        id: None,
+        source: "environment".to_owned(),
+        channel: route.channel.name().to_owned(),
+        target,
+        scope: EndpointScope::Global.name().to_owned(),
+        scope_id: None,
+        event_types: vec!["*".to_owned()],
+        enabled,
+        disabled_reason,
+        disabled_at,
+        created_at: None,
     }
 }
 
-impl EndpointView {
-    /// A route, and why it is disabled if it is.
-    fn route(route: &Route, disabled: Option<&Disabled>) -> Self {
-        let target = route.destination.as_ref().map(ToString::to_string);
-        let (enabled, disabled_reason, disabled_at) = match (&target, disabled) {
-            // What a person did before does not matter while the environment has it off.
-            (None, _) => (false, Some("by the environment".to_owned()), None),
-            (Some(_), Some(disabled)) => (false, disabled.reason.clone(), disabled.at),
-            (Some(_), None) => (true, None, None),
-        };
-        Self {
-            name: route.name.clone(),
-            id: None,
-            source: "environment",
-            channel: route.channel.name(),
-            target,
-            scope: EndpointScope::Global.name(),
-            scope_id: None,
-            event_types: vec!["*".to_owned()],
-            enabled,
-            disabled_reason,
-            disabled_at,
-            created_at: None,
-        }
-    }
-
+impl Endpoint {
     fn target(&self) -> &str {
         self.target.as_deref().unwrap_or("–")
     }
@@ -105,7 +63,7 @@ impl EndpointView {
     pub(super) fn scope(&self) -> String {
         match self.scope_id {
             Some(id) => format!("{} {id}", self.scope),
-            None => self.scope.to_owned(),
+            None => self.scope.clone(),
         }
     }
 
@@ -132,16 +90,16 @@ impl EndpointView {
 async fn shown_routes(
     connection: &mut Transaction<'_>,
     routes: &Routes,
-) -> Result<Vec<EndpointView>, sqlx::Error> {
+) -> Result<Vec<Endpoint>, sqlx::Error> {
     let disabled = store::disabled_routes(connection, &routes.targets()).await?;
     let shown = routes.iter();
-    let shown = shown.map(|route| EndpointView::route(route, disabled.get(&route.name)));
+    let shown = shown.map(|route| shown_route(route, disabled.get(&route.name)));
     Ok(shown.collect())
 }
 
 #[derive(Serialize)]
 struct List {
-    endpoints: Vec<EndpointView>,
+    endpoints: Vec<Endpoint>,
 }
 
 pub(super) async fn list(config: &Config, format: Format) -> Exit {
@@ -149,8 +107,7 @@ pub(super) async fn list(config: &Config, format: Format) -> Exit {
     let mut db = Db::open(config).await?;
     let endpoints = db
         .transact(Access::ReadOnly, async |connection| {
-            let stored = store::list(connection).await?.into_iter();
-            let mut all: Vec<_> = stored.map(EndpointView::from).collect();
+            let mut all = store::list(connection).await?;
             all.extend(shown_routes(connection, &routes).await?);
             Ok(all)
         })
@@ -170,7 +127,7 @@ impl fmt::Display for List {
         let rows = self.endpoints.iter().map(|endpoint| {
             [
                 endpoint.name.clone(),
-                endpoint.channel.to_owned(),
+                endpoint.channel.clone(),
                 endpoint.target().to_owned(),
                 endpoint.scope(),
                 endpoint.events(),
@@ -209,7 +166,7 @@ struct Settings {
 
 impl Settings {
     fn of(stored: &Stored, encryption: &Encryption) -> Self {
-        let opened = encryption.decrypt(stored.endpoint.id, stored.settings.expose_secret());
+        let opened = encryption.decrypt(stored.id, stored.settings.expose_secret());
         let is_plain = opened.is_ok_and(|opened| opened.form == StoredForm::Plain);
         let mut settings = Self {
             encrypted: Some(!is_plain),
@@ -231,7 +188,7 @@ impl Settings {
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
-    endpoint: EndpointView,
+    endpoint: Endpoint,
     settings: Settings,
 }
 
@@ -252,7 +209,7 @@ pub(super) async fn show(arguments: Arguments, config: &Config, format: Format) 
             let stored = store::find(connection, name).await?;
             Ok(stored.map(|stored| Shown {
                 settings: Settings::of(&stored, &encryption),
-                endpoint: stored.endpoint.into(),
+                endpoint: stored.endpoint,
             }))
         })
         .await?;
@@ -268,7 +225,7 @@ impl fmt::Display for Shown {
         let Self { endpoint, settings } = self;
         writeln!(f, "{}", endpoint.name)?;
         let mut line = |label: &str, text: &str| writeln!(f, "  {label:<9} {text}");
-        line("channel", endpoint.channel)?;
+        line("channel", &endpoint.channel)?;
         line("target", endpoint.target())?;
         line("scope", &endpoint.scope())?;
         line("events", &endpoint.events())?;

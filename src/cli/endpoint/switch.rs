@@ -13,7 +13,7 @@ use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::domain::text::plain;
 use crate::endpoints::Route;
-use crate::endpoints::store::{self, Change};
+use crate::endpoints::store;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -100,11 +100,9 @@ pub(super) async fn execute(
             }
         })
         .await?;
-    let (changed, cancelled_count) = match change {
-        Change::Done { cancelled } => (true, cancelled),
-        Change::Already => (false, 0),
-        Change::Unknown => return Err(db.unknown(name, &routes).await?),
-    };
+    if !change.is_known {
+        return Err(db.unknown(name, &routes).await?);
+    }
     let state = match switch {
         Switch::Disable(_) => "disabled",
         Switch::Enable => "enabled",
@@ -113,8 +111,8 @@ pub(super) async fn execute(
     let report = Switched {
         name,
         state,
-        changed,
-        cancelled_count,
+        changed: change.changed,
+        cancelled_count: change.cancelled_count.unsigned_abs(),
     };
     output::emit(&report, format)?;
     Ok(ExitStatus::Success)

@@ -21,6 +21,6 @@ WITH disabled AS (
       FROM cancelled AS c
      WHERE g.delivery_key = c.key AND g.until > now()
 )
-SELECT EXISTS (SELECT FROM disabled),
-       EXISTS (SELECT FROM notification_endpoints WHERE name = $1::text),
-       (SELECT count(*) FROM cancelled)
+SELECT EXISTS (SELECT FROM disabled) AS changed,
+       EXISTS (SELECT FROM notification_endpoints WHERE name = $1::text) AS is_known,
+       (SELECT count(*) FROM cancelled) AS cancelled_count

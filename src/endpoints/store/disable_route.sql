@@ -23,4 +23,6 @@ WITH disabled AS (
       FROM cancelled AS c
      WHERE g.delivery_key = c.key AND g.until > now()
 )
-SELECT EXISTS (SELECT FROM disabled), true, (SELECT count(*) FROM cancelled)
+SELECT EXISTS (SELECT FROM disabled) AS changed,
+       true AS is_known,
+       (SELECT count(*) FROM cancelled) AS cancelled_count

@@ -12,6 +12,6 @@ WITH enabled AS (
       FROM enabled AS e
      WHERE t.target = 'endpoint:' || e.id
 )
-SELECT EXISTS (SELECT FROM enabled),
-       EXISTS (SELECT FROM notification_endpoints WHERE name = $1::text),
-       0::bigint
+SELECT EXISTS (SELECT FROM enabled) AS changed,
+       EXISTS (SELECT FROM notification_endpoints WHERE name = $1::text) AS is_known,
+       0::bigint AS cancelled_count

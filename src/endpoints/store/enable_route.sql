@@ -8,4 +8,4 @@ WITH enabled AS (
      WHERE target IN ($1::text, 'env:' || split_part($1::text, ':', 2)) AND disabled_at IS NOT NULL
     RETURNING target
 )
-SELECT EXISTS (SELECT FROM enabled), true, 0::bigint
+SELECT EXISTS (SELECT FROM enabled) AS changed, true AS is_known, 0::bigint AS cancelled_count

@@ -19,4 +19,6 @@ WITH removed AS (
 ), forgotten AS (
     DELETE FROM notification_delivery_targets AS t USING removed AS e WHERE t.target = 'endpoint:' || e.id
 )
-SELECT EXISTS (SELECT FROM removed), EXISTS (SELECT FROM removed), (SELECT count(*) FROM cancelled)
+SELECT EXISTS (SELECT FROM removed) AS changed,
+       EXISTS (SELECT FROM removed) AS is_known,
+       (SELECT count(*) FROM cancelled) AS cancelled_count
