@@ -3,9 +3,9 @@
 use std::fmt::{self, Write as _};
 
 use super::attempts;
-use super::human::{aligned, counted, utc};
+use super::human::counted;
 use super::output::Style;
-use crate::ops::delivery_history::HistoryEntry;
+use crate::ops::delivery_history::{HistoryDelivery, HistoryEntry};
 
 /// Attempts shown of one delivery here.
 const MOST_ATTEMPTS: usize = 3;
@@ -14,22 +14,31 @@ const MOST_ATTEMPTS: usize = 3;
 /// there are none.
 pub(super) fn write(
     f: &mut impl fmt::Write,
-    deliveries: &[HistoryEntry],
+    entries: &[HistoryEntry],
     style: Style,
 ) -> fmt::Result {
-    if deliveries.is_empty() {
+    if entries.is_empty() {
         return Ok(());
     }
     writeln!(f, "\nDeliveries:")?;
-    let recipients = deliveries.iter();
-    let recipients = recipients.map(|delivery| [delivery.channel.clone(), delivery.to.clone()]);
-    let lines = aligned(&recipients.collect::<Vec<_>>(), 2);
-    for (delivery, line) in deliveries.iter().zip(lines) {
-        writeln!(f, "  {line}  {}", outcome(delivery, style))?;
-        let is_smooth = delivery.attempts.len() <= 1 && delivery.status == "delivered";
+    let width = |text: fn(&HistoryDelivery) -> &str| {
+        let texts = entries.iter().map(|entry| text(&entry.delivery));
+        texts.map(|text| text.chars().count()).max().unwrap_or(0)
+    };
+    let channel_width = width(|delivery| &delivery.channel);
+    let to_width = width(|delivery| &delivery.to);
+    for HistoryEntry { delivery, attempts } in entries {
+        writeln!(
+            f,
+            "  {:<channel_width$}  {:<to_width$}  {}",
+            delivery.channel,
+            delivery.to,
+            outcome(delivery, style)
+        )?;
+        let is_smooth = attempts.len() <= 1 && delivery.status == "delivered";
         if !is_smooth {
-            let skipped = delivery.attempts.len().saturating_sub(MOST_ATTEMPTS);
-            attempts::write(f, &delivery.attempts[skipped..], "    ", false, style)?;
+            let skipped = attempts.len().saturating_sub(MOST_ATTEMPTS);
+            attempts::write(f, &attempts[skipped..], "    ", false, style)?;
             if let Some(id) = delivery.delivery_id.filter(|_| skipped > 0) {
                 let earlier = counted(skipped as u64, "earlier attempt", "earlier attempts");
                 let note = format!("{earlier}: notify-fan-out dead-letters show {id}");
@@ -40,18 +49,21 @@ pub(super) fn write(
     Ok(())
 }
 
-fn outcome(delivery: &HistoryEntry, style: Style) -> String {
-    let status = delivery.status.as_str();
-    let finished = delivery.finished_at.map(|time| format!(" {}", utc(time)));
-    let finished = finished.unwrap_or_default();
-    let mut text = match status {
-        "delivered" | "sent" => style.good(status) + &finished,
-        "dead" | "uncertain" | "failed" => style.bad(status) + &finished,
-        "cancelled" => style.warn(status) + &finished,
-        "pending" => match delivery.next_attempt_at {
-            Some(time) => format!("pending, due {}", utc(time)),
-            None => status.to_owned(),
-        },
+fn outcome(delivery: &HistoryDelivery, style: Style) -> String {
+    let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
+        time.map_or_else(String::new, |time| {
+            time.format(" %Y-%m-%d %H:%M:%S UTC").to_string()
+        })
+    };
+    let mut text = match delivery.status.as_str() {
+        "delivered" | "sent" => style.good(&delivery.status) + &time(delivery.finished_at),
+        "dead" | "uncertain" | "failed" => {
+            style.bad(&delivery.status) + &time(delivery.finished_at)
+        }
+        "cancelled" => style.warn("cancelled") + &time(delivery.finished_at),
+        "pending" if delivery.next_attempt_at.is_some() => {
+            format!("pending, due{}", time(delivery.next_attempt_at))
+        }
         other => other.to_owned(),
     };
     if let Some(id) = delivery.delivery_id {
@@ -65,8 +77,10 @@ fn outcome(delivery: &HistoryEntry, style: Style) -> String {
     if delivery.attempts_count > 1 {
         let _ = write!(text, ", {} attempts", delivery.attempts_count);
     }
-    if let Some(reason) = &delivery.reason
-        && status != "delivered"
+    if let Some(reason) = delivery
+        .reason
+        .as_deref()
+        .filter(|_| delivery.status != "delivered")
     {
         let _ = write!(text, ": {reason}");
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 /// A count with its thousands apart: `12,345`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
+pub(super) fn count(number: impl Into<i128>) -> String {
+    let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -18,7 +18,8 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// A count with what is counted; `one` and `many` name it.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+pub(super) fn counted(number: impl Into<i128>, one: &str, many: &str) -> String {
+    let number = number.into();
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 

@@ -19,7 +19,6 @@ mod output;
 mod preview;
 mod program;
 mod prune;
-mod retry;
 mod run;
 mod seed;
 mod signals;
@@ -73,9 +72,9 @@ enum Command {
     /// Show the backlog, failures, deliveries, throughput and latency
     Status(status::Arguments),
     /// Requeue failed events
-    Retry(retry::Arguments),
+    Retry(bulk::RetryArguments),
     /// Complete failed events without effect
-    Discard(retry::DiscardArguments),
+    Discard(bulk::DiscardArguments),
     /// List, show, retry or discard deliveries that failed permanently or may have arrived
     DeadLetters(dead_letters::Arguments),
     /// Delete what was done long ago
@@ -139,8 +138,8 @@ async fn dispatch(cli: Cli, loaded: Loaded) -> Result<ExitStatus, Failure> {
         Command::Deliver(arguments) => Box::pin(deliver::execute(arguments, config, format)).await,
         Command::Explain(arguments) => explain::execute(arguments, config, format).await,
         Command::Status(arguments) => status::execute(arguments, config, format).await,
-        Command::Retry(arguments) => retry::retry(arguments, config, format).await,
-        Command::Discard(arguments) => retry::discard(arguments, config, format).await,
+        Command::Retry(arguments) => bulk::retry(arguments, config, format).await,
+        Command::Discard(arguments) => bulk::discard(arguments, config, format).await,
         Command::DeadLetters(arguments) => dead_letters::execute(arguments, config, format).await,
         Command::Prune(arguments) => prune::execute(arguments, config, format).await,
         Command::Migrate(arguments) => migrate::execute(arguments, config, format).await,

@@ -10,16 +10,13 @@ use crate::db::{Transaction, Unnamed};
 /// The latest attempts shown of one delivery.
 const MOST: i64 = 50;
 
-/// One attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempt {
     #[serde(skip)]
-    delivery_id: i64,
+    pub delivery_id: i64,
     /// Its number since the delivery was queued or requeued.
     pub attempt: i32,
-    /// The transport.
     pub transport: String,
-    /// When it began.
     pub started_at: DateTime<Utc>,
     /// `None`: the worker died before it recorded the result.
     #[serde(rename = "duration_milliseconds")]
@@ -30,7 +27,6 @@ pub struct Attempt {
     pub status: Option<i32>,
     /// The class of the failure.
     pub code: Option<String>,
-    /// Why it failed.
     pub error: Option<String>,
     /// The beginning of the answer.
     pub answer: Option<String>,
@@ -41,17 +37,13 @@ pub(super) async fn attempts(
     connection: &mut Transaction<'_>,
     deliveries: &[i64],
 ) -> Result<BTreeMap<i64, Vec<Attempt>>, sqlx::Error> {
-    let rows: Vec<Attempt> = sqlx::query_as(include_str!("attempts.sql"))
-        .bind(deliveries)
-        .bind(MOST)
+    let rows = sqlx::query_file_as!(Attempt, "src/ops/attempts.sql", deliveries, MOST)
         .fetch_all(Unnamed(connection))
         .await?;
     let mut by_delivery: BTreeMap<i64, Vec<Attempt>> = BTreeMap::new();
     for attempt in rows {
-        by_delivery
-            .entry(attempt.delivery_id)
-            .or_default()
-            .push(attempt);
+        let of_delivery = by_delivery.entry(attempt.delivery_id).or_default();
+        of_delivery.push(attempt);
     }
     Ok(by_delivery)
 }

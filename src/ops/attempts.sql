@@ -1,9 +1,10 @@
 -- The latest $2 attempts of each of the deliveries $1, in the order they were made.
-SELECT latest.*
+SELECT latest.delivery_id AS "delivery_id!", latest.attempt AS "attempt!", latest.transport AS "transport!",
+       latest.started_at AS "started_at!", latest.duration_ms, latest.outcome AS "outcome!", latest.status,
+       latest.code, latest.error, latest.answer
   FROM unnest($1::bigint[]) AS d (id)
  CROSS JOIN LATERAL (
-       SELECT a.id, a.delivery_id, a.attempt, a.transport, a.started_at, a.duration_ms, a.outcome,
-              a.status, a.code, a.error, a.answer
+       SELECT a.*
          FROM notification_delivery_attempts a
         WHERE a.delivery_id = d.id
         ORDER BY a.id DESC

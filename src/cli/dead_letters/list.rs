@@ -3,13 +3,13 @@
 use std::fmt;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::filters::{Filters, what_there_is};
+use super::hint;
 use crate::cli::human::{count, counted, time};
 use crate::cli::output::Style;
 use crate::cli::{ExitStatus, Failure, connect, database_failure, output};
 use crate::config::{Config, Format};
+use crate::ops::bulk::Filter;
 use crate::ops::dead_letters::{DeadLetter, List, Order, list};
 
 /// Characters of a reason that fit; `show` has all of it.
@@ -18,7 +18,7 @@ const REASON_WIDTH: usize = 100;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    filters: Filters,
+    filter: Filter,
     /// List this many at most
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -40,76 +40,61 @@ pub(super) async fn execute(
     let database = config.database()?;
     let mut session = connect(&database).await?;
     let refused = |error| database_failure(&database, error);
-    let filter = arguments.filters.into();
-    let list = list(&mut session, &filter, order, arguments.limit)
+    let list = list(&mut session, &arguments.filter, order, arguments.limit)
         .await
         .map_err(refused)?;
-    let hint = if format == Format::Text && list.dead_letters.is_empty() {
-        what_there_is(&mut session, &filter)
+    output::emit(&list, format)?;
+    if format == Format::Text && list.dead_letters.is_empty() {
+        let hint = hint(&mut session, &arguments.filter)
             .await
-            .map_err(refused)?
-    } else {
-        String::new()
-    };
-    output::emit(&Found { list, hint }, format)?;
+            .map_err(refused)?;
+        if !hint.is_empty() {
+            output::text(&hint)?;
+        }
+    }
     Ok(ExitStatus::Success)
 }
 
-#[derive(Serialize)]
-struct Found {
-    #[serde(flatten)]
-    list: List,
-    /// What to know where nothing matches.
-    #[serde(skip)]
-    hint: String,
-}
-
-impl fmt::Display for Found {
+impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let List {
-            dead_letters,
-            matching_count,
-            ..
-        } = &self.list;
-        if dead_letters.is_empty() {
-            return write!(f, "No dead letter matches.\n{}", self.hint);
+        if self.dead_letters.is_empty() {
+            return writeln!(f, "No dead letter matches.");
         }
-        let heading =
-            ["id", "status", "channel", "type", "to", "ended", "tries"].map(str::to_owned);
-        let mut rows = vec![heading];
-        rows.extend(dead_letters.iter().map(cells));
+        let heading = [
+            "id", "status", "channel", "type", "to", "ended", "tries", "reason",
+        ];
+        let mut rows = vec![heading.map(str::to_owned)];
+        rows.extend(self.dead_letters.iter().map(cells));
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
-        let reasons = std::iter::once("reason".to_owned()).chain(dead_letters.iter().map(reason));
-        for (no, (row, reason)) in rows.iter().zip(reasons).enumerate() {
+        let widths: [usize; 8] = std::array::from_fn(|column| width(column).unwrap_or(0));
+        for (no, row) in rows.iter().enumerate() {
             let cells = row.iter().zip(widths).enumerate();
-            let cells: String = cells
+            let line: String = cells
                 .map(|(column, (cell, width))| match column {
                     // Numbers and times are aligned to the right.
                     0 | 5 | 6 => format!("{cell:>width$}  "),
                     _ => format!("{cell:<width$}  "),
                 })
                 .collect();
-            let line = cells + &reason;
             match no {
                 0 => writeln!(f, "{}", Style::of(f).dim(line.trim_end()))?,
                 _ => writeln!(f, "{}", line.trim_end())?,
             }
         }
-        let shown = dead_letters.len() as u64;
-        if shown < *matching_count {
-            let all = counted(*matching_count, "dead letter", "dead letters");
+        let shown = self.dead_letters.len();
+        if (shown as i64) < self.matching_count {
+            let all = counted(self.matching_count, "dead letter", "dead letters");
             writeln!(
                 f,
                 "… these are {} of {all}: --limit shows more",
-                count(shown)
+                count(shown as u64)
             )?;
         }
         Ok(())
     }
 }
 
-fn cells(letter: &DeadLetter) -> [String; 7] {
+fn cells(letter: &DeadLetter) -> [String; 8] {
     [
         letter.id.to_string(),
         letter.status.clone(),
@@ -118,6 +103,7 @@ fn cells(letter: &DeadLetter) -> [String; 7] {
         letter.to.clone(),
         format!("{} ago", time(letter.age_seconds)),
         count(letter.attempts_count),
+        reason(letter),
     ]
 }
 
@@ -149,12 +135,14 @@ mod tests {
             target: channel.to_owned(),
             recipient: "user:1".to_owned(),
             to: to.to_owned(),
+            address: None,
             attempts_count: 6,
             reason: Some(reason.to_owned()),
             code: Some("503".to_owned()),
             occurred_at: DateTime::UNIX_EPOCH,
             finished_at: None,
             age_seconds: 7_500.0,
+            matching_count: 0,
         }
     }
 
@@ -172,8 +160,7 @@ mod tests {
                 letter(12_345, "email", "b…@example.com", &"x".repeat(200)),
             ],
         };
-        let hint = String::new();
-        insta::assert_snapshot!(Found { list, hint }, @"
+        insta::assert_snapshot!(list, @"
            id  status  channel  type             to                                         ended  tries  reason
             7  dead    webhook  alert_triggered  billing (https://hooks.example.com/…)  2h 5m ago      6  503 from the server
         12345  dead    email    alert_triggered  b…@example.com                         2h 5m ago      6  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::output::Style;
 use crate::cli::{ExitStatus, Failure, attempts, connect, database_failure, output};
 use crate::config::{Config, Format};
-use crate::ops::dead_letters::{Details, show};
+use crate::ops::dead_letters::{Delivery, Details, show};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -35,9 +35,10 @@ pub(super) async fn execute(
 impl fmt::Display for Details {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (details, style) = (self, Style::of(f));
-        let title = format!("delivery {}  {}", details.id, details.event_type);
+        let delivery = &self.delivery;
+        let title = format!("delivery {}  {}", delivery.id, delivery.event_type);
         writeln!(f, "{}", style.bold(&title))?;
-        for (label, value) in lines(details, style) {
+        for (label, value) in lines(delivery, style) {
             writeln!(f, "  {label:<9} {value}")?;
         }
         if let Some(message) = &details.message {
@@ -76,9 +77,9 @@ impl fmt::Display for Details {
 }
 
 /// What is known of it, with a word in front of each.
-fn lines(details: &Details, style: Style) -> Vec<(&'static str, String)> {
-    let status = match (details.status.as_str(), details.finished_at) {
-        ("pending", _) => format!("pending, due {}", time(details.next_attempt_at)),
+fn lines(delivery: &Delivery, style: Style) -> Vec<(&'static str, String)> {
+    let status = match (delivery.status.as_str(), delivery.finished_at) {
+        ("pending", _) => format!("pending, due {}", time(delivery.next_attempt_at)),
         ("delivered", Some(at)) => format!("{} {}", style.good("delivered"), time(at)),
         (status @ ("dead" | "uncertain"), Some(at)) => {
             format!("{} {}", style.bad(status), time(at))
@@ -86,37 +87,37 @@ fn lines(details: &Details, style: Style) -> Vec<(&'static str, String)> {
         (status, Some(at)) => format!("{status} {}", time(at)),
         (status, None) => status.to_owned(),
     };
-    let to = match details.endpoint_is_enabled {
-        Some(false) => format!("{}, {}", details.to, style.bad("which is disabled")),
-        _ => details.to.clone(),
+    let to = match delivery.endpoint_is_enabled {
+        Some(false) => format!("{}, {}", delivery.to, style.bad("which is disabled")),
+        _ => delivery.to.clone(),
     };
-    let event = match (details.event_id, details.digest_window) {
-        (Some(event), _) => format!("{event}, of {}", time(details.occurred_at)),
+    let event = match (delivery.event_id, delivery.digest_window) {
+        (Some(event), _) => format!("{event}, of {}", time(delivery.occurred_at)),
         (None, Some(window)) => format!("a digest, for the window from {}", time(window)),
         (None, None) => "none".to_owned(),
     };
     let mut lines = vec![
         ("status", status),
-        ("channel", details.channel.clone()),
+        ("channel", delivery.channel.clone()),
         ("to", to),
-        ("recipient", details.recipient.clone()),
-        ("target", details.target.clone()),
+        ("recipient", delivery.recipient.clone()),
+        ("target", delivery.target.clone()),
         ("event", event),
-        ("queued", time(details.created_at)),
-        ("key", details.key.to_string()),
+        ("queued", time(delivery.created_at)),
+        ("key", delivery.key.to_string()),
     ];
     let mut also = |label, value: Option<String>| lines.extend(value.map(|value| (label, value)));
     also(
         "reason",
-        details.reason.as_ref().map(|reason| style.bad(reason)),
+        delivery.reason.as_ref().map(|reason| style.bad(reason)),
     );
-    also("code", details.code.clone());
-    also("provider", details.provider_id.clone());
-    let leased = details.lease_until.map(|until| {
-        let by = details.leased_by.as_deref().unwrap_or("somebody");
+    also("code", delivery.code.clone());
+    also("provider", delivery.provider_id.clone());
+    let leased = delivery.lease_until.map(|until| {
+        let by = delivery.leased_by.as_deref().unwrap_or("somebody");
         format!("by {by} until {}", time(until))
     });
-    also("leased", leased.filter(|_| details.status == "sending"));
+    also("leased", leased.filter(|_| delivery.status == "sending"));
     lines
 }
 

@@ -36,7 +36,7 @@ impl Page {
             self.channels(&busy);
         }
         let sum =
-            |figure: fn(&ChannelState) -> u64| busy.iter().map(|state| figure(state)).sum::<u64>();
+            |figure: fn(&ChannelState) -> i64| busy.iter().map(|state| figure(state)).sum::<i64>();
         if sum(|state| state.dead_count + state.uncertain_count) > 0 {
             self.hint("dead and uncertain ones, and why: notify-fan-out dead-letters list");
         }

@@ -2,7 +2,7 @@
 
 use super::{Page, timed};
 use crate::cli::human::{count, counted, time};
-use crate::ops::excerpt;
+use crate::ops::bulk::is_distinctive;
 use crate::ops::status::{
     Backlog, Failed, FailureKind, Ignored, PendingEmails, Processing, Window,
 };
@@ -38,7 +38,7 @@ impl Page {
             let were = counted(backlog.retrying_count, "of these was", "of these were");
             self.more(format!("{were} attempted before"));
         }
-        for of_type in &backlog.without_handler {
+        for of_type in backlog.without_handler.iter() {
             let text = format!(
                 "{} for a handler of {}, the oldest {} old, expires in {}",
                 waits(of_type.count),
@@ -85,10 +85,10 @@ impl Page {
         self.line("Failed", style.bad(&count(failed.count)));
         let widths = failed.kinds.iter().map(|kind| count(kind.count).len());
         let width = widths.max().unwrap_or(0);
-        for kind in &failed.kinds {
+        for kind in failed.kinds.iter() {
             self.failure(kind, width);
         }
-        let hidden = failed.kinds_count.saturating_sub(failed.kinds.len() as u64);
+        let hidden = failed.kinds_count.saturating_sub_unsigned(failed.kinds.len() as u64);
         if hidden > 0 {
             let more = counted(hidden, "more kind of error", "more kinds of errors");
             self.more(style.dim(&format!("… and {more}")));
@@ -99,7 +99,7 @@ impl Page {
             errors.partition(|error| error.starts_with("expired"));
         if !fixable.is_empty() {
             let mut examples = fixable.into_iter();
-            let example = examples.find(|error| excerpt::says_something(error));
+            let example = examples.find(|error| is_distinctive(error));
             let example = example.map(|error| format!("--error {}", shell_quoted(error)));
             let which = example.as_deref().unwrap_or("--help");
             self.hint(format!("once fixed: notify-fan-out retry {which}"));
@@ -172,7 +172,7 @@ impl Page {
     }
 }
 
-fn waits(number: u64) -> String {
+fn waits(number: i64) -> String {
     counted(number, "waits", "wait")
 }
 

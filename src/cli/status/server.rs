@@ -9,7 +9,7 @@ const LONG_SECONDS: f64 = 300.0;
 /// So is a replication slot that is this many transactions behind.
 const FAR_BEHIND_TRANSACTIONS: i64 = 1_000_000;
 /// Dead rows that autovacuum leaves alone anyway.
-const FEW_DEAD_ROWS: u64 = 50_000;
+const FEW_DEAD_ROWS: i64 = 50_000;
 
 impl Page {
     pub(super) fn vacuum(&mut self, vacuum: &Vacuum) {

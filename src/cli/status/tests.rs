@@ -1,11 +1,12 @@
 use super::server::describe;
 use super::*;
+use sqlx::types::Json;
 use crate::ops::status::{
     Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, Ignored,
     PendingEmails, Processing, Table, Target, Vacuum, Window, WithoutHandler,
 };
 
-fn table(name: &str, rows: Option<u64>, dead: u64) -> Table {
+fn table(name: &str, rows: Option<i64>, dead: i64) -> Table {
     Table {
         name: name.to_owned(),
         estimated_rows_count: rows,
@@ -59,12 +60,12 @@ fn what_is_wrong_comes_with_what_to_do() {
             scheduled_count: 3,
             next_due_in_seconds: Some(20.4),
             retrying_count: 4,
-            without_handler: vec![WithoutHandler {
+            without_handler: Json(vec![WithoutHandler {
                 event_type: "invoice_paid".to_owned(),
                 count: 1,
                 oldest_age_seconds: 10_800.0,
                 expires_in_seconds: 75_600.0,
-            }],
+            }]),
             ..Backlog::default()
         },
         processing: Processing {
@@ -80,7 +81,7 @@ fn what_is_wrong_comes_with_what_to_do() {
         failed: Failed {
             count: 1_017,
             kinds_count: 12,
-            kinds: vec![
+            kinds: Json(vec![
                 FailureKind {
                     error: "the mailer's connection to … was reset".to_owned(),
                     count: 1_005,
@@ -95,7 +96,7 @@ fn what_is_wrong_comes_with_what_to_do() {
                     latest_age_seconds: 86_400.0,
                     ..FailureKind::default()
                 },
-            ],
+            ]),
         },
         pending_emails: PendingEmails {
             immediate_count: 7,

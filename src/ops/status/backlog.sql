@@ -1,25 +1,31 @@
--- What is pending and processing, from the partial indexes that hold only that. $1 stuck after
--- (seconds), $2 the types that are handled or ignored.
-SELECT now() AS "checked_at!",
-       pending.due AS "due!", pending.due_seconds, pending.scheduled AS "scheduled!",
-       pending.next_seconds, pending.retrying AS "retrying!", pending.oldest_seconds,
-       claimed.claims AS "claims!", claimed.stuck AS "stuck!", claimed.stuck_seconds
-  FROM (SELECT count(*) FILTER (WHERE is_due) AS due,
-               max(age) FILTER (WHERE is_due) AS due_seconds,
-               count(*) FILTER (WHERE NOT is_due AND NOT is_unhandled) AS scheduled,
-               min(wait) FILTER (WHERE NOT is_due AND NOT is_unhandled) AS next_seconds,
-               count(*) FILTER (WHERE was_tried AND NOT is_unhandled) AS retrying,
-               max(age) AS oldest_seconds
+-- Events that are pending, from the partial index that holds only those. $1 the types that are handled or
+-- ignored.
+SELECT pending.due_count AS "due_count!", pending.oldest_due_age_seconds,
+       pending.scheduled_count AS "scheduled_count!", pending.next_due_in_seconds,
+       pending.retrying_count AS "retrying_count!", pending.oldest_age_seconds,
+       unhandled.count AS "without_handler_count!",
+       unhandled.types AS "without_handler!: Json<Vec<WithoutHandler>>"
+  FROM (SELECT count(*) FILTER (WHERE is_due) AS due_count,
+               max(age) FILTER (WHERE is_due) AS oldest_due_age_seconds,
+               count(*) FILTER (WHERE NOT is_due AND NOT is_unhandled) AS scheduled_count,
+               min(wait) FILTER (WHERE NOT is_due AND NOT is_unhandled) AS next_due_in_seconds,
+               count(*) FILTER (WHERE was_tried AND NOT is_unhandled) AS retrying_count,
+               max(age) AS oldest_age_seconds
           FROM (SELECT greatest(extract(epoch FROM now() - greatest(least(coalesce(occurred_at, created_at), now()), '1970-01-01')), 0)::float8,
                        extract(epoch FROM next_attempt_at - now())::float8,
-                       next_attempt_at <= now() OR coalesce(unhandled_type = ANY ($2), false),
-                       next_attempt_at > now() AND coalesce(unhandled_type <> ALL ($2), false),
+                       next_attempt_at <= now() OR coalesce(unhandled_type = ANY ($1), false),
+                       next_attempt_at > now() AND coalesce(unhandled_type <> ALL ($1), false),
                        claimed_at IS NOT NULL
                   FROM notification_processing
                  WHERE processing_status = 'pending'
                ) AS row (age, wait, is_due, is_unhandled, was_tried)) AS pending,
-       (SELECT count(*) AS claims, count(*) FILTER (WHERE age > $1) AS stuck,
-               max(age) FILTER (WHERE age > $1) AS stuck_seconds
-          FROM (SELECT extract(epoch FROM now() - coalesce(claimed_at, created_at))::float8
+       (SELECT coalesce(sum(count), 0)::bigint AS count,
+               coalesce(jsonb_agg(of_type ORDER BY count DESC, event_type), '[]') AS types
+          FROM (SELECT unhandled_type AS event_type, count(*) AS count,
+                       greatest(max(extract(epoch FROM now() - greatest(least(coalesce(occurred_at, created_at), now()), '1970-01-01'))), 0)::float8
+                           AS oldest_age_seconds,
+                       greatest(min(extract(epoch FROM next_attempt_at - now())), 0)::float8 AS expires_in_seconds
                   FROM notification_processing
-                 WHERE processing_status = 'processing') AS row (age)) AS claimed
+                 WHERE unhandled_type IS NOT NULL AND unhandled_type <> ALL ($1)
+                   AND processing_status = 'pending' AND next_attempt_at > now()
+                 GROUP BY unhandled_type) AS of_type) AS unhandled

@@ -39,13 +39,13 @@ finished AS (
              LIMIT $1) AS latest
      GROUP BY channel
 )
-SELECT c.name AS channel,
-       coalesce(p.due, 0) AS due, p.due_seconds::float8 AS due_seconds, coalesce(p.paused, 0) AS paused,
-       coalesce(p.scheduled, 0) AS scheduled, p.next_seconds::float8 AS next_seconds,
-       coalesce(p.retrying, 0) AS retrying,
-       coalesce(l.sending, 0) AS sending, coalesce(l.expired, 0) AS expired,
-       coalesce(h.dead, 0) AS dead, coalesce(h.uncertain, 0) AS uncertain,
-       coalesce(f.delivered, 0) AS delivered, coalesce(f.cancelled, 0) AS cancelled
+SELECT c.name AS "channel!",
+       coalesce(p.due, 0) AS "due_count!", p.due_seconds::float8 AS oldest_due_age_seconds,
+       coalesce(p.paused, 0) AS "paused_count!", coalesce(p.scheduled, 0) AS "scheduled_count!",
+       p.next_seconds::float8 AS next_due_in_seconds, coalesce(p.retrying, 0) AS "retrying_count!",
+       coalesce(l.sending, 0) AS "sending_count!", coalesce(l.expired, 0) AS "expired_leases_count!",
+       coalesce(h.dead, 0) AS "dead_count!", coalesce(h.uncertain, 0) AS "uncertain_count!",
+       coalesce(f.delivered, 0) AS "delivered_last_day_count!", coalesce(f.cancelled, 0) AS "cancelled_last_day_count!"
   FROM unnest($2::text[]) WITH ORDINALITY AS c (name, place)
   LEFT JOIN pending p ON p.channel = c.name
   LEFT JOIN leased l ON l.channel = c.name

@@ -27,14 +27,18 @@ kind AS MATERIALIZED (
                    '\m(?!\d{5}:)\d{4,}\M', '…', 'g'),
                    '\s{2,}|[^\S ]', '…', 'g'), 200) AS error
       FROM message
+),
+grouped AS (
+    SELECT kind.error, sum(failure.events)::bigint AS count,
+           array_agg(DISTINCT failure.event_type) AS event_types, max(failure.event_id) AS example_event_id,
+           max(failure.latest_at) AS latest_at,
+           greatest(extract(epoch FROM now() - max(failure.latest_at)), 0)::float8 AS latest_age_seconds,
+           row_number() OVER (ORDER BY sum(failure.events) DESC, max(failure.event_id) DESC, kind.error) AS place
+      FROM failure
+      JOIN kind USING (message)
+     GROUP BY kind.error
 )
-SELECT kind.error AS "error!", sum(failure.events)::bigint AS "events!",
-       array_agg(DISTINCT failure.event_type) AS "event_types!", max(failure.event_id) AS "event_id!",
-       max(failure.latest_at) AS "latest_at!",
-       greatest(extract(epoch FROM now() - max(failure.latest_at)), 0)::float8 AS "latest_seconds!",
-       (sum(sum(failure.events)) OVER ())::bigint AS "all_events!", count(*) OVER () AS "kinds!"
-  FROM failure
-  JOIN kind USING (message)
- GROUP BY kind.error
- ORDER BY 2 DESC, 4 DESC, 1
- LIMIT $1
+SELECT coalesce(sum(count), 0)::bigint AS "count!", count(*) AS "kinds_count!",
+       coalesce(jsonb_agg(grouped ORDER BY place) FILTER (WHERE place <= $1), '[]')
+           AS "kinds!: Json<Vec<FailureKind>>"
+  FROM grouped

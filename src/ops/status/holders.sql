@@ -1,7 +1,7 @@
 -- What keeps vacuum from removing dead rows of this database: what reaches back furthest first.
 -- Sessions that the role may not look into show no horizon; they are counted apart.
-SELECT holder.kind AS "kind!: HolderKind", holder.name AS "name!", holder.pid, holder.state, holder.since_seconds,
-       holder.xids AS "xids!"
+SELECT holder.kind AS "kind!: HolderKind", holder.name AS "name!", holder.pid, holder.state, holder.age_seconds,
+       holder.xids::bigint AS "age_transactions_count!"
   FROM (SELECT 'session', coalesce(nullif(application_name, ''), backend_type, ''), pid, state,
                greatest(extract(epoch FROM now() - xact_start), 0)::float8,
                greatest(age(backend_xid), age(backend_xmin))
@@ -21,6 +21,6 @@ SELECT holder.kind AS "kind!: HolderKind", holder.name AS "name!", holder.pid, h
                greatest(age(xmin), age(catalog_xmin))
           FROM pg_replication_slots
          WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
-       ) AS holder (kind, name, pid, state, since_seconds, xids)
- ORDER BY holder.xids DESC, holder.since_seconds DESC NULLS LAST
+       ) AS holder (kind, name, pid, state, age_seconds, xids)
+ ORDER BY holder.xids DESC, holder.age_seconds DESC NULLS LAST
  LIMIT $1

@@ -1,14 +1,15 @@
 -- Targets that are paused, fail or are disabled, and endpoints that are disabled; those that fail for
 -- longest first. Pauses of a few seconds only pace a chat. $1: at most this many.
-SELECT t.target, e.name AS endpoint, coalesce(e.channel, split_part(replace(t.target, 'env:', ''), ':', 1)) AS channel,
-       extract(epoch FROM t.paused_until - now())::float8 AS paused_seconds,
-       extract(epoch FROM now() - t.failing_since)::float8 AS failing_seconds,
-       coalesce(t.failures, 0) AS failures, t.last_error,
+SELECT coalesce(e.name, t.target, '') AS "name!",
+       coalesce(e.channel, split_part(replace(t.target, 'env:', ''), ':', 1)) AS "channel!",
+       extract(epoch FROM t.paused_until - now())::float8 AS paused_for_seconds,
+       extract(epoch FROM now() - t.failing_since)::float8 AS failing_for_seconds,
+       coalesce(t.failures, 0) AS "failures_count!", t.last_error AS "last_error?",
        CASE WHEN e.enabled THEN NULL
             WHEN e.id IS NOT NULL THEN coalesce(e.disabled_reason, '')
             ELSE t.disabled_reason END AS disabled_reason,
        extract(epoch FROM now() - CASE WHEN e.id IS NOT NULL THEN e.disabled_at ELSE t.disabled_at END)::float8
-           AS disabled_seconds
+           AS disabled_for_seconds
   FROM (SELECT target, CASE WHEN paused_until > now() + interval '5 seconds' THEN paused_until END AS paused_until, failing_since,
                failures, last_error, disabled_reason, disabled_at
           FROM notification_delivery_targets

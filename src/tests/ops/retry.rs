@@ -42,7 +42,7 @@ async fn retry_asks_which() {
     assert!(error.contains("which failed events?"), "{error}");
     db.ends("retry --dry-run", 2);
     db.ends("retry --error ' '", 2);
-    let nothing = "No failed event matches; nothing was requeued.\n";
+    let nothing = "No failed event matches; nothing was changed.\n";
     assert_eq!(db.prints("retry --all"), nothing);
 }
 
