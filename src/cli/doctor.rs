@@ -1,15 +1,15 @@
 //! `doctor`: whether everything is set up, and what to do where it isn't.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use super::output::Style;
 use super::{ExitStatus, Failure, database_failure, output, wiring};
-use crate::channels::{Transport as _, Twilio};
+use crate::channels::{Channel, Transport as _};
 use crate::config::{Config, Format, InvalidConfig};
-use crate::ops::doctor::{ConfiguredTransport, Finding, MetricsFile, Setup, Severity, diagnose};
+use crate::ops::doctor::{Finding, Setup, Severity, diagnose};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -31,16 +31,10 @@ pub(super) async fn execute(
     let checks = diagnose(&database, &setup(config, wrong))
         .await
         .map_err(|error| database_failure(&database, error))?;
-    let severity = checks
-        .iter()
-        .map(|check| check.severity)
-        .max()
-        .unwrap_or(Severity::Ok);
-    match format {
-        Format::Json => output::json(&json!({ "verdict": severity, "checks": checks }))?,
-        Format::Text => output::text(&text_of(&checks, Style::stdout()))?,
-    }
-    Ok(if severity == Severity::Problem {
+    let verdict = checks.iter().map(|check| check.severity).max();
+    let verdict = verdict.unwrap_or(Severity::Ok);
+    output::emit(&Report { verdict, checks }, format)?;
+    Ok(if verdict == Severity::Problem {
         ExitStatus::CheckFailed
     } else {
         ExitStatus::Success
@@ -51,15 +45,14 @@ pub(super) async fn execute(
 fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
     let mut setup = Setup::default();
     let invalid = &mut setup.invalid;
-    if valid(wiring::outgoing(config), invalid).is_some() {
-        let transport = |name: Option<&'static str>| {
-            name.map_or(ConfiguredTransport::Missing, ConfiguredTransport::Named)
-        };
-        if let Some(mail) = valid(wiring::mail(config), invalid) {
-            setup.mails = transport(mail.map(|mail| mail.mailer.name()));
+    if let Some(outgoing) = valid(wiring::outgoing(config), invalid) {
+        if let Some(mail) = valid(wiring::mail(config, &outgoing), invalid) {
+            let name = mail.map(|mail| mail.mailer.name());
+            setup.transports.insert(Channel::Email, name);
         }
-        if let Some(twilio) = valid(wiring::twilio(config), invalid) {
-            setup.texts = transport(twilio.map(|_| Twilio::NAME));
+        if let Some(twilio) = valid(wiring::twilio(config, &outgoing), invalid) {
+            let name = twilio.map(|twilio| twilio.name());
+            setup.transports.insert(Channel::Sms, name);
         }
     }
     invalid.extend(wrong.iter().map(ToString::to_string));
@@ -74,8 +67,7 @@ fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
             &config.delivery_metrics_file,
         ),
     ] {
-        let path = path.clone();
-        let file = path.map(|path| MetricsFile { variable, path });
+        let file = path.clone().map(|path| (variable, path));
         setup.metrics_files.extend(file);
     }
     setup
@@ -83,108 +75,100 @@ fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
 
 /// What was read, if it is right; else why not is noted, once.
 fn valid<T>(read: Result<T, InvalidConfig>, invalid: &mut Vec<String>) -> Option<T> {
-    match read {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let error = error.to_string();
-            if !invalid.contains(&error) {
-                invalid.push(error);
+    read.inspect_err(|error| {
+        let error = error.to_string();
+        if !invalid.contains(&error) {
+            invalid.push(error);
+        }
+    })
+    .ok()
+}
+
+#[derive(Serialize)]
+struct Report {
+    /// The worst of the findings.
+    verdict: Severity,
+    checks: Vec<Finding>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&findings(&self.checks, Style::of(f)))?;
+        let count = |severity| {
+            let of_severity = self.checks.iter().filter(|it| it.severity == severity);
+            of_severity.count()
+        };
+        let warnings = count(Severity::Warn);
+        match self.verdict {
+            Severity::Ok => writeln!(f, "\nAll is well."),
+            Severity::Warn => writeln!(f, "\nThe job works. Warnings: {warnings}."),
+            Severity::Problem => {
+                let problems = count(Severity::Problem);
+                writeln!(f, "\nProblems: {problems}. Warnings: {warnings}.")
             }
-            None
         }
     }
 }
 
 /// The findings, a line each, with what to do.
 pub(super) fn findings(checks: &[Finding], style: Style) -> String {
-    let width = checks
-        .iter()
-        .map(|check| check.name.len())
-        .max()
-        .unwrap_or(0);
-    let mut words = String::new();
+    let width = checks.iter().map(|check| check.name.len()).max();
+    let width = width.unwrap_or(0);
+    let mut text = String::new();
     for check in checks {
         let severity = match check.severity {
             Severity::Ok => style.good("ok     "),
             Severity::Warn => style.warn("warn   "),
             Severity::Problem => style.bad("problem"),
         };
-        let _ = writeln!(words, "{severity}  {:<width$}  {}", check.name, check.found);
+        let _ = writeln!(text, "{severity}  {:<width$}  {}", check.name, check.found);
         if let Some(advice) = &check.advice {
             let indent = format!("\n{:13}{:<width$}", "", "");
             let advice = advice.replace('\n', &indent);
-            let _ = writeln!(words, "{:9}{:<width$}  → {advice}", "", "");
+            let _ = writeln!(text, "{:9}{:<width$}  → {advice}", "", "");
         }
     }
-    words
-}
-
-fn text_of(checks: &[Finding], style: Style) -> String {
-    let mut words = findings(checks, style);
-    let count = |severity| {
-        checks
-            .iter()
-            .filter(|check| check.severity == severity)
-            .count()
-    };
-    let _ = match (count(Severity::Problem), count(Severity::Warn)) {
-        (0, 0) => writeln!(words, "\nAll is well."),
-        (0, warnings) => writeln!(words, "\nThe job works. Warnings: {warnings}."),
-        (problems, warnings) => writeln!(words, "\nProblems: {problems}. Warnings: {warnings}."),
-    };
-    words
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(name: &'static str, severity: Severity, found: &str, advice: Option<&str>) -> Finding {
-        Finding {
-            name,
-            severity,
-            found: found.to_owned(),
-            advice: advice.map(str::to_owned),
-        }
-    }
-
     #[test]
     fn findings_are_aligned_and_counted() {
-        let checks = [
-            check("server", Severity::Ok, "PostgreSQL 15.14", None),
-            check(
-                "queue",
-                Severity::Warn,
-                "2 events have no processing row",
-                Some("run migrate"),
-            ),
-            check(
-                "row level security",
-                Severity::Problem,
-                "hides rows of profiles",
-                Some("a policy"),
-            ),
-        ];
-        insta::assert_snapshot!(text_of(&checks, Style::plain()), @r"
-        ok       server              PostgreSQL 15.14
-        warn     queue               2 events have no processing row
+        let finding = |name, severity, advice: Option<&str>| Finding {
+            name,
+            severity,
+            found: format!("found of {name}"),
+            advice: advice.map(str::to_owned),
+        };
+        let mut report = Report {
+            verdict: Severity::Problem,
+            checks: vec![
+                finding("server", Severity::Ok, None),
+                finding("queue", Severity::Warn, Some("run migrate")),
+                finding("row level security", Severity::Problem, Some("two\nlines")),
+            ],
+        };
+        insta::assert_snapshot!(report, @r"
+        ok       server              found of server
+        warn     queue               found of queue
                                      → run migrate
-        problem  row level security  hides rows of profiles
-                                     → a policy
+        problem  row level security  found of row level security
+                                     → two
+                                       lines
 
         Problems: 1. Warnings: 1.
         ");
-        insta::assert_snapshot!(text_of(&checks[..1], Style::plain()), @r"
-        ok       server  PostgreSQL 15.14
-
-        All is well.
-        ");
-        insta::assert_snapshot!(text_of(&checks[..2], Style::plain()), @r"
-        ok       server  PostgreSQL 15.14
-        warn     queue   2 events have no processing row
-                         → run migrate
-
-        The job works. Warnings: 1.
-        ");
+        let mut last_line = |verdict| {
+            report.verdict = verdict;
+            report.to_string().lines().last().map(str::to_owned)
+        };
+        assert_eq!(last_line(Severity::Ok).as_deref(), Some("All is well."));
+        assert_eq!(
+            last_line(Severity::Warn).as_deref(),
+            Some("The job works. Warnings: 1.")
+        );
     }
 }

@@ -120,12 +120,6 @@ impl Style {
         }
     }
 
-    /// Without colours.
-    #[cfg(test)]
-    pub(super) const fn plain() -> Self {
-        Self { coloured: false }
-    }
-
     fn paint(self, code: &str, text: &str) -> String {
         if self.coloured {
             format!("\x1b[{code}m{text}\x1b[0m")

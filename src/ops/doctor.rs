@@ -9,30 +9,30 @@ mod connection;
 mod delivery;
 mod machine;
 mod objects;
-mod preferences;
 mod queue;
 mod required_privileges;
 mod rights;
-mod server;
 mod transports;
 
 pub use adoption::adoption;
-pub use machine::MetricsFile;
-pub use transports::ConfiguredTransport;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::db::migrate::pending;
+use crate::channels::Channel;
+use crate::db::migrate::{MigrationFailed, pending};
 use crate::db::{Access, Database, ErrorClass, Session, Transaction, said, sqlstate};
 use crate::endpoints::Encryption;
 
-/// How serious a finding is.
+/// Names that a finding lists.
+const MOST_NAMED: usize = 10;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// As it should be.
     Ok,
     /// The job works; something is slow, misleading or left to do.
     Warn,
@@ -45,63 +45,57 @@ pub enum Severity {
 pub struct Finding {
     /// What was checked.
     pub name: &'static str,
-    /// How serious the finding is.
     #[serde(rename = "verdict")]
     pub severity: Severity,
-    /// What was found.
     pub found: String,
     /// What to do about it.
     pub advice: Option<String>,
 }
 
+/// Without a name: its check gives it one.
 impl Finding {
-    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+    fn ok(found: impl Into<String>) -> Self {
         Self {
-            name,
+            name: "",
             severity: Severity::Ok,
             found: found.into(),
             advice: None,
         }
     }
 
-    fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    fn warn(found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
-            name,
             severity: Severity::Warn,
-            found: found.into(),
             advice: Some(advice.into()),
+            ..Self::ok(found)
         }
     }
 
-    fn problem(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    fn problem(found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
-            name,
             severity: Severity::Problem,
-            found: found.into(),
-            advice: Some(advice.into()),
+            ..Self::warn(found, advice)
         }
     }
 }
 
-/// What the checks give, or the error that kept them from it.
+/// What a check gives, or the error that kept it from it.
 type Findings = Result<Vec<Finding>, sqlx::Error>;
 
 /// What the jobs are given besides the database.
 #[derive(Debug, Default)]
 pub struct Setup {
-    /// The files that metrics are asked for in.
-    pub metrics_files: Vec<MetricsFile>,
-    /// The transport of e-mails.
-    pub mails: ConfiguredTransport,
-    /// The transport of text messages.
-    pub texts: ConfiguredTransport,
+    /// The files that metrics are asked for in, each with the variable that names it.
+    pub metrics_files: Vec<(&'static str, PathBuf)>,
+    /// The transport of each channel whose messages share an account, as far as it is known; `None`:
+    /// none is configured.
+    pub transports: BTreeMap<Channel, Option<&'static str>>,
     /// What decrypts the settings of endpoints, if that is known.
     pub encryption: Option<Encryption>,
     /// For how long an event may be due; `None`: not checked.
     pub overdue_after: Option<Duration>,
     /// From which age on `prune` deletes; none where it is off.
     pub prune_older_than: Option<Duration>,
-    /// Whether an in-app mute covers e-mail.
     pub mute_covers_email: bool,
     /// What of the configuration is wrong, each by the name of its variable.
     pub invalid: Vec<String>,
@@ -110,116 +104,147 @@ pub struct Setup {
 /// Checks the database, and what the jobs need of this machine and its settings.
 pub async fn diagnose(database: &Database, setup: &Setup) -> Findings {
     let mut session = database.connect().await?;
+    let mut examination = Examination::new(&mut session);
     let place = database.describe();
-    let mut checks = in_read_only(
-        &mut session,
-        "connection",
-        async |connection: &mut Transaction<'_>| connection::check(connection, &place).await,
-    )
-    .await?;
-    checks.extend(in_read_only(&mut session, "server", server::check).await?);
-    checks.push(connection::pooler(database, &mut session).await?);
-    checks.extend(migrations(&mut session).await?);
-    let objects = in_read_only(&mut session, "tables", objects::check).await?;
-    let are_there = objects.iter().all(|check| check.severity == Severity::Ok);
-    checks.extend(objects);
-    checks.extend(in_read_only(&mut session, "columns", columns::types).await?);
-    checks.extend(in_read_only(&mut session, "columns", columns::required).await?);
-    let mut rights = in_read_only(&mut session, "rights", rights::check).await?;
-    rights.extend(in_read_only(&mut session, "rights", rights::optional).await?);
-    rights.extend(
-        in_read_only(
-            &mut session,
-            "row level security",
-            rights::row_level_security,
-        )
-        .await?,
-    );
-    if !are_there {
-        // All rights on a part of the tables are not a good sign.
-        rights.retain(|check| check.severity != Severity::Ok);
+    let connection =
+        async |transaction: &mut Transaction<'_>| connection::check(transaction, &place).await;
+    examination.check("connection", connection).await?;
+    examination.check("server", connection::server).await?;
+    examination.check("writes", connection::writes).await?;
+    let pooler = connection::pooler(database, examination.session).await;
+    examination.add("pooler", pooler)?;
+    examination.migrations().await?;
+    let is_complete = examination.check("tables", objects::tables).await?;
+    examination.check("columns", columns::types).await?;
+    examination.check("columns", columns::required).await?;
+    let privileges = examination.findings.len();
+    examination.check("rights", rights::check).await?;
+    examination
+        .check("optional columns", rights::optional)
+        .await?;
+    examination
+        .check("row level security", rights::row_level_security)
+        .await?;
+    if is_complete {
+        examination.rows(setup).await?;
+    } else {
+        // All privileges on a part of the tables are not a good sign, and the checks that read the
+        // tables would only repeat what is missing.
+        let checks = examination.findings.split_off(privileges);
+        let amiss = checks.into_iter();
+        examination
+            .findings
+            .extend(amiss.filter(|check| check.severity != Severity::Ok));
     }
-    checks.extend(rights);
-    if are_there {
-        checks.extend(rows(&mut session, setup).await?);
-    }
-    checks.extend(in_read_only(&mut session, "indexes", objects::indexes).await?);
-    checks.extend(transports::settings(&setup.invalid));
-    checks.extend(setup.metrics_files.iter().map(machine::metrics_file));
+    examination.check("indexes", objects::indexes).await?;
+    let invalid = setup.invalid.iter().map(|error| {
+        let advice = "whatever needs it ends with exit code 2 until it is fixed; see .env.example";
+        Finding::problem(error, advice)
+    });
+    examination.add("settings", Ok(invalid.collect()))?;
+    let files = setup.metrics_files.iter().map(machine::metrics_file);
+    examination.add("metrics file", Ok(files.collect()))?;
+    let findings = examination.findings;
     session.close().await?;
-    Ok(checks)
+    Ok(findings)
 }
 
-/// The checks that read the tables; where these are missing, they would only repeat that.
-async fn rows(session: &mut Session, setup: &Setup) -> Findings {
-    let mut checks = Vec::new();
-    checks.extend(in_read_only(session, "can_view", rights::can_view).await?);
-    checks.extend(in_read_only(session, "trigger", queue::trigger).await?);
-    checks.extend(in_read_only(session, "queue", queue::unqueued).await?);
-    checks.extend(in_read_only(session, "identifiers", queue::identifiers).await?);
-    if let Some(after) = setup.overdue_after {
-        checks.extend(
-            in_read_only(session, "due", async |connection: &mut Transaction<'_>| {
-                queue::overdue(connection, after).await
-            })
-            .await?,
-        );
-    }
-    if let Some(age) = setup.prune_older_than {
-        checks.extend(
-            in_read_only(
-                session,
-                "history",
-                async |connection: &mut Transaction<'_>| queue::history(connection, age).await,
-            )
-            .await?,
-        );
-    }
-    if !setup.mute_covers_email {
-        checks.extend(in_read_only(session, "preferences", preferences::mutes).await?);
-    }
-    checks.extend(
-        in_read_only(
+/// Checks that share a connection, and their findings.
+struct Examination<'a> {
+    session: &'a mut Session,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Examination<'a> {
+    fn new(session: &'a mut Session) -> Self {
+        Self {
             session,
-            "transports",
-            async |connection: &mut Transaction<'_>| {
-                transports::configured(connection, setup.mails, setup.texts).await
-            },
-        )
-        .await?,
-    );
-    if let Some(encryption) = &setup.encryption {
-        checks.extend(
-            in_read_only(
-                session,
-                "transports",
-                async |connection: &mut Transaction<'_>| {
-                    transports::encryption(connection, encryption).await
-                },
-            )
-            .await?,
-        );
+            findings: Vec::new(),
+        }
     }
-    checks.extend(in_read_only(session, "outgoing", delivery::waiting).await?);
-    checks.extend(in_read_only(session, "leases", delivery::leases).await?);
-    checks.extend(in_read_only(session, "dead letters", delivery::dead_letters).await?);
-    checks.extend(in_read_only(session, "endpoints", delivery::endpoints).await?);
-    Ok(checks)
-}
 
-/// Carries checks out in a transaction that cannot write.
-async fn in_read_only<F>(session: &mut Session, name: &'static str, checks: F) -> Findings
-where
-    F: AsyncFnOnce(&mut Transaction<'_>) -> Findings,
-{
-    let mut transaction = session.begin(Access::ReadOnly).await?;
-    let found = checks(&mut transaction).await;
-    transaction.rollback().await?;
-    found.or_else(|error| Ok(vec![failed(name, error)?]))
+    /// Carries a check out in a transaction that cannot write. Whether it found all well.
+    async fn check<F>(&mut self, name: &'static str, check: F) -> Result<bool, sqlx::Error>
+    where
+        F: AsyncFnOnce(&mut Transaction<'_>) -> Findings,
+    {
+        let mut transaction = self.session.begin(Access::ReadOnly).await?;
+        let found = check(&mut transaction).await;
+        transaction.rollback().await?;
+        self.add(name, found)
+    }
+
+    fn add(&mut self, name: &'static str, found: Findings) -> Result<bool, sqlx::Error> {
+        let mut found = found.or_else(|error| failed(error).map(|finding| vec![finding]))?;
+        for finding in &mut found {
+            finding.name = name;
+        }
+        let is_well = found.iter().all(|check| check.severity == Severity::Ok);
+        self.findings.append(&mut found);
+        Ok(is_well)
+    }
+
+    async fn migrations(&mut self) -> Result<(), sqlx::Error> {
+        let mut objects = Vec::new();
+        let found = match pending(self.session).await {
+            Ok(pending) if pending.migrations.is_empty() => {
+                objects = pending.objects;
+                Ok(Finding::ok("all applied"))
+            }
+            Ok(pending) => Ok(Finding::problem(
+                format!("missing: {}", pending.migrations.join(", ")),
+                "apply them: notify-fan-out migrate",
+            )),
+            Err(MigrationFailed::Database(error)) => Err(error),
+            Err(error) => Ok(Finding::problem(
+                error.to_string(),
+                "give the role its rights: scripts/grants.sql",
+            )),
+        };
+        self.add("migrations", found.map(|finding| vec![finding]))?;
+        self.add("functions", Ok(objects::definitions(&objects)))?;
+        Ok(())
+    }
+
+    /// The checks that read the tables.
+    async fn rows(&mut self, setup: &Setup) -> Result<(), sqlx::Error> {
+        self.check("can_view", rights::can_view).await?;
+        self.check("trigger", queue::trigger).await?;
+        self.check("queue", queue::unqueued).await?;
+        self.check("identifiers", queue::identifiers).await?;
+        if let Some(after) = setup.overdue_after {
+            let due =
+                async |transaction: &mut Transaction<'_>| queue::overdue(transaction, after).await;
+            self.check("due", due).await?;
+        }
+        if let Some(age) = setup.prune_older_than {
+            let history =
+                async |transaction: &mut Transaction<'_>| queue::history(transaction, age).await;
+            self.check("history", history).await?;
+        }
+        if !setup.mute_covers_email {
+            self.check("preferences", rights::mutes).await?;
+        }
+        let configured = async |transaction: &mut Transaction<'_>| {
+            transports::configured(transaction, &setup.transports).await
+        };
+        self.check("transports", configured).await?;
+        if let Some(encryption) = &setup.encryption {
+            let encrypted = async |transaction: &mut Transaction<'_>| {
+                transports::encryption(transaction, encryption).await
+            };
+            self.check("transports", encrypted).await?;
+        }
+        self.check("outgoing", delivery::waiting).await?;
+        self.check("leases", delivery::leases).await?;
+        self.check("dead letters", delivery::dead_letters).await?;
+        self.check("endpoints", delivery::endpoints).await?;
+        Ok(())
+    }
 }
 
 /// A check that could not be carried out.
-fn failed(name: &'static str, error: sqlx::Error) -> Result<Finding, sqlx::Error> {
+fn failed(error: sqlx::Error) -> Result<Finding, sqlx::Error> {
     if ErrorClass::of(&error) == ErrorClass::Unreachable {
         return Err(error);
     }
@@ -228,42 +253,16 @@ fn failed(name: &'static str, error: sqlx::Error) -> Result<Finding, sqlx::Error
         Some("42P01" | "42703" | "42883") => "bring the schema up to date: notify-fan-out migrate",
         _ => "see the server's log",
     };
-    Ok(Finding::problem(
-        name,
-        format!("could not be checked: {}", said(&error)),
-        advice,
-    ))
+    let found = format!("could not be checked: {}", said(&error));
+    Ok(Finding::problem(found, advice))
 }
 
-async fn migrations(session: &mut Session) -> Findings {
-    use crate::db::migrate::MigrationFailed;
-    const NAME: &str = "migrations";
-    let pending = match pending(session).await {
-        Ok(pending) => pending,
-        Err(MigrationFailed::Database(error)) => return Ok(vec![failed(NAME, error)?]),
-        Err(error) => {
-            let advice = "give the role its rights: scripts/grants.sql";
-            return Ok(vec![Finding::problem(NAME, error.to_string(), advice)]);
-        }
-    };
-    if !pending.migrations.is_empty() {
-        return Ok(vec![Finding::problem(
-            NAME,
-            format!("missing: {}", pending.migrations.join(", ")),
-            "apply them: notify-fan-out migrate",
-        )]);
+/// The first names, and how many more there are.
+fn listed(mut names: Vec<String>, separator: &str) -> String {
+    let hidden = names.len().saturating_sub(MOST_NAMED);
+    names.truncate(MOST_NAMED);
+    if hidden > 0 {
+        names.push(format!("and {hidden} more"));
     }
-    let mut checks = vec![Finding::ok(NAME, "all applied")];
-    checks.extend(objects::definitions(&pending.objects));
-    Ok(checks)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_finding_counts() {
-        assert!(Severity::Ok < Severity::Warn && Severity::Warn < Severity::Problem);
-    }
+    names.join(separator)
 }

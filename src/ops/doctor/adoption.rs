@@ -4,70 +4,73 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 
-use super::{Finding, Findings, columns, in_read_only};
+use super::{Examination, Finding, Findings, columns};
 use crate::db::contract::{declared_empty, listed, read_only, violations, ways_out};
 use crate::db::migrate::{foreign, owners};
 use crate::db::{Session, Transaction, Unnamed};
 
 /// Looks, and changes nothing.
 pub async fn adoption(session: &mut Session, max_event_age: Duration) -> Findings {
-    let mut checks = in_read_only(session, "columns", contract).await?;
-    checks.extend(in_read_only(session, "columns", columns::required).await?);
-    checks.extend(in_read_only(session, "privileges", privileges).await?);
-    checks.extend(in_read_only(session, "functions", names).await?);
-    checks.extend(in_read_only(session, "older job", older_job).await?);
+    let mut examination = Examination::new(session);
+    examination.check("columns", contract).await?;
+    examination.check("tables", missing).await?;
+    examination.check("columns", columns::required).await?;
+    examination.check("privileges", privileges).await?;
+    examination.check("functions", names).await?;
+    examination.check("older job", older_job).await?;
     let unqueued =
         async |transaction: &mut Transaction<'_>| unqueued(transaction, max_event_age).await;
-    checks.extend(in_read_only(session, "events", unqueued).await?);
+    examination.check("events", unqueued).await?;
     for table in ["notifications", "pending_emails"] {
         let doubled = async |transaction: &mut Transaction<'_>| doubled(transaction, table).await;
-        checks.extend(in_read_only(session, "duplicates", doubled).await?);
+        examination.check("duplicates", doubled).await?;
     }
-    Ok(checks)
+    Ok(examination.findings)
 }
 
 async fn contract(transaction: &mut Transaction<'_>) -> Findings {
     let violations = violations(transaction).await?;
-    let mut checks = vec![if violations.is_empty() {
-        Finding::ok(
-            "columns",
-            "the tables that exist have the columns that are read",
-        )
+    Ok(vec![if violations.is_empty() {
+        Finding::ok("the tables that exist have the columns that are read")
     } else {
-        let found = listed(&violations);
-        Finding::problem("columns", found, ways_out(&violations))
-    }];
-    let all: Vec<_> = read_only().collect();
-    let missing: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, no)
-          WHERE to_regclass(name) IS NULL ORDER BY no",
+        Finding::problem(listed(&violations), ways_out(&violations))
+    }])
+}
+
+async fn missing(transaction: &mut Transaction<'_>) -> Findings {
+    let all: Vec<_> = read_only().map(str::to_owned).collect();
+    let missing = sqlx::query_scalar!(
+        r#"SELECT name AS "name!" FROM unnest($1::text[]) WITH ORDINALITY AS t (name, no)
+            WHERE to_regclass(name) IS NULL ORDER BY no"#,
+        &all
     )
-    .bind(&all)
     .fetch_all(Unnamed(transaction))
     .await?;
-    if !missing.is_empty() && missing.len() < all.len() {
-        let found = format!(
+    if missing.is_empty() || missing.len() == all.len() {
+        return Ok(Vec::new());
+    }
+    let views: Vec<_> = missing
+        .iter()
+        .map(|name| declared_empty("", name))
+        .collect();
+    Ok(vec![Finding::warn(
+        format!(
             "missing, and created empty by migrate: {}",
             missing.join(", ")
-        );
-        let views = missing.iter().map(|name| declared_empty("", name));
-        let views: Vec<_> = views.collect();
-        let advice = format!(
+        ),
+        format!(
             "to do without such a table, declare it before migrate:\n{}",
             views.join("\n")
-        );
-        checks.push(Finding::warn("tables", found, advice));
-    }
-    Ok(checks)
+        ),
+    )])
 }
 
 async fn privileges(transaction: &mut Transaction<'_>) -> Findings {
     let owners = owners(transaction).await?;
     Ok(vec![if owners.is_empty() {
-        Finding::ok("privileges", "the role may migrate")
+        Finding::ok("the role may migrate")
     } else {
         Finding::problem(
-            "privileges",
             owners.join("; "),
             "run migrate as the owner or a superuser, or ask who can",
         )
@@ -75,54 +78,53 @@ async fn privileges(transaction: &mut Transaction<'_>) -> Findings {
 }
 
 async fn names(transaction: &mut Transaction<'_>) -> Findings {
-    let mut stay: Vec<_> = foreign(transaction)
-        .await?
-        .into_iter()
-        .map(|name| format!("function {name}"))
-        .collect();
-    let triggers: Vec<String> = sqlx::query_scalar(
-        "SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger
-          WHERE tgrelid IN (to_regclass('domain_events'), to_regclass('notifications'))
-            AND NOT tgisinternal AND tgname NOT LIKE 'notify\\_fan\\_out\\_%' ORDER BY 1",
-    )
-    .fetch_all(Unnamed(transaction))
-    .await?;
-    stay.extend(triggers);
+    let functions = foreign(transaction).await?.into_iter();
+    let mut stay: Vec<_> = functions.map(|name| format!("function {name}")).collect();
+    stay.extend(
+        sqlx::query_scalar!(
+            r#"SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass AS "trigger!" FROM pg_trigger
+                WHERE tgrelid IN (to_regclass('domain_events'), to_regclass('notifications'))
+                  AND NOT tgisinternal AND tgname NOT LIKE 'notify\_fan\_out\_%' ORDER BY 1"#
+        )
+        .fetch_all(Unnamed(transaction))
+        .await?,
+    );
     Ok(if stay.is_empty() {
         Vec::new()
     } else {
-        let found = format!(
-            "belong to the application and stay as they are: {}",
-            stay.join(", ")
-        );
-        vec![Finding::ok("functions", found)]
+        let stay = stay.join(", ");
+        vec![Finding::ok(format!(
+            "belong to the application and stay as they are: {stay}"
+        ))]
     })
 }
 
 async fn is_there(transaction: &mut Transaction<'_>, table: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(table)
-        .fetch_one(Unnamed(transaction))
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT to_regclass($1) IS NOT NULL AS "is_there!""#,
+        table
+    )
+    .fetch_one(Unnamed(transaction))
+    .await
 }
 
 async fn older_job(transaction: &mut Transaction<'_>) -> Findings {
     if !is_there(transaction, "notification_processing").await? {
         return Ok(Vec::new());
     }
-    let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT coalesce(processing_status::text, 'NULL') || ' ' || count(*)
-           FROM notification_processing GROUP BY processing_status ORDER BY 1",
+    let rows = sqlx::query_scalar!(
+        r#"SELECT coalesce(processing_status::text, 'NULL') || ' ' || count(*) AS "rows!"
+             FROM notification_processing GROUP BY processing_status ORDER BY 1"#
     )
     .fetch_all(Unnamed(transaction))
     .await?;
     Ok(if rows.is_empty() {
         Vec::new()
     } else {
-        let found = format!("its rows in notification_processing: {}", rows.join(", "));
-        let advice =
-            "stop that job before migrate: this job then processes what is pending or processing";
-        vec![Finding::warn("older job", found, advice)]
+        vec![Finding::warn(
+            format!("its rows in notification_processing: {}", rows.join(", ")),
+            "stop that job before migrate: this job then processes what is pending or processing",
+        )]
     })
 }
 
@@ -131,17 +133,15 @@ async fn unqueued(transaction: &mut Transaction<'_>, max_event_age: Duration) ->
     if !is_there(transaction, "domain_events").await? {
         return Ok(Vec::new());
     }
-    let times: Vec<String> = sqlx::query_scalar(
-        "SELECT attname::text FROM pg_attribute
-          WHERE attrelid = to_regclass('domain_events') AND attname IN ('occurred_at', 'created_at')
-            AND NOT attisdropped ORDER BY attname DESC",
+    let mut times = sqlx::query_scalar!(
+        r#"SELECT attname::text AS "name!" FROM pg_attribute
+            WHERE attrelid = to_regclass('domain_events') AND attname IN ('occurred_at', 'created_at')
+              AND NOT attisdropped ORDER BY attname DESC"#
     )
     .fetch_all(Unnamed(transaction))
     .await?;
-    let occurred = format!(
-        "coalesce({})",
-        [times, vec!["now()".to_owned()]].concat().join(", ")
-    );
+    times.push("now()".to_owned());
+    let occurred = format!("coalesce({})", times.join(", "));
     let missing = if is_there(transaction, "notification_processing").await? {
         "NOT EXISTS (SELECT FROM notification_processing p WHERE p.event_id = e.id)"
     } else {
@@ -159,7 +159,7 @@ async fn unqueued(transaction: &mut Transaction<'_>, max_event_age: Duration) ->
         "{all} have no processing row: {} would become pending, {late} failed (expired)",
         all - late
     );
-    Ok(vec![Finding::ok("events", found)])
+    Ok(vec![Finding::ok(found)])
 }
 
 async fn doubled(transaction: &mut Transaction<'_>, table: &str) -> Findings {
@@ -178,6 +178,6 @@ async fn doubled(transaction: &mut Transaction<'_>, table: &str) -> Findings {
         let found = format!(
             "{pairs} pairs of event and person have several rows in {table}: they stay, and new ones are kept unique"
         );
-        vec![Finding::ok("duplicates", found)]
+        vec![Finding::ok(found)]
     })
 }

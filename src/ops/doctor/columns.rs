@@ -6,19 +6,12 @@ use crate::db::{Transaction, Unnamed};
 
 /// Columns of another type than the job reads. Those that are missing are named with the tables.
 pub(super) async fn types(transaction: &mut Transaction<'_>) -> Findings {
-    let other: Vec<_> = violations(transaction)
-        .await?
-        .into_iter()
-        .filter(|violation| violation.found.is_some())
-        .collect();
+    let mut other = violations(transaction).await?;
+    other.retain(|violation| violation.found.is_some());
     Ok(if other.is_empty() {
         Vec::new()
     } else {
-        vec![Finding::problem(
-            "columns",
-            listed(&other),
-            ways_out(&other),
-        )]
+        vec![Finding::problem(listed(&other), ways_out(&other))]
     })
 }
 
@@ -34,29 +27,29 @@ pub(super) async fn required(transaction: &mut Transaction<'_>) -> Findings {
         let insert = inserts.find(|required| required.relation == table);
         insert.map_or_else(String::new, |insert| insert.columns.join(","))
     };
-    let columns: Vec<(String, String, bool)> = sqlx::query_as(include_str!("required.sql"))
-        .bind(tables.map(|(table, _)| table))
-        .bind(tables.map(|(table, _)| written(table)))
-        .bind(tables.map(|(_, nullable)| nullable))
-        .fetch_all(Unnamed(transaction))
-        .await?;
-    Ok(columns
-        .into_iter()
-        .map(|(table, name, is_unknown)| {
-            let drop = format!("ALTER TABLE {table} ALTER {name} DROP NOT NULL");
-            if is_unknown {
-                Finding::problem(
-                    "columns",
-                    format!("{table}.{name} is NOT NULL without a default, and the job does not write it: every event fails"),
-                    format!("give it a default, or: {drop}"),
-                )
-            } else {
-                Finding::warn(
-                    "columns",
-                    format!("{table}.{name} is NOT NULL: events that have none fail"),
-                    drop,
-                )
-            }
-        })
-        .collect())
+    let columns = sqlx::query_file!(
+        "src/ops/doctor/required.sql",
+        &tables.map(|(table, _)| table.to_owned()),
+        &tables.map(|(table, _)| written(table)),
+        &tables.map(|(_, nullable)| nullable.to_owned())
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    let findings = columns.into_iter().map(|column| {
+        let (table, name) = (column.relation, column.name);
+        let drop = format!("ALTER TABLE {table} ALTER {name} DROP NOT NULL");
+        if column.is_unknown {
+            Finding::problem(
+                format!(
+                    "{table}.{name} is NOT NULL without a default, and the job does not write it: every \
+                     event fails"
+                ),
+                format!("give it a default, or: {drop}"),
+            )
+        } else {
+            let found = format!("{table}.{name} is NOT NULL: events that have none fail");
+            Finding::warn(found, drop)
+        }
+    });
+    Ok(findings.collect())
 }

@@ -1,6 +1,7 @@
 //! Checks that deliveries are sent.
 
-use super::{Finding, Findings};
+use super::{Finding, Findings, listed};
+use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
 
 /// What waits for longer, in seconds, is not being sent at all.
@@ -11,78 +12,68 @@ const LONGEST_WINDOW: f64 = 86_400.0;
 const LONG_FAILURE: f64 = 86_400.0;
 /// A lease that expired longer ago than this, in seconds, is not being reclaimed.
 const LONG_EXPIRED: f64 = 600.0;
-/// Endpoints that are named.
-const MOST_NAMED: usize = 10;
 
 /// Whether waiting deliveries are leased.
 pub(super) async fn waiting(connection: &mut Transaction<'_>) -> Findings {
-    const NAME: &str = "outgoing";
-    let (immediate, aggregated, deliveries): (i64, i64, i64) =
-        sqlx::query_as(include_str!("waiting.sql"))
-            .bind(LONG)
-            .bind(LONGEST_WINDOW)
-            .fetch_one(Unnamed(connection))
-            .await?;
-    let mut found = Vec::new();
-    for (number, what) in [
-        (immediate, "immediate e-mails for more than 2 hours"),
-        (aggregated, "e-mails for a digest for more than a day"),
-        (deliveries, "deliveries for more than 2 hours"),
-    ] {
-        if number > 0 {
-            found.push(format!("{what} ({number})"));
-        }
-    }
-    if found.is_empty() {
-        return Ok(vec![Finding::ok(NAME, "nothing has waited for long")]);
-    }
-    Ok(vec![Finding::warn(
-        NAME,
-        format!("waiting: {}", found.join(", ")),
-        "check that cron starts notify-fan-out deliver and that the channel has a transport: see its log \
-         and notify-fan-out status",
-    )])
+    let row = sqlx::query_file!("src/ops/doctor/waiting.sql", LONG, LONGEST_WINDOW)
+        .fetch_one(Unnamed(connection))
+        .await?;
+    let waiting: Vec<_> = [
+        (row.immediate, "immediate e-mails for more than 2 hours"),
+        (row.aggregated, "e-mails for a digest for more than a day"),
+        (row.deliveries, "deliveries for more than 2 hours"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{what} ({count})"))
+    .collect();
+    Ok(vec![if waiting.is_empty() {
+        Finding::ok("nothing has waited for long")
+    } else {
+        Finding::warn(
+            format!("waiting: {}", waiting.join(", ")),
+            "check that cron starts notify-fan-out deliver and that the channel has a transport: see its \
+             log and notify-fan-out status",
+        )
+    }])
 }
 
 /// Whether expired leases are reclaimed.
 pub(super) async fn leases(connection: &mut Transaction<'_>) -> Findings {
-    const NAME: &str = "leases";
-    let (expired, minutes): (i64, Option<f64>) = sqlx::query_as(
-        "SELECT count(*), (extract(epoch FROM now() - min(lease_until)) / 60)::float8
-           FROM notification_deliveries
-          WHERE status = 'sending' AND lease_until < now() - make_interval(secs => $1)",
+    let expired = sqlx::query!(
+        r#"SELECT count(*) AS "count!", (extract(epoch FROM now() - min(lease_until)) / 60)::float8 AS minutes
+             FROM notification_deliveries
+            WHERE status = 'sending' AND lease_until < now() - make_interval(secs => $1)"#,
+        LONG_EXPIRED
     )
-    .bind(LONG_EXPIRED)
     .fetch_one(Unnamed(connection))
     .await?;
-    Ok(vec![if expired == 0 {
-        Finding::ok(NAME, "no expired lease")
-    } else {
-        Finding::warn(
-            NAME,
+    Ok(vec![match expired.minutes {
+        None => Finding::ok("no expired lease"),
+        Some(minutes) => Finding::warn(
             format!(
-                "expired leases of senders that died: {expired}, the oldest for {:.0} min",
-                minutes.unwrap_or_default()
+                "expired leases of senders that died: {}, the oldest for {minutes:.0} min",
+                expired.count
             ),
             "the next notify-fan-out deliver reclaims them: check that cron starts it",
-        )
+        ),
     }])
 }
 
 /// Whether any dead letter waits for a decision.
 pub(super) async fn dead_letters(connection: &mut Transaction<'_>) -> Findings {
-    const NAME: &str = "dead letters";
-    let (dead, uncertain): (i64, i64) = sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE status = 'dead'), count(*) FILTER (WHERE status = 'uncertain')
-           FROM notification_deliveries WHERE status IN ('dead', 'uncertain')",
+    let row = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE status = 'dead') AS "dead!",
+                  count(*) FILTER (WHERE status = 'uncertain') AS "uncertain!"
+             FROM notification_deliveries WHERE status IN ('dead', 'uncertain')"#
     )
     .fetch_one(Unnamed(connection))
     .await?;
+    let (dead, uncertain) = (row.dead, row.uncertain);
     Ok(vec![if dead + uncertain == 0 {
-        Finding::ok(NAME, "none")
+        Finding::ok("none")
     } else {
         Finding::warn(
-            NAME,
             format!("failed for good: {dead}; may have arrived or not: {uncertain}"),
             "see which and why, then retry or discard them: notify-fan-out dead-letters list",
         )
@@ -91,42 +82,35 @@ pub(super) async fn dead_letters(connection: &mut Transaction<'_>) -> Findings {
 
 /// Whether any endpoint is disabled, or has failed for long.
 pub(super) async fn endpoints(connection: &mut Transaction<'_>) -> Findings {
-    const NAME: &str = "endpoints";
-    let rows: Vec<(String, bool, String)> = sqlx::query_as(include_str!("endpoints.sql"))
-        .bind(LONG_FAILURE)
+    let accounts = Channel::ALL
+        .into_iter()
+        .filter(|channel| channel.is_shared());
+    let accounts: Vec<_> = accounts.map(|channel| channel.name().to_owned()).collect();
+    let rows = sqlx::query_file!("src/ops/doctor/endpoints.sql", LONG_FAILURE, &accounts)
         .fetch_all(Unnamed(connection))
         .await?;
+    let named = |is_disabled| -> Vec<_> {
+        let named = rows.iter().filter(|row| row.is_disabled == is_disabled);
+        named
+            .map(|row| format!("{}: {}", row.name, row.why))
+            .collect()
+    };
+    let (disabled, failing) = (named(true), named(false));
     let mut checks = Vec::new();
-    for (is_disabled, what, advice) in [
-        (
-            true,
-            "disabled",
+    if !disabled.is_empty() {
+        checks.push(Finding::warn(
+            format!("disabled: {}", listed(disabled, "; ")),
             "their deliveries are not sent; once fixed: notify-fan-out endpoint enable NAME",
-        ),
-        (
-            false,
-            "failing for more than a day",
+        ));
+    }
+    if !failing.is_empty() {
+        checks.push(Finding::warn(
+            format!("failing for more than a day: {}", listed(failing, "; ")),
             "fix them before their deliveries become dead letters: notify-fan-out status",
-        ),
-    ] {
-        let mut named: Vec<_> = rows
-            .iter()
-            .filter(|(_, disabled, _)| *disabled == is_disabled)
-            .map(|(name, _, why)| format!("{name}: {why}"))
-            .collect();
-        if named.is_empty() {
-            continue;
-        }
-        let hidden = named.len().saturating_sub(MOST_NAMED);
-        named.truncate(MOST_NAMED);
-        if hidden > 0 {
-            named.push(format!("and {hidden} more"));
-        }
-        let found = format!("{what}: {}", named.join("; "));
-        checks.push(Finding::warn(NAME, found, advice));
+        ));
     }
     if checks.is_empty() {
-        checks.push(Finding::ok(NAME, "none is disabled or has failed for long"));
+        checks.push(Finding::ok("none is disabled or has failed for long"));
     }
     Ok(checks)
 }

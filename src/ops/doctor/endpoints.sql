@@ -1,6 +1,7 @@
--- What is disabled, and what has failed for longer than $1 seconds; mails and text messages are looked
--- at by themselves.
-SELECT e.name || ' (' || e.channel || ')' AS name, true AS is_disabled, coalesce(e.disabled_reason, 'no reason recorded') AS why
+-- What is disabled, and what has failed for longer than $1 seconds, but for accounts ($2): these have a
+-- check of their own.
+SELECT e.name || ' (' || e.channel || ')' AS "name!", true AS "is_disabled!",
+       coalesce(e.disabled_reason, 'no reason recorded') AS "why!"
   FROM notification_endpoints e
  WHERE NOT e.enabled
 UNION ALL
@@ -12,5 +13,5 @@ SELECT coalesce(e.name || ' (' || e.channel || ')', t.target), false, coalesce(t
   FROM notification_delivery_targets t
   LEFT JOIN notification_endpoints e ON t.target = 'endpoint:' || e.id
  WHERE t.failing_since < now() - make_interval(secs => $1) AND t.disabled_reason IS NULL
-   AND e.enabled IS NOT FALSE AND t.target NOT IN ('email', 'sms')
+   AND e.enabled IS NOT FALSE AND t.target <> ALL ($2)
  ORDER BY 1

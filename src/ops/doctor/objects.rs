@@ -5,7 +5,7 @@ use super::{Finding, Findings};
 use crate::db::migrate::Due;
 use crate::db::{Transaction, Unnamed, migrate};
 
-/// The indexes of the second stage, which its migration makes with the tables.
+/// The indexes of deliveries, which their migration makes with the tables.
 const OF_DELIVERIES: [&str; 8] = [
     "notification_deliveries_due_idx",
     "notification_deliveries_leased_idx",
@@ -18,7 +18,7 @@ const OF_DELIVERIES: [&str; 8] = [
 ];
 
 /// Relations, columns, functions and the sequences.
-pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
+pub(super) async fn tables(connection: &mut Transaction<'_>) -> Findings {
     let needed = required_privileges::by_column();
     let missing = sqlx::query_file_scalar!(
         "src/ops/doctor/missing.sql",
@@ -28,13 +28,9 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     .fetch_all(Unnamed(connection))
     .await?;
     Ok(vec![if missing.is_empty() {
-        Finding::ok(
-            "tables",
-            "every table, column and function that is used exists",
-        )
+        Finding::ok("every table, column and function that is used exists")
     } else {
         Finding::problem(
-            "tables",
             missing.join("; "),
             "if migrations are missing, run notify-fan-out migrate; else the application's tables \
              differ from what is read: create a view of the name and columns expected, on the search path",
@@ -43,50 +39,43 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
 }
 
 /// Functions and triggers that are not as this version makes them.
-pub(super) fn definitions(due: &[Due]) -> Option<Finding> {
+pub(super) fn definitions(due: &[Due]) -> Vec<Finding> {
     if due.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let found: Vec<_> = due
-        .iter()
-        .map(|object| {
-            let is = if object.is_outdated {
-                "differs from what this version makes"
-            } else {
-                "is missing"
-            };
-            format!("{} {is}", object.label)
-        })
-        .collect();
-    Some(Finding::warn(
-        "functions",
-        found.join("; "),
+    let found = due.iter().map(|object| {
+        let is = if object.is_outdated {
+            "differs from what this version makes"
+        } else {
+            "is missing"
+        };
+        format!("{} {is}", object.label)
+    });
+    let found = found.collect::<Vec<_>>().join("; ");
+    vec![Finding::warn(
+        found,
         "notify-fan-out migrate recreates them",
-    ))
+    )]
 }
 
 /// The indexes that the statements depend on.
 pub(super) async fn indexes(connection: &mut Transaction<'_>) -> Findings {
-    let names: Vec<_> = migrate::index_names()
-        .chain(OF_DELIVERIES)
-        .map(str::to_owned)
-        .collect();
+    let names = migrate::index_names().chain(OF_DELIVERIES);
+    let names: Vec<_> = names.map(str::to_owned).collect();
     let lacking = sqlx::query_file_scalar!("src/ops/doctor/indexes.sql", &names)
         .fetch_all(Unnamed(connection))
         .await?;
     let is_ours = |lacking: &String| OF_DELIVERIES.iter().any(|name| lacking.starts_with(name));
     Ok(vec![if lacking.is_empty() {
-        Finding::ok("indexes", "all exist and are valid")
+        Finding::ok("all exist and are valid")
     } else if lacking.iter().all(is_ours) {
         Finding::problem(
-            "indexes",
             lacking.join(", "),
             "if migrations are missing: notify-fan-out migrate; else recreate them as in \
              migrations/0010_delivery.sql, with CREATE INDEX CONCURRENTLY",
         )
     } else {
         Finding::problem(
-            "indexes",
             lacking.join(", "),
             "build them while the application runs: notify-fan-out migrate",
         )

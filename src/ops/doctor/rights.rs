@@ -1,4 +1,4 @@
-//! Checks the privileges of the role, and row-level security.
+//! Checks the privileges of the role, row-level security, `can_view`, and whether mutes cover e-mail.
 
 use super::{Finding, Findings, required_privileges, said};
 use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
@@ -15,24 +15,24 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     )
     .fetch_all(Unnamed(&mut *connection))
     .await?;
-    let own = sqlx::query_file!("src/ops/doctor/role.sql")
-        .fetch_one(Unnamed(connection))
-        .await?;
-    let prune = if own.may_prune {
-        "; prune too"
-    } else {
-        "; not to prune (grants.sql -v prune=1)"
-    };
+    let own = sqlx::query!(
+        r#"SELECT current_user::text AS "role!",
+                  coalesce(bool_and(has_table_privilege(to_regclass(t.name), 'DELETE')), false) AS "may_prune!"
+             FROM unnest(ARRAY['notification_processing', 'notifications', 'pending_emails',
+                               'notification_deliveries', 'notification_delivery_guards']) AS t (name)"#
+    )
+    .fetch_one(Unnamed(connection))
+    .await?;
     if lacking.is_empty() {
-        return Ok(vec![Finding::ok(
-            "rights",
-            format!("all that run, deliver, retry, explain and status need{prune}"),
-        )]);
+        let prune = if own.may_prune {
+            "; prune too"
+        } else {
+            "; not to prune (grants.sql -v prune=1)"
+        };
+        return Ok(vec![Finding::ok(format!(
+            "all that run, deliver, retry, explain and status need{prune}"
+        ))]);
     }
-    let found: Vec<_> = lacking
-        .iter()
-        .map(|right| format!("no {} on {}", right.privilege, right.object))
-        .collect();
     let reads_all = lacking.iter().all(|right| right.is_write);
     let writes_lacking = lacking
         .iter()
@@ -41,14 +41,15 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     Ok(vec![
         if reads_all && writes_lacking == required_privileges::writes().count() {
             Finding::warn(
-                "rights",
                 "the role may read everything needed, and write nothing",
                 "enough for dry runs, explain and status; run, deliver and retry need the role of scripts/grants.sql",
             )
         } else {
+            let found = lacking
+                .iter()
+                .map(|right| format!("no {} on {}", right.privilege, right.object));
             Finding::problem(
-                "rights",
-                found.join("; "),
+                found.collect::<Vec<_>>().join("; "),
                 format!(
                     "as the tables' owner: psql -d DATABASE -v role='{}' -f scripts/grants.sql",
                     own.role
@@ -60,63 +61,51 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
 
 /// Whether the optional columns of profiles, where they exist, can be read.
 pub(super) async fn optional(connection: &mut Transaction<'_>) -> Findings {
-    let unreadable: Vec<String> = sqlx::query_scalar(
-        "SELECT attname::text FROM pg_attribute
-          WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
-            AND NOT attisdropped AND NOT has_column_privilege(attrelid, attnum, 'SELECT')
-          ORDER BY 1",
+    let unreadable = sqlx::query_scalar!(
+        r#"SELECT string_agg(attname, ' and ' ORDER BY attname) FROM pg_attribute
+            WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
+              AND NOT attisdropped AND NOT has_column_privilege(attrelid, attnum, 'SELECT')"#
     )
-    .fetch_all(Unnamed(connection))
+    .fetch_one(Unnamed(connection))
     .await?;
-    if unreadable.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(vec![Finding::problem(
-        "optional columns",
-        format!(
-            "profiles has {}, and the role may not read it",
-            unreadable.join(" and ")
-        ),
-        "deliver reads it where it exists: run scripts/grants.sql again",
-    )])
+    let problem = unreadable.map(|names| {
+        Finding::problem(
+            format!("profiles has {names}, and the role may not read it"),
+            "deliver reads it where it exists: run scripts/grants.sql again",
+        )
+    });
+    Ok(problem.into_iter().collect())
 }
 
 /// Tables of which the role would silently see only a part.
 pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Findings {
-    const NAME: &str = "row level security";
-    let rows = sqlx::query_file!(
-        "src/ops/doctor/policies.sql",
-        &required_privileges::relations()
-    )
-    .fetch_all(Unnamed(connection))
-    .await?;
-    let hidden: Vec<_> = rows
-        .iter()
-        .filter(|row| row.hides_rows)
-        .map(|row| row.relation.as_str())
-        .collect();
-    let refused: Vec<_> = rows
-        .iter()
-        .filter(|row| row.refuses_rows)
-        .map(|row| row.relation.as_str())
-        .collect();
-    let opaque: Vec<_> = rows
-        .iter()
-        .filter(|row| row.is_opaque)
-        .map(|row| row.relation.as_str())
-        .collect();
+    let relations = required_privileges::relations();
+    let rows = sqlx::query_file!("src/ops/doctor/policies.sql", &relations)
+        .fetch_all(Unnamed(connection))
+        .await?;
     let mut checks = Vec::new();
+    let (mut hidden, mut refused, mut opaque) = (Vec::new(), Vec::new(), Vec::new());
+    for row in &rows {
+        for (is_so, names) in [
+            (row.hides_rows, &mut hidden),
+            (row.refuses_rows, &mut refused),
+            (row.is_opaque, &mut opaque),
+        ] {
+            names.extend(is_so.then_some(row.relation.as_str()));
+        }
+    }
     if !hidden.is_empty() {
         checks.push(Finding::problem(
-            NAME,
-            format!("hides rows of {} from the role; recipients would be missed", hidden.join(", ")),
+            format!(
+                "hides rows of {} from the role; recipients would be missed",
+                hidden.join(", ")
+            ),
             "give the role a policy that shows all rows: scripts/grants.sql; a restrictive policy of \
              the application must exempt the role",
         ));
     }
     if !refused.is_empty() {
         checks.push(Finding::problem(
-            NAME,
             format!(
                 "refuses rows that the role writes to {}",
                 refused.join(", ")
@@ -126,7 +115,6 @@ pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Find
     }
     if !opaque.is_empty() {
         checks.push(Finding::warn(
-            NAME,
             format!(
                 "unknown behind views with security_invoker: {}",
                 opaque.join(", ")
@@ -136,42 +124,62 @@ pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Find
     }
     if checks.is_empty() {
         let active = rows.iter().filter(|row| row.is_active).count();
-        checks.push(Finding::ok(
-            NAME,
-            match active {
-                0 => "does not apply to the role".to_owned(),
-                _ => format!("policies show the role all rows of the {active} tables that have it"),
-            },
-        ));
+        checks.push(Finding::ok(match active {
+            0 => "does not apply to the role".to_owned(),
+            _ => format!("policies show the role all rows of the {active} tables that have it"),
+        }));
     }
     Ok(checks)
 }
 
-/// Whether `can_view` answers, with all that it reads itself.
+/// Calls the application's rule as the job does, for whoever and whatever comes first: for many pairs
+/// at once, and by itself, because the former answers without it where it knows what it says.
 pub(super) async fn can_view(connection: &mut Transaction<'_>) -> Findings {
-    const NAME: &str = "can_view";
-    let answer = sqlx::query_file_scalar!("src/ops/doctor/can_view.sql")
-        .fetch_one(Unnamed(connection))
-        .await;
-    Ok(vec![match answer {
-        Ok(_) => Finding::ok(NAME, "answers"),
-        Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => return Err(error),
-        Err(error) => match sqlstate(&error).as_deref() {
-            Some("25006") => Finding::warn(
-                NAME,
-                "writes, which a dry run, explain and this check may not",
-                "let the function only read",
-            ),
-            Some("42501") => Finding::problem(
-                NAME,
-                format!("fails: {}", said(&error)),
-                "it reads with the rights of its caller: grant the role what it reads, or make it SECURITY DEFINER",
-            ),
-            _ => Finding::problem(
-                NAME,
-                format!("fails: {}", said(&error)),
-                "document_uploaded events fail until this is fixed",
-            ),
-        },
+    let answer = sqlx::query_scalar!(
+        "SELECT can_view(pair.user_id, pair.resource_id) AS answer
+           FROM (SELECT coalesce((SELECT id FROM profiles LIMIT 1), '00000000-0000-0000-0000-000000000000') AS user_id,
+                        coalesce((SELECT id FROM resources LIMIT 1), '00000000-0000-0000-0000-000000000000') AS resource_id
+                ) AS pair
+           LEFT JOIN LATERAL can_view_many(ARRAY[pair.user_id], ARRAY[pair.resource_id]) AS seen ON true"
+    )
+    .fetch_one(Unnamed(connection))
+    .await;
+    let Err(error) = answer else {
+        return Ok(vec![Finding::ok("answers")]);
+    };
+    if ErrorClass::of(&error) == ErrorClass::Unreachable {
+        return Err(error);
+    }
+    let fails = format!("fails: {}", said(&error));
+    Ok(vec![match sqlstate(&error).as_deref() {
+        Some("25006") => Finding::warn(
+            "writes, which a dry run, explain and this check may not",
+            "let the function only read",
+        ),
+        Some("42501") => Finding::problem(
+            fails,
+            "it reads with the rights of its caller: grant the role what it reads, or make it SECURITY DEFINER",
+        ),
+        _ => Finding::problem(fails, "document_uploaded events fail until this is fixed"),
+    }])
+}
+
+/// Whether the application's preference panel knows e-mail.
+pub(super) async fn mutes(connection: &mut Transaction<'_>) -> Findings {
+    let in_app_only = sqlx::query_scalar!(
+        r#"SELECT (EXISTS (SELECT FROM user_notification_preferences
+                            WHERE channel = 'in_app' AND status = 'muted')
+                   AND NOT EXISTS (SELECT FROM user_notification_preferences WHERE channel IN ('email', '*'))
+                  ) AS "in_app_only!""#
+    )
+    .fetch_one(Unnamed(connection))
+    .await?;
+    Ok(vec![if in_app_only {
+        Finding::warn(
+            "in_app is muted, and there is no preference for e-mail",
+            "if the application's mutes cover e-mail too, set NOTIFY_MUTE_COVERS_EMAIL=true",
+        )
+    } else {
+        Finding::ok("no sign of mutes that should cover e-mail")
     }])
 }
