@@ -14,7 +14,6 @@ use super::singleton::SingletonLock;
 use super::{Exit, ExitStatus, database_failure, output, signals, singleton};
 use crate::config::Format;
 use crate::db::Database;
-use crate::metrics::MetricsFailed;
 use crate::telemetry;
 
 /// What a job did.
@@ -37,7 +36,7 @@ pub(super) trait JobReport: Serialize {
         database: &Database,
         seconds: f64,
         succeeded: bool,
-    ) -> Result<(), MetricsFailed>;
+    ) -> std::io::Result<()>;
 
     /// Whether anything failed permanently.
     fn has_failures(&self) -> bool;

@@ -4,11 +4,11 @@ use std::fmt;
 
 use clap::Args;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::human::counted;
 use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
 use crate::config::{Config, Format};
-use crate::db::Session;
 use crate::ops::prune::{Prune, PruneOptions, PruneReport};
 
 #[derive(Debug, Args)]
@@ -47,72 +47,49 @@ pub(super) async fn execute(
         output::emit(&Off { off: true }, format)?;
         return Ok(ExitStatus::Success);
     };
-    let scope = PruneOptions {
-        older_than,
-        events: arguments.events,
-    };
+    let Arguments { events, dry_run } = arguments;
+    let options = PruneOptions { older_than, events };
     let database = config.database()?;
     let mut session = connect(&database).await?;
-    match carry_out(&mut session, scope, arguments.dry_run, format).await? {
+    let stop = if dry_run {
+        CancellationToken::new()
+    } else {
+        signals::stop_on_signal()?
+    };
+    let bar = output::progress_bar(format);
+    let progress = &mut |report: &PruneReport| {
+        bar.set_message(totals(report, events));
+        bar.tick();
+    };
+    let mut done = None;
+    let result = async {
+        let mut prune = Prune::new(&mut session, options).await?;
+        if dry_run {
+            done = Some(prune.dry_run(&mut session).await?);
+            return Ok(());
+        }
+        let result = prune.execute(&mut session, &stop, progress).await;
+        // What went before an error is gone all the same.
+        done = Some(prune.report().clone()).filter(|report| result.is_ok() || report.has_deleted());
+        result
+    };
+    let result: Result<(), sqlx::Error> = result.await;
+    bar.finish_and_clear();
+    if let Some(report) = done {
+        let done = Done {
+            dry_run,
+            with_events: events,
+            report,
+        };
+        output::emit(&done, format)?;
+    }
+    match result {
         Ok(()) => Ok(ExitStatus::Success),
         Err(error) => {
-            let variable = if scope.events {
-                "prune=events"
-            } else {
-                "prune=1"
-            };
+            let variable = if events { "prune=events" } else { "prune=1" };
             Err(grant_failure(&database, &mut session, error, variable).await)
         }
     }
-}
-
-/// Prunes, or counts what would go, and tells of it. The inner error is the database's.
-async fn carry_out(
-    session: &mut Session,
-    scope: PruneOptions,
-    dry_run: bool,
-    format: Format,
-) -> Result<Result<(), sqlx::Error>, Failure> {
-    let mut prune = match Prune::new(session, scope).await {
-        Ok(prune) => prune,
-        Err(error) => return Ok(Err(error)),
-    };
-    if dry_run {
-        let result = prune.dry_run(session).await;
-        if let Ok(report) = &result {
-            output::emit(
-                &Done {
-                    dry_run,
-                    with_events: scope.events,
-                    report,
-                },
-                format,
-            )?;
-        }
-        return Ok(result.map(drop));
-    }
-    let stop = signals::stop_on_signal()?;
-    let bar = output::progress_bar(format);
-    let result = prune
-        .execute(session, &stop, &mut |report| {
-            bar.set_message(totals(report, scope.events));
-            bar.tick();
-        })
-        .await;
-    bar.finish_and_clear();
-    // What went before an error is gone all the same.
-    if result.is_ok() || prune.report().has_deleted() {
-        let report = prune.report();
-        output::emit(
-            &Done {
-                dry_run,
-                with_events: scope.events,
-                report,
-            },
-            format,
-        )?;
-    }
-    Ok(result)
 }
 
 #[derive(Serialize)]
@@ -127,28 +104,24 @@ impl fmt::Display for Off {
 }
 
 #[derive(Serialize)]
-struct Done<'a> {
+struct Done {
     dry_run: bool,
     #[serde(skip)]
     with_events: bool,
     #[serde(flatten)]
-    report: &'a PruneReport,
+    report: PruneReport,
 }
 
-impl fmt::Display for Done<'_> {
+impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            dry_run,
-            with_events,
-            report,
-        } = *self;
-        let (deleted, went) = if dry_run {
+        let report = &self.report;
+        let (deleted, went) = if self.dry_run {
             ("Nothing was deleted. Would delete", "would go")
         } else {
             ("Deleted", "went")
         };
         let before = report.older_than.format("%Y-%m-%d %H:%M:%S UTC");
-        let totals = totals(report, with_events);
+        let totals = totals(report, self.with_events);
         writeln!(f, "{deleted} what was done before {before}: {totals}.")?;
         if !report.cascades_to.is_empty() && report.events_count > 0 {
             let tables = report.cascades_to.join(", ");
@@ -157,7 +130,7 @@ impl fmt::Display for Done<'_> {
                 "With the events {went} their rows in {tables} (ON DELETE CASCADE)."
             )?;
         }
-        if report.stopped_early && !dry_run {
+        if report.stopped_early && !self.dry_run {
             writeln!(
                 f,
                 "Stopped before everything was examined: run it again to continue."
@@ -168,29 +141,24 @@ impl fmt::Display for Done<'_> {
 }
 
 fn totals(report: &PruneReport, with_events: bool) -> String {
-    let totals = [
-        (
-            report.notifications_count,
-            "read notification",
-            "read notifications",
-        ),
-        (report.emails_count, "sent e-mail", "sent e-mails"),
-        (
-            report.deliveries_count,
-            "finished delivery",
-            "finished deliveries",
-        ),
-        (
-            report.processing_rows_count,
-            "processing row",
-            "processing rows",
-        ),
-        (report.events_count, "event", "events"),
+    let one_and_many = [
+        ("read notification", "read notifications"),
+        ("sent e-mail", "sent e-mails"),
+        ("finished delivery", "finished deliveries"),
+        ("processing row", "processing rows"),
+        ("event", "events"),
     ];
-    let shown = if with_events { 5 } else { 4 };
-    let totals = totals[..shown].iter();
+    let counts = [
+        report.notifications_count,
+        report.emails_count,
+        report.deliveries_count,
+        report.processing_rows_count,
+        report.events_count,
+    ];
+    let totals = counts.into_iter().zip(one_and_many);
     let totals: Vec<_> = totals
-        .map(|(count, one, many)| counted(*count, one, many))
+        .take(if with_events { 5 } else { 4 })
+        .map(|(count, (one, many))| counted(count, one, many))
         .collect();
     totals.join(", ")
 }
@@ -199,46 +167,29 @@ fn totals(report: &PruneReport, with_events: bool) -> String {
 mod tests {
     use super::*;
 
-    fn report() -> PruneReport {
-        PruneReport {
-            older_than: chrono::DateTime::UNIX_EPOCH,
-            notifications_count: 12_345,
-            emails_count: 1,
-            deliveries_count: 2_001,
-            attempts_count: 2_040,
-            dedup_keys_count: 7,
-            processing_rows_count: 5_000,
-            events_count: 4_321,
-            cascades_to: vec!["audit_log".to_owned()],
-            stopped_early: true,
-        }
-    }
-
     #[test]
-    fn says_what_was_deleted() {
-        let done = Done {
+    fn says_what_was_deleted_or_would_be() {
+        let mut done = Done {
             dry_run: false,
             with_events: true,
-            report: &report(),
+            report: PruneReport {
+                notifications_count: 12_345,
+                emails_count: 1,
+                deliveries_count: 2_001,
+                processing_rows_count: 5_000,
+                events_count: 4_321,
+                cascades_to: vec!["audit_log".to_owned()],
+                stopped_early: true,
+                ..PruneReport::default()
+            },
         };
         insta::assert_snapshot!(done, @"
         Deleted what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 2,001 finished deliveries, 5,000 processing rows, 4,321 events.
         With the events went their rows in audit_log (ON DELETE CASCADE).
         Stopped before everything was examined: run it again to continue.
         ");
-    }
-
-    #[test]
-    fn a_dry_run_says_that_nothing_was() {
-        let report = PruneReport {
-            events_count: 0,
-            ..report()
-        };
-        let done = Done {
-            dry_run: true,
-            with_events: false,
-            report: &report,
-        };
+        (done.dry_run, done.with_events) = (true, false);
+        done.report.events_count = 0;
         insta::assert_snapshot!(done, @"Nothing was deleted. Would delete what was done before 1970-01-01 00:00:00 UTC: 12,345 read notifications, 1 sent e-mail, 2,001 finished deliveries, 5,000 processing rows.");
     }
 }

@@ -39,7 +39,6 @@ pub(super) async fn backlog(transaction: &mut Transaction<'_>) -> Result<Backlog
         .await
 }
 
-/// Adds a run of `seconds`.
 pub(super) fn add_run(
     registry: &mut Registry,
     report: &FanOutReport,
@@ -72,7 +71,6 @@ pub(super) fn add_run(
     );
 }
 
-/// Sets the gauges.
 pub(super) fn set_backlog(registry: &mut Registry, backlog: &Backlog, succeeded: bool) {
     registry.set(&BACKLOG, &[], backlog.events);
     registry.set(&OLDEST, &[], backlog.oldest_age);
@@ -113,11 +111,11 @@ mod tests {
             now: 1_700_000_000.0,
         };
         set_backlog(&mut first, &backlog, true);
-        let text = first.to_text().expect("text");
+        let text = first.to_text();
         let mut second = Registry::from_text(METRICS, &text);
         assert_eq!(second, first);
         add_run(&mut second, &report(), 0.25, false);
-        insta::assert_snapshot!(second.to_text().expect("text"));
+        insta::assert_snapshot!(second.to_text());
     }
 
     proptest! {
@@ -125,7 +123,7 @@ mod tests {
         fn any_text_is_survived(text in ".{0,200}|(notify_fan_out_[a-z_]{0,30}(\\{le=\"[0-9.]{1,3}\"\\})? [0-9eE+NaInf.-]{1,8}\n){0,5}") {
             let mut registry = Registry::from_text(METRICS, &text);
             add_run(&mut registry, &report(), 0.5, true);
-            prop_assert!(registry.to_text().is_ok());
+            prop_assert!(registry.to_text().lines().count() > 30);
         }
     }
 }

@@ -25,23 +25,13 @@ mod fan_out;
 mod file;
 mod registry;
 
+use std::io;
 use std::path::Path;
 
 use crate::db::{Access, Database, Transaction};
 use crate::delivery::DeliveryCounts;
 use crate::fan_out::FanOutReport;
 use registry::{Metric, Registry};
-
-/// Why the metrics could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum MetricsFailed {
-    /// The file or its directory.
-    #[error("{0}")]
-    File(#[from] std::io::Error),
-    /// The encoder.
-    #[error("{0}")]
-    Encode(#[from] prometheus::Error),
-}
 
 /// Adds a run of `seconds` to the counters in the file and sets its gauges. Where the database
 /// can't be asked, the gauges keep what they were.
@@ -51,7 +41,7 @@ pub async fn record(
     report: &FanOutReport,
     seconds: f64,
     succeeded: bool,
-) -> Result<(), MetricsFailed> {
+) -> io::Result<()> {
     let backlog = ask(database, fan_out::backlog).await;
     update(path, fan_out::METRICS, |registry| {
         fan_out::add_run(registry, report, seconds, succeeded);
@@ -68,7 +58,7 @@ pub async fn record_delivery(
     counts: &DeliveryCounts,
     seconds: f64,
     succeeded: bool,
-) -> Result<(), MetricsFailed> {
+) -> io::Result<()> {
     let queue = ask(database, delivery::queue).await;
     update(path, delivery::METRICS, |registry| {
         delivery::add_run(registry, counts, seconds, succeeded);
@@ -107,12 +97,11 @@ fn update(
     path: &Path,
     metrics: &'static [&'static Metric],
     change: impl FnOnce(&mut Registry),
-) -> Result<(), MetricsFailed> {
+) -> io::Result<()> {
     let _lock = file::lock(path)?;
     let mut registry = Registry::from_text(metrics, &file::read(path)?);
     change(&mut registry);
-    file::replace(path, registry.to_text()?.as_bytes())?;
-    Ok(())
+    file::replace(path, registry.to_text().as_bytes())
 }
 
 /// Every metric of both files.

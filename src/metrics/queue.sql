@@ -19,10 +19,10 @@ held AS (
      WHERE status IN ('dead', 'uncertain')
      GROUP BY channel
 )
-SELECT c.name AS channel, coalesce(q.depth, 0)::float8 AS depth,
-       greatest(q.oldest_due_age, 0)::float8 AS oldest_due_age,
-       coalesce(h.dead, 0)::float8 AS dead, coalesce(h.uncertain, 0)::float8 AS uncertain,
-       extract(epoch FROM now())::float8 AS now
+SELECT c.name AS "channel!", coalesce(q.depth, 0)::float8 AS "depth!",
+       greatest(q.oldest_due_age, 0)::float8 AS "oldest_due_age!",
+       coalesce(h.dead, 0)::float8 AS "dead!", coalesce(h.uncertain, 0)::float8 AS "uncertain!",
+       extract(epoch FROM now())::float8 AS "now!"
   FROM unnest($1::text[]) AS c (name)
   LEFT JOIN queued q ON q.channel = c.name
   LEFT JOIN held h ON h.channel = c.name

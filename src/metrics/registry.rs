@@ -1,9 +1,7 @@
 //! The values of a set of metrics: read from Prometheus' text, added to, and written as text.
 
 use std::collections::BTreeMap;
-
-use prometheus::proto::{self, MetricFamily, MetricType};
-use prometheus_parse::{HistogramCount, Scrape, Value};
+use std::fmt::Write as _;
 
 /// What a metric is. Names follow Prometheus' conventions: base units, `_total` for counters.
 #[derive(Debug, PartialEq)]
@@ -27,7 +25,6 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// As Prometheus calls it.
-    #[cfg(test)]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -37,25 +34,32 @@ impl Kind {
     }
 }
 
-/// Values by the metric's name and its labels' values.
+impl Metric {
+    /// The series of one set of labels' values, in the order of their values: what is added to the
+    /// name, and the bucket.
+    fn series(&self) -> Vec<(&'static str, Option<String>)> {
+        match self.kind {
+            Kind::Counter | Kind::Gauge => vec![("", None)],
+            Kind::Histogram(bounds) => {
+                let bounds = bounds.iter().map(ToString::to_string);
+                bounds
+                    .chain(["+Inf".to_owned()])
+                    .map(|bound| ("_bucket", Some(bound)))
+                    .chain([("_sum", None), ("_count", None)])
+                    .collect()
+            }
+        }
+    }
+}
+
+/// A metric's name, and its labels' values.
+type Key = (&'static str, Vec<String>);
+
 #[derive(Debug, PartialEq)]
 pub(super) struct Registry {
     metrics: &'static [&'static Metric],
-    samples: BTreeMap<(&'static str, Vec<String>), Sample>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Sample {
-    Number(f64),
-    Histogram(Histogram),
-}
-
-/// Observations: how many within each bound and beyond all of them, not cumulative, and their sum.
-#[derive(Debug, Clone, PartialEq)]
-struct Histogram {
-    bounds: &'static [f64],
-    counts: Vec<u64>,
-    sum: f64,
+    /// A value for each series of the metric.
+    samples: BTreeMap<Key, Vec<f64>>,
 }
 
 impl Registry {
@@ -66,45 +70,43 @@ impl Registry {
             metrics,
             samples: BTreeMap::new(),
         };
-        let lines = text.lines().map(|line| Ok(line.to_owned()));
-        for sample in Scrape::parse(lines).map_or_else(|_| Vec::new(), |scrape| scrape.samples) {
-            registry.restore(&sample);
+        for line in text.lines() {
+            registry.restore(line);
         }
         registry
     }
 
-    fn restore(&mut self, sample: &prometheus_parse::Sample) -> Option<()> {
-        let of_histogram = sample.metric.strip_suffix("_sum");
-        let metric = self.metrics.iter().find(|metric| match metric.kind {
-            Kind::Histogram(_) => metric.name == sample.metric || of_histogram == Some(metric.name),
-            _ => metric.name == sample.metric,
+    fn restore(&mut self, line: &str) -> Option<()> {
+        let (series, value) = line.rsplit_once(' ')?;
+        let value = value.parse().ok().filter(|value: &f64| value.is_finite())?;
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let label = |name: &str| {
+            let mut pairs = labels.trim_end_matches('}').split(',');
+            pairs.find_map(|pair| {
+                pair.strip_prefix(name)?
+                    .strip_prefix("=\"")?
+                    .strip_suffix('"')
+            })
+        };
+        let (metric, place) = self.metrics.iter().find_map(|metric| {
+            let of_metric = (name.strip_prefix(metric.name)?, label("le"));
+            let mut series = metric.series().into_iter();
+            let place = series.position(|(suffix, le)| of_metric == (suffix, le.as_deref()))?;
+            Some((*metric, place))
         })?;
-        let labels: Option<Vec<&str>> = metric
-            .labels
-            .iter()
-            .map(|label| sample.labels.get(label))
-            .collect();
-        match (self.sample(metric, &labels?), &sample.value) {
-            (Sample::Histogram(histogram), Value::Histogram(buckets)) => histogram.restore(buckets),
-            (
-                Sample::Histogram(Histogram { sum: number, .. }) | Sample::Number(number),
-                Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value),
-            ) if value.is_finite() => *number = *value,
-            _ => {}
-        }
+        let labels: Option<Vec<&str>> = metric.labels.iter().map(|name| label(name)).collect();
+        self.sample(metric, &labels?)[place] = value;
         Some(())
     }
 
     /// Adds to a counter, which is there from then on.
     pub(super) fn add(&mut self, counter: &'static Metric, labels: &[&str], count: u64) {
-        if let Sample::Number(value) = self.sample(counter, labels) {
-            *value += float(count);
-        }
+        self.sample(counter, labels)[0] += float(count);
     }
 
     /// Sets a gauge.
     pub(super) fn set(&mut self, gauge: &'static Metric, labels: &[&str], value: f64) {
-        *self.sample(gauge, labels) = Sample::Number(value);
+        self.sample(gauge, labels)[0] = value;
     }
 
     /// Adds observations to a histogram: how many within each of its bounds and beyond, and their sum.
@@ -115,123 +117,56 @@ impl Registry {
         counts: &[u64],
         sum: f64,
     ) {
-        if let Sample::Histogram(histogram) = self.sample(histogram, labels) {
-            for (count, more) in histogram.counts.iter_mut().zip(counts) {
-                *count += more;
-            }
-            histogram.sum += sum;
+        let values = self.sample(histogram, labels);
+        let mut within = 0;
+        for (value, count) in values.iter_mut().zip(counts) {
+            within += count;
+            *value += float(within);
+        }
+        if let [.., of_all, count] = &mut values[..] {
+            *of_all += sum;
+            *count += float(within);
         }
     }
 
-    fn sample(&mut self, metric: &'static Metric, labels: &[&str]) -> &mut Sample {
+    fn sample(&mut self, metric: &'static Metric, labels: &[&str]) -> &mut Vec<f64> {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
-        let none = match metric.kind {
-            Kind::Counter | Kind::Gauge => Sample::Number(0.0),
-            Kind::Histogram(bounds) => Sample::Histogram(Histogram {
-                bounds,
-                counts: vec![0; bounds.len() + 1],
-                sum: 0.0,
-            }),
-        };
-        self.samples.entry((metric.name, labels)).or_insert(none)
+        let sample = self.samples.entry((metric.name, labels));
+        sample.or_insert_with(|| vec![0.0; metric.series().len()])
     }
 
     /// The text, in the order of the metrics; one without a value is left out.
-    pub(super) fn to_text(&self) -> Result<String, prometheus::Error> {
-        let families = self.metrics.iter().filter_map(|metric| {
-            let of_metric = self
-                .samples
-                .iter()
-                .filter(|((name, _), _)| *name == metric.name);
-            let samples: Vec<_> = of_metric
-                .map(|((_, labels), sample)| sample.encode(metric, labels))
-                .collect();
-            (!samples.is_empty()).then(|| family(metric, samples))
-        });
-        prometheus::TextEncoder::new().encode_to_string(&families.collect::<Vec<_>>())
-    }
-}
-
-impl Histogram {
-    /// Takes over the cumulative counts of an earlier run.
-    fn restore(&mut self, buckets: &[HistogramCount]) {
-        let mut below = 0;
-        for bucket in buckets {
-            let at = self
-                .bounds
-                .partition_point(|bound| *bound < bucket.less_than);
-            let count = whole(bucket.count);
-            self.counts[at] = count.saturating_sub(below);
-            below = count;
-        }
-    }
-
-    fn encode(&self) -> proto::Histogram {
-        let mut below = 0;
-        let buckets = self.bounds.iter().zip(&self.counts).map(|(bound, count)| {
-            below += count;
-            let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(below);
-            bucket
-        });
-        let mut encoded = proto::Histogram::default();
-        encoded.set_bucket(buckets.collect());
-        encoded.set_sample_count(self.counts.iter().sum());
-        encoded.set_sample_sum(self.sum);
-        encoded
-    }
-}
-
-impl Sample {
-    fn encode(&self, metric: &Metric, values: &[String]) -> proto::Metric {
-        let pairs = metric.labels.iter().zip(values).map(|(name, value)| {
-            let mut pair = proto::LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value(value.clone());
-            pair
-        });
-        let mut encoded = proto::Metric::from_label(pairs.collect());
-        match (self, metric.kind) {
-            (Self::Histogram(histogram), _) => encoded.set_histogram(histogram.encode()),
-            (Self::Number(value), Kind::Gauge) => {
-                let mut gauge = proto::Gauge::default();
-                gauge.set_value(*value);
-                encoded.set_gauge(gauge);
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::new();
+        for metric in self.metrics {
+            let Metric {
+                name, kind, help, ..
+            } = metric;
+            let is_of_metric = |(key, _): &(&Key, _)| key.0 == *name;
+            let mut samples = self.samples.iter().filter(is_of_metric).peekable();
+            if samples.peek().is_some() {
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {}", kind.name());
             }
-            (Self::Number(value), _) => {
-                let mut counter = proto::Counter::default();
-                counter.set_value(*value);
-                encoded.set_counter(counter);
+            for ((_, labels), values) in samples {
+                for ((suffix, bucket), value) in metric.series().into_iter().zip(values) {
+                    let names = metric.labels.iter().chain(&["le"]);
+                    let pairs = names.zip(labels.iter().chain(&bucket));
+                    let pairs: Vec<_> = pairs
+                        .map(|(name, value)| format!("{name}=\"{value}\""))
+                        .collect();
+                    let labels = match &pairs[..] {
+                        [] => String::new(),
+                        pairs => format!("{{{}}}", pairs.join(",")),
+                    };
+                    let _ = writeln!(text, "{name}{suffix}{labels} {value}");
+                }
             }
         }
-        encoded
+        text
     }
-}
-
-fn family(metric: &Metric, samples: Vec<proto::Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(metric.name.to_owned());
-    family.set_help(metric.help.to_owned());
-    family.set_field_type(match metric.kind {
-        Kind::Counter => MetricType::COUNTER,
-        Kind::Gauge => MetricType::GAUGE,
-        Kind::Histogram(_) => MetricType::HISTOGRAM,
-    });
-    family.set_metric(samples);
-    family
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn float(count: u64) -> f64 {
     count as f64
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count read from text; what is not one becomes 0"
-)]
-fn whole(count: f64) -> u64 {
-    count as u64
 }

@@ -31,25 +31,25 @@ pub struct PruneOptions {
 }
 
 /// What was deleted, or would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PruneReport {
     /// What ended before this moment of the database's clock is old.
     pub older_than: DateTime<Utc>,
     /// Notifications that were read.
-    pub notifications_count: u64,
+    pub notifications_count: i64,
     /// E-mails that were sent or cancelled.
-    pub emails_count: u64,
+    pub emails_count: i64,
     /// Deliveries that arrived or were cancelled.
-    pub deliveries_count: u64,
-    /// Their attempts.
-    pub attempts_count: u64,
+    pub deliveries_count: i64,
+    /// Attempts of these deliveries.
+    pub attempts_count: i64,
     /// Dedup keys that have expired.
     #[serde(rename = "guards_count")]
-    pub dedup_keys_count: u64,
+    pub dedup_keys_count: i64,
     /// Processing rows of events that were completed.
-    pub processing_rows_count: u64,
+    pub processing_rows_count: i64,
     /// Events; none unless asked for.
-    pub events_count: u64,
+    pub events_count: i64,
     /// Other tables whose rows go with the events that they refer to (`ON DELETE CASCADE`).
     pub cascades_to: Vec<String>,
     /// Whether it ended before everything was looked at.
@@ -57,7 +57,6 @@ pub struct PruneReport {
 }
 
 impl PruneReport {
-    /// Whether anything was deleted.
     pub fn has_deleted(&self) -> bool {
         self.notifications_count
             + self.emails_count
@@ -80,29 +79,20 @@ impl Prune {
     /// Asks the database from where on things are old.
     pub async fn new(session: &mut Session, options: PruneOptions) -> Result<Self, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadOnly).await?;
-        let row = sqlx::query_file!("src/ops/prune/cutoff.sql", options.older_than.as_secs_f64())
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
+        let row = sqlx::query_file!(
+            "src/ops/prune/cutoff.sql",
+            options.older_than.as_secs_f64(),
+            options.events
+        )
+        .fetch_one(Unnamed(&mut transaction))
+        .await?;
         transaction.commit().await?;
-        Ok(Self {
-            options,
-            report: PruneReport {
-                older_than: row.cutoff,
-                notifications_count: 0,
-                emails_count: 0,
-                deliveries_count: 0,
-                attempts_count: 0,
-                dedup_keys_count: 0,
-                processing_rows_count: 0,
-                events_count: 0,
-                cascades_to: if options.events {
-                    row.cascades
-                } else {
-                    Vec::new()
-                },
-                stopped_early: false,
-            },
-        })
+        let report = PruneReport {
+            older_than: row.older_than,
+            cascades_to: row.cascades_to,
+            ..PruneReport::default()
+        };
+        Ok(Self { options, report })
     }
 
     /// What was deleted so far.
@@ -111,25 +101,19 @@ impl Prune {
     }
 
     /// Counts what would be deleted, in a transaction that cannot write.
-    pub async fn dry_run(mut self, session: &mut Session) -> Result<PruneReport, sqlx::Error> {
+    pub async fn dry_run(self, session: &mut Session) -> Result<PruneReport, sqlx::Error> {
         let mut transaction = session.begin(Access::ReadOnly).await?;
-        let row = sqlx::query_file!(
+        let report = sqlx::query_file_as!(
+            PruneReport,
             "src/ops/prune/dry_run.sql",
             self.report.older_than,
-            self.options.events
+            self.options.events,
+            &self.report.cascades_to
         )
         .fetch_one(Unnamed(&mut transaction))
         .await?;
         transaction.commit().await?;
-        let report = &mut self.report;
-        report.deliveries_count = row.deliveries.unsigned_abs();
-        report.attempts_count = row.attempts.unsigned_abs();
-        report.dedup_keys_count = row.dedup_keys.unsigned_abs();
-        report.notifications_count = row.notifications.unsigned_abs();
-        report.emails_count = row.emails.unsigned_abs();
-        report.processing_rows_count = row.processing.unsigned_abs();
-        report.events_count = row.events.unwrap_or(0).unsigned_abs();
-        Ok(self.report)
+        Ok(report)
     }
 
     /// Deletes, until nothing old is left or `stop` is cancelled. `progress` is called after each
@@ -164,41 +148,52 @@ const BEFORE_ALL: PgRange<i64> = PgRange {
     end: Bound::Excluded(0),
 };
 
-async fn notifications(
-    transaction: &mut Transaction<'_>,
-    report: &mut PruneReport,
-    from: i64,
-) -> Result<Option<i64>, sqlx::Error> {
-    let row = sqlx::query_file!(
-        "src/ops/prune/notifications.sql",
-        report.older_than,
-        PAGE,
-        from
-    )
-    .fetch_one(Unnamed(transaction))
-    .await?;
-    report.notifications_count += row.deleted.unsigned_abs();
-    Ok(row.reached.and_then(|id| id.checked_add(1)))
+/// A function that deletes a page of one table, counts it, and returns where the next page begins.
+macro_rules! page {
+    ($name:ident, $statement:literal, $size:ident, $cursor:ty, $count:ident) => {
+        async fn $name(
+            transaction: &mut Transaction<'_>,
+            report: &mut PruneReport,
+            cursor: $cursor,
+        ) -> Result<Option<$cursor>, sqlx::Error> {
+            let page = sqlx::query_file!($statement, report.older_than, $size, cursor)
+                .fetch_one(Unnamed(transaction))
+                .await?;
+            report.$count += page.deleted;
+            Ok(page.next)
+        }
+    };
 }
 
-async fn emails(
-    transaction: &mut Transaction<'_>,
-    report: &mut PruneReport,
-    from: i64,
-) -> Result<Option<i64>, sqlx::Error> {
-    let row = sqlx::query_file!("src/ops/prune/emails.sql", report.older_than, PAGE, from)
-        .fetch_one(Unnamed(transaction))
-        .await?;
-    report.emails_count += row.deleted.unsigned_abs();
-    Ok(row.reached.and_then(|id| id.checked_add(1)))
-}
+page!(
+    notifications,
+    "src/ops/prune/notifications.sql",
+    PAGE,
+    i64,
+    notifications_count
+);
+page!(emails, "src/ops/prune/emails.sql", PAGE, i64, emails_count);
+page!(
+    processing_rows,
+    "src/ops/prune/processing.sql",
+    BATCH,
+    DateTime<Utc>,
+    processing_rows_count
+);
+page!(
+    events,
+    "src/ops/prune/events.sql",
+    BATCH,
+    PgRange<i64>,
+    events_count
+);
 
 async fn deliveries(
     transaction: &mut Transaction<'_>,
     report: &mut PruneReport,
     (finished_at, id): (DateTime<Utc>, i64),
 ) -> Result<Option<(DateTime<Utc>, i64)>, sqlx::Error> {
-    let row = sqlx::query_file!(
+    let page = sqlx::query_file!(
         "src/ops/prune/deliveries.sql",
         report.older_than,
         BATCH,
@@ -207,9 +202,9 @@ async fn deliveries(
     )
     .fetch_one(Unnamed(transaction))
     .await?;
-    report.deliveries_count += row.deleted.unsigned_abs();
-    report.attempts_count += row.attempts.unsigned_abs();
-    Ok(row.finished_at.zip(row.id))
+    report.deliveries_count += page.deleted;
+    report.attempts_count += page.attempts;
+    Ok(page.finished_at.zip(page.id))
 }
 
 async fn dedup_keys(
@@ -217,38 +212,9 @@ async fn dedup_keys(
     report: &mut PruneReport,
     since: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let row = sqlx::query_file!("src/ops/prune/dedup_keys.sql", BATCH, since)
+    let page = sqlx::query_file!("src/ops/prune/dedup_keys.sql", BATCH, since)
         .fetch_one(Unnamed(transaction))
         .await?;
-    report.dedup_keys_count += row.deleted.unsigned_abs();
-    Ok(row.reached)
-}
-
-async fn processing_rows(
-    transaction: &mut Transaction<'_>,
-    report: &mut PruneReport,
-    since: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let row = sqlx::query_file!(
-        "src/ops/prune/processing.sql",
-        report.older_than,
-        BATCH,
-        since
-    )
-    .fetch_one(Unnamed(transaction))
-    .await?;
-    report.processing_rows_count += row.deleted.unsigned_abs();
-    Ok(row.reached)
-}
-
-async fn events(
-    transaction: &mut Transaction<'_>,
-    report: &mut PruneReport,
-    after: PgRange<i64>,
-) -> Result<Option<PgRange<i64>>, sqlx::Error> {
-    let row = sqlx::query_file!("src/ops/prune/events.sql", report.older_than, BATCH, after)
-        .fetch_one(Unnamed(transaction))
-        .await?;
-    report.events_count += row.deleted.unsigned_abs();
-    Ok(row.reached)
+    report.dedup_keys_count += page.deleted;
+    Ok(page.next)
 }

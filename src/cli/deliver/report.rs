@@ -6,7 +6,7 @@ use crate::cli::human::{counted, time};
 use crate::cli::job::JobReport;
 use crate::db::Database;
 use crate::delivery::{DeliveryReport, Left, Waiting};
-use crate::metrics::{self, MetricsFailed};
+use crate::metrics;
 
 impl JobReport for DeliveryReport {
     const NAME: &str = "Delivery";
@@ -55,7 +55,7 @@ impl JobReport for DeliveryReport {
         database: &Database,
         seconds: f64,
         succeeded: bool,
-    ) -> Result<(), MetricsFailed> {
+    ) -> std::io::Result<()> {
         metrics::record_delivery(file, database, &self.counts, seconds, succeeded).await
     }
 

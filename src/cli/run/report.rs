@@ -6,7 +6,7 @@ use crate::cli::human::counted;
 use crate::cli::job::JobReport;
 use crate::db::Database;
 use crate::fan_out::{FanOutReport, MOST_COUNTED};
-use crate::metrics::{self, MetricsFailed};
+use crate::metrics;
 
 impl JobReport for FanOutReport {
     const NAME: &str = "Job";
@@ -60,7 +60,7 @@ impl JobReport for FanOutReport {
         database: &Database,
         seconds: f64,
         succeeded: bool,
-    ) -> Result<(), MetricsFailed> {
+    ) -> std::io::Result<()> {
         metrics::record(file, database, self, seconds, succeeded).await
     }
 

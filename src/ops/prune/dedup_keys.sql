@@ -12,4 +12,4 @@ gone AS (
      WHERE guard = ANY (ARRAY(SELECT guard FROM over))
     RETURNING until
 )
-SELECT count(*) AS "deleted!", max(until) AS reached FROM gone
+SELECT count(*) AS "deleted!", max(until) AS next FROM gone

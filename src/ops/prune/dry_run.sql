@@ -1,4 +1,4 @@
--- Counts what would be deleted as older than $1. $2: events as well.
+-- Counts what would be deleted as older than $1. $2: events as well. $3: tables that their deletion cascades to.
 SELECT (SELECT count(*)
           FROM notifications n
          WHERE n.read_at < $1
@@ -6,7 +6,7 @@ SELECT (SELECT count(*)
                    (SELECT p.processing_status = 'completed'
                       FROM notification_processing p WHERE p.event_id = n.event_id),
                    EXISTS (SELECT FROM notification_pruned r
-                            WHERE r.event_ids @> n.event_id::bigint))) AS "notifications!",
+                            WHERE r.event_ids @> n.event_id::bigint))) AS "notifications_count!",
        (SELECT count(*)
           FROM pending_emails m
          WHERE (m.status = 'sent' OR m.status = 'failed' AND m.status_reason LIKE 'cancelled:%')
@@ -15,12 +15,12 @@ SELECT (SELECT count(*)
                    (SELECT p.processing_status = 'completed'
                       FROM notification_processing p WHERE p.event_id = m.event_id),
                    EXISTS (SELECT FROM notification_pruned r
-                            WHERE r.event_ids @> m.event_id::bigint))) AS "emails!",
+                            WHERE r.event_ids @> m.event_id::bigint))) AS "emails_count!",
        (SELECT count(*)
           FROM notification_processing
          WHERE processing_status = 'completed' AND completed_at < $1
-           AND event_id < 9223372036854775807) AS "processing!",
-       CASE WHEN $2::boolean THEN
+           AND event_id < 9223372036854775807) AS "processing_rows_count!",
+       coalesce(CASE WHEN $2::boolean THEN
            (SELECT count(*)
               FROM (SELECT event_id, NULL
                       FROM notification_processing
@@ -53,9 +53,10 @@ SELECT (SELECT count(*)
                                                 WHERE m.delivery_id = d.id
                                                   AND m.status IN ('pending', 'processing')))
                               IS NOT TRUE))
-       END AS events,
-       old_deliveries.deliveries AS "deliveries!", old_deliveries.attempts AS "attempts!",
-       (SELECT count(*) FROM notification_delivery_guards WHERE until < now()) AS "dedup_keys!"
+       END, 0) AS "events_count!",
+       old_deliveries.deliveries AS "deliveries_count!", old_deliveries.attempts AS "attempts_count!",
+       (SELECT count(*) FROM notification_delivery_guards WHERE until < now()) AS "dedup_keys_count!",
+       $1 AS "older_than!", $3::text[] AS "cascades_to!", false AS "stopped_early!"
   FROM (SELECT count(*) AS deliveries, coalesce(sum(attempts), 0)::bigint AS attempts
           FROM (SELECT (SELECT count(*) FROM notification_delivery_attempts a WHERE a.delivery_id = d.id) AS attempts
                   FROM notification_deliveries d

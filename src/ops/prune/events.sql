@@ -56,4 +56,4 @@ forgotten AS (
                EXCEPT SELECT event_ids FROM kept))
 )
 SELECT (SELECT count(*) FROM gone) AS "deleted!",
-       (SELECT event_ids FROM taken ORDER BY event_ids DESC LIMIT 1) AS reached
+       (SELECT event_ids FROM taken ORDER BY event_ids DESC LIMIT 1) AS next

@@ -30,4 +30,4 @@ marked AS (
     ON CONFLICT (event_ids) DO UPDATE
        SET completed_at = excluded.completed_at, pruned_at = now()
 )
-SELECT count(*) AS "deleted!", max(completed_at) AS reached FROM gone
+SELECT count(*) AS "deleted!", max(completed_at) AS next FROM gone

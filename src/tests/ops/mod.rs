@@ -113,7 +113,7 @@ async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
     report
 }
 
-fn counts(report: &PruneReport) -> [u64; 4] {
+fn counts(report: &PruneReport) -> [i64; 4] {
     [
         report.notifications_count,
         report.emails_count,
