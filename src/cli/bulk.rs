@@ -5,7 +5,7 @@ use std::fmt;
 use clap::Args;
 
 use super::human::{count, counted};
-use super::{ExitStatus, Failure, connect, database_failure, dead_letters, output, signals};
+use super::{Exit, ExitStatus, Failure, connect, database_failure, dead_letters, output, signals};
 use crate::config::{Config, Format};
 use crate::handlers::EventType;
 use crate::ops::bulk::{Action, BulkAction, BulkReport, CommonFilter, Filter, Items, State};
@@ -57,28 +57,15 @@ struct Events {
     dry_run: bool,
 }
 
-pub(super) async fn retry(
-    arguments: RetryArguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn retry(arguments: RetryArguments, config: &Config, format: Format) -> Exit {
     failed_events(Action::Retry, arguments.events, config, format).await
 }
 
-pub(super) async fn discard(
-    arguments: DiscardArguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn discard(arguments: DiscardArguments, config: &Config, format: Format) -> Exit {
     failed_events(Action::Discard, arguments.events, config, format).await
 }
 
-async fn failed_events(
-    action: Action,
-    events: Events,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+async fn failed_events(action: Action, events: Events, config: &Config, format: Format) -> Exit {
     let filter = Filter {
         common: events.filter,
         ..Filter::default()
@@ -104,7 +91,7 @@ pub(super) async fn execute(
     dry_run: bool,
     config: &Config,
     format: Format,
-) -> Result<ExitStatus, Failure> {
+) -> Exit {
     let database = config.database()?;
     let refused = |error| database_failure(&database, error);
     let mut session = connect(&database).await?;

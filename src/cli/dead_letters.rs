@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use super::{ExitStatus, Failure, bulk};
+use super::{Exit, Failure, bulk};
 use crate::config::{Config, Format};
 use crate::db::Session;
 use crate::ops::bulk::{Action, BulkAction, Filter, Items};
@@ -75,11 +75,7 @@ struct ChangeArguments {
     dry_run: bool,
 }
 
-pub(super) async fn execute(
-    arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
     let (action, ChangeArguments { filter, dry_run }) = match arguments.command {
         Command::List(arguments) => return list::execute(arguments, config, format).await,
         Command::Show(arguments) => return show::execute(&arguments, config, format).await,

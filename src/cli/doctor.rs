@@ -3,13 +3,12 @@
 use std::fmt::{self, Write as _};
 
 use clap::Args;
-use serde::Serialize;
 
 use super::output::Style;
-use super::{ExitStatus, Failure, database_failure, output, wiring};
+use super::{Exit, ExitStatus, database_failure, output, wiring};
 use crate::channels::{Channel, Transport as _};
 use crate::config::{Config, Format, InvalidConfig};
-use crate::ops::doctor::{Finding, Setup, Severity, diagnose};
+use crate::ops::doctor::{Diagnosis, Finding, Setup, Severity, diagnose};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,15 +25,14 @@ pub(super) async fn execute(
     config: &Config,
     wrong: &[InvalidConfig],
     format: Format,
-) -> Result<ExitStatus, Failure> {
+) -> Exit {
     let database = config.database()?;
     let checks = diagnose(&database, &setup(config, wrong))
         .await
         .map_err(|error| database_failure(&database, error))?;
-    let verdict = checks.iter().map(|check| check.severity).max();
-    let verdict = verdict.unwrap_or(Severity::Ok);
-    output::emit(&Report { verdict, checks }, format)?;
-    Ok(if verdict == Severity::Problem {
+    let diagnosis = Diagnosis::from(checks);
+    output::emit(&diagnosis, format)?;
+    Ok(if diagnosis.severity == Severity::Problem {
         ExitStatus::CheckFailed
     } else {
         ExitStatus::Success
@@ -84,14 +82,7 @@ fn valid<T>(read: Result<T, InvalidConfig>, invalid: &mut Vec<String>) -> Option
     .ok()
 }
 
-#[derive(Serialize)]
-struct Report {
-    /// The worst of the findings.
-    verdict: Severity,
-    checks: Vec<Finding>,
-}
-
-impl fmt::Display for Report {
+impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&findings(&self.checks, Style::of(f)))?;
         let count = |severity| {
@@ -99,7 +90,7 @@ impl fmt::Display for Report {
             of_severity.count()
         };
         let warnings = count(Severity::Warn);
-        match self.verdict {
+        match self.severity {
             Severity::Ok => writeln!(f, "\nAll is well."),
             Severity::Warn => writeln!(f, "\nThe job works. Warnings: {warnings}."),
             Severity::Problem => {
@@ -143,15 +134,13 @@ mod tests {
             found: format!("found of {name}"),
             advice: advice.map(str::to_owned),
         };
-        let mut report = Report {
-            verdict: Severity::Problem,
-            checks: vec![
-                finding("server", Severity::Ok, None),
-                finding("queue", Severity::Warn, Some("run migrate")),
-                finding("row level security", Severity::Problem, Some("two\nlines")),
-            ],
-        };
-        insta::assert_snapshot!(report, @r"
+        let findings = vec![
+            finding("server", Severity::Ok, None),
+            finding("queue", Severity::Warn, Some("run migrate")),
+            finding("row level security", Severity::Problem, Some("two\nlines")),
+        ];
+        let mut diagnosis = Diagnosis::from(findings);
+        insta::assert_snapshot!(diagnosis, @r"
         ok       server              found of server
         warn     queue               found of queue
                                      → run migrate
@@ -161,9 +150,9 @@ mod tests {
 
         Problems: 1. Warnings: 1.
         ");
-        let mut last_line = |verdict| {
-            report.verdict = verdict;
-            report.to_string().lines().last().map(str::to_owned)
+        let mut last_line = |severity| {
+            diagnosis.severity = severity;
+            diagnosis.to_string().lines().last().map(str::to_owned)
         };
         assert_eq!(last_line(Severity::Ok).as_deref(), Some("All is well."));
         assert_eq!(

@@ -1,6 +1,5 @@
 //! The commands: one file each. Only here is anything printed.
 
-mod attempts;
 mod bulk;
 mod channel;
 mod config;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::human::counted;
-use super::{ExitStatus, Failure, connect, grant_failure, output, signals};
+use super::{Exit, ExitStatus, connect, grant_failure, output, signals};
 use crate::config::{Config, Format};
 use crate::ops::prune::{Prune, PruneOptions, PruneReport};
 
@@ -38,11 +38,7 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
-pub(super) async fn execute(
-    arguments: Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
     let Some(older_than) = config.prune_older_than else {
         output::emit(&Off { off: true }, format)?;
         return Ok(ExitStatus::Success);

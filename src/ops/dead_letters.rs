@@ -15,14 +15,6 @@ use crate::domain::announcement::Message;
 /// E-mails of a delivery that are listed.
 const MOST_MAILS: i64 = 200;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// What ended last comes first.
-    NewestFirst,
-    /// What ended first comes first.
-    OldestFirst,
-}
-
 /// Dead letters, as many as were asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct List {
@@ -30,7 +22,7 @@ pub struct List {
     pub dead_letters: Vec<DeadLetter>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, sqlx::FromRow)]
 pub struct DeadLetter {
     pub id: i64,
     /// `dead` or `uncertain`.
@@ -62,11 +54,11 @@ pub struct DeadLetter {
     pub matching_count: i64,
 }
 
-/// Lists what matches, `most` of it, in a transaction that cannot write.
+/// Lists what matches, `most` of it, what ended last first unless `oldest_first`, in a transaction that cannot write.
 pub async fn list(
     session: &mut Session,
     filter: &Filter,
-    order: Order,
+    oldest_first: bool,
     most: u32,
 ) -> Result<List, sqlx::Error> {
     const STATEMENT: &str = concat!(
@@ -76,7 +68,7 @@ pub async fn list(
     let mut transaction = session.begin(Access::ReadOnly).await?;
     let mut dead_letters: Vec<DeadLetter> = filter
         .bind(sqlx::query_as(STATEMENT))
-        .bind(order == Order::OldestFirst)
+        .bind(oldest_first)
         .bind(i64::from(most))
         .fetch_all(Unnamed(&mut transaction))
         .await?;

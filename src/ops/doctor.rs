@@ -79,6 +79,25 @@ impl Finding {
     }
 }
 
+/// Every finding.
+#[derive(Debug, Serialize)]
+pub struct Diagnosis {
+    /// That of the worst.
+    #[serde(rename = "verdict")]
+    pub severity: Severity,
+    pub checks: Vec<Finding>,
+}
+
+impl From<Vec<Finding>> for Diagnosis {
+    fn from(checks: Vec<Finding>) -> Self {
+        let worst = checks.iter().map(|check| check.severity).max();
+        Self {
+            severity: worst.unwrap_or(Severity::Ok),
+            checks,
+        }
+    }
+}
+
 /// What a check gives, or the error that kept it from it.
 type Findings = Result<Vec<Finding>, sqlx::Error>;
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 
+use crate::cli::human::utc;
 use crate::cli::output::Style;
-use crate::cli::{ExitStatus, Failure, attempts, connect, database_failure, output};
+use crate::cli::{Exit, ExitStatus, Failure, connect, database_failure, history, output};
 use crate::config::{Config, Format};
 use crate::ops::dead_letters::{Delivery, Details, show};
 
@@ -17,11 +17,7 @@ pub(super) struct Arguments {
     id: i64,
 }
 
-pub(super) async fn execute(
-    arguments: &Arguments,
-    config: &Config,
-    format: Format,
-) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(arguments: &Arguments, config: &Config, format: Format) -> Exit {
     let database = config.database()?;
     let mut session = connect(&database).await?;
     let details = show(&mut session, arguments.id)
@@ -34,14 +30,14 @@ pub(super) async fn execute(
 
 impl fmt::Display for Details {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (details, style) = (self, Style::of(f));
+        let style = Style::of(f);
         let delivery = &self.delivery;
         let title = format!("delivery {}  {}", delivery.id, delivery.event_type);
         writeln!(f, "{}", style.bold(&title))?;
         for (label, value) in lines(delivery, style) {
             writeln!(f, "  {label:<9} {value}")?;
         }
-        if let Some(message) = &details.message {
+        if let Some(message) = &self.message {
             writeln!(f, "\n{}", style.bold(&message.title))?;
             for line in message.text.lines() {
                 writeln!(f, "  {line}")?;
@@ -53,38 +49,36 @@ impl fmt::Display for Details {
                 writeln!(f, "  {link}")?;
             }
         }
-        if !details.emails.is_empty() {
+        if !self.emails.is_empty() {
             writeln!(f, "\nE-mails in it:")?;
-            for mail in &details.emails {
-                write!(
+            for mail in &self.emails {
+                let reason = mail.status_reason.as_ref();
+                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                writeln!(
                     f,
-                    "  {} ({}, event {}, {})",
+                    "  {} ({}, event {}, {}){reason}",
                     mail.subject, mail.event_type, mail.event_id, mail.status
                 )?;
-                match &mail.status_reason {
-                    Some(reason) => writeln!(f, ": {reason}"),
-                    None => writeln!(f),
-                }?;
             }
         }
-        f.write_str(if details.attempts.is_empty() {
+        f.write_str(if self.attempts.is_empty() {
             "\nNothing was attempted.\n"
         } else {
             "\nAttempts:\n"
         })?;
-        attempts::write(f, &details.attempts, "  ", true, style)
+        history::write_attempts(f, &self.attempts, style)
     }
 }
 
 /// What is known of it, with a word in front of each.
 fn lines(delivery: &Delivery, style: Style) -> Vec<(&'static str, String)> {
     let status = match (delivery.status.as_str(), delivery.finished_at) {
-        ("pending", _) => format!("pending, due {}", time(delivery.next_attempt_at)),
-        ("delivered", Some(at)) => format!("{} {}", style.good("delivered"), time(at)),
+        ("pending", _) => format!("pending, due {}", utc(delivery.next_attempt_at)),
+        ("delivered", Some(at)) => format!("{} {}", style.good("delivered"), utc(at)),
         (status @ ("dead" | "uncertain"), Some(at)) => {
-            format!("{} {}", style.bad(status), time(at))
+            format!("{} {}", style.bad(status), utc(at))
         }
-        (status, Some(at)) => format!("{status} {}", time(at)),
+        (status, Some(at)) => format!("{status} {}", utc(at)),
         (status, None) => status.to_owned(),
     };
     let to = match delivery.endpoint_is_enabled {
@@ -92,8 +86,8 @@ fn lines(delivery: &Delivery, style: Style) -> Vec<(&'static str, String)> {
         _ => delivery.to.clone(),
     };
     let event = match (delivery.event_id, delivery.digest_window) {
-        (Some(event), _) => format!("{event}, of {}", time(delivery.occurred_at)),
-        (None, Some(window)) => format!("a digest, for the window from {}", time(window)),
+        (Some(event), _) => format!("{event}, of {}", utc(delivery.occurred_at)),
+        (None, Some(window)) => format!("a digest, for the window from {}", utc(window)),
         (None, None) => "none".to_owned(),
     };
     let mut lines = vec![
@@ -103,7 +97,7 @@ fn lines(delivery: &Delivery, style: Style) -> Vec<(&'static str, String)> {
         ("recipient", delivery.recipient.clone()),
         ("target", delivery.target.clone()),
         ("event", event),
-        ("queued", time(delivery.created_at)),
+        ("queued", utc(delivery.created_at)),
         ("key", delivery.key.to_string()),
     ];
     let mut also = |label, value: Option<String>| lines.extend(value.map(|value| (label, value)));
@@ -115,12 +109,8 @@ fn lines(delivery: &Delivery, style: Style) -> Vec<(&'static str, String)> {
     also("provider", delivery.provider_id.clone());
     let leased = delivery.lease_until.map(|until| {
         let by = delivery.leased_by.as_deref().unwrap_or("somebody");
-        format!("by {by} until {}", time(until))
+        format!("by {by} until {}", utc(until))
     });
     also("leased", leased.filter(|_| delivery.status == "sending"));
     lines
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

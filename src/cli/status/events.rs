@@ -88,7 +88,9 @@ impl Page {
         for kind in failed.kinds.iter() {
             self.failure(kind, width);
         }
-        let hidden = failed.kinds_count.saturating_sub_unsigned(failed.kinds.len() as u64);
+        let hidden = failed
+            .kinds_count
+            .saturating_sub_unsigned(failed.kinds.len() as u64);
         if hidden > 0 {
             let more = counted(hidden, "more kind of error", "more kinds of errors");
             self.more(style.dim(&format!("… and {more}")));

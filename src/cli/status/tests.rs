@@ -1,10 +1,10 @@
 use super::server::describe;
 use super::*;
-use sqlx::types::Json;
 use crate::ops::status::{
     Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, Ignored,
     PendingEmails, Processing, Table, Target, Vacuum, Window, WithoutHandler,
 };
+use sqlx::types::Json;
 
 fn table(name: &str, rows: Option<i64>, dead: i64) -> Table {
     Table {

@@ -1,6 +1,7 @@
 //! Checks the columns of the application's tables.
 
-use super::{Finding, Findings, required_privileges};
+use super::required_privileges::REQUIRED;
+use super::{Finding, Findings};
 use crate::db::contract::{listed, violations, ways_out};
 use crate::db::{Transaction, Unnamed};
 
@@ -22,10 +23,11 @@ pub(super) async fn required(transaction: &mut Transaction<'_>) -> Findings {
         ("pending_emails", "project_id,project_name"),
     ];
     let written = |table: &str| {
-        let mut inserts =
-            required_privileges::writes().filter(|required| required.privilege == "INSERT");
-        let insert = inserts.find(|required| required.relation == table);
-        insert.map_or_else(String::new, |insert| insert.columns.join(","))
+        let inserts = REQUIRED
+            .iter()
+            .filter(|required| (required.relation, required.privilege) == (table, "INSERT"));
+        let columns: Vec<_> = inserts.map(|insert| insert.column).collect();
+        columns.join(",")
     };
     let columns = sqlx::query_file!(
         "src/ops/doctor/required.sql",

@@ -1,6 +1,6 @@
 //! Checks tables, columns, functions, triggers and indexes.
 
-use super::required_privileges;
+use super::required_privileges::each;
 use super::{Finding, Findings};
 use crate::db::migrate::Due;
 use crate::db::{Transaction, Unnamed, migrate};
@@ -19,11 +19,10 @@ const OF_DELIVERIES: [&str; 8] = [
 
 /// Relations, columns, functions and the sequences.
 pub(super) async fn tables(connection: &mut Transaction<'_>) -> Findings {
-    let needed = required_privileges::by_column();
     let missing = sqlx::query_file_scalar!(
         "src/ops/doctor/missing.sql",
-        &needed.relations,
-        &needed.columns
+        &each(|required| required.relation),
+        &each(|required| required.column)
     )
     .fetch_all(Unnamed(connection))
     .await?;

@@ -1,17 +1,18 @@
 //! Checks the privileges of the role, row-level security, `can_view`, and whether mutes cover e-mail.
 
-use super::{Finding, Findings, required_privileges, said};
+use super::required_privileges::{REQUIRED, each, relations, writes_count};
+use super::{Finding, Findings, said};
 use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
 
 /// The required privileges, one by one.
 pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
-    let needed = required_privileges::by_column();
+    let writes: Vec<_> = REQUIRED.iter().map(|required| required.is_write).collect();
     let lacking = sqlx::query_file!(
         "src/ops/doctor/rights.sql",
-        &needed.relations,
-        &needed.kinds,
-        &needed.columns,
-        &needed.are_writes
+        &each(|required| required.relation),
+        &each(|required| required.privilege),
+        &each(|required| required.column),
+        &writes
     )
     .fetch_all(Unnamed(&mut *connection))
     .await?;
@@ -38,25 +39,23 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
         .iter()
         .filter(|right| right.privilege != "USAGE" && !right.has_part)
         .count();
-    Ok(vec![
-        if reads_all && writes_lacking == required_privileges::writes().count() {
-            Finding::warn(
-                "the role may read everything needed, and write nothing",
-                "enough for dry runs, explain and status; run, deliver and retry need the role of scripts/grants.sql",
-            )
-        } else {
-            let found = lacking
-                .iter()
-                .map(|right| format!("no {} on {}", right.privilege, right.object));
-            Finding::problem(
-                found.collect::<Vec<_>>().join("; "),
-                format!(
-                    "as the tables' owner: psql -d DATABASE -v role='{}' -f scripts/grants.sql",
-                    own.role
-                ),
-            )
-        },
-    ])
+    Ok(vec![if reads_all && writes_lacking == writes_count() {
+        Finding::warn(
+            "the role may read everything needed, and write nothing",
+            "enough for dry runs, explain and status; run, deliver and retry need the role of scripts/grants.sql",
+        )
+    } else {
+        let found = lacking
+            .iter()
+            .map(|right| format!("no {} on {}", right.privilege, right.object));
+        Finding::problem(
+            found.collect::<Vec<_>>().join("; "),
+            format!(
+                "as the tables' owner: psql -d DATABASE -v role='{}' -f scripts/grants.sql",
+                own.role
+            ),
+        )
+    }])
 }
 
 /// Whether the optional columns of profiles, where they exist, can be read.
@@ -79,8 +78,7 @@ pub(super) async fn optional(connection: &mut Transaction<'_>) -> Findings {
 
 /// Tables of which the role would silently see only a part.
 pub(super) async fn row_level_security(connection: &mut Transaction<'_>) -> Findings {
-    let relations = required_privileges::relations();
-    let rows = sqlx::query_file!("src/ops/doctor/policies.sql", &relations)
+    let rows = sqlx::query_file!("src/ops/doctor/policies.sql", &relations())
         .fetch_all(Unnamed(connection))
         .await?;
     let mut checks = Vec::new();

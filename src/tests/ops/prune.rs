@@ -15,7 +15,7 @@ async fn a_pruned_nudge_is_not_sent_again() {
     let org = stage.world.org("Org", [owner]).await;
     let project = stage.world.project("Project", org).await;
     let payload = json!({"user_id": owner, "resume_type": "project", "completion_percent": 5, "nudge_tier": 1});
-    for notifications in [1, 0] {
+    for notifications in [1_u64, 0] {
         let event = stage
             .world
             .event("resume_incomplete_nudge")
@@ -27,7 +27,7 @@ async fn a_pruned_nudge_is_not_sent_again() {
         stage.days_pass(40).await;
         assert_eq!(
             prune(&stage.db, false).await.notifications_count,
-            notifications
+            notifications.cast_signed()
         );
     }
 }
