@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output::Style;
 use super::{Exit, ExitStatus, database_failure, output, wiring};
-use crate::channels::{Channel, Transport as _};
+use crate::channels::{Channel, Transport as _, Twilio};
 use crate::config::{Config, Format, InvalidConfig};
 use crate::ops::doctor::{Diagnosis, Finding, Setup, Severity, diagnose};
 
@@ -43,13 +43,13 @@ pub(super) async fn execute(
 fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
     let mut setup = Setup::default();
     let invalid = &mut setup.invalid;
-    if let Some(outgoing) = valid(wiring::outgoing(config), invalid) {
-        if let Some(mail) = valid(wiring::mail(config, &outgoing), invalid) {
+    if valid(wiring::outgoing(config), invalid).is_some() {
+        if let Some(mail) = valid(wiring::mail(config), invalid) {
             let name = mail.map(|mail| mail.mailer.name());
             setup.transports.insert(Channel::Email, name);
         }
-        if let Some(twilio) = valid(wiring::twilio(config, &outgoing), invalid) {
-            let name = twilio.map(|twilio| twilio.name());
+        if let Some(twilio) = valid(wiring::twilio(config), invalid) {
+            let name = twilio.map(|_| Twilio::NAME);
             setup.transports.insert(Channel::Sms, name);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::human::{counted, time, utc};
+use super::human::{aligned, counted, time, utc};
 use super::output::Style;
 use crate::ops::attempts::Attempt;
 use crate::ops::delivery_history::{HistoryDelivery, HistoryEntry};
@@ -21,16 +21,11 @@ pub(super) fn write(
         return Ok(());
     }
     writeln!(f, "\nDeliveries:")?;
-    let width = |text: fn(&HistoryDelivery) -> &str| {
-        let texts = entries.iter().map(|entry| text(&entry.delivery));
-        texts.map(|text| text.chars().count()).max().unwrap_or(0)
-    };
-    let channel_width = width(|delivery| &delivery.channel);
-    let to_width = width(|delivery| &delivery.to);
-    for HistoryEntry { delivery, attempts } in entries {
-        let (channel, to) = (&delivery.channel, &delivery.to);
-        let outcome = outcome(delivery, style);
-        writeln!(f, "  {channel:<channel_width$}  {to:<to_width$}  {outcome}")?;
+    let recipients = entries.iter().map(|entry| &entry.delivery);
+    let recipients = recipients.map(|delivery| [delivery.channel.clone(), delivery.to.clone()]);
+    let lines = aligned(&recipients.collect::<Vec<_>>(), 2);
+    for (HistoryEntry { delivery, attempts }, start) in entries.iter().zip(lines) {
+        writeln!(f, "  {start}  {}", outcome(delivery, style))?;
         if attempts.len() <= 1 && delivery.status == "delivered" {
             continue;
         }

@@ -347,7 +347,7 @@ async fn waiting_messages_without_a_transport_are_a_warning() {
     db.execute("UPDATE notification_deliveries SET target = 'sms' WHERE channel = 'sms'")
         .await;
     insta::assert_snapshot!(reported(&[]).0, @"
-    warn: no transport for e-mails is configured; 2 wait → set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY; and NOTIFY_EMAIL_TRANSPORT must not be none
+    warn: no transport for e-mails is configured; 2 wait → set NOTIFY_SMTP_URL, NOTIFICATIONS_RESEND_API_KEY or NOTIFY_SENDGRID_API_KEY
     warn: no transport for text messages is configured; 1 waits → set NOTIFY_TWILIO_ACCOUNT_SID, NOTIFY_TWILIO_AUTH_TOKEN and NOTIFY_TWILIO_FROM
     ");
     assert_eq!(reported(&[]).1, 0);
