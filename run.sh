@@ -102,22 +102,10 @@ update() {
 
 # --- the database ---------------------------------------------------------------------------
 
-# Whether .env gives variable $1 a value, as dotenvy reads it: the first line counts.
 is_in_dotenv() {
-  local line value pattern="^[[:space:]]*(export[[:space:]]+)?$1[[:space:]]*=[[:space:]]*(.*)$"
-  if [[ ! -e .env ]]; then return 1; fi
-  if [[ ! -r .env ]]; then
-    load ui
-    die 'cannot read .env'
-  fi
-  while IFS= read -r line || [[ -n $line ]]; do
-    if [[ $line =~ $pattern ]]; then
-      value=${BASH_REMATCH[2]%$'\r'}
-      [[ -n $value && $value != '#'* && ! $value =~ ^(\"\"|\'\')[[:space:]]*(#.*)?$ ]]
-      return
-    fi
-  done <.env
-  return 1
+  load ui
+  if [[ -e .env && ! -r .env ]]; then die 'cannot read .env'; fi
+  gives_value "$1" .env
 }
 
 is_set() { [[ -n ${!1:-} ]] || is_in_dotenv "$1"; }

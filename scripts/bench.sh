@@ -23,22 +23,10 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$ROOT"
-source scripts/lib/ui.sh
-source scripts/lib/packages.sh
-source scripts/lib/postgres.sh
-source scripts/lib/requirements.sh
 source scripts/lib/throwaway.sh
 
-bench() { cargo bench --locked -q --bench bench -- "$@"; }
-
 main() {
-  local argument
-  for argument in "$@"; do
-    if [[ $argument == -h || $argument == --help ]]; then
-      print_header_help scripts/bench.sh
-      exit 0
-    fi
-  done
+  help_if_asked scripts/bench.sh "$@"
   require rust compiler server
   step 'building the release'
   cargo bench --locked -q --no-run --bench bench
@@ -50,7 +38,7 @@ main() {
     'shared_preload_libraries = pg_stat_statements'
   BENCH_DATABASE_URL=$(pg_url postgres)
   export BENCH_DATABASE_URL
-  bench "$@"
+  cargo bench --locked -q --bench bench -- "$@"
 }
 
 main "$@"

@@ -8,10 +8,6 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$ROOT"
-source scripts/lib/ui.sh
-source scripts/lib/packages.sh
-source scripts/lib/postgres.sh
-source scripts/lib/requirements.sh
 source scripts/lib/throwaway.sh
 
 # The macros run only when the compiler does. A fresh copy of the sources at a fixed place is
@@ -25,18 +21,11 @@ copy_sources() {
   done
 }
 
-# The program that migrates has queries of its own. While .sqlx lacks some of them, it is built
-# against a database that psql migrated.
+# With psql: the program that migrates has queries of its own, and does not build while .sqlx lacks some.
 migrate() {
+  local migration transaction object
   pg_psql postgres -c 'CREATE DATABASE sqlx'
   LIVE=$(pg_url sqlx)
-  if SQLX_OFFLINE=true cargo build --locked --quiet 2>"$FRESH.log"; then
-    DATABASE_URL=$LIVE "$TARGET/debug/notify-fan-out" migrate >"$FRESH.log" 2>&1 && return 0
-    cat "$FRESH.log" >&2
-    die 'the migrations failed'
-  fi
-  step 'the program does not build offline; migrating with psql'
-  local migration transaction object
   # The program makes it before the first migration.
   pg_psql sqlx -c 'CREATE TABLE notify_fan_out_migrations (version bigint PRIMARY KEY, installed_on timestamptz)'
   for migration in migrations/*.sql; do
@@ -71,18 +60,10 @@ write() {
 }
 
 main() {
-  case ${1:-} in
-  '' | --write) ;;
-  -h | --help)
-    print_header_help scripts/check-sqlx.sh
-    exit 0
-    ;;
-  *) usage_error "unknown option: $1" ;;
-  esac
+  help_if_asked scripts/check-sqlx.sh "$@"
+  if [[ -n ${1:-} && $1 != --write ]]; then usage_error "unknown option: $1"; fi
   require rust compiler server
-  TARGET=${CARGO_TARGET_DIR:-target}
-  mkdir -p "$TARGET"
-  TARGET=$(cd "$TARGET" && pwd -P)
+  TARGET=$(absolute_target)
   COPY=$TARGET/check-sqlx
   throwaway_start 'max_connections = 50'
   FRESH=$PG_HOME/sqlx

@@ -14,10 +14,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$ROOT"
 source scripts/lib/ui.sh
 
-if [[ ${1-} == -h || ${1-} == --help ]]; then
-  print_header_help scripts/check-vocabulary.sh
-  exit 0
-fi
+help_if_asked scripts/check-vocabulary.sh "$@"
 if (($# == 0)); then
   set -- src migrations/objects seed scripts docs .ci README.md CONTRIBUTING.md .env.example run.sh Cargo.toml
 fi

@@ -43,10 +43,6 @@ parse_arguments() {
       ;;
     --print) PRINT=yes ;;
     --dry-run) DRY_RUN=yes ;;
-    -h | --help)
-      print_header_help scripts/install-cron.sh
-      exit 0
-      ;;
     *) usage_error "unknown argument: $1" ;;
     esac
     shift
@@ -207,9 +203,7 @@ replace_crontab() {
 warn_without_database() {
   local file
   for file in .env "$@"; do
-    if grep -Eqs '^[[:space:]]*(export[[:space:]]+)?DATABASE_URL[[:space:]]*=[[:space:]]*[^[:space:]#]' "$file"; then
-      return 0
-    fi
+    if gives_value DATABASE_URL "$file"; then return 0; fi
   done
   warn "DATABASE_URL is not in ${ROOT}/.env${1:+ or $1}: put it there"
 }
@@ -354,6 +348,7 @@ print_plan() {
 }
 
 main() {
+  help_if_asked scripts/install-cron.sh "$@"
   parse_arguments "$@"
   settle_defaults
   if [[ -n $PRINT ]]; then

@@ -41,10 +41,6 @@ parse_arguments() {
       ;;
     --cron | --systemd) SCHEDULE=${1#--} ;;
     --dry-run) DRY_RUN=yes ;;
-    -h | --help)
-      print_header_help scripts/setup-vm.sh
-      exit 0
-      ;;
     *) usage_error "unknown argument: $1" ;;
     esac
     shift
@@ -185,11 +181,6 @@ write_environment() {
   chmod 0600 "$ENV_FILE"
 }
 
-has_database_url() {
-  [[ -r $ENV_FILE ]] &&
-    grep -Eq "^[[:space:]]*(export[[:space:]]+)?DATABASE_URL[[:space:]]*=[[:space:]]*['\"]?[^'\"#[:space:]]" "$ENV_FILE"
-}
-
 # The job's role may be unable to migrate, and need not when nothing is to be migrated.
 prepare_database() {
   if [[ -n $DRY_RUN ]] || ! as_job_user "$DIR/run.sh" migrate --check >/dev/null 2>&1; then
@@ -215,6 +206,7 @@ schedule() {
 }
 
 main() {
+  help_if_asked scripts/setup-vm.sh "$@"
   parse_arguments "$@"
   check_arguments
   install_packages
@@ -222,7 +214,7 @@ main() {
   create_account
   install_program
   write_environment
-  if has_database_url; then
+  if gives_value DATABASE_URL "$ENV_FILE"; then
     prepare_database
     schedule
     step 'done: run and deliver start every minute, prune once a day'

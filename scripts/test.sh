@@ -17,18 +17,8 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$ROOT"
-source scripts/lib/ui.sh
-source scripts/lib/packages.sh
-source scripts/lib/postgres.sh
-source scripts/lib/requirements.sh
 source scripts/lib/throwaway.sh
 source scripts/lib/foreign.sh
-
-require_foreign() {
-  local target=${CARGO_TARGET_DIR:-target}
-  mkdir -p "$target"
-  foreign_require "$(cd "$target" && pwd -P)/foreign"
-}
 
 # Debian ships the module with the server; others put it in a contrib package.
 preload_statistics() {
@@ -41,20 +31,13 @@ preload_statistics() {
   fi
 }
 
-start_server() {
+main() {
+  help_if_asked scripts/test.sh "${1:-}"
+  require rust compiler server pgbouncer python
+  foreign_require "$(absolute_target)/foreign"
   throwaway_start 'max_connections = 200' 'deadlock_timeout = 200ms' \
     'max_prepared_transactions = 8' 'log_min_messages = warning' \
     'log_min_error_statement = panic' "$(preload_statistics)"
-}
-
-main() {
-  if [[ ${1:-} == -h || ${1:-} == --help ]]; then
-    print_header_help scripts/test.sh
-    exit 0
-  fi
-  require rust compiler server pgbouncer python
-  require_foreign
-  start_server
   TEST_DATABASE_URL=$(pg_url postgres)
   TEST_PG_BIN=$PG_BIN
   TEST_RUN_AS=$PG_USER

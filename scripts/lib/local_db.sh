@@ -158,14 +158,20 @@ local_url() { pg_url "$LOCAL_DATABASE"; }
 
 # --- ./run.sh db … --------------------------------------------------------------------------
 
-local_stop() {
-  if [[ ! -d $LOCAL_STATE ]]; then
-    step 'there is no local database'
-    return 0
+# Locks and finds the local database; says so where there is none.
+local_open() {
+  if [[ -d $LOCAL_STATE ]]; then
+    local_require_state_dir
+    local_lock
+    local_prepare
+    if [[ -e $PG_HOME ]]; then return 0; fi
   fi
-  local_require_state_dir
-  local_lock
-  local_prepare
+  step 'there is no local database'
+  return 1
+}
+
+local_stop() {
+  local_open || return 0
   if local_is_ours "$PG_HOME" && pg_is_running; then
     local_find_server
     pg_stop fast
@@ -205,17 +211,7 @@ local_confirm_reset() {
 }
 
 local_reset() {
-  if [[ ! -d $LOCAL_STATE ]]; then
-    step 'there is no local database'
-    return 0
-  fi
-  local_require_state_dir
-  local_lock
-  local_prepare
-  if [[ ! -e $PG_HOME ]]; then
-    step 'there is no local database'
-    return 0
-  fi
+  local_open || return 0
   # A half-made folder of ours has a marker and no cluster yet.
   if [[ ! -f $PG_HOME/marker ]]; then
     die "$PG_HOME was not made by this script; it is left alone"

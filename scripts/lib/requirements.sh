@@ -53,6 +53,12 @@ home_of() {
   if [[ -n $1 ]]; then getent passwd "$1" | cut -d : -f 6; fi
 }
 
+# Cargo's target folder, made where it is missing.
+absolute_target() {
+  mkdir -p "${CARGO_TARGET_DIR:-target}"
+  (cd "${CARGO_TARGET_DIR:-target}" && pwd -P)
+}
+
 has_rust() {
   local version
   find_cargo

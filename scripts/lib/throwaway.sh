@@ -1,6 +1,10 @@
 # shellcheck shell=bash
 # A PostgreSQL for one command, in a temporary folder, gone when the script ends.
-# Needs ui.sh, packages.sh, postgres.sh and requirements.sh.
+# Needs ROOT, and to be sourced there.
+source scripts/lib/ui.sh
+source scripts/lib/packages.sh
+source scripts/lib/postgres.sh
+source scripts/lib/requirements.sh
 
 throwaway_cleanup() {
   local status=$?

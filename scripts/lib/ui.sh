@@ -27,7 +27,42 @@ print_header_help() {
   awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
 }
 
+# help_if_asked SCRIPT ARGUMENT…
+help_if_asked() {
+  local script=$1 argument
+  shift
+  for argument in "$@"; do
+    if [[ $argument == -h || $argument == --help ]]; then
+      print_header_help "$script"
+      exit 0
+    fi
+  done
+}
+
+# expect_no_arguments SCRIPT ARGUMENT…
+expect_no_arguments() {
+  help_if_asked "$@"
+  if (($# > 1)); then
+    print_header_help "$1"
+    exit 2
+  fi
+}
+
 # What path $1 means in CALLER_DIR, where the script was called.
 path_of_caller() {
   if [[ $1 == /* ]]; then printf '%s' "$1"; else printf '%s/%s' "$CALLER_DIR" "$1"; fi
+}
+
+# Whether file $2 gives variable $1 a value, as dotenvy reads it: the first line counts.
+gives_value() {
+  local line value pattern="^[[:space:]]*(export[[:space:]]+)?$1[[:space:]]*=[[:space:]]*(.*)$"
+  if [[ ! -r $2 ]]; then return 1; fi
+  while IFS= read -r line || [[ -n $line ]]; do
+    if [[ $line =~ $pattern ]]; then
+      value=${BASH_REMATCH[2]%$'\r'}
+      [[ -n $value && $value != '#'* && ! $value =~ ^(\"\"|\'\')[[:space:]]*(#.*)?$ ]]
+      return
+    fi
+  done <"$2"
+  return 1
 }

@@ -64,12 +64,12 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         name: "deliver",
         title: format!("Delivery of {messages} messages, median (min–max) of {runs} runs"),
         table,
-        notes: vec![format!(
+        note: format!(
             "Webhooks go to {ENDPOINTS} endpoints, signed; e-mails to people, by SMTP without \
              encryption. All of it is on one machine, receivers included. The limit is a bare \
              client with as many messages in flight, and no database; a job's time is that of \
              whole processes."
-        )],
+        ),
         json: json.into(),
     })
 }

@@ -143,11 +143,10 @@ impl Histories {
                 self.due, self.turns
             ),
             table,
-            notes: vec![
+            note:
                 "The claiming statement within a run, as the server counts it: planning included, \
                  the commit not. The ratio is that of the medians; all were measured in turn."
                     .to_owned(),
-            ],
             json: json!(results),
         })
     }
@@ -201,12 +200,10 @@ impl Histories {
             name: "idle",
             title: format!("A run with nothing due, median (min–max) of {}", self.turns),
             table,
-            notes: vec![
-                "The whole process, from its start to its exit; all were measured in turn. \
+            note: "The whole process, from its start to its exit; all were measured in turn. \
                  Connecting is opening and closing a connection from a process that is already \
                  up; what is beyond it includes the start of the process."
-                    .to_owned(),
-            ],
+                .to_owned(),
             json: json!(results),
         })
     }

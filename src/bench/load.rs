@@ -57,11 +57,11 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
             limit.runs
         ),
         table,
-        notes: vec![format!(
+        note: format!(
             "Rows written: {} notifications, {} mails, {} processing rows. Each ratio is taken \
              within its run; a job's time is that of whole processes.",
             rows.notifications, rows.pending_emails, rows.notification_processing,
-        )],
+        ),
         json: json!({
             "rows": rows,
             "limit_seconds": limit,

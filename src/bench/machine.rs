@@ -47,7 +47,7 @@ pub(crate) async fn describe(lab: &mut Lab) -> anyhow::Result<Section> {
         name: "machine",
         title: "Measured on".to_owned(),
         table,
-        notes: Vec::new(),
+        note: String::new(),
         json: Value::Object(json),
     })
 }

@@ -53,7 +53,7 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
             lab.options.events()
         ),
         table,
-        notes: vec!["A CHECK on notifications refuses events by a hash of their ids.".to_owned()],
+        note: "A CHECK on notifications refuses events by a hash of their ids.".to_owned(),
         json: json!({"per_cent": PER_CENT, "seconds": seconds, "transactions": transactions}),
     })
 }

@@ -9,16 +9,13 @@ pub(crate) struct Section {
     pub(crate) name: &'static str,
     pub(crate) title: String,
     pub(crate) table: Table,
-    pub(crate) notes: Vec<String>,
+    pub(crate) note: String,
     pub(crate) json: Value,
 }
 
 impl Section {
     pub(crate) fn print(&self) {
-        println!("\n## {}\n\n{}", self.title, self.table);
-        for note in &self.notes {
-            println!("\n{note}");
-        }
+        println!("\n## {}\n\n{}\n\n{}", self.title, self.table, self.note);
     }
 }
 

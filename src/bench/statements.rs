@@ -105,12 +105,12 @@ pub(crate) async fn measure(lab: &mut Lab) -> anyhow::Result<Section> {
         name: "statements",
         title: format!("Per statement: {} events, one worker", lab.options.events()),
         table,
-        notes: vec![format!(
+        note: format!(
             "The process took {:.0} ms, {of_job:.0} ms of it in these statements. Indented: \
              statements that run inside of others (foreign keys, functions); their time is part of \
              the others'.",
             time.as_secs_f64() * 1e3,
-        )],
+        ),
         json: json!({ "seconds": time.as_secs_f64(), "statements": results }),
     })
 }
@@ -160,9 +160,9 @@ pub(crate) async fn round_trips(lab: &mut Lab) -> anyhow::Result<Section> {
             lab.options.events()
         ),
         table,
-        notes: vec![format!(
+        note: format!(
             "Per 1,000 events: {commits:.2} commits. The server counted {server_commits} transactions.",
-        )],
+        ),
         json: json!({
             "load": load, "idle": idle, "commits_per_1000_events": commits,
             "round_trips_per_batch": round_trips,

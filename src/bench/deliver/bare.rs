@@ -91,16 +91,16 @@ async fn emails(address: SocketAddr, next: Arc<AtomicU32>, messages: u32) -> any
         if number >= messages {
             return Ok(());
         }
-        say(&mut stream, "MAIL FROM:<notify@example.com>\r\n", "250").await?;
-        say(
-            &mut stream,
-            &format!("RCPT TO:<p{number}@example.com>\r\n"),
-            "250",
-        )
-        .await?;
-        say(&mut stream, "DATA\r\n", "354").await?;
+        let recipient = format!("RCPT TO:<p{number}@example.com>\r\n");
         let email = format!("Subject: Moved: Quarterly review\r\n\r\n{text}.\r\n");
-        say(&mut stream, &email, "250").await?;
+        for (line, code) in [
+            ("MAIL FROM:<notify@example.com>\r\n", "250"),
+            (&recipient, "250"),
+            ("DATA\r\n", "354"),
+            (&email, "250"),
+        ] {
+            say(&mut stream, line, code).await?;
+        }
     }
 }
 

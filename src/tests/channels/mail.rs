@@ -1,5 +1,7 @@
 //! Mails through aiosmtpd, a mail server of others, and read by Python's own mail package.
 
+use std::fmt::Write as _;
+
 use notify_fan_out::channels::smtp::SmtpSettings;
 use notify_fan_out::channels::{
     AttemptOutcome, Cause, EmailMessage, Receipt, SendError, Smtp, TlsRoots,
@@ -81,11 +83,11 @@ async fn a_mail_arrives_as_it_was_written() {
     for header in arrived["headers"].as_array().expect("headers") {
         let [name, value] = [0, 1].map(|part| header[part].as_str().expect("a header"));
         if name != "Content-Type" {
-            shown += &format!("{name}: {value}\n");
+            let _ = writeln!(shown, "{name}: {value}");
         }
     }
     for part in ["from", "to", "parts", "html", "defects", "encrypted"] {
-        shown += &format!("{part} = {}\n", arrived[part]);
+        let _ = writeln!(shown, "{part} = {}", arrived[part]);
     }
     insta::assert_snapshot!(shown, @r#"
     Date: Sat, 21 Nov 2026 10:00:00 +0000

@@ -1,4 +1,4 @@
-//! Targets that ask for time: rates, pauses, answers without an end.
+//! Targets that ask for time: rates and pauses.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::{Stage, answer, report, start};
-use crate::channels::receiver::{Reply, status};
+use crate::channels::receiver::status;
 use crate::harness::Delivery;
 
 /// A provider that takes 20 messages a second gets all of them, with little more than one request
@@ -107,58 +107,4 @@ async fn a_target_that_asks_for_a_pause_gets_it_and_others_go_on() {
     let paused = "would wait: busy is paused for another";
     assert!(printed.contains(paused), "{printed}");
     assert_eq!(stage.outside.count(), 5);
-}
-
-/// Receivers that never come to an end cost a bounded time and bounded memory, and hold up nobody.
-#[tokio::test]
-async fn answers_without_an_end_end() {
-    let stage = Stage::with(|request| match request.path.as_str() {
-        "/drip" => Reply::Drip(503),
-        "/before" => Reply::DripBefore,
-        "/endless" => Reply::Endless(503),
-        "/silence" => Reply::Silence,
-        _ => status(204),
-    })
-    .await;
-    for name in ["drip", "before", "endless", "silence", "other"] {
-        let hook = stage.endpoint("webhook", name).await;
-        stage.db.queue(hook, 4).await;
-    }
-    let began = Instant::now();
-    let mut command = stage.bare();
-    command.env("NOTIFY_DELIVERY_CHAT_RETRY_SCHEDULE", "1h");
-    let mut worker = start(&mut command);
-    let mut peak = 0;
-    let (mut others, delivered) = (None, "notification_deliveries WHERE status = 'delivered'");
-    while !worker.has_ended() {
-        peak = worker.peak_bytes().unwrap_or(0).max(peak);
-        if others.is_none() && stage.db.count(delivered).await == 4 {
-            others = Some(began.elapsed());
-        }
-        assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let (others, all) = (others.expect("others"), began.elapsed());
-    let ended = worker.end().await;
-    assert!(ended.status.success(), "{ended:?}");
-    // 15 s is an attempt's limit. All were in flight at once, and what was done with was recorded.
-    assert!(others < Duration::from_secs(10), "{others:?}");
-    assert!(all < Duration::from_secs(22), "{all:?}");
-    assert!(peak > 0 && peak < 64 * 1_024 * 1_024, "{peak} bytes");
-    let written = stage.outside.written();
-    assert!(written < 4 * 16 * 1_024 * 1_024, "{written}");
-    let rows =
-        "SELECT DISTINCT concat_ws(' ', e.name, d.status, d.attempts, a.outcome, a.status, a.error,
-                        left(a.answer, 3), octet_length(a.answer) <= 2048)
-                   FROM notification_deliveries d
-                   JOIN notification_endpoints e ON e.id = d.endpoint_id
-                   JOIN notification_delivery_attempts a ON a.delivery_id = d.id
-                  ORDER BY 1";
-    insta::assert_snapshot!(stage.db.texts(rows).await.join("\n"), @"
-    before pending 1 uncertain no answer within 15s
-    drip pending 1 retry 503 webhook answered 503 Service Unavailable ... t
-    endless pending 1 retry 503 webhook answered 503 Service Unavailable xxx t
-    other delivered 1 delivered 204
-    silence pending 1 uncertain no answer within 15s
-    ");
 }

@@ -74,7 +74,11 @@ async fn a_failure_loses_nothing_that_is_in_flight() {
     let (stage, permits, worker) = four_of_ten().await;
     let mislay = "ALTER SEQUENCE notification_lease_token_seq RENAME TO mislaid";
     stage.db.execute(mislay).await;
-    permits.add_permits(10);
+    // The run fails with the first answer, and three are still awaited.
+    permits.add_permits(1);
+    let first = "EXISTS (SELECT FROM notification_deliveries WHERE status = 'delivered')";
+    stage.db.until(first).await;
+    permits.add_permits(9);
     let ended = worker.end().await;
     assert!(!ended.status.success(), "{ended:?}");
     assert_eq!(counts_of(&ended.report()), "delivered=4");

@@ -98,18 +98,18 @@ async fn prune(db: &TestDatabase<'_>, events: bool) -> PruneReport {
         older_than: MONTH,
         events,
     };
-    let counter = Prune::new(&mut session, scope).await.expect("a start");
-    let counted = counter.dry_run(&mut session).await.expect("a dry run");
+    let dry_run = Prune::new(&mut session, scope).await.expect("a start");
+    let would = dry_run.dry_run(&mut session).await.expect("a dry run");
     let mut prune = Prune::new(&mut session, scope).await.expect("a start");
     let stop = CancellationToken::new();
     let done = prune.execute(&mut session, &stop, &mut |_| {}).await;
     done.expect("pruned");
     let report = prune.report().clone();
-    let counted = PruneReport {
+    let would = PruneReport {
         older_than: report.older_than,
-        ..counted
+        ..would
     };
-    assert_eq!(counted, report, "the dry run is right");
+    assert_eq!(would, report, "the dry run is right");
     report
 }
 

@@ -1,5 +1,7 @@
 //! `status` names what waits, what failed, and why.
 
+use std::fmt::Write as _;
+
 use super::Stage;
 use crate::harness::{TestDatabase, binary_at, ends};
 
@@ -51,7 +53,8 @@ async fn status_tells_what_waits_and_why() {
         "/last_hour/completed_count",
         "/last_day/completed_count",
     ] {
-        shown += &format!("{path} {}\n", status.pointer(path).expect(path));
+        let value = status.pointer(path).expect(path);
+        let _ = writeln!(shown, "{path} {value}");
     }
     insta::assert_snapshot!(shown, @r#"
     /backlog/due_count 1
