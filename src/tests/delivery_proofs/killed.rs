@@ -122,7 +122,7 @@ fn command(stage: &Stage, mails: &Mails) -> Command {
 #[tokio::test]
 async fn killed_at_random_instants() {
     let stage = Stage::new().await;
-    let (db, receiver) = (&stage.db, &stage.outside);
+    let db = &stage.db;
     let mails = Mails::start().await;
     for hook in 0..HOOKS {
         let id = stage.endpoint("webhook", &format!("hook {hook}")).await;
@@ -139,17 +139,39 @@ async fn killed_at_random_instants() {
     .await;
     queue_mails(db).await;
 
+    let (kills, rounds) = kill_until_nothing_waits(&stage, &mails).await;
+    assert_eq!(counts(&mut command(&stage, &mails)).await, "");
+    let (delivered, repeats) = assert_all_arrived(&stage, &mails, &kills).await;
+    let uncertain = assert_no_chat_came_twice(&stage, &kills).await;
+    assert_every_attempt_is_logged(db, &kills, &delivered).await;
+    let in_flight: usize = delivered.iter().map(|key| kills.of(key)).sum();
+    eprintln!(
+        "{rounds} kills, {in_flight} webhooks and mails in flight at them, {repeats} came again; {uncertain} chats wait for a person"
+    );
+    assert!(rounds > 10 && in_flight > 10 && uncertain > 0);
+}
+
+/// The leases that were lost, by the keys of their deliveries. (Who is killed before it has rescued leaves
+/// what the one before has left: a lease is lost once.)
+#[derive(Default)]
+struct Kills(BTreeMap<String, BTreeSet<String>>);
+
+impl Kills {
+    fn of(&self, key: &str) -> usize {
+        self.0.get(key).map_or(0, BTreeSet::len)
+    }
+}
+
+async fn kill_until_nothing_waits(stage: &Stage, mails: &Mails) -> (Kills, usize) {
+    let (db, receiver) = (&stage.db, &stage.outside);
     let mut random = StdRng::seed_from_u64(rand::random());
-    let (mut kills, mut rounds) = (BTreeMap::<String, BTreeSet<String>>::new(), 0);
-    while db
-        .count("notification_deliveries WHERE status IN ('pending', 'sending')")
-        .await
-        > 0
-        || db.count("pending_emails WHERE status = 'pending'").await > 0
-    {
+    let (mut kills, mut rounds) = (Kills::default(), 0);
+    let deliveries = "notification_deliveries WHERE status IN ('pending', 'sending')";
+    let queued = "pending_emails WHERE status = 'pending'";
+    while db.count(deliveries).await > 0 || db.count(queued).await > 0 {
         rounds += 1;
         assert!(rounds < ROUNDS, "it does not come forward");
-        let mut worker = start(&mut command(&stage, &mails));
+        let mut worker = start(&mut command(stage, mails));
         let more = random.random_range(0..25);
         if random.random_bool(0.5) {
             let enough = receiver.count() + mails.count() + more;
@@ -165,86 +187,87 @@ async fn killed_at_random_instants() {
         worker.kill();
         db.until("NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'notify-fan-out')")
             .await;
-        // Who is killed before it has rescued leaves what the one before has left: a lease is lost once.
-        for lease in db
-            .texts("SELECT key || ' ' || lease_token FROM notification_deliveries WHERE status = 'sending'")
-            .await
-        {
+        let leases = "SELECT key || ' ' || lease_token FROM notification_deliveries WHERE status = 'sending'";
+        for lease in db.texts(leases).await {
             let (key, token) = lease.split_once(' ').expect("two words");
-            let tokens = kills.entry(key.to_owned()).or_default();
+            let tokens = kills.0.entry(key.to_owned()).or_default();
             tokens.insert(token.to_owned());
         }
         leases_end(db).await;
     }
-    assert_eq!(counts(&mut command(&stage, &mails)).await, "");
+    (kills, rounds)
+}
 
-    // Webhooks and mails: all of them, and no other than these.
-    let mut arrived = webhooks(receiver);
+/// Webhooks and mails: all of them and no others, a copy for each kill at most, and each like the others.
+/// Returns their keys, and how many copies came again.
+async fn assert_all_arrived(
+    stage: &Stage,
+    mails: &Mails,
+    kills: &Kills,
+) -> (BTreeSet<String>, usize) {
+    let db = &stage.db;
+    let mut arrived = webhooks(&stage.outside);
     arrived.append(&mut mails.arrived());
-    let delivered: BTreeSet<String> = db
-        .texts("SELECT key FROM notification_deliveries WHERE status = 'delivered' AND channel <> 'slack'")
-        .await
-        .into_iter()
-        .collect();
+    let delivered =
+        "SELECT key FROM notification_deliveries WHERE status = 'delivered' AND channel <> 'slack'";
+    let delivered: BTreeSet<_> = db.texts(delivered).await.into_iter().collect();
     assert_eq!(delivered.len() as u64, WEBHOOKS + u64::from(MAILS));
-    assert_eq!(arrived.keys().cloned().collect::<BTreeSet<_>>(), delivered);
+    assert!(arrived.keys().eq(&delivered));
     let sent = "pending_emails WHERE status = 'sent'";
     assert_eq!(db.count(sent).await, u64::from(MAILS));
-    // A copy for each kill at most, and each like the others.
-    let (mut repeats, mut in_flight) = (0, 0);
-    for (key, messages) in &arrived {
-        let lost = kills.get(key).map_or(0, BTreeSet::len);
-        assert!(messages.len() <= 1 + lost, "{lost} kills: {messages:#?}");
-        assert!(
-            messages.iter().all(|one| *one == messages[0]),
-            "{messages:#?}"
-        );
-        repeats += messages.len() - 1;
-        in_flight += lost;
+    let mut repeats = 0;
+    for (key, copies) in &arrived {
+        let lost = kills.of(key);
+        assert!(copies.len() <= 1 + lost, "{lost} kills: {copies:#?}");
+        assert!(copies.iter().all(|one| *one == copies[0]), "{copies:#?}");
+        repeats += copies.len() - 1;
     }
-    // Chats: one that was in flight waits for a person, and none came twice.
+    (delivered, repeats)
+}
+
+/// One that was in flight waits for a person. Returns how many do.
+async fn assert_no_chat_came_twice(stage: &Stage, kills: &Kills) -> usize {
     let mut rooms = BTreeMap::<String, usize>::new();
-    for request in receiver.requests() {
+    for request in stage.outside.requests() {
         if request.path.starts_with("/room") {
             *rooms.entry(request.path).or_default() += 1;
         }
     }
     assert!(rooms.values().all(|times| *times == 1), "{rooms:?}");
-    let chats = db
-        .texts("SELECT key || ' ' || status FROM notification_deliveries WHERE channel = 'slack'")
-        .await;
+    let chats = "SELECT key || ' ' || status FROM notification_deliveries WHERE channel = 'slack'";
     let mut uncertain = 0;
-    for chat in &chats {
+    for chat in stage.db.texts(chats).await {
         let (key, status) = chat.split_once(' ').expect("two words");
-        let is_uncertain = kills.contains_key(key);
-        let expected = ["delivered", "uncertain"][usize::from(is_uncertain)];
+        let was_in_flight = kills.of(key) > 0;
+        let expected = ["delivered", "uncertain"][usize::from(was_in_flight)];
         assert_eq!(status, expected, "{key}");
-        uncertain += usize::from(is_uncertain);
+        uncertain += usize::from(was_in_flight);
     }
     assert!(rooms.len() >= ROOMS - uncertain);
-    // The log has an attempt for each of these, in their order.
-    let log = db
-        .texts(
-            "SELECT d.key || ' ' || string_agg(a.outcome, ' ' ORDER BY a.id)
-               FROM notification_deliveries d
-               JOIN (SELECT *, row_number() OVER (PARTITION BY delivery_id ORDER BY id) AS number
-                       FROM notification_delivery_attempts) AS a ON a.delivery_id = d.id
-              GROUP BY d.key
-             HAVING bool_and(a.attempt = a.number)",
-        )
-        .await;
+    uncertain
+}
+
+/// In their order.
+async fn assert_every_attempt_is_logged(
+    db: &TestDatabase<'_>,
+    kills: &Kills,
+    delivered: &BTreeSet<String>,
+) {
+    let log = "SELECT d.key || ' ' || string_agg(a.outcome, ' ' ORDER BY a.id)
+                 FROM notification_deliveries d
+                 JOIN (SELECT *, row_number() OVER (PARTITION BY delivery_id ORDER BY id) AS number
+                         FROM notification_delivery_attempts) AS a ON a.delivery_id = d.id
+                GROUP BY d.key
+               HAVING bool_and(a.attempt = a.number)";
+    let log = db.texts(log).await;
     assert_eq!(log.len(), delivered.len() + ROOMS);
     for line in &log {
         let (key, outcomes) = line.split_once(' ').expect("two words");
-        let lost = kills.get(key).map_or(0, BTreeSet::len);
+        let lost = kills.of(key);
         let mut expected = vec!["lost"; lost];
         if delivered.contains(key) || lost == 0 {
             expected.push("delivered");
         }
         assert_eq!(outcomes, expected.join(" "), "{key}");
     }
-    eprintln!(
-        "{rounds} kills, {in_flight} webhooks and mails in flight at them, {repeats} came again; {uncertain} chats wait for a person"
-    );
-    assert!(rounds > 10 && in_flight > 10 && uncertain > 0);
 }
