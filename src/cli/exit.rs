@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-use super::Failure;
-use crate::db::ErrorClass;
-use crate::db::migrate::MigrationFailed;
-
 /// How the program ended. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -61,28 +57,5 @@ impl ExitStatus {
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status as u8)
-    }
-}
-
-impl Failure {
-    /// The exit code for it.
-    pub(crate) fn status(&self) -> ExitStatus {
-        match self {
-            Self::Config(_) | Self::Usage(_) => ExitStatus::Config,
-            Self::Database { error, .. } | Self::Migration(MigrationFailed::Database(error)) => {
-                of_database(error)
-            }
-            Self::Migration(failed) if failed.is_unreachable() => ExitStatus::DatabaseUnreachable,
-            Self::Migration(_) | Self::Refused(_) | Self::Output(_) => ExitStatus::Failure,
-        }
-    }
-}
-
-fn of_database(error: &sqlx::Error) -> ExitStatus {
-    match (ErrorClass::of(error), crate::db::sqlstate(error).as_deref()) {
-        (ErrorClass::Unreachable | ErrorClass::Server, _) => ExitStatus::DatabaseUnreachable,
-        // Wrong user, password or database name: what DATABASE_URL says is wrong.
-        (_, Some("28000" | "28P01" | "3D000")) => ExitStatus::Config,
-        _ => ExitStatus::Failure,
     }
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod endpoint;
 mod exit;
 mod explain;
+mod failure;
 mod flags;
 mod history;
 mod human;
@@ -34,7 +35,7 @@ pub use program::run_command_line;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Format, Given, InvalidConfig};
-use crate::db::{Access, Database, ErrorClass, Session, Unnamed, said, sqlstate, tls_error};
+use failure::{Failure, connect, database_failure, grant_failure};
 
 /// Turns committed domain events into notifications, exactly once, and delivers e-mails, chat messages,
 /// webhooks and text messages, at least once.
@@ -97,13 +98,6 @@ enum Command {
 /// How a command ended, or why it could not be carried out.
 type Exit = Result<ExitStatus, Failure>;
 
-/// What was given, read.
-struct Loaded {
-    given: Given,
-    config: Config,
-    wrong: Vec<InvalidConfig>,
-}
-
 fn after_help() -> String {
     let codes = ExitStatus::ALL.map(|code| format!("\n  {}  {}", code as u8, code.meaning()));
     format!(
@@ -117,15 +111,9 @@ Exit codes:{}",
     )
 }
 
-/// Carries out a command.
-async fn dispatch(cli: Cli, loaded: Loaded) -> Result<ExitStatus, Failure> {
+/// Carries out a command. `config` was read from `given`, except for what is `wrong`.
+async fn dispatch(cli: Cli, given: &Given, config: &Config, wrong: Vec<InvalidConfig>) -> Exit {
     let format = cli.format;
-    let Loaded {
-        given,
-        config,
-        wrong,
-    } = loaded;
-    let config = &config;
     let command = cli.command.unwrap_or(Command::Run(cli.run));
     // These show what is wrong among the rest.
     let shows_wrong = matches!(command, Command::Config(_) | Command::Doctor(_));
@@ -147,120 +135,6 @@ async fn dispatch(cli: Cli, loaded: Loaded) -> Result<ExitStatus, Failure> {
         Command::Endpoint(arguments) => endpoint::execute(arguments, config, format).await,
         Command::Seed(arguments) => seed::execute(arguments, config, format).await,
         Command::Doctor(arguments) => doctor::execute(arguments, config, &wrong, format).await,
-        Command::Config(arguments) => config::execute(&arguments, &given, wrong, format),
+        Command::Config(arguments) => config::execute(&arguments, given, wrong, format),
     }
-}
-
-/// Why a command could not be carried out.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// Variables that are wrong, or missing and needed.
-    #[error("{}", lines(.0))]
-    Config(Vec<InvalidConfig>),
-    /// Flags that don't go together, or a value that is wrong.
-    #[error("{0}")]
-    Usage(String),
-    /// The database, and where it was sought.
-    #[error("{place}: {}{advice}", said(error))]
-    Database {
-        /// Host, port and database.
-        place: String,
-        /// What it or the network said.
-        error: sqlx::Error,
-        /// What to do about it, where that is known.
-        advice: String,
-    },
-    /// What was asked for can't be done here, as the text says.
-    #[error("{0}")]
-    Refused(String),
-    /// A migration.
-    #[error(transparent)]
-    Migration(#[from] crate::db::migrate::MigrationFailed),
-    /// Writing the result.
-    #[error("the result could not be written: {0}")]
-    Output(#[from] std::io::Error),
-}
-
-impl From<InvalidConfig> for Failure {
-    fn from(error: InvalidConfig) -> Self {
-        Self::Config(vec![error])
-    }
-}
-
-fn lines(errors: &[InvalidConfig]) -> String {
-    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    errors.join("\n")
-}
-
-/// Opens a connection.
-async fn connect(database: &Database) -> Result<Session, Failure> {
-    database
-        .connect()
-        .await
-        .map_err(|error| database_failure(database, error))
-}
-
-/// Says where an error came from, and what to do about those that have a known remedy.
-fn database_failure(database: &Database, error: sqlx::Error) -> Failure {
-    let advice = match sqlstate(&error).as_deref() {
-        Some("28000" | "28P01" | "3D000") => "; check user, password and database in DATABASE_URL",
-        Some("42P01" | "42703" | "42883") => {
-            "; is the schema up to date? Run: notify-fan-out migrate"
-        }
-        Some("42501") => "; the role lacks a right. See: notify-fan-out doctor, scripts/grants.sql",
-        Some("25006" | "0A000") => {
-            "; this server takes no writes (a standby?); a dry run works on it"
-        }
-        // Where nothing verifies it, any certificate would do; the library reads version 3 only.
-        _ if tls_error(&error)
-            .is_some_and(|error| format!("{error:?}").contains("UnsupportedCertVersion")) =>
-        {
-            "; the server's certificate is of X.509 version 1, which can't be read: give the server one \
-             of version 3, or connect with sslmode=disable where the network is trusted"
-        }
-        _ if ErrorClass::of(&error) == ErrorClass::Unreachable => {
-            "; is it running, and DATABASE_URL right?"
-        }
-        _ if ErrorClass::of(&error) == ErrorClass::Server => {
-            "; nothing is lost: run again once the server works"
-        }
-        _ => "",
-    };
-    Failure::Database {
-        place: database.describe(),
-        error,
-        advice: advice.to_owned(),
-    }
-}
-
-/// As [`database_failure`]; where the role lacks a right, with how it gets those that the variable
-/// `variable` of scripts/grants.sql gives.
-async fn grant_failure(
-    database: &Database,
-    session: &mut Session,
-    error: sqlx::Error,
-    variable: &str,
-) -> Failure {
-    if sqlstate(&error).as_deref() != Some("42501") {
-        return database_failure(database, error);
-    }
-    let role = current_role(session).await;
-    let role = role.unwrap_or_else(|_| "NAME".to_owned());
-    Failure::Database {
-        place: database.describe(),
-        error,
-        advice: format!(
-            "; as the tables' owner: psql -d DATABASE -v role='{role}' -v {variable} -f scripts/grants.sql"
-        ),
-    }
-}
-
-/// Who is asking. A pooler knows the role by another name than the server.
-async fn current_role(session: &mut Session) -> Result<String, sqlx::Error> {
-    let mut transaction = session.begin(Access::ReadOnly).await?;
-    let role = sqlx::query_scalar("SELECT current_user::text")
-        .fetch_one(Unnamed(&mut transaction))
-        .await?;
-    transaction.rollback().await?;
-    Ok(role)
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::process::ExitCode;
 
-use super::{ExitStatus, Failure, Loaded, dispatch, flags};
+use super::{ExitStatus, Failure, dispatch, flags};
 use crate::config::{Config, Given};
 use crate::telemetry;
 
@@ -42,22 +42,17 @@ pub fn run_command_line(
         );
     }
     let (config, wrong) = Config::read(&given);
-    let loaded = Loaded {
-        given,
-        config,
-        wrong,
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-    {
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let text = format!("the runtime can't be started: {error}");
             return fail(&text, ExitStatus::Failure);
         }
     };
-    let result = runtime.block_on(dispatch(cli, loaded));
+    let result = runtime.block_on(dispatch(cli, &given, &config, wrong));
     // A look-up of a name that nobody answers is not waited for.
     runtime.shutdown_background();
     match result {

@@ -15,6 +15,9 @@ use crate::endpoints::Encryption;
 use crate::templates::Templates;
 use crate::unsubscribe::Unsubscribe;
 
+const SMTP_URL: &str = "NOTIFY_SMTP_URL";
+const RESEND_KEY: &str = "NOTIFICATIONS_RESEND_API_KEY";
+const SENDGRID_KEY: &str = "NOTIFY_SENDGRID_API_KEY";
 const TRANSPORT: &str = "NOTIFY_EMAIL_TRANSPORT";
 const UNSUBSCRIBE_URL: &str = "NOTIFY_UNSUBSCRIBE_URL";
 const UNSUBSCRIBE_KEY: &str = "NOTIFY_UNSUBSCRIBE_KEY";
@@ -96,29 +99,19 @@ pub(super) fn mail(config: &Config) -> Result<Option<EmailSender>, InvalidConfig
 
 /// The transport that is named, else the only one that is configured.
 fn email_transport(config: &Config) -> Result<Option<EmailTransport>, InvalidConfig> {
-    let configured: Vec<_> = [
-        (
-            EmailTransport::Smtp,
-            "NOTIFY_SMTP_URL",
-            config.smtp_server.is_some(),
-        ),
-        (
-            EmailTransport::Resend,
-            "NOTIFICATIONS_RESEND_API_KEY",
-            config.resend_api_key.is_some(),
-        ),
+    let (smtp, resend) = (&config.smtp_server, &config.resend_api_key);
+    let configured = [
+        (EmailTransport::Smtp, SMTP_URL, smtp.is_some()),
+        (EmailTransport::Resend, RESEND_KEY, resend.is_some()),
         (
             EmailTransport::SendGrid,
-            "NOTIFY_SENDGRID_API_KEY",
+            SENDGRID_KEY,
             config.sendgrid_api_key.is_some(),
         ),
-    ]
-    .into();
+    ];
     if let Some(named) = config.email_transport {
-        let lacking = configured
-            .iter()
-            .find(|(transport, _, is_given)| Some(*transport) == named && !is_given);
-        return match lacking {
+        let mut lacking = configured.iter().filter(|(.., is_given)| !is_given);
+        return match lacking.find(|(transport, ..)| Some(*transport) == named) {
             Some((transport, variable, _)) => missing(
                 variable,
                 format!(". {TRANSPORT} is {}, which needs it", transport.name()),
@@ -126,71 +119,62 @@ fn email_transport(config: &Config) -> Result<Option<EmailTransport>, InvalidCon
             None => Ok(named),
         };
     }
-    let given: Vec<_> = configured
-        .iter()
-        .filter(|(.., is_given)| *is_given)
-        .collect();
+    let given = configured.into_iter().filter(|(.., is_given)| *is_given);
+    let given: Vec<_> = given.collect();
     match given[..] {
         [] => Ok(None),
-        [(transport, ..)] => Ok(Some(*transport)),
+        [(transport, ..)] => Ok(Some(transport)),
         _ => {
             let variables: Vec<_> = given.iter().map(|(_, variable, _)| *variable).collect();
-            missing(
-                TRANSPORT,
-                format!(
-                    ", and {} are: say which transport sends e-mails (smtp, resend, sendgrid, none)",
-                    variables.join(" and ")
-                ),
-            )
+            let variables = variables.join(" and ");
+            let why = format!(
+                ", and {variables} are: say which transport sends e-mails (smtp, resend, sendgrid, none)"
+            );
+            missing(TRANSPORT, why)
         }
     }
 }
 
 fn smtp(config: &Config) -> Result<Smtp, InvalidConfig> {
-    const URL: &str = "NOTIFY_SMTP_URL";
     let Some(server) = config.smtp_server.clone() else {
-        return missing(URL, "");
+        return missing(SMTP_URL, "");
     };
     let settings = SmtpSettings {
         acceptance_timeout: config.smtp_acceptance_timeout,
         ..SmtpSettings::new(server, tls_roots(config)?)
     };
-    Smtp::new(settings).map_err(|error| InvalidConfig::new(URL, error.to_string()))
+    Smtp::new(settings).map_err(|error| InvalidConfig::new(SMTP_URL, error.to_string()))
+}
+
+fn takes_both<T>(lacking: &'static str, given: &str) -> Result<T, InvalidConfig> {
+    missing(lacking, format!(". {given} is, and Twilio takes both"))
 }
 
 /// How text messages are sent; `None` without an account.
 pub(super) fn twilio(config: &Config) -> Result<Option<Twilio>, InvalidConfig> {
     let token = &config.twilio_auth_token;
-    let key = (&config.twilio_api_key_sid, &config.twilio_api_key_secret);
+    let (key, secret) = (&config.twilio_api_key_sid, &config.twilio_api_key_secret);
     let Some(account) = config.twilio_account.clone() else {
         let others = [
             (TWILIO_TOKEN, token.is_some()),
-            (TWILIO_KEY, key.0.is_some()),
-            (TWILIO_SECRET, key.1.is_some()),
+            (TWILIO_KEY, key.is_some()),
+            (TWILIO_SECRET, secret.is_some()),
             (TWILIO_FROM, config.twilio_from.is_some()),
         ];
         return match others.iter().find(|(_, is_given)| *is_given) {
-            Some((given, _)) => missing(
-                TWILIO_ACCOUNT,
-                format!(". {given} is, and Twilio takes both"),
-            ),
+            Some((given, _)) => takes_both(TWILIO_ACCOUNT, given),
             None => Ok(None),
         };
     };
-    let credentials = match (key, token) {
-        ((Some(sid), Some(secret)), _) => Credentials::ApiKey {
+    let credentials = match (key, secret, token) {
+        (Some(sid), Some(secret), _) => Credentials::ApiKey {
             sid: sid.clone(),
             secret: secret.clone(),
         },
-        ((Some(_), None), _) => return missing(TWILIO_SECRET, format!(". {TWILIO_KEY} is")),
-        ((None, Some(_)), _) => return missing(TWILIO_KEY, format!(". {TWILIO_SECRET} is")),
-        (_, Some(token)) => Credentials::AuthToken(token.clone()),
-        (_, None) => {
-            return missing(
-                TWILIO_TOKEN,
-                format!(". {TWILIO_ACCOUNT} is, and Twilio takes both"),
-            );
-        }
+        (Some(_), None, _) => return missing(TWILIO_SECRET, format!(". {TWILIO_KEY} is")),
+        (None, Some(_), _) => return missing(TWILIO_KEY, format!(". {TWILIO_SECRET} is")),
+        (None, None, Some(token)) => Credentials::AuthToken(token.clone()),
+        (None, None, None) => return takes_both(TWILIO_TOKEN, TWILIO_ACCOUNT),
     };
     let Some(sender) = config.twilio_from.clone() else {
         return missing(
@@ -217,13 +201,10 @@ pub(super) fn templates(
                    https://app.example.com";
         return missing("APP_BASE_URL", why);
     };
-    let preferences_url = config.preferences_url.as_ref().map(|url| {
-        if url.starts_with('/') {
-            app_url.link(url)
-        } else {
-            url.clone()
-        }
-    });
+    let preferences_url = match config.preferences_url.clone() {
+        Some(path) if path.starts_with('/') => Some(app_url.link(&path)),
+        given => given,
+    };
     Templates::load(config.templates_dir.as_deref(), app_url, preferences_url)
         .map_err(|error| InvalidConfig::new("NOTIFY_TEMPLATES_DIR", error.to_string()))
 }
@@ -277,15 +258,16 @@ mod tests {
         config
     }
 
-    fn transports(variables: &[(&'static str, &str)]) -> String {
+    fn built(variables: &[(&'static str, &str)]) -> String {
         let config = config(variables);
         let built = || -> Result<String, InvalidConfig> {
             outgoing(&config)?;
             let (mail, twilio) = (mail(&config)?, twilio(&config)?);
             Ok(format!(
-                "e-mails by {}, text messages by {}",
-                mail.map_or("none", |mail| mail.mailer.name()),
-                twilio.map_or("none", |_| Twilio::NAME)
+                "{}, {}, {}",
+                mail.map_or("no e-mails", |mail| mail.mailer.name()),
+                twilio.map_or("no text messages", |_| Twilio::NAME),
+                unsubscribe(&config)?.map_or("no unsubscribing", |_| "unsubscribing")
             ))
         };
         built().unwrap_or_else(|error| error.to_string())
@@ -293,51 +275,43 @@ mod tests {
 
     const FROM: (&str, &str) = ("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
     const APP: (&str, &str) = ("APP_BASE_URL", "https://app.example.com");
-    const SMTP: (&str, &str) = ("NOTIFY_SMTP_URL", "smtp://user:Hidden@mail.example.com");
-    const RESEND: (&str, &str) = ("NOTIFICATIONS_RESEND_API_KEY", "re_Hidden");
-    const SENDGRID: (&str, &str) = ("NOTIFY_SENDGRID_API_KEY", "SG.Hidden");
+    const SMTP: (&str, &str) = (SMTP_URL, "smtp://user:Hidden@mail.example.com");
+    const RESEND: (&str, &str) = (RESEND_KEY, "re_Hidden");
     const ACCOUNT: (&str, &str) = (TWILIO_ACCOUNT, "AC0123456789abcdef0123456789abcdef");
     const TOKEN: (&str, &str) = (TWILIO_TOKEN, "Hidden");
+    const OUT: (&str, &str) = (UNSUBSCRIBE_URL, "https://app.example.com/out");
+    const KEY: (&str, &str) = (
+        UNSUBSCRIBE_KEY,
+        "fbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfbfb",
+    );
 
     #[test]
-    fn a_configured_transport_is_used() {
-        insta::assert_snapshot!(transports(&[]), @"e-mails by none, text messages by none");
-        insta::assert_snapshot!(transports(&[SMTP, FROM, APP]), @"e-mails by smtp, text messages by none");
-        insta::assert_snapshot!(transports(&[RESEND, FROM, APP]), @"e-mails by resend, text messages by none");
-        insta::assert_snapshot!(transports(&[SENDGRID, FROM, APP]), @"e-mails by sendgrid, text messages by none");
-        insta::assert_snapshot!(transports(&[RESEND, SMTP, FROM, APP, (TRANSPORT, "smtp")]), @"e-mails by smtp, text messages by none");
-        insta::assert_snapshot!(transports(&[RESEND, (TRANSPORT, "none")]), @"e-mails by none, text messages by none");
-        insta::assert_snapshot!(transports(&[ACCOUNT, TOKEN, (TWILIO_FROM, "+15005550006")]), @"e-mails by none, text messages by twilio");
+    fn what_is_configured_is_used() {
+        insta::assert_snapshot!(built(&[]), @"no e-mails, no text messages, no unsubscribing");
+        insta::assert_snapshot!(built(&[SMTP, FROM, APP]), @"smtp, no text messages, no unsubscribing");
+        insta::assert_snapshot!(built(&[RESEND, FROM, APP, OUT, KEY]), @"resend, no text messages, unsubscribing");
+        insta::assert_snapshot!(built(&[(SENDGRID_KEY, "SG.Hidden"), FROM, APP]), @"sendgrid, no text messages, no unsubscribing");
+        insta::assert_snapshot!(built(&[RESEND, SMTP, FROM, APP, (TRANSPORT, "smtp")]), @"smtp, no text messages, no unsubscribing");
+        insta::assert_snapshot!(built(&[RESEND, (TRANSPORT, "none")]), @"no e-mails, no text messages, no unsubscribing");
+        insta::assert_snapshot!(built(&[ACCOUNT, TOKEN, (TWILIO_FROM, "+15005550006")]), @"no e-mails, twilio, no unsubscribing");
     }
 
     #[test]
     fn a_missing_value_is_named() {
-        insta::assert_snapshot!(transports(&[RESEND, SMTP, FROM, APP]), @"NOTIFY_EMAIL_TRANSPORT: not set, and NOTIFY_SMTP_URL and NOTIFICATIONS_RESEND_API_KEY are: say which transport sends e-mails (smtp, resend, sendgrid, none)");
-        insta::assert_snapshot!(transports(&[(TRANSPORT, "smtp")]), @"NOTIFY_SMTP_URL: not set. NOTIFY_EMAIL_TRANSPORT is smtp, which needs it");
-        insta::assert_snapshot!(transports(&[SMTP, APP]), @"NOTIFICATIONS_EMAIL_FROM: not set. E-mails need a sender, such as Acme <notify@example.com>");
-        insta::assert_snapshot!(transports(&[SMTP, FROM]), @"APP_BASE_URL: not set. E-mails link to the application: set it to its address, such as https://app.example.com");
-        insta::assert_snapshot!(transports(&[TOKEN]), @"NOTIFY_TWILIO_ACCOUNT_SID: not set. NOTIFY_TWILIO_AUTH_TOKEN is, and Twilio takes both");
-        insta::assert_snapshot!(transports(&[ACCOUNT]), @"NOTIFY_TWILIO_AUTH_TOKEN: not set. NOTIFY_TWILIO_ACCOUNT_SID is, and Twilio takes both");
-        insta::assert_snapshot!(transports(&[ACCOUNT, (TWILIO_KEY, "SK1")]), @"NOTIFY_TWILIO_API_KEY_SECRET: not set. NOTIFY_TWILIO_API_KEY_SID is");
-        insta::assert_snapshot!(transports(&[ACCOUNT, TOKEN]), @"NOTIFY_TWILIO_FROM: not set. Text messages need a sender, such as +15005550006");
-        insta::assert_snapshot!(transports(&[SMTP, FROM, APP, ("NOTIFY_TEMPLATES_DIR", "/nowhere")]), @"NOTIFY_TEMPLATES_DIR: /nowhere: can't be read: No such file or directory (os error 2)");
-        insta::assert_snapshot!(transports(&[(CA_FILE, "/nowhere.pem")]), @"NOTIFY_OUTGOING_CA_FILE: /nowhere.pem can't be read: No such file or directory (os error 2)");
-        insta::assert_snapshot!(transports(&[(CA_FILE, "/dev/null")]), @"NOTIFY_OUTGOING_CA_FILE: /dev/null is not a list of PEM certificates");
+        insta::assert_snapshot!(built(&[RESEND, SMTP, FROM, APP]), @"NOTIFY_EMAIL_TRANSPORT: not set, and NOTIFY_SMTP_URL and NOTIFICATIONS_RESEND_API_KEY are: say which transport sends e-mails (smtp, resend, sendgrid, none)");
+        insta::assert_snapshot!(built(&[(TRANSPORT, "smtp")]), @"NOTIFY_SMTP_URL: not set. NOTIFY_EMAIL_TRANSPORT is smtp, which needs it");
+        insta::assert_snapshot!(built(&[SMTP, APP]), @"NOTIFICATIONS_EMAIL_FROM: not set. E-mails need a sender, such as Acme <notify@example.com>");
+        insta::assert_snapshot!(built(&[SMTP, FROM]), @"APP_BASE_URL: not set. E-mails link to the application: set it to its address, such as https://app.example.com");
+        insta::assert_snapshot!(built(&[TOKEN]), @"NOTIFY_TWILIO_ACCOUNT_SID: not set. NOTIFY_TWILIO_AUTH_TOKEN is, and Twilio takes both");
+        insta::assert_snapshot!(built(&[ACCOUNT]), @"NOTIFY_TWILIO_AUTH_TOKEN: not set. NOTIFY_TWILIO_ACCOUNT_SID is, and Twilio takes both");
+        insta::assert_snapshot!(built(&[ACCOUNT, (TWILIO_KEY, "SK1")]), @"NOTIFY_TWILIO_API_KEY_SECRET: not set. NOTIFY_TWILIO_API_KEY_SID is");
+        insta::assert_snapshot!(built(&[ACCOUNT, TOKEN]), @"NOTIFY_TWILIO_FROM: not set. Text messages need a sender, such as +15005550006");
+        insta::assert_snapshot!(built(&[SMTP, FROM, APP, ("NOTIFY_TEMPLATES_DIR", "/nowhere")]), @"NOTIFY_TEMPLATES_DIR: /nowhere: can't be read: No such file or directory (os error 2)");
+        insta::assert_snapshot!(built(&[(CA_FILE, "/nowhere.pem")]), @"NOTIFY_OUTGOING_CA_FILE: /nowhere.pem can't be read: No such file or directory (os error 2)");
+        insta::assert_snapshot!(built(&[(CA_FILE, "/dev/null")]), @"NOTIFY_OUTGOING_CA_FILE: /dev/null is not a list of PEM certificates");
+        insta::assert_snapshot!(built(&[KEY]), @"NOTIFY_UNSUBSCRIBE_URL: not set, and NOTIFY_UNSUBSCRIBE_KEY is; unsubscribing needs both");
+        insta::assert_snapshot!(built(&[OUT]), @"NOTIFY_UNSUBSCRIBE_KEY: not set, and NOTIFY_UNSUBSCRIBE_URL is; unsubscribing needs both");
         insta::assert_snapshot!(required_encryption(&config(&[])).expect_err("no key"), @"NOTIFY_SECRET_KEY: not set. It is the key to encrypt with, 32 bytes; make one with: openssl rand -base64 32");
-    }
-
-    #[test]
-    fn unsubscribing_needs_an_address_and_a_key() {
-        let missing = |variables: &[_]| {
-            let built = required_unsubscribe(&config(variables)).map(drop);
-            built.map_or_else(|error| error.to_string(), |()| "built".to_owned())
-        };
-        let key = "fb".repeat(32);
-        let key = (UNSUBSCRIBE_KEY, key.as_str());
-        let url = (UNSUBSCRIBE_URL, "https://app.example.com/out");
-        insta::assert_snapshot!(missing(&[]), @"NOTIFY_UNSUBSCRIBE_KEY: not set. It is the key that signed the addresses in e-mails; NOTIFY_UNSUBSCRIBE_URL is needed too");
-        insta::assert_snapshot!(missing(&[key]), @"NOTIFY_UNSUBSCRIBE_URL: not set, and NOTIFY_UNSUBSCRIBE_KEY is; unsubscribing needs both");
-        insta::assert_snapshot!(missing(&[url]), @"NOTIFY_UNSUBSCRIBE_KEY: not set, and NOTIFY_UNSUBSCRIBE_URL is; unsubscribing needs both");
-        assert_eq!(missing(&[url, key]), "built");
+        insta::assert_snapshot!(required_unsubscribe(&config(&[])).map(drop).expect_err("no key"), @"NOTIFY_UNSUBSCRIBE_KEY: not set. It is the key that signed the addresses in e-mails; NOTIFY_UNSUBSCRIBE_URL is needed too");
     }
 }
