@@ -55,9 +55,22 @@ Examples:
   notify-fan-out endpoint list --format json | jq -r '.endpoints[] | select(.enabled | not).name'")]
     List,
     /// Show one endpoint, without its secrets
-    Show(show::Arguments),
+    #[command(after_help = "\
+Examples:
+  notify-fan-out endpoint show billing
+  notify-fan-out endpoint show endpoint:0b4f6f0e-…        as tables and logs name it
+  notify-fan-out endpoint show env:slack")]
+    Show(Named),
     /// Send a test message, now
-    Test(test::Arguments),
+    #[command(after_help = "\
+Examples:
+  notify-fan-out endpoint test ops
+  notify-fan-out endpoint test env:slack
+
+Sends one message immediately, by the same code as real deliveries: the same policy,
+limits and signing secrets apply. A disabled endpoint is tested too. Exit code 0 if the
+message was accepted, 6 if not.")]
+    Test(Named),
     /// Stop sending to it, and cancel its pending deliveries
     Disable(switch::DisableArguments),
     /// Resume sending to it
@@ -67,7 +80,7 @@ Examples:
   notify-fan-out endpoint enable env:slack
 
 Deliveries that were cancelled stay cancelled; it receives events from now on.")]
-    Enable(switch::Arguments),
+    Enable(Named),
     /// Sign with a new secret, and with the old ones until these are dropped
     RotateSecret(rotate_secret::Arguments),
     /// Encrypt all settings with the first key of `NOTIFY_SECRET_KEY`
@@ -81,7 +94,14 @@ Examples:
     #[command(after_help = "\
 Examples:
   notify-fan-out endpoint remove ops")]
-    Remove(switch::Arguments),
+    Remove(Named),
+}
+
+#[derive(Debug, Args)]
+struct Named {
+    /// The endpoint, by name or id, or env:slack and the like
+    #[arg(value_name = "NAME")]
+    name: String,
 }
 
 pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {

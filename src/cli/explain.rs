@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::human::{aligned, utc};
 use super::output::Style;
 use super::run::run_failure;
-use super::{Exit, ExitStatus, Failure, database_failure, history, output};
+use super::{Exit, Failure, database_failure, history, output};
 use crate::config::{Config, Format};
 use crate::fan_out::{Candidate, ChannelDecision, Explanation, RoutedEndpoint, explain};
 use crate::ops::delivery_history::{HistoryEntry, delivery_history};
@@ -51,8 +51,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
         deliveries,
         user,
     };
-    output::emit(&document, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&document, format)
 }
 
 #[derive(Serialize)]

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::{Exit, ExitStatus};
 use crate::config::Format;
 use crate::telemetry;
 
@@ -16,6 +17,12 @@ pub(super) fn emit(report: &(impl Serialize + Display), format: Format) -> io::R
         Format::Text if Style::stdout().coloured => text(&format!("{report:#}")),
         Format::Text => text(&report.to_string()),
     }
+}
+
+/// Prints the report of a command that did everything asked for.
+pub(super) fn done(report: &(impl Serialize + Display), format: Format) -> Exit {
+    emit(report, format)?;
+    Ok(ExitStatus::Success)
 }
 
 /// Prints a value as one JSON document on one line.

@@ -47,8 +47,7 @@ pub(super) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, config: &Config, format: Format) -> Exit {
     let templates = wiring::templates(config, BaseUrl::parse(SAMPLE_APP).ok())?;
     let Some(given) = &arguments.name else {
-        output::emit(&List::of(&templates), format)?;
-        return Ok(ExitStatus::Success);
+        return output::done(&List::of(&templates), format);
     };
     let preview = Preview {
         name: known(given, &templates),
@@ -57,8 +56,7 @@ pub(super) fn execute(arguments: &Arguments, config: &Config, format: Format) ->
         text: arguments.text,
     };
     let Some(file) = &arguments.output else {
-        output::emit(&preview, format)?;
-        return Ok(ExitStatus::Success);
+        return output::done(&preview, format);
     };
     let content = match format {
         Format::Json => serde_json::to_string(&preview).map_err(io::Error::from)? + "\n",

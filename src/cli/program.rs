@@ -15,7 +15,7 @@ pub fn run_command_line(
     before: &BTreeSet<OsString>,
     dotenv: Result<(), dotenvy::Error>,
 ) -> ExitCode {
-    let mut given = Given::collect(std::env::vars_os(), before);
+    let mut given = Given::of_process(before);
     // The log comes first, so that what is wrong goes into it.
     let (config, _) = Config::read(&given);
     telemetry::init(config.log_level, config.log_format);

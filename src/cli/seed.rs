@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::human::count;
-use super::{Exit, ExitStatus, Failure, database_failure, output};
+use super::{Exit, Failure, database_failure, output};
 use crate::config::{Config, Format};
 use crate::db::Database;
 use crate::seed::{Count, SeedFailed, Seeded, Size, clear, foreign_rows, seed};
@@ -50,8 +50,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
     } else {
         Done::Seeded(insert(&arguments, &database, format).await?)
     };
-    output::emit(&done, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&done, format)
 }
 
 async fn insert(

@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::human::time;
 use super::output::Style;
-use super::{Exit, ExitStatus, connect, database_failure, output};
+use super::{Exit, connect, database_failure, output};
 use crate::config::{Config, Format};
 use crate::ops::status::{Status, status};
 
@@ -34,8 +34,7 @@ pub(super) async fn execute(_arguments: Arguments, config: &Config, format: Form
     let status = status(&mut session, config.stuck_after, ignored_types)
         .await
         .map_err(|error| database_failure(&database, error))?;
-    output::emit(&status, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&status, format)
 }
 
 impl fmt::Display for Status {

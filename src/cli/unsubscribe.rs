@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Exit, ExitStatus, Failure, connect, grant_failure, output, wiring};
+use super::{Exit, Failure, connect, grant_failure, output, wiring};
 use crate::config::{Config, Format};
 use crate::unsubscribe::{UnsubscribeOutcome, apply};
 
@@ -43,8 +43,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
         event_type: request.scope.as_str(),
         outcome,
     };
-    output::emit(&report, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&report, format)
 }
 
 #[derive(Serialize)]

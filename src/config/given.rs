@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use serde::Serialize;
 
 use super::InvalidConfig;
-use super::variables::VARIABLES;
+use super::variable::Variable;
 
 /// Where a value comes from. A flag wins over the environment, the environment over `.env`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,9 +28,10 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// Takes what the environment has once `.env` was added to it; `before` are the names that it had
-    /// without.
-    pub(crate) fn collect(
+    /// Takes the `variables` that the environment has once `.env` was added to it; `before` are the
+    /// names that it had without.
+    pub(super) fn collect(
+        variables: &[Variable],
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         before: &BTreeSet<OsString>,
     ) -> Self {
@@ -44,7 +45,7 @@ impl Given {
             let Ok(name) = name.into_string() else {
                 continue;
             };
-            let known = VARIABLES.iter().find(|variable| variable.name == name);
+            let known = variables.iter().find(|variable| variable.name == name);
             match (known, value.into_string()) {
                 (Some(known), Ok(text)) => given.set(known.name, text, origin),
                 (Some(known), Err(_)) => given
@@ -73,27 +74,38 @@ impl Given {
     }
 }
 
+/// Reads one variable of the list after the other, and collects what is wrong with them.
+pub(super) struct Reader<'a> {
+    given: &'a Given,
+    variables: std::slice::Iter<'static, Variable>,
+    pub(super) wrong: Vec<InvalidConfig>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(given: &'a Given, variables: &'static [Variable]) -> Self {
+        Self {
+            given,
+            variables: variables.iter(),
+            wrong: given.wrong.clone(),
+        }
+    }
+
+    pub(super) fn optional<T>(&mut self, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let variable = self.variables.next()?;
+        let text = self.given.text(variable.name)?;
+        parse(text)
+            .map_err(|problem| self.wrong.push(variable.invalid(problem, text)))
+            .ok()
+    }
+
+    /// A wrong value is replaced by the default, so that all others can be read.
+    pub(super) fn required<T>(&mut self, default: &str, parse: fn(&str) -> Result<T, String>) -> T {
+        self.optional(parse)
+            .unwrap_or_else(|| parse(default).expect("a default that a test reads"))
+    }
+}
+
 fn is_ours(name: &str) -> bool {
     // That one is systemd's.
     name != "NOTIFY_SOCKET" && (name.starts_with("NOTIFY_") || name.starts_with("NOTIFICATIONS_"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn misspelt_variables_are_found() {
-        let names = [
-            "NOTIFY_FANOUT_BATCHSIZE",
-            "NOTIFY_FANOUT_BATCH_SIZE",
-            "NOTIFY_SOCKET",
-            "NOTIFICATIONS_SLACK_URL",
-            "PATH",
-        ];
-        let environment = names.map(|name| (name.into(), "1".into()));
-        let given = Given::collect(environment, &BTreeSet::new());
-        let unknown = ["NOTIFY_FANOUT_BATCHSIZE", "NOTIFICATIONS_SLACK_URL"];
-        assert_eq!(given.unknown, unknown);
-    }
 }

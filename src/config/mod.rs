@@ -11,19 +11,17 @@ mod settings;
 mod variable;
 mod variables;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt;
 
 use clap::ValueEnum;
 
 pub(crate) use docs::markdown;
-pub(crate) use given::Given;
-pub(crate) use given::Origin;
+pub(crate) use given::{Given, Origin};
 pub(crate) use parse::time as parse_time;
 pub(crate) use variable::{Flag, Variable};
-pub(crate) use variables::Config;
-pub(crate) use variables::VARIABLES;
-
-use variable::Reader;
+pub(crate) use variables::{Config, VARIABLES};
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -38,9 +36,7 @@ pub(crate) enum Format {
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// One line of text an entry.
     Text,
-    /// One JSON object a line.
     Json,
 }
 
@@ -63,13 +59,20 @@ impl InvalidConfig {
     }
 }
 
+impl Given {
+    /// Takes what the process was given; `before` are the names that its environment had without
+    /// `.env`.
+    pub(crate) fn of_process(before: &BTreeSet<OsString>) -> Self {
+        Self::collect(VARIABLES, std::env::vars_os(), before)
+    }
+}
+
 impl Config {
     /// Reads every variable. What is wrong comes beside, all at once, and has its default here.
     pub(crate) fn read(given: &Given) -> (Self, Vec<InvalidConfig>) {
-        let mut reader = Reader::new(given);
+        let mut reader = given::Reader::new(given, VARIABLES);
         let config = Self::from_reader(&mut reader);
-        let mut wrong = given.wrong.clone();
-        wrong.append(&mut reader.wrong);
+        let mut wrong = reader.wrong;
         config.find_contradictions(&mut wrong);
         (config, wrong)
     }
@@ -125,47 +128,60 @@ mod tests {
     fn every_default_is_right() {
         let (config, wrong) = read(&[]);
         assert_eq!(wrong, "");
-        assert_eq!(
-            (config.batch_size, config.prune_older_than.is_some()),
-            (500, true)
-        );
         assert_eq!(config.rendering(), crate::handlers::Rendering::default());
     }
 
     #[test]
+    fn misspelt_variables_are_found() {
+        let names = "NOTIFY_FANOUT_BATCHSIZE NOTIFY_FANOUT_BATCH_SIZE NOTIFY_SOCKET PATH";
+        let environment = names.split(' ').map(|name| (name.into(), "1".into()));
+        let given = Given::collect(VARIABLES, environment, &BTreeSet::new());
+        assert_eq!(given.unknown, ["NOTIFY_FANOUT_BATCHSIZE"]);
+    }
+
+    #[test]
+    fn http_address_is_no_connection_string() {
+        let (config, _) = read(&[("SUPABASE_URL", "https://abc.supabase.co")]);
+        let error = config.database().expect_err("no database").to_string();
+        assert!(error.contains("connection string"), "{error}");
+    }
+
+    const WRONG: [(&str, &str); 30] = [
+        ("DATABASE_URL", "mysql://me:hunter2@host/db"),
+        ("NOTIFY_FANOUT_BATCH_SIZE", "0"),
+        ("NOTIFY_FANOUT_DRY_RUN", "ture"),
+        ("NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS", "-1"),
+        ("NOTIFY_FANOUT_IGNORE_TYPES", "sun_set, moon landed"),
+        ("NOTIFY_FANOUT_STUCK_AFTER", "10"),
+        ("NOTIFY_FANOUT_MAX_ATTEMPTS", "many"),
+        ("NOTIFY_FANOUT_METRICS_FILE", "/m/a.prom.txt"),
+        ("APP_BASE_URL", "https://me:hunter2@example.com"),
+        ("NOTIFY_BODY_FORMAT", "html"),
+        ("NOTIFY_LINK_TEAM", "/team/{user}"),
+        ("NOTIFY_SMTP_URL", "mail.example.com:hunter2"),
+        ("NOTIFY_SMTP_ACCEPTANCE_TIMEOUT", "2h"),
+        ("NOTIFY_EMAIL_TRANSPORT", "fax"),
+        ("NOTIFICATIONS_EMAIL_FROM", "hunter2"),
+        ("NOTIFY_PREFERENCES_URL", "settings"),
+        ("NOTIFY_UNSUBSCRIBE_URL", "http://app.example.com/out"),
+        ("NOTIFY_UNSUBSCRIBE_KEY", "hunter2"),
+        ("NOTIFY_DIGEST_EVERY", "7h"),
+        ("NOTIFY_TWILIO_ACCOUNT_SID", "AC1"),
+        ("NOTIFY_TWILIO_FROM", "Acme"),
+        ("NOTIFY_SECRET_KEY", "hunter2!"),
+        ("NOTIFY_OUTGOING_ALLOW", "10.0.0.0/8,localhost"),
+        ("NOTIFY_OUTGOING_PLAIN_HTTP", "maybe"),
+        ("NOTIFY_RESEND_BASE_URL", "http://127.0.0.1:1"),
+        ("NOTIFY_DELIVERY_CONCURRENCY", "0"),
+        ("NOTIFY_DELIVERY_RETRY_SCHEDULE", "5m;1h"),
+        ("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "sms,fax"),
+        ("NOTIFY_PRUNE_OLDER_THAN", "never"),
+        ("LOG_LEVEL", "LOUD"),
+    ];
+
+    #[test]
     fn every_wrong_value_is_named_with_what_is_allowed() {
-        let (_, wrong) = read(&[
-            ("DATABASE_URL", "mysql://me:hunter2@host/db"),
-            ("NOTIFY_FANOUT_BATCH_SIZE", "0"),
-            ("NOTIFY_FANOUT_DRY_RUN", "ture"),
-            ("NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS", "-1"),
-            ("NOTIFY_FANOUT_IGNORE_TYPES", "sun_set, moon landed"),
-            ("NOTIFY_FANOUT_STUCK_AFTER", "10"),
-            ("NOTIFY_FANOUT_MAX_ATTEMPTS", "many"),
-            ("NOTIFY_FANOUT_METRICS_FILE", "/m/a.prom.txt"),
-            ("APP_BASE_URL", "https://me:hunter2@example.com"),
-            ("NOTIFY_BODY_FORMAT", "html"),
-            ("NOTIFY_LINK_TEAM", "/team/{user}"),
-            ("NOTIFY_SMTP_URL", "mail.example.com:hunter2"),
-            ("NOTIFY_SMTP_ACCEPTANCE_TIMEOUT", "2h"),
-            ("NOTIFY_EMAIL_TRANSPORT", "fax"),
-            ("NOTIFICATIONS_EMAIL_FROM", "hunter2"),
-            ("NOTIFY_PREFERENCES_URL", "settings"),
-            ("NOTIFY_UNSUBSCRIBE_URL", "http://app.example.com/out"),
-            ("NOTIFY_UNSUBSCRIBE_KEY", "hunter2"),
-            ("NOTIFY_DIGEST_EVERY", "7h"),
-            ("NOTIFY_TWILIO_ACCOUNT_SID", "AC1"),
-            ("NOTIFY_TWILIO_FROM", "Acme"),
-            ("NOTIFY_SECRET_KEY", "hunter2!"),
-            ("NOTIFY_OUTGOING_ALLOW", "10.0.0.0/8,localhost"),
-            ("NOTIFY_OUTGOING_PLAIN_HTTP", "maybe"),
-            ("NOTIFY_RESEND_BASE_URL", "http://127.0.0.1:1"),
-            ("NOTIFY_DELIVERY_CONCURRENCY", "0"),
-            ("NOTIFY_DELIVERY_RETRY_SCHEDULE", "5m;1h"),
-            ("NOTIFY_DELIVERY_HOLD_UNCERTAIN", "sms,fax"),
-            ("NOTIFY_PRUNE_OLDER_THAN", "never"),
-            ("LOG_LEVEL", "LOUD"),
-        ]);
+        let (_, wrong) = read(&WRONG);
         assert!(!wrong.contains("hunter2"), "{wrong}");
         insta::assert_snapshot!(wrong, @r#"
         DATABASE_URL: not a PostgreSQL URL of the form postgres://user:password@host:5432/database; percent-encode special characters of user and password
@@ -227,17 +243,13 @@ mod tests {
     #[test]
     fn flags_win_and_empty_is_unset() {
         let mut given = Given::default();
-        given.set(
-            "NOTIFY_FANOUT_BATCH_SIZE",
-            "wrong".to_owned(),
-            Origin::Environment,
-        );
-        given.set("NOTIFY_FANOUT_BATCH_SIZE", "7".to_owned(), Origin::Flag);
-        given.set(
-            "NOTIFY_FANOUT_MAX_RUNTIME",
-            " ".to_owned(),
-            Origin::Environment,
-        );
+        for (variable, text, origin) in [
+            ("NOTIFY_FANOUT_BATCH_SIZE", "wrong", Origin::Environment),
+            ("NOTIFY_FANOUT_BATCH_SIZE", "7", Origin::Flag),
+            ("NOTIFY_FANOUT_MAX_RUNTIME", " ", Origin::Environment),
+        ] {
+            given.set(variable, text.to_owned(), origin);
+        }
         let (config, wrong) = Config::read(&given);
         assert_eq!(wrong, []);
         assert_eq!((config.batch_size, config.max_runtime.as_secs()), (7, 55));
@@ -257,11 +269,8 @@ mod tests {
             ("NOTIFY_PRUNE_OLDER_THAN", "off"),
         ]);
         assert_eq!(wrong, "");
-        let ignored = ["sun_set", "margin_alert", "margin.alert"];
-        assert_eq!(
-            config.ignored_types.as_deref(),
-            Some(&ignored.map(str::to_owned)[..])
-        );
+        let ignored = config.ignored_types.as_deref().unwrap_or_default();
+        assert_eq!(ignored, ["sun_set", "margin_alert", "margin.alert"]);
         assert!(config.hold_uncertain.is_empty() && config.prune_older_than.is_none());
         let delivery = config.delivery(None, String::new());
         assert_eq!((delivery.concurrency, delivery.per_target), (2, 2));
@@ -272,11 +281,8 @@ mod tests {
             ("https://[fd00::1]/", true),
             ("https://127.0.0.2/", false),
         ] {
-            assert_eq!(
-                policy.check(&url.parse().unwrap()).is_ok(),
-                is_permitted,
-                "{url}"
-            );
+            let checked = policy.check(&url.parse().unwrap());
+            assert_eq!(checked.is_ok(), is_permitted, "{url}");
         }
     }
 }

@@ -50,23 +50,11 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
-fn whole(text: &str, least: u32, most: u32) -> Parsed<u32> {
+pub(super) fn whole(text: &str, least: u32, most: u32) -> Parsed<u32> {
     let number = text.parse().ok();
     number
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
-}
-
-pub(super) fn batch_size(text: &str) -> Parsed<u32> {
-    whole(text, 1, 10_000)
-}
-
-pub(super) fn attempts(text: &str) -> Parsed<u32> {
-    whole(text, 1, 100)
-}
-
-pub(super) fn messages_at_once(text: &str) -> Parsed<u32> {
-    whole(text, 1, 1_000)
 }
 
 pub(super) fn hours(text: &str) -> Parsed<Duration> {
@@ -86,19 +74,17 @@ pub(crate) fn time(text: &str) -> Parsed<Duration> {
 }
 
 pub(super) fn statement_timeout(text: &str) -> Parsed<Duration> {
-    let time = time(text)?;
-    if time < Duration::from_secs(1) {
-        return Err("must be 1s at least: no statement may take longer".to_owned());
+    match time(text)? {
+        time if time >= Duration::from_secs(1) => Ok(time),
+        _ => Err("must be 1s at least: no statement may take longer".to_owned()),
     }
-    Ok(time)
 }
 
 pub(super) fn acceptance_timeout(text: &str) -> Parsed<Duration> {
-    let time = time(text)?;
-    if time > Duration::from_hours(1) {
-        return Err("must be 1h at most".to_owned());
+    match time(text)? {
+        time if time <= Duration::from_hours(1) => Ok(time),
+        _ => Err("must be 1h at most".to_owned()),
     }
-    Ok(time)
 }
 
 /// Windows begin with the day, so a day has to consist of them.

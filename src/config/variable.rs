@@ -3,8 +3,6 @@
 use url::Url;
 
 use super::InvalidConfig;
-use super::given::Given;
-use super::variables::VARIABLES;
 
 /// What is known of a variable before its value is.
 pub(crate) struct Variable {
@@ -28,36 +26,19 @@ pub(crate) struct Flag {
     pub(crate) value_name: Option<&'static str>,
 }
 
-impl Flag {
-    pub(super) const fn value(
-        command: &'static str,
-        long: &'static str,
-        value_name: &'static str,
-    ) -> Self {
-        Self {
-            command,
-            long,
-            value_name: Some(value_name),
-        }
-    }
-
-    pub(super) const fn switch(command: &'static str, long: &'static str) -> Self {
-        Self {
-            command,
-            long,
-            value_name: None,
-        }
+pub(super) const fn flag(
+    command: &'static str,
+    long: &'static str,
+    value_name: Option<&'static str>,
+) -> Flag {
+    Flag {
+        command,
+        long,
+        value_name,
     }
 }
 
 impl Variable {
-    pub(super) fn named(name: &str) -> &'static Self {
-        let mut variables = VARIABLES.iter();
-        variables
-            .find(|variable| variable.name == name)
-            .expect("a variable of the list")
-    }
-
     /// The first line of its description, without the full stop.
     pub(crate) fn summary(&self) -> &'static str {
         let first = self.lines.first().copied().unwrap_or_default().trim();
@@ -70,8 +51,10 @@ impl Variable {
 
     /// A value as the operator may see it.
     pub(crate) fn shown(&self, value: &str) -> String {
-        self.secret
-            .map_or_else(|| value.to_owned(), |show| show(value))
+        match self.secret {
+            Some(show) => show(value),
+            None => value.to_owned(),
+        }
     }
 
     pub(super) fn invalid(&self, problem: String, value: &str) -> InvalidConfig {
@@ -109,42 +92,6 @@ pub(super) fn without_password(value: &str) -> String {
     }
 }
 
-/// Reads values, and collects what is wrong with them.
-pub(super) struct Reader<'a> {
-    given: &'a Given,
-    pub(super) wrong: Vec<InvalidConfig>,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) const fn new(given: &'a Given) -> Self {
-        let wrong = Vec::new();
-        Self { given, wrong }
-    }
-
-    pub(super) fn optional<T>(
-        &mut self,
-        name: &str,
-        parse: fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let text = self.given.text(name)?;
-        let invalid = |problem| Variable::named(name).invalid(problem, text);
-        parse(text)
-            .map_err(|problem| self.wrong.push(invalid(problem)))
-            .ok()
-    }
-
-    /// A wrong value is replaced by the default, so that all others can be read.
-    pub(super) fn required<T>(
-        &mut self,
-        name: &str,
-        default: &str,
-        parse: fn(&str) -> Result<T, String>,
-    ) -> T {
-        self.optional(name, parse)
-            .unwrap_or_else(|| parse(default).expect("a default that a test reads"))
-    }
-}
-
 /// Makes `VARIABLES` and `Config` from the entries of the list. A variable with a default is a plain
 /// field; one without is an `Option`.
 macro_rules! variables {
@@ -152,10 +99,8 @@ macro_rules! variables {
     (@default $default:literal) => { Some($default) };
     (@type $type:ty,) => { Option<$type> };
     (@type $type:ty, $default:literal) => { $type };
-    (@read $reader:ident, $name:expr, $parse:expr,) => { $reader.optional($name, $parse) };
-    (@read $reader:ident, $name:expr, $parse:expr, $default:literal) => {
-        $reader.required($name, $default, $parse)
-    };
+    (@read $reader:ident, $parse:expr,) => { $reader.optional($parse) };
+    (@read $reader:ident, $parse:expr, $default:literal) => { $reader.required($default, $parse) };
     ($( $section:literal { $(
         $(#[doc = $line:literal])+
         $field:ident: $type:ty = $name:ident($($default:literal)?), $parse:expr
@@ -182,9 +127,10 @@ macro_rules! variables {
         }
 
         impl Config {
+            /// Takes the variables in the order of the list.
             pub(super) fn from_reader(reader: &mut Reader<'_>) -> Self {
                 Self {
-                    $($($field: variables!(@read reader, stringify!($name), $parse, $($default)?),)+)+
+                    $($($field: variables!(@read reader, $parse, $($default)?),)+)+
                 }
             }
         }

@@ -13,14 +13,14 @@ use tracing::Level;
 use url::Url;
 
 use super::LogFormat;
+use super::given::Reader;
 use super::parse::{
-    acceptance_timeout, attempts, base_url, batch_size, boolean, database_url, digest_window,
-    email_transport, encryption_keys, event_types, held_channels, hours, https_url, link,
-    log_format, log_level, messages_at_once, metrics_file, networks, one_of, parsed,
-    preferences_url, provider_url, prune_age, secret, statement_timeout, time, twilio_account,
-    twilio_sender, unsubscribe_keys,
+    acceptance_timeout, base_url, boolean, database_url, digest_window, email_transport,
+    encryption_keys, event_types, held_channels, hours, https_url, link, log_format, log_level,
+    metrics_file, networks, one_of, parsed, preferences_url, provider_url, prune_age, secret,
+    statement_timeout, time, twilio_account, twilio_sender, unsubscribe_keys, whole,
 };
-use super::variable::{Flag, Reader, Variable, hidden, plain, variables, without_password};
+use super::variable::{Variable, flag, hidden, plain, variables, without_password};
 use crate::channels::smtp::SmtpServer;
 use crate::channels::twilio::Sender;
 use crate::channels::{Channel, EmailTransport, Mailbox};
@@ -43,12 +43,12 @@ variables! {
         /// Events claimed at once, 1 to 10000.
         /// Up to as many again join them that are due in the same chat threads. Larger batches mean fewer
         /// commits and longer transactions.
-        batch_size: u32 = NOTIFY_FANOUT_BATCH_SIZE("500"), batch_size, flag(Flag::value("run", "batch-size", "EVENTS"));
+        batch_size: u32 = NOTIFY_FANOUT_BATCH_SIZE("500"), |text| whole(text, 1, 10_000), flag(flag("run", "batch-size", Some("EVENTS")));
         /// Show what a run would do, in a transaction that cannot write.
-        dry_run: bool = NOTIFY_FANOUT_DRY_RUN("false"), boolean, flag(Flag::switch("run", "dry-run"));
+        dry_run: bool = NOTIFY_FANOUT_DRY_RUN("false"), boolean, flag(flag("run", "dry-run", None));
         /// Fail pending events that are older than this many hours.
         /// Their reason is "expired".
-        max_event_age: Duration = NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS("24"), hours, flag(Flag::value("run", "max-event-age-hours", "HOURS"));
+        max_event_age: Duration = NOTIFY_FANOUT_MAX_EVENT_AGE_HOURS("24"), hours, flag(flag("run", "max-event-age-hours", Some("HOURS")));
         /// Event types whose events complete without effect, separated by commas.
         ignored_types: Vec<String> = NOTIFY_FANOUT_IGNORE_TYPES(), event_types, example("page_viewed,project_archived");
         /// Age at which a claim counts as abandoned; the next run reclaims its events.
@@ -56,13 +56,13 @@ variables! {
         stuck_after: Duration = NOTIFY_FANOUT_STUCK_AFTER("10m"), statement_timeout;
         /// Attempts before an event fails, 1 to 100.
         /// They are 1, 2, 4, 8 … minutes apart, an hour at most.
-        max_attempts: u32 = NOTIFY_FANOUT_MAX_ATTEMPTS("5"), attempts;
+        max_attempts: u32 = NOTIFY_FANOUT_MAX_ATTEMPTS("5"), |text| whole(text, 1, 100);
         /// Claim nothing after this time, such as 55s or 5m.
         /// The next run continues.
-        max_runtime: Duration = NOTIFY_FANOUT_MAX_RUNTIME("55s"), time, flag(Flag::value("run", "max-runtime", "TIME"));
+        max_runtime: Duration = NOTIFY_FANOUT_MAX_RUNTIME("55s"), time, flag(flag("run", "max-runtime", Some("TIME")));
         /// Exit with code 5 while another exclusive instance is running.
         /// By default, instances share the work.
-        exclusive: bool = NOTIFY_FANOUT_ALONE("false"), boolean, flag(Flag::switch("run", "exclusive"));
+        exclusive: bool = NOTIFY_FANOUT_ALONE("false"), boolean, flag(flag("run", "exclusive", None));
         /// For how long an event may be due before doctor reports a problem.
         overdue_after: Duration = NOTIFY_FANOUT_OVERDUE_AFTER("10m"), time;
         /// File for the metrics of run: Prometheus text for node_exporter's textfile collector.
@@ -181,19 +181,19 @@ variables! {
     }
     "Delivery: deliver" {
         /// Messages in flight at once, 1 to 1000.
-        concurrency: u32 = NOTIFY_DELIVERY_CONCURRENCY("20"), messages_at_once, flag(Flag::value("deliver", "concurrency", "MESSAGES"));
+        concurrency: u32 = NOTIFY_DELIVERY_CONCURRENCY("20"), |text| whole(text, 1, 1_000), flag(flag("deliver", "concurrency", Some("MESSAGES")));
         /// Messages in flight at once to one target, per process.
         /// A target is the e-mail transport, Twilio, or an endpoint. Two processes that run at once send twice
         /// as many to it.
-        per_target: u32 = NOTIFY_DELIVERY_PER_TARGET("4"), messages_at_once, flag(Flag::value("deliver", "per-target", "MESSAGES"));
+        per_target: u32 = NOTIFY_DELIVERY_PER_TARGET("4"), |text| whole(text, 1, 1_000), flag(flag("deliver", "per-target", Some("MESSAGES")));
         /// Start no message after this time, such as 55s or 5m.
         /// The next run continues.
-        delivery_max_runtime: Duration = NOTIFY_DELIVERY_MAX_RUNTIME("55s"), time, flag(Flag::value("deliver", "max-runtime", "TIME"));
+        delivery_max_runtime: Duration = NOTIFY_DELIVERY_MAX_RUNTIME("55s"), time, flag(flag("deliver", "max-runtime", Some("TIME")));
         /// Show what would be sent, in a transaction that cannot write; nothing is sent.
-        delivery_dry_run: bool = NOTIFY_DELIVERY_DRY_RUN("false"), boolean, flag(Flag::switch("deliver", "dry-run"));
+        delivery_dry_run: bool = NOTIFY_DELIVERY_DRY_RUN("false"), boolean, flag(flag("deliver", "dry-run", None));
         /// Exit with code 5 while another exclusive instance is running.
         /// By default, instances share the work.
-        delivery_exclusive: bool = NOTIFY_DELIVERY_ALONE("false"), boolean, flag(Flag::switch("deliver", "exclusive"));
+        delivery_exclusive: bool = NOTIFY_DELIVERY_ALONE("false"), boolean, flag(flag("deliver", "exclusive", None));
         /// Delays before e-mails and text messages are retried, each moved by up to a tenth.
         /// Then they are dead letters.
         retry_schedule: Schedule = NOTIFY_DELIVERY_RETRY_SCHEDULE("5m, 30m, 2h, 12h, 24h"), parsed::<Schedule>;
@@ -211,7 +211,7 @@ variables! {
     "Operations" {
         /// Delete what was finished longer ago than this, such as 30d or 12h; off: never.
         /// The scripts schedule prune once a day.
-        prune_older_than: Option<Duration> = NOTIFY_PRUNE_OLDER_THAN("90d"), prune_age, flag(Flag::value("prune", "older-than", "TIME"));
+        prune_older_than: Option<Duration> = NOTIFY_PRUNE_OLDER_THAN("90d"), prune_age, flag(flag("prune", "older-than", Some("TIME")));
         /// Least level of log entries: DEBUG (an entry per event), INFO (per batch), WARN (per failure), ERROR.
         log_level: Level = LOG_LEVEL("INFO"), log_level;
         /// Format of the log on standard error: text or json.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::output::{self, Lines, Style};
-use crate::cli::{Exit, ExitStatus, database_failure};
+use crate::cli::{Exit, database_failure};
 use crate::config::Format;
 use crate::db::Database;
 use crate::delivery::{
@@ -31,8 +31,7 @@ pub(super) async fn execute(
     let result = dry_run(database, sender, settings, &mut listing).await;
     let would = listing.end()?;
     result.map_err(|error| database_failure(database, error))?;
-    output::emit(&Summary { would }, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&Summary { would }, format)
 }
 
 #[derive(Serialize)]

@@ -13,7 +13,7 @@ use super::{Db, PERMITTING, random, value};
 use crate::channels::signature::SigningSecret;
 use crate::channels::webhook::WebhookMethod;
 use crate::channels::{Channel, Destination, ExtraHeaders, WebhookTarget};
-use crate::cli::{Exit, ExitStatus, Failure, output};
+use crate::cli::{Exit, Failure, output};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::store::{self, Added, NewEndpoint};
@@ -133,8 +133,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
         encrypted: encryption.encrypts(),
         note,
     };
-    output::emit(&report, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&report, format)
 }
 
 #[derive(Serialize)]

@@ -10,7 +10,7 @@ use crate::channels::Destination;
 use crate::channels::signature::SigningSecret;
 use crate::cli::human::counted;
 use crate::cli::output;
-use crate::cli::{Exit, ExitStatus, Failure};
+use crate::cli::{Exit, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::endpoints::store;
@@ -86,8 +86,7 @@ pub(super) async fn execute(arguments: Arguments, config: &Config, format: Forma
         secrets_count,
         dropped_count,
     };
-    output::emit(&report, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&report, format)
 }
 
 /// Puts a new secret in front, or drops all but the first; then the number of those. An error says

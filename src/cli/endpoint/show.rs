@@ -2,32 +2,19 @@
 
 use std::fmt;
 
-use clap::Args;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::Db;
+use super::{Db, Named};
 use crate::channels::Destination;
+use crate::cli::Exit;
 use crate::cli::human::{aligned, utc};
 use crate::cli::output::{self, Style};
-use crate::cli::{Exit, ExitStatus};
 use crate::config::{Config, Format};
 use crate::db::{Access, Transaction};
 use crate::endpoints::{
     Disabled, Encryption, Endpoint, EndpointScope, Route, Routes, Stored, StoredForm, store,
 };
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  notify-fan-out endpoint show billing
-  notify-fan-out endpoint show endpoint:0b4f6f0e-…        as tables and logs name it
-  notify-fan-out endpoint show env:slack")]
-pub(super) struct Arguments {
-    /// The endpoint, by name or id, or env:slack and the like
-    #[arg(value_name = "NAME")]
-    name: String,
-}
 
 /// A route, and why it is disabled if it is.
 fn shown_route(route: &Route, disabled: Option<&Disabled>) -> Endpoint {
@@ -112,8 +99,7 @@ pub(super) async fn list(config: &Config, format: Format) -> Exit {
             Ok(all)
         })
         .await?;
-    output::emit(&List { endpoints }, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&List { endpoints }, format)
 }
 
 impl fmt::Display for List {
@@ -192,10 +178,10 @@ struct Shown {
     settings: Settings,
 }
 
-pub(super) async fn show(arguments: Arguments, config: &Config, format: Format) -> Exit {
+pub(super) async fn show(endpoint: Named, config: &Config, format: Format) -> Exit {
     let (routes, encryption) = (config.routes()?, config.encryption()?);
     let mut db = Db::open(config).await?;
-    let name = &*db.name(&arguments.name).await?;
+    let name = &*db.name(&endpoint.name).await?;
     let shown = db
         .transact(Access::ReadOnly, async |connection| {
             if let Some(route) = routes.get(name) {
@@ -216,8 +202,7 @@ pub(super) async fn show(arguments: Arguments, config: &Config, format: Format) 
     let Some(shown) = shown else {
         return Err(db.unknown(name, &routes).await?);
     };
-    output::emit(&shown, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&shown, format)
 }
 
 impl fmt::Display for Shown {

@@ -5,22 +5,15 @@ use std::fmt;
 use clap::Args;
 use serde::Serialize;
 
-use super::Db;
+use super::{Db, Named};
 use crate::cli::human::counted;
 use crate::cli::output;
-use crate::cli::{Exit, ExitStatus, Failure};
+use crate::cli::{Exit, Failure};
 use crate::config::{Config, Format};
 use crate::db::Access;
 use crate::domain::text::plain;
 use crate::endpoints::Route;
 use crate::endpoints::store;
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The endpoint, by name or id, or env:slack and the like
-    #[arg(value_name = "NAME")]
-    name: String,
-}
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,14 +25,14 @@ Its pending deliveries are cancelled (code endpoint_disabled), and nothing new i
 for it until it is enabled. A message in flight is still sent.")]
 pub(super) struct DisableArguments {
     #[command(flatten)]
-    endpoint: Arguments,
+    endpoint: Named,
     /// Why; shown by list and show
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
 
 impl DisableArguments {
-    pub(super) fn into_parts(self) -> (Switch, Arguments) {
+    pub(super) fn into_parts(self) -> (Switch, Named) {
         let reason = self.reason.as_deref().map(plain).unwrap_or_default();
         let reason = match reason.as_str() {
             "" => "manually".to_owned(),
@@ -77,11 +70,11 @@ impl Switch {
 
 pub(super) async fn execute(
     switch: Switch,
-    arguments: Arguments,
+    endpoint: Named,
     config: &Config,
     format: Format,
 ) -> Exit {
-    let name = arguments.name.as_str();
+    let name = endpoint.name.as_str();
     let routes = config.routes()?;
     let route = routes.get(name).map(|route| switch.route(name, route));
     let route = route.transpose()?;
@@ -114,8 +107,7 @@ pub(super) async fn execute(
         changed: change.changed,
         cancelled_count: change.cancelled_count.unsigned_abs(),
     };
-    output::emit(&report, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&report, format)
 }
 
 #[derive(Serialize)]

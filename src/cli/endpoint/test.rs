@@ -4,12 +4,11 @@ use std::fmt;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Db, PERMITTING};
+use super::{Db, Named, PERMITTING};
 use crate::channels::{
     AttemptOutcome, Cause, Channel, Destination, EndpointMessage, NOT_PERMITTED, NotSent, Receipt,
     SendError,
@@ -24,26 +23,11 @@ use crate::endpoints::store;
 /// The `type` of a webhook.
 const EVENT_TYPE: &str = "endpoint_test";
 
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  notify-fan-out endpoint test ops
-  notify-fan-out endpoint test env:slack
-
-Sends one message immediately, by the same code as real deliveries: the same policy,
-limits and signing secrets apply. A disabled endpoint is tested too. Exit code 0 if the
-message was accepted, 6 if not.")]
-pub(super) struct Arguments {
-    /// The endpoint, by name or id, or env:slack and the like
-    #[arg(value_name = "NAME")]
-    name: String,
-}
-
-pub(super) async fn execute(arguments: Arguments, config: &Config, format: Format) -> Exit {
+pub(super) async fn execute(endpoint: Named, config: &Config, format: Format) -> Exit {
     let sender = wiring::sender(config)?;
     let (routes, encryption) = (&sender.routes, &sender.encryption);
     let mut db = Db::open(config).await?;
-    let name = &*db.name(&arguments.name).await?;
+    let name = &*db.name(&endpoint.name).await?;
     let (now, stored) = db
         .transact(Access::ReadOnly, async |connection| {
             let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()")

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::report::left;
 use super::run_failure;
+use crate::cli::Exit;
 use crate::cli::human::counted;
 use crate::cli::output::{self, Lines, Style};
-use crate::cli::{Exit, ExitStatus};
 use crate::config::Format;
 use crate::db::Database;
 use crate::fan_out::{
@@ -35,8 +35,7 @@ pub(super) async fn execute(
     listing.end_event();
     listing.lines.end()?;
     let would = report.map_err(|failed| run_failure(database, failed))?;
-    output::emit(&Summary { would }, format)?;
-    Ok(ExitStatus::Success)
+    output::done(&Summary { would }, format)
 }
 
 #[derive(Serialize)]
