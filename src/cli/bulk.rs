@@ -121,11 +121,12 @@ pub(super) async fn execute(
 }
 
 fn misspelt_types(filter: &Filter) -> String {
-    let unknown = filter.common.event_types.iter();
-    unknown
-        .filter(|name| EventType::from_name(name).is_none())
+    let names = filter.common.event_types.iter();
+    let unknown = names.filter(|name| EventType::from_name(name).is_none());
+    let notes: Vec<_> = unknown
         .map(|name| format!("Note: no handler knows the type {name:?}; is it misspelt?\n"))
-        .collect()
+        .collect();
+    notes.concat()
 }
 
 impl fmt::Display for BulkReport {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::attempts::{Attempt, attempts};
 use super::bulk::Filter;
-use super::recipient::{Recipient, show_addresses};
+use super::recipient::{DeliveryRecipient, show_addresses};
 use crate::db::{Access, Session, Unnamed};
 use crate::domain::announcement::Message;
 
@@ -72,7 +72,7 @@ pub async fn list(
         .bind(i64::from(most))
         .fetch_all(Unnamed(&mut transaction))
         .await?;
-    let recipients = dead_letters.iter_mut().map(|letter| Recipient {
+    let recipients = dead_letters.iter_mut().map(|letter| DeliveryRecipient {
         channel: &letter.channel,
         recipient: &letter.recipient,
         address: letter.address.take(),
@@ -188,7 +188,7 @@ pub async fn show(session: &mut Session, id: i64) -> Result<Option<Details>, sql
     let Some(mut delivery) = delivery else {
         return Ok(None);
     };
-    let recipient = Recipient {
+    let recipient = DeliveryRecipient {
         channel: &delivery.channel,
         recipient: &delivery.recipient,
         address: delivery.address.take(),

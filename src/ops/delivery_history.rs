@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::attempts::{Attempt, attempts};
-use super::recipient::{Recipient, show_addresses};
+use super::recipient::{DeliveryRecipient, show_addresses};
 use crate::db::{Access, Database, Unnamed};
 
 /// Deliveries shown at most; `--user` shows those of one recipient.
@@ -67,7 +67,7 @@ pub async fn delivery_history(
     .await?;
     let deliveries: Vec<i64> = rows.iter().filter_map(|row| row.delivery_id).collect();
     let attempts = attempts(&mut transaction, &deliveries).await?;
-    let recipients = rows.iter_mut().map(|row| Recipient {
+    let recipients = rows.iter_mut().map(|row| DeliveryRecipient {
         channel: &row.channel,
         recipient: &row.recipient,
         address: row.address.take(),

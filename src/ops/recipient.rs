@@ -7,7 +7,7 @@ use crate::db::Transaction;
 use crate::delivery::phone_numbers;
 
 /// What is known of a recipient, and where it is shown.
-pub(super) struct Recipient<'a> {
+pub(super) struct DeliveryRecipient<'a> {
     pub(super) channel: &'a str,
     /// `user:ID`, `endpoint:ID` or a route.
     pub(super) recipient: &'a str,
@@ -19,17 +19,17 @@ pub(super) struct Recipient<'a> {
 /// Shows people by their addresses, redacted: of a text message by the phone number.
 pub(super) async fn show_addresses(
     transaction: &mut Transaction<'_>,
-    recipients: Vec<Recipient<'_>>,
+    recipients: Vec<DeliveryRecipient<'_>>,
 ) -> Result<(), sqlx::Error> {
     let sms = Channel::Sms.name();
     let (texts, others): (Vec<_>, Vec<_>) =
         recipients.into_iter().partition(|one| one.channel == sms);
-    for Recipient { address, to, .. } in others {
+    for DeliveryRecipient { address, to, .. } in others {
         if let Some(address) = address {
             *to = redact::mail_addresses(&address);
         }
     }
-    let user = |one: &Recipient<'_>| one.recipient.strip_prefix("user:")?.parse().ok();
+    let user = |one: &DeliveryRecipient<'_>| one.recipient.strip_prefix("user:")?.parse().ok();
     let ids: Vec<Uuid> = texts.iter().filter_map(user).collect();
     if ids.is_empty() {
         return Ok(());
