@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
-use crate::harness::{TestDatabase, World, id};
+use crate::harness::{ACME, ADA, ATLAS, BO, REPORT, TestDatabase, World, id};
 
 /// Every person and document that anything is said of, and some of which nothing is, in pairs.
 const PAIRS: &str = "
@@ -131,173 +131,133 @@ async fn looser_tables_are_answered_as_each_alone() {
     }
 }
 
-/// They may be views that say things twice.
+/// A document in a project on which Ada and Bo have a grant.
+async fn stage() -> (TestDatabase<'static>, World) {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    let people = world.users(["Ada", "Bo"]).await;
+    world.acme([]).await;
+    world.grant(ATLAS, people).await;
+    world.document("Report", ACME, ATLAS).await;
+    (db, world)
+}
+
+/// Uploads the document again, and sees who may view it by `explain`, by a run, and by `explain`
+/// of what the run did.
+async fn assert_notified(db: &TestDatabase<'_>, world: &mut World, names: &[&str]) {
+    let event = world.uploaded(REPORT, ATLAS).await;
+    assert_eq!(explained(db, event).await, names);
+    assert_eq!(db.run().await.events, 1);
+    let notified = format!(
+        "SELECT full_name FROM notifications n JOIN profiles p ON p.id = n.user_id
+          WHERE event_id = {event} ORDER BY full_name"
+    );
+    assert_eq!(db.texts(notified).await, names);
+    assert_eq!(explained(db, event).await, names);
+}
+
+async fn explained(db: &TestDatabase<'_>, event: i64) -> Vec<String> {
+    let explanation = explain(&db.database(), event, None, &db.settings()).await;
+    let explanation = explanation.expect("explained").expect("an event");
+    let mut names: Vec<_> = explanation
+        .candidates
+        .into_iter()
+        .filter(|candidate| candidate.in_app.outcome.starts_with("delivered"))
+        .filter_map(|candidate| candidate.name)
+        .collect();
+    names.sort();
+    names
+}
+
+/// The application's tables may be views.
 #[tokio::test]
 async fn views_that_repeat_rows_change_nothing() {
     for table in ["org_members", "project_access_grants", "resources"] {
-        let mut stage = Stage::new().await;
-        stage
-            .world
-            .permission(stage.report, id("user", "Bo"), "edit")
-            .await;
-        populate(&mut stage.world, &mut StdRng::seed_from_u64(8)).await;
-        stage
-            .db
-            .execute(format!(
-                "ALTER TABLE {table} RENAME TO own_{table};
-                 CREATE VIEW {table} AS SELECT * FROM own_{table} UNION ALL SELECT * FROM own_{table};
-                 GRANT SELECT ON {table} TO notify_fan_out"
-            ))
-            .await;
-        assert_same(&stage.db, table).await;
-        stage.assert_notified(&["Ada", "Bo"]).await;
+        let (db, mut world) = stage().await;
+        world.permission(REPORT, BO, "edit").await;
+        populate(&mut world, &mut StdRng::seed_from_u64(8)).await;
+        db.execute(format!(
+            "ALTER TABLE {table} RENAME TO own_{table};
+             CREATE VIEW {table} AS SELECT * FROM own_{table} UNION ALL SELECT * FROM own_{table};
+             GRANT SELECT ON {table} TO notify_fan_out"
+        ))
+        .await;
+        assert_same(&db, table).await;
+        assert_notified(&db, &mut world, &["Ada", "Bo"]).await;
     }
 }
 
 /// The function for many knows the rule that `migrate` makes by its text.
 #[tokio::test]
-async fn the_known_rule_is_the_one_that_migrate_makes() {
-    let db = TestDatabase::new().await;
+async fn known_rule_is_the_one_that_migrate_makes() {
+    let (db, mut world) = stage().await;
     let known = "SELECT position(quote_literal(md5(one.prosrc)) IN many.prosrc) > 0
                    FROM pg_proc one, pg_proc many
                   WHERE one.oid = 'can_view(uuid, uuid)'::regprocedure
                     AND many.oid = 'can_view_many(uuid[], uuid[])'::regprocedure";
     assert_eq!(db.text(known).await, "true");
     // And does without it, then.
-    let mut stage = Stage::on(db).await;
-    stage
-        .db
-        .execute("REVOKE ALL ON FUNCTION can_view FROM PUBLIC, notify_fan_out")
+    db.execute("REVOKE ALL ON FUNCTION can_view FROM PUBLIC, notify_fan_out")
         .await;
-    stage.assert_notified(&["Ada", "Bo"]).await;
-}
-
-/// A document in a project on which Ada and Bo have a grant.
-struct Stage {
-    db: TestDatabase<'static>,
-    world: World,
-    atlas: Uuid,
-    report: Uuid,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        Self::on(TestDatabase::new().await).await
-    }
-
-    async fn on(db: TestDatabase<'static>) -> Self {
-        let mut world = db.world().await;
-        let people = world.users(["Ada", "Bo"]).await;
-        let [acme, atlas] = world.acme([]).await;
-        world.grant(atlas, people).await;
-        let report = world.document("Report", acme, atlas).await;
-        Self {
-            db,
-            world,
-            atlas,
-            report,
-        }
-    }
-
-    /// Uploads the document again, and sees who may view it by `explain`, by a run, and by
-    /// `explain` of what the run did.
-    async fn assert_notified(&mut self, names: &[&str]) {
-        let event = self.world.uploaded(self.report, self.atlas).await;
-        assert_eq!(self.explained(event).await, names);
-        assert_eq!(self.db.run().await.events, 1);
-        let notified = self
-            .db
-            .texts(&format!(
-                "SELECT full_name FROM notifications n JOIN profiles p ON p.id = n.user_id
-                  WHERE event_id = {event} ORDER BY full_name"
-            ))
-            .await;
-        assert_eq!(notified, names);
-        assert_eq!(self.explained(event).await, names);
-    }
-
-    async fn explained(&self, event: i64) -> Vec<String> {
-        let explanation = explain(&self.db.database(), event, None, &self.db.settings()).await;
-        let explanation = explanation.expect("explained").expect("an event");
-        let mut names: Vec<_> = explanation
-            .candidates
-            .into_iter()
-            .filter(|candidate| candidate.in_app.outcome.starts_with("delivered"))
-            .filter_map(|candidate| candidate.name)
-            .collect();
-        names.sort();
-        names
-    }
+    assert_notified(&db, &mut world, &["Ada", "Bo"]).await;
 }
 
 /// An application's rule, in whatever words and from whenever on, is the one that counts.
 #[tokio::test]
 async fn rule_of_the_application_counts() {
-    let mut stage = Stage::new().await;
-    stage.assert_notified(&["Ada", "Bo"]).await;
-    let [ada, bo] = ["Ada", "Bo"].map(|name| id("user", name));
-    let rule = |words: &str| {
-        format!(
-            "CREATE OR REPLACE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean {words}"
-        )
-    };
+    let (db, mut world) = stage().await;
+    assert_notified(&db, &mut world, &["Ada", "Bo"]).await;
     for (words, notified) in [
         (
-            format!("LANGUAGE sql STABLE AS $$ SELECT p_user_id = '{bo}' $$"),
+            "LANGUAGE sql STABLE AS $$ SELECT p_user_id = 'BO' $$",
             &["Bo"][..],
         ),
         (
-            format!("LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT p_user_id = '{ada}' $$"),
+            "LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT p_user_id = 'ADA' $$",
             &["Ada"],
         ),
         (
-            format!(
-                "LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN RETURN p_user_id <> '{ada}'; END $$"
-            ),
+            "LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN RETURN p_user_id <> 'ADA'; END $$",
             &["Bo"],
         ),
-        ("LANGUAGE sql AS 'SELECT NULL::boolean'".to_owned(), &[]),
+        ("LANGUAGE sql AS 'SELECT NULL::boolean'", &[]),
     ] {
-        stage.db.execute(rule(&words)).await;
-        stage.assert_notified(notified).await;
-        assert_same(&stage.db, &words).await;
+        let words = words
+            .replace("ADA", &ADA.to_string())
+            .replace("BO", &BO.to_string());
+        db.execute(format!(
+            "CREATE OR REPLACE FUNCTION can_view(p_user_id uuid, p_resource_id uuid) RETURNS boolean {words}"
+        ))
+        .await;
+        assert_notified(&db, &mut world, notified).await;
+        assert_same(&db, &words).await;
     }
 }
 
 /// The same words mean something else to another reader, or by another search path.
 #[tokio::test]
 async fn same_words_with_another_meaning_are_another_rule() {
-    let mut stage = Stage::new().await;
-    let bo = id("user", "Bo");
-    stage
-        .db
-        .execute(format!(
-            "CREATE SCHEMA vault; GRANT USAGE ON SCHEMA vault TO PUBLIC;
-             CREATE TABLE vault.permissions (resource_id uuid, user_id uuid, permission text);
-             GRANT SELECT ON vault.permissions TO PUBLIC;
-             INSERT INTO vault.permissions VALUES ('{}', '{bo}', 'none');
-             ALTER FUNCTION can_view SET search_path = vault, public",
-            stage.report
-        ))
-        .await;
-    stage.assert_notified(&["Ada"]).await;
-    assert_same(&stage.db, "").await;
+    let (db, mut world) = stage().await;
+    db.execute(format!(
+        "CREATE SCHEMA vault; GRANT USAGE ON SCHEMA vault TO PUBLIC;
+         CREATE TABLE vault.permissions (resource_id uuid, user_id uuid, permission text);
+         GRANT SELECT ON vault.permissions TO PUBLIC;
+         INSERT INTO vault.permissions VALUES ('{REPORT}', '{BO}', 'none');
+         ALTER FUNCTION can_view SET search_path = vault, public"
+    ))
+    .await;
+    assert_notified(&db, &mut world, &["Ada"]).await;
+    assert_same(&db, "by another search path").await;
 
     // Its owner sees what the job doesn't.
-    stage
-        .db
-        .execute(format!(
-            "ALTER FUNCTION can_view RESET search_path;
-             INSERT INTO permissions VALUES ('{}', '{bo}', 'none');
-             ALTER TABLE permissions ENABLE ROW LEVEL SECURITY;
-             DROP POLICY IF EXISTS notify_fan_out_select ON permissions",
-            stage.report
-        ))
-        .await;
-    stage.assert_notified(&["Ada", "Bo"]).await;
-    stage
-        .db
-        .execute("ALTER FUNCTION can_view SECURITY DEFINER")
-        .await;
-    stage.assert_notified(&["Ada"]).await;
+    db.execute(format!(
+        "ALTER FUNCTION can_view RESET search_path;
+         INSERT INTO permissions VALUES ('{REPORT}', '{BO}', 'none');
+         ALTER TABLE permissions ENABLE ROW LEVEL SECURITY;
+         DROP POLICY IF EXISTS notify_fan_out_select ON permissions"
+    ))
+    .await;
+    assert_notified(&db, &mut world, &["Ada", "Bo"]).await;
+    db.execute("ALTER FUNCTION can_view SECURITY DEFINER").await;
+    assert_notified(&db, &mut world, &["Ada"]).await;
 }

@@ -3,69 +3,43 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{Summary as _, TestDatabase, Worker, World};
+use crate::harness::{ADA, BO, BUDGET, CY, Summary as _, TestDatabase, Worker, World};
 
-struct Stage {
-    db: TestDatabase<'static>,
-    world: World,
-    ada: Uuid,
-    bo: Uuid,
-    cy: Uuid,
-    budget: Uuid,
+/// Ada, Bo and Cy talk in Budget.
+async fn stage() -> (TestDatabase<'static>, World) {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    world.users(["Ada", "Bo", "Cy"]).await;
+    world.thread("Budget", [ADA, BO, CY]).await;
+    (db, world)
 }
 
-impl Stage {
-    async fn new() -> Self {
-        let db = TestDatabase::new().await;
-        let mut world = db.world().await;
-        let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
-        let budget = world.thread("Budget", [ada, bo, cy]).await;
-        Self {
-            db,
-            world,
-            ada,
-            bo,
-            cy,
-            budget,
-        }
-    }
+async fn message(world: &mut World, sender: Uuid, preview: &str) -> i64 {
+    let event = world.message(BUDGET).actor(sender);
+    event.payload(json!({"preview": preview})).await
+}
 
-    async fn message(&mut self, sender: Uuid, preview: &str) -> i64 {
-        let event = self.world.message(self.budget).actor(sender);
-        event.payload(json!({"preview": preview})).await
-    }
-
-    /// Messages of Ada.
-    async fn messages<const N: usize>(&mut self, previews: [&str; N]) -> [i64; N] {
-        let mut events = [0; N];
-        for (event, preview) in events.iter_mut().zip(previews) {
-            *event = self.message(self.ada, preview).await;
-        }
-        events
-    }
-
-    /// What a person has, unread first: count and title.
-    async fn inbox(&self, user: Uuid) -> Vec<String> {
-        self.db
-            .texts(&format!(
-                "SELECT concat_ws(' ', CASE WHEN read_at IS NULL THEN 'unread' ELSE 'read' END,
-                        coalesce_count, payload -> 'count', title)
-                   FROM notifications WHERE user_id = '{user}' ORDER BY read_at NULLS FIRST, id"
-            ))
-            .await
-    }
+/// What a person has, unread first: count and title.
+async fn inbox(db: &TestDatabase<'_>, user: Uuid) -> Vec<String> {
+    db.texts(format!(
+        "SELECT concat_ws(' ', CASE WHEN read_at IS NULL THEN 'unread' ELSE 'read' END,
+                coalesce_count, payload -> 'count', title)
+           FROM notifications WHERE user_id = '{user}' ORDER BY read_at NULLS FIRST, id"
+    ))
+    .await
 }
 
 /// Count, text and data are those of the last message.
 #[tokio::test]
 async fn messages_of_a_batch_are_one_notification() {
-    let mut stage = Stage::new().await;
-    stage.messages(["One", "Two"]).await;
-    let newest = stage.message(stage.cy, "Three").await;
-    let report = stage.db.run().await;
+    let (db, mut world) = stage().await;
+    message(&mut world, ADA, "One").await;
+    message(&mut world, ADA, "Two").await;
+    let newest = message(&mut world, CY, "Three").await;
+    let report = db.run().await;
     // Ada is notified of one message, Bo of three, Cy of two.
     insta::assert_snapshot!(report.summary(), @"events=3 notifications=3 merged=3");
-    insta::assert_snapshot!(stage.db.notified().await, @r#"
+    insta::assert_snapshot!(db.notified().await, @r#"
     Ada: 1 unread in Budget
       1 unread in **Budget**, the latest from **Cy**: Three
       /dashboard?tab=chat&thread=Budget
@@ -79,32 +53,32 @@ async fn messages_of_a_batch_are_one_notification() {
       /dashboard?tab=chat&thread=Budget
       {"type": "thread_activity", "count": 2, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
     "#);
-    let of_bo = format!("notifications WHERE user_id = '{}'", stage.bo);
-    let event = stage.db.text(format!("SELECT event_id FROM {of_bo}"));
+    let of_bo = format!("notifications WHERE user_id = '{}'", BO);
+    let event = db.text(format!("SELECT event_id FROM {of_bo}"));
     assert_eq!(event.await, newest.to_string());
 }
 
 /// The application deletes old events, and sorts by `created_at`.
 #[tokio::test]
 async fn notification_moves_up_and_outlives_its_first_event() {
-    let mut stage = Stage::new().await;
-    let [first] = stage.messages(["One"]).await;
-    let kickoff = stage.world.meeting("Kick-off", [stage.bo]).await;
-    let meeting = stage.world.updated(kickoff).await;
-    stage.db.run().await;
+    let (db, mut world) = stage().await;
+    let first = message(&mut world, ADA, "One").await;
+    let kickoff = world.meeting("Kick-off", [BO]).await;
+    let meeting = world.updated(kickoff).await;
+    db.run().await;
     let newest_first = format!(
         "SELECT event_id FROM notifications WHERE user_id = '{}' ORDER BY created_at DESC",
-        stage.bo
+        BO
     );
     let ids = |ids: [i64; 2]| ids.map(|id| id.to_string());
-    assert_eq!(stage.db.texts(&newest_first).await, ids([meeting, first]));
-    let [second] = stage.messages(["Two"]).await;
-    stage.db.run().await;
-    assert_eq!(stage.db.texts(&newest_first).await, ids([second, meeting]));
+    assert_eq!(db.texts(&newest_first).await, ids([meeting, first]));
+    let second = message(&mut world, ADA, "Two").await;
+    db.run().await;
+    assert_eq!(db.texts(&newest_first).await, ids([second, meeting]));
     let gone = format!("DELETE FROM domain_events WHERE id = {first}");
-    stage.db.execute(gone).await;
+    db.execute(gone).await;
     assert_eq!(
-        stage.inbox(stage.bo).await,
+        inbox(&db, BO).await,
         [
             "unread Someone updated Kick-off",
             "unread 2 2 2 unread in Budget"
@@ -115,9 +89,9 @@ async fn notification_moves_up_and_outlives_its_first_event() {
 /// A worker whose events are older comes last: the newest keeps its place.
 #[tokio::test]
 async fn older_event_that_comes_late_moves_nothing_back() {
-    let mut stage = Stage::new().await;
-    let [older, newer] = stage.messages(["One", "Two"]).await;
-    let db = &stage.db;
+    let (db, mut world) = stage().await;
+    let older = message(&mut world, ADA, "One").await;
+    let newer = message(&mut world, ADA, "Two").await;
     db.execute(format!(
         "UPDATE notification_processing SET next_attempt_at = now() + interval '1 h' WHERE event_id = {older}"
     ))
@@ -136,11 +110,10 @@ async fn older_event_that_comes_late_moves_nothing_back() {
 /// Of eleven messages: ten is one digit longer than nine.
 #[tokio::test]
 async fn batches_of_any_size_lead_to_the_same_rows() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     for no in 1..=11 {
-        stage.message(stage.ada, &format!("No. {no}")).await;
+        message(&mut world, ADA, &format!("No. {no}")).await;
     }
-    let Stage { db, world, .. } = stage;
     drop(world);
     let [pairs, singles] = [db.twin().await, db.twin().await];
     insta::assert_snapshot!(db.run().await.summary(), @"events=11 notifications=2 merged=20");
@@ -164,24 +137,25 @@ async fn batches_of_any_size_lead_to_the_same_rows() {
 
 #[tokio::test]
 async fn counting_begins_anew_after_a_read() {
-    let mut stage = Stage::new().await;
-    stage.messages(["One", "Two"]).await;
-    stage.db.run().await;
+    let (db, mut world) = stage().await;
+    message(&mut world, ADA, "One").await;
+    message(&mut world, ADA, "Two").await;
+    db.run().await;
     let read = format!(
         "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
-        stage.bo
+        BO
     );
-    stage.db.execute(read).await;
-    stage.messages(["Three"]).await;
-    stage.db.run().await;
+    db.execute(read).await;
+    message(&mut world, ADA, "Three").await;
+    db.run().await;
     assert_eq!(
-        stage.inbox(stage.bo).await,
+        inbox(&db, BO).await,
         [
             "unread 1 1 1 unread in Budget",
             "read 2 2 2 unread in Budget"
         ]
     );
-    let inbox = stage.inbox(stage.cy).await;
+    let inbox = inbox(&db, CY).await;
     assert_eq!(inbox, ["unread 3 3 3 unread in Budget"]);
 }
 
@@ -189,22 +163,22 @@ async fn counting_begins_anew_after_a_read() {
 /// they have read.
 #[tokio::test]
 async fn message_is_not_lost_in_what_is_read_meanwhile() {
-    let mut stage = Stage::new().await;
-    stage.messages(["One"]).await;
-    stage.db.run().await;
-    stage.messages(["Two"]).await;
+    let (db, mut world) = stage().await;
+    message(&mut world, ADA, "One").await;
+    db.run().await;
+    message(&mut world, ADA, "Two").await;
     let reading = format!(
         "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
-        stage.bo
+        BO
     );
-    let hold = stage.db.hold(&reading).await;
-    let (report, ()) = tokio::join!(stage.db.run(), async {
-        stage.db.until_waiting(1).await;
+    let hold = db.hold(&reading).await;
+    let (report, ()) = tokio::join!(db.run(), async {
+        db.until_waiting(1).await;
         hold.release().await;
     });
     insta::assert_snapshot!(report.summary(), @"events=1 notifications=1 merged=1");
     assert_eq!(
-        stage.inbox(stage.bo).await,
+        inbox(&db, BO).await,
         [
             "unread 1 1 1 unread in Budget",
             "read 1 1 1 unread in Budget"
@@ -214,19 +188,18 @@ async fn message_is_not_lost_in_what_is_read_meanwhile() {
 
 #[tokio::test]
 async fn threads_and_mentions_are_not_merged() {
-    let mut stage = Stage::new().await;
-    let (ada, budget, world) = (stage.ada, stage.budget, &mut stage.world);
-    let rent = world.thread("Rent", [ada, stage.bo]).await;
-    for thread in [budget, rent] {
-        world.message(thread).actor(ada).await;
+    let (db, mut world) = stage().await;
+    let rent = world.thread("Rent", [ADA, BO]).await;
+    for thread in [BUDGET, rent] {
+        world.message(thread).actor(ADA).await;
     }
-    let mention = json!({"mentioned_user_ids": [stage.bo], "preview": "@Bo"});
+    let mention = json!({"mentioned_user_ids": [BO], "preview": "@Bo"});
     for _ in 0..2 {
-        let event = world.message(budget).actor(ada);
+        let event = world.message(BUDGET).actor(ADA);
         event.payload(mention.clone()).await;
     }
-    stage.db.run().await;
-    insta::assert_snapshot!(stage.db.titles().await, @"
+    db.run().await;
+    insta::assert_snapshot!(db.titles().await, @"
     Bo: 1 unread in Budget
     Bo: 1 unread in Rent
     Bo: Ada mentioned you in Budget

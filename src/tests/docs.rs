@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
 use crate::channels::receiver::{Receiver, answer};
+use crate::deliver::with_mails;
 use crate::harness::{Delivery, Server, TestDatabase, World};
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
@@ -61,9 +62,8 @@ impl Page {
             .fetch_all(&mut self.connection)
             .await
             .unwrap_or_else(|error| panic!("{block}: {error}"));
-        rows.iter()
-            .map(|row| row.get::<i64, _>(0).to_string())
-            .collect()
+        let first = rows.iter().map(|row| row.get::<i64, _>(0));
+        first.map(|value| value.to_string()).collect()
     }
 
     async fn become_role(&mut self, role: &str) {
@@ -85,8 +85,7 @@ async fn sql_of_the_application_page_works_as_described() {
     db.migrate().await;
     let mut world = db.world().await;
     let [ada, bo] = world.users(["Ada", "Bo"]).await;
-    let acme = world.org("Acme", [ada, bo]).await;
-    let atlas = world.project("Atlas", acme).await;
+    let [_, atlas] = world.acme([ada, bo]).await;
     let mut page = Page::new(PAGE, db.connect().await, bo);
 
     // As `migrate` leaves it, made once more by the page's own statements.
@@ -131,9 +130,9 @@ async fn sql_of_the_application_page_works_as_described() {
             page.run(block, &value).await;
         }
     }
+    let muted = "SELECT concat_ws(' ', scope_type, event_type, channel, status) FROM user_notification_preferences ORDER BY 1";
     assert_eq!(
-        db.texts("SELECT concat_ws(' ', scope_type, event_type, channel, status) FROM user_notification_preferences ORDER BY 1")
-            .await,
+        db.texts(muted).await,
         ["global document_uploaded in_app muted", "project * * muted"]
     );
     assert!(page.unused.is_empty(), "not run: {:?}", page.unused);
@@ -180,15 +179,7 @@ async fn nothing_pending_is_sent_after_the_statements_for_a_restore() {
         ))
         .await;
         assert_eq!(db.run().await.events, events);
-        let mut deliver = db.binary();
-        deliver
-            .arg("deliver")
-            .env("APP_BASE_URL", "https://app.example.com")
-            .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
-            .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true")
-            .env("NOTIFICATIONS_RESEND_API_KEY", "re_S3cret")
-            .env("NOTIFY_RESEND_BASE_URL", outside.base())
-            .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>");
+        let deliver = with_mails(&db, &outside.base());
         let ended = tokio::process::Command::from(deliver).output().await;
         let ended = ended.expect("a process");
         assert!(ended.status.code().is_some(), "{ended:?}");

@@ -4,71 +4,46 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Summary as _, TestDatabase, Worker, World};
+use crate::harness::{
+    ACME, ADA, ATLAS, BO, BUDGET, CY, GIA, KICKOFF, OLGA, REPORT, Summary as _, TestDatabase,
+    Worker, World,
+};
 
 /// Acme owns Atlas. Olga and Owen own Acme, Max is a member, Ada, Gia and Hal have a grant on
 /// Atlas, but Hal may not view its Report. Ada, Bo and Cy talk in Budget and meet at Kick-off.
-struct Stage {
-    db: TestDatabase<'static>,
-    world: World,
-    ada: Uuid,
-    bo: Uuid,
-    olga: Uuid,
-    gia: Uuid,
-    acme: Uuid,
-    atlas: Uuid,
-    report: Uuid,
-    budget: Uuid,
-    kickoff: Uuid,
+async fn stage() -> (TestDatabase<'static>, World) {
+    let db = TestDatabase::new().await;
+    let mut world = db.world().await;
+    world.users(["Ada", "Bo", "Cy", "Gia", "Olga"]).await;
+    let [owen, max, hal] = world.users(["Owen", "Max", "Hal"]).await;
+    world.acme([OLGA, owen]).await;
+    world.members(ACME, "member", [max]).await;
+    world.grant(ATLAS, [ADA, GIA, hal]).await;
+    world.document("Report", ACME, ATLAS).await;
+    world.permission(REPORT, hal, "none").await;
+    world.thread("Budget", [ADA, BO, CY]).await;
+    world.meeting("Kick-off", [ADA, BO, CY]).await;
+    (db, world)
 }
 
-impl Stage {
-    async fn new() -> Self {
-        let db = TestDatabase::new().await;
-        let mut world = db.world().await;
-        let [ada, bo, cy] = world.users(["Ada", "Bo", "Cy"]).await;
-        let [olga, owen, max, gia, hal] = world.users(["Olga", "Owen", "Max", "Gia", "Hal"]).await;
-        let [acme, atlas] = world.acme([olga, owen]).await;
-        world.members(acme, "member", [max]).await;
-        world.grant(atlas, [ada, gia, hal]).await;
-        let report = world.document("Report", acme, atlas).await;
-        world.permission(report, hal, "none").await;
-        let budget = world.thread("Budget", [ada, bo, cy]).await;
-        let kickoff = world.meeting("Kick-off", [ada, bo, cy]).await;
-        Self {
-            db,
-            world,
-            ada,
-            bo,
-            olga,
-            gia,
-            acme,
-            atlas,
-            report,
-            budget,
-            kickoff,
-        }
-    }
+/// What the only event leads to, which has to complete.
+async fn outcome(db: &TestDatabase<'_>) -> String {
+    db.run().await;
+    assert_eq!(db.standings().await, "completed=1");
+    db.notified().await
+}
 
-    /// A nudge for Olga, the same each time.
-    async fn nudge(&mut self) -> i64 {
-        self.world.nudge(self.olga, self.atlas, 1).await
-    }
-
-    /// What the only event led to, which has to complete.
-    async fn outcome(&self) -> String {
-        self.db.run().await;
-        assert_eq!(self.db.standings().await, "completed=1");
-        self.db.notified().await
-    }
+/// A nudge for Olga, the same each time.
+async fn nudge(world: &mut World) -> i64 {
+    world.nudge(OLGA, ATLAS, 1).await
 }
 
 #[tokio::test]
 async fn document_reaches_grantees_and_owners_who_may_view_it() {
-    let mut stage = Stage::new().await;
-    let event = stage.world.uploaded(stage.report, stage.atlas);
-    event.actor(stage.ada).await;
-    let outcome = stage.outcome().await;
+    let (db, mut world) = stage().await;
+    let event = world.uploaded(REPORT, ATLAS);
+    event.actor(ADA).await;
+    let outcome = outcome(&db).await;
     insta::assert_snapshot!(outcome.lines().take(6).collect::<Vec<_>>().join("\n"), @r#"
     Gia by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
       {"type": "document_uploaded", "link_url": "/project/workspace/Atlas?resourceId=Report", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
@@ -77,7 +52,7 @@ async fn document_reaches_grantees_and_owners_who_may_view_it() {
       /project/workspace/Atlas?resourceId=Report
       {"type": "document_uploaded", "file_name": "Report", "project_id": "Atlas", "resource_id": "Report", "uploader_id": "Ada", "project_name": "Atlas", "resource_name": "Report", "uploader_name": "Ada"}
     "#);
-    insta::assert_snapshot!(stage.db.titles().await, @"
+    insta::assert_snapshot!(db.titles().await, @"
     Gia by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
     Gia: Ada uploaded Report to Atlas
     Olga by mail, aggregated: Ada uploaded Report to Atlas (project Atlas Atlas)
@@ -89,14 +64,14 @@ async fn document_reaches_grantees_and_owners_who_may_view_it() {
 
 #[tokio::test]
 async fn document_of_another_organisation_reaches_its_owners_not_the_projects() {
-    let mut stage = Stage::new().await;
-    let zoe = stage.world.user("Zoe").await;
-    let zeta = stage.world.org("Zeta", [zoe]).await;
-    let letter = stage.world.document("Letter", zeta, stage.atlas).await;
-    let event = stage.world.uploaded(letter, stage.atlas);
-    event.actor(stage.ada).await;
-    stage.outcome().await;
-    insta::assert_snapshot!(stage.db.titles().await, @"
+    let (db, mut world) = stage().await;
+    let zoe = world.user("Zoe").await;
+    let zeta = world.org("Zeta", [zoe]).await;
+    let letter = world.document("Letter", zeta, ATLAS).await;
+    let event = world.uploaded(letter, ATLAS);
+    event.actor(ADA).await;
+    outcome(&db).await;
+    insta::assert_snapshot!(db.titles().await, @"
     Gia by mail, aggregated: Ada uploaded Letter to Atlas (project Atlas Atlas)
     Gia: Ada uploaded Letter to Atlas
     Hal by mail, aggregated: Ada uploaded Letter to Atlas (project Atlas Atlas)
@@ -108,17 +83,17 @@ async fn document_of_another_organisation_reaches_its_owners_not_the_projects() 
 
 #[tokio::test]
 async fn message_reaches_participants_and_those_of_them_whom_it_mentions() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     let payload = json!({
         // Gia does not take part in the thread; Ada is the sender.
-        "mentioned_user_ids": [stage.bo, stage.gia, stage.ada],
+        "mentioned_user_ids": [BO, GIA, ADA],
         "full_content": "Look, @Bo: [the *whole* story](https://example.com)",
         "message_content": "Look, @Bo: the story",
         "preview": "Look…",
     });
-    let event = stage.world.message(stage.budget).project(stage.atlas);
-    event.actor(stage.ada).payload(payload).await;
-    insta::assert_snapshot!(stage.outcome().await, @r#"
+    let event = world.message(BUDGET).project(ATLAS);
+    event.actor(ADA).payload(payload).await;
+    insta::assert_snapshot!(outcome(&db).await, @r#"
     Bo: Ada mentioned you in Budget · Atlas
       Look, @Bo: [the *whole* story](https://example.com)
       /project/workspace/Atlas?tab=chat&thread=Budget
@@ -132,11 +107,11 @@ async fn message_reaches_participants_and_those_of_them_whom_it_mentions() {
 
 #[tokio::test]
 async fn meeting_reaches_participants_but_its_actor() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     let payload = json!({"changes": {"timeChanged": true, "participantsChanged": false}});
-    let event = stage.world.updated(stage.kickoff).project(stage.atlas);
-    event.actor(stage.ada).payload(payload).await;
-    insta::assert_snapshot!(stage.outcome().await, @r#"
+    let event = world.updated(KICKOFF).project(ATLAS);
+    event.actor(ADA).payload(payload).await;
+    insta::assert_snapshot!(outcome(&db).await, @r#"
     Bo: Ada changed the time of Kick-off · Atlas
       **Ada** changed the time of **Kick-off** · **Atlas**. New time: {{meeting_time}}.
       /project/workspace/Atlas?tab=meetings
@@ -152,10 +127,10 @@ async fn meeting_reaches_participants_but_its_actor() {
 /// is not notified.
 #[tokio::test]
 async fn invitation_reaches_owners_but_the_new_member() {
-    let mut stage = Stage::new().await;
-    let payload = json!({"org_id": stage.acme, "new_member_id": stage.olga});
-    stage.world.event("invite_accepted").payload(payload).await;
-    insta::assert_snapshot!(stage.outcome().await, @r#"
+    let (db, mut world) = stage().await;
+    let payload = json!({"org_id": ACME, "new_member_id": OLGA});
+    world.event("invite_accepted").payload(payload).await;
+    insta::assert_snapshot!(outcome(&db).await, @r#"
     Owen by mail, immediate: Olga accepted the invitation to Acme
       {"type": "invite_accepted", "org_id": "Acme", "link_url": "/team", "org_name": "Acme", "new_member_id": "Olga", "new_member_name": "Olga", "new_member_email": "olga@example.com"}
     Owen: Olga accepted the invitation to Acme
@@ -167,18 +142,17 @@ async fn invitation_reaches_owners_but_the_new_member() {
 
 #[tokio::test]
 async fn event_reaches_the_person_named_unless_unknown_or_the_actor() {
-    let mut stage = Stage::new().await;
-    let [bo, atlas] = [stage.bo, stage.atlas];
-    let event = stage.world.granted(Uuid::nil(), atlas);
-    event.actor(stage.ada).await;
-    let event = stage.world.event("meeting_invited").actor(bo);
-    let event = event.meeting(stage.kickoff);
-    event.payload(json!({"invited_user_id": bo})).await;
-    let report = stage.db.run().await.summary();
+    let (db, mut world) = stage().await;
+    let event = world.granted(Uuid::nil(), ATLAS);
+    event.actor(ADA).await;
+    let event = world.event("meeting_invited").actor(BO);
+    let event = event.meeting(KICKOFF);
+    event.payload(json!({"invited_user_id": BO})).await;
+    let report = db.run().await.summary();
     assert_eq!(report, "events=2 suppressed=1");
-    stage.world.granted(bo, atlas).actor(stage.ada).await;
-    stage.db.run().await;
-    insta::assert_snapshot!(stage.db.notified().await, @r#"
+    world.granted(BO, ATLAS).actor(ADA).await;
+    db.run().await;
+    insta::assert_snapshot!(db.notified().await, @r#"
     Bo by mail, immediate: Ada gave you view access to Atlas (project Atlas Atlas)
       {"type": "project_access_granted", "actor_id": "Ada", "link_url": "/project/workspace/Atlas", "actor_name": "Ada", "project_id": "Atlas", "project_name": "Atlas", "new_permission": "view"}
     Bo: Ada gave you view access to Atlas
@@ -191,17 +165,16 @@ async fn event_reaches_the_person_named_unless_unknown_or_the_actor() {
 /// Once per owner, project, kind of resume and tier.
 #[tokio::test]
 async fn nudge_reaches_the_owner_once() {
-    let mut stage = Stage::new().await;
-    let (olga, atlas) = (stage.olga, stage.atlas);
+    let (db, mut world) = stage().await;
     // No owner.
-    stage.world.nudge(stage.gia, atlas, 1).await;
-    assert_eq!(stage.outcome().await, "");
+    world.nudge(GIA, ATLAS, 1).await;
+    assert_eq!(outcome(&db).await, "");
     let borrower = json!({
-        "user_id": olga, "resume_type": "borrower", "completion_percent": 0, "nudge_tier": 1,
+        "user_id": OLGA, "resume_type": "borrower", "completion_percent": 0, "nudge_tier": 1,
     });
-    stage.world.nudge(olga, atlas, 1).payload(borrower).await;
-    stage.db.run().await;
-    insta::assert_snapshot!(stage.db.notified().await, @r#"
+    world.nudge(OLGA, ATLAS, 1).payload(borrower).await;
+    db.run().await;
+    insta::assert_snapshot!(db.notified().await, @r#"
     Olga by mail, immediate: Your borrower resume for Atlas is 0% complete (project Atlas Atlas)
       {"type": "resume_incomplete_nudge", "user_id": "Olga", "link_url": "/project/workspace/Atlas", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "resume_type_label": "Borrower", "completion_percent": 0}
     Olga: Your borrower resume for Atlas is 0% complete
@@ -210,22 +183,22 @@ async fn nudge_reaches_the_owner_once() {
       {"type": "resume_incomplete_nudge", "user_id": "Olga", "nudge_tier": 1, "project_id": "Atlas", "resume_type": "borrower", "project_name": "Atlas", "resume_type_label": "Borrower", "completion_percent": 0}
     "#);
     for tier in [1, 1, 2] {
-        stage.world.nudge(olga, atlas, tier).await;
+        world.nudge(OLGA, ATLAS, tier).await;
     }
-    let report = stage.db.run().await;
+    let report = db.run().await;
     insta::assert_snapshot!(report.summary(), @"events=3 notifications=2 emails=2 suppressed=1");
 }
 
 /// The application deletes a nudge's notification to begin anew.
 #[tokio::test]
 async fn nudge_begins_anew_where_its_notification_was_deleted() {
-    let mut stage = Stage::new().await;
-    stage.nudge().await;
-    stage.db.run().await;
-    stage.db.execute("DELETE FROM notifications").await;
-    let [again, repeated] = [stage.nudge().await, stage.nudge().await];
-    let (_, dry) = stage.db.dry_run("");
-    let report = stage.db.run().await;
+    let (db, mut world) = stage().await;
+    nudge(&mut world).await;
+    db.run().await;
+    db.execute("DELETE FROM notifications").await;
+    let [again, repeated] = [nudge(&mut world).await, nudge(&mut world).await];
+    let (_, dry) = db.dry_run("");
+    let report = db.run().await;
     insta::assert_snapshot!(report.summary(), @"events=2 notifications=1 emails=1 suppressed=1");
     for count in ["notifications", "emails", "suppressed"] {
         assert_eq!(dry["would"][count], Value::from(1), "{dry}");
@@ -234,52 +207,50 @@ async fn nudge_begins_anew_where_its_notification_was_deleted() {
         (again, "delivered, unread"),
         (repeated, "once per person (notification_once)"),
     ] {
-        let explained = stage.db.prints(&format!("explain {event}"));
+        let explained = db.prints(&format!("explain {event}"));
         assert!(explained.contains(why), "{explained}");
     }
-    stage.nudge().await;
-    assert_eq!(stage.db.run().await.notifications, 0);
+    nudge(&mut world).await;
+    assert_eq!(db.run().await.notifications, 0);
 }
 
 #[tokio::test]
 async fn nudge_does_not_begin_anew_otherwise() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     // It was mailed, and there never was a notification.
     let mute = "global / * / in_app = muted";
-    stage.world.prefers(stage.olga, mute, None).await;
-    let first = stage.nudge().await;
-    assert_eq!(stage.db.run().await.emails, 1);
-    let db = &stage.db;
+    world.prefers(OLGA, mute, None).await;
+    let first = nudge(&mut world).await;
+    assert_eq!(db.run().await.emails, 1);
     db.execute("DELETE FROM user_notification_preferences; DELETE FROM pending_emails")
         .await;
-    stage.nudge().await;
-    stage.db.run().await;
-    assert_eq!(stage.db.notified().await, "");
+    nudge(&mut world).await;
+    db.run().await;
+    assert_eq!(db.notified().await, "");
     // The notification went with its event.
     let gone = format!(
         "UPDATE notification_once SET ends_with_notification = true;
          DELETE FROM domain_events WHERE id = {first}"
     );
-    stage.db.execute(gone).await;
-    stage.nudge().await;
-    stage.db.run().await;
-    assert_eq!(stage.db.notified().await, "");
+    db.execute(gone).await;
+    nudge(&mut world).await;
+    db.run().await;
+    assert_eq!(db.notified().await, "");
 }
 
 /// Another worker has sent it anew meanwhile.
 #[tokio::test]
 async fn nudge_begins_anew_once() {
-    let mut stage = Stage::new().await;
-    stage.nudge().await;
-    stage.db.run().await;
-    stage.db.execute("DELETE FROM notifications").await;
-    let [other, _mine] = [stage.nudge().await, stage.nudge().await];
-    let (db, olga) = (&stage.db, stage.olga);
+    let (db, mut world) = stage().await;
+    nudge(&mut world).await;
+    db.run().await;
+    db.execute("DELETE FROM notifications").await;
+    let [other, _mine] = [nudge(&mut world).await, nudge(&mut world).await];
     let hold = db
         .hold(&format!(
             "UPDATE notification_processing SET processing_status = 'completed' WHERE event_id = {other};
              UPDATE notification_once SET event_id = {other};
-             INSERT INTO notifications (user_id, event_id, title) VALUES ('{olga}', {other}, 'Anew')"
+             INSERT INTO notifications (user_id, event_id, title) VALUES ('{OLGA}', {other}, 'Anew')"
         ))
         .await;
     let (report, ()) = tokio::join!(db.run(), async {
@@ -292,13 +263,12 @@ async fn nudge_begins_anew_once() {
 /// Another worker writes the same nudge: this one waits for it, and writes its own batch only once.
 #[tokio::test]
 async fn the_same_nudge_by_two_workers_is_written_once() {
-    let mut stage = Stage::new().await;
-    stage.nudge().await;
-    let (db, olga) = (&stage.db, stage.olga);
-    let key = format!("resume_incomplete_nudge:{}:project:1", stage.atlas);
+    let (db, mut world) = stage().await;
+    nudge(&mut world).await;
+    let key = format!("resume_incomplete_nudge:{}:project:1", ATLAS);
     let hold = db
         .hold(&format!(
-            "INSERT INTO notification_once (user_id, once_key, event_id) VALUES ('{olga}', '{key}', 0)"
+            "INSERT INTO notification_once (user_id, once_key, event_id) VALUES ('{OLGA}', '{key}', 0)"
         ))
         .await;
     let mut command = db.binary();
@@ -316,24 +286,24 @@ async fn the_same_nudge_by_two_workers_is_written_once() {
 /// An owner who muted a nudge on both channels was not notified: it is not used up.
 #[tokio::test]
 async fn muted_nudge_is_not_used_up() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     let mute = "global / * / * = muted";
-    stage.world.prefers(stage.olga, mute, None).await;
-    stage.nudge().await;
-    assert_eq!(stage.outcome().await, "");
+    world.prefers(OLGA, mute, None).await;
+    nudge(&mut world).await;
+    assert_eq!(outcome(&db).await, "");
     let unmute = "DELETE FROM user_notification_preferences";
-    stage.db.execute(unmute).await;
-    stage.nudge().await;
-    let report = stage.db.run().await;
+    db.execute(unmute).await;
+    nudge(&mut world).await;
+    let report = db.run().await;
     insta::assert_snapshot!(report.summary(), @"events=1 notifications=1 emails=1");
 }
 
 #[tokio::test]
 async fn event_that_lacks_a_required_key_fails_and_names_it() {
-    let mut stage = Stage::new().await;
-    let event = stage.world.event("meeting_invited").meeting(stage.kickoff);
+    let (db, mut world) = stage().await;
+    let event = world.event("meeting_invited").meeting(KICKOFF);
     let event = event.payload(json!({})).await;
-    assert_eq!(stage.db.run().await.summary(), "failed=1");
-    assert_eq!(stage.db.notified().await, "");
-    insta::assert_snapshot!(stage.db.state(event).await, @"failed 0 invalid meeting_invited event: payload.invited_user_id is required");
+    assert_eq!(db.run().await.summary(), "failed=1");
+    assert_eq!(db.notified().await, "");
+    insta::assert_snapshot!(db.state(event).await, @"failed 0 invalid meeting_invited event: payload.invited_user_id is required");
 }

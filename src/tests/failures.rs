@@ -1,15 +1,11 @@
 //! What goes wrong with one event stays with that event.
 
-use uuid::Uuid;
-
-use crate::harness::{RunCommand as _, Summary as _, TestDatabase, Worker, World};
+use crate::harness::{ATLAS, BO, RunCommand as _, Summary as _, TestDatabase, Worker, World};
 
 /// Bo was given access to Atlas so many times; their notifications and e-mails are not coalesced.
 pub(crate) struct Stage {
     pub(crate) db: TestDatabase<'static>,
     world: World,
-    bo: Uuid,
-    atlas: Uuid,
     pub(crate) events: Vec<i64>,
 }
 
@@ -17,13 +13,11 @@ impl Stage {
     pub(crate) async fn new(events: usize) -> Self {
         let db = TestDatabase::new().await;
         let mut world = db.world().await;
-        let bo = world.user("Bo").await;
-        let [_, atlas] = world.acme([]).await;
+        world.user("Bo").await;
+        world.acme([]).await;
         let mut stage = Self {
             db,
             world,
-            bo,
-            atlas,
             events: Vec::new(),
         };
         stage.grant(events).await;
@@ -33,7 +27,7 @@ impl Stage {
     /// So many more of these events.
     pub(crate) async fn grant(&mut self, events: usize) {
         for _ in 0..events {
-            let event = self.world.granted(self.bo, self.atlas).await;
+            let event = self.world.granted(BO, ATLAS).await;
             self.events.push(event);
         }
     }
@@ -198,9 +192,9 @@ async fn event_that_causes_an_error_each_time_waits_alone() {
         states.push(stage.db.state(offender).await);
     }
     let mut stage = Stage::new(6).await;
-    let zeta = stage.world.org("Zeta", [stage.bo]).await;
-    let report = stage.world.document("Report", zeta, stage.atlas).await;
-    let offender = stage.world.uploaded(report, stage.atlas).await;
+    let zeta = stage.world.org("Zeta", [BO]).await;
+    let report = stage.world.document("Report", zeta, ATLAS).await;
+    let offender = stage.world.uploaded(report, ATLAS).await;
     stage.events.push(offender);
     stage
         .db
@@ -256,7 +250,7 @@ async fn person_deleted_after_the_claim_is_skipped() {
     for before_the_look in [true, false] {
         let mut stage = Stage::new(3).await;
         let cy = stage.world.user("Cy").await;
-        stage.world.granted(cy, stage.atlas).await;
+        stage.world.granted(cy, ATLAS).await;
         let db = &stage.db;
         let mut hold = if before_the_look {
             db.hold_notifications().await
@@ -314,7 +308,7 @@ async fn table_that_stays_locked_is_waited_for_no_longer_than_a_claim_lasts() {
 #[tokio::test]
 async fn times_beyond_all_bounds_are_survived() {
     let mut stage = Stage::new(4).await;
-    let kickoff = stage.world.meeting("Kick-off", [stage.bo]).await;
+    let kickoff = stage.world.meeting("Kick-off", [BO]).await;
     let invited = stage.world.updated(kickoff).await;
     let db = &stage.db;
     for (event, time) in [(0, "infinity"), (1, "-infinity"), (2, "294276-12-31 23:00")] {

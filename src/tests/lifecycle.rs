@@ -4,61 +4,34 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::harness::{RunCommand as _, Summary as _, TestDatabase, Worker, World, id};
+use crate::harness::{ADA, BO, BUDGET, RunCommand as _, Summary as _, TestDatabase, Worker, World};
 
-struct Stage {
-    db: TestDatabase<'static>,
-    world: World,
-    budget: Uuid,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        let db = TestDatabase::new().await;
-        let mut world = db.world().await;
-        let participants = world.users(["Ada", "Bo"]).await;
-        let budget = world.thread("Budget", participants).await;
-        Self { db, world, budget }
-    }
-
-    async fn message(&mut self) -> i64 {
-        self.world.message(self.budget).await
-    }
-
-    async fn message_hours_ago(&mut self, hours: i32) -> i64 {
-        self.world.message(self.budget).hours_ago(hours).await
-    }
-
-    /// Messages in a thread each, none of which is claimed for another's sake.
-    async fn messages_apart(&mut self, count: usize) {
-        let participants = ["Ada", "Bo"].map(|name| id("user", name));
-        for no in 0..count {
-            let topic = format!("Thread {no}");
-            let thread = self.world.thread(&topic, participants).await;
-            self.world.message(thread).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn run_without_due_events_completes() {
+/// Ada and Bo talk in Budget.
+async fn stage() -> (TestDatabase<'static>, World) {
     let db = TestDatabase::new().await;
-    assert!(db.run().await.is_idle());
-    let output = db.prints("run");
-    assert!(output.contains("Z Job completed seconds="), "{output}");
+    let mut world = db.world().await;
+    let participants = world.users(["Ada", "Bo"]).await;
+    world.thread("Budget", participants).await;
+    (db, world)
+}
+
+/// Messages in a thread each, none of which is claimed for another's sake.
+async fn messages_apart(world: &mut World, count: usize) {
+    for no in 0..count {
+        let thread = world.thread(&format!("Thread {no}"), [ADA, BO]).await;
+        world.message(thread).await;
+    }
 }
 
 /// Claims are taken from workers that are gone: pending again, or failed where it was the last
 /// attempt. A younger claim is left alone.
 #[tokio::test]
 async fn stuck_claims_are_rescued() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     for _ in 0..4 {
-        stage.message().await;
+        world.message(BUDGET).await;
     }
-    let db = &stage.db;
     db.execute(
         "UPDATE notification_processing SET processing_status = 'processing', processor_id = 'gone',
                 claim_token = event_id, claimed_at = now() - interval '11 min' WHERE event_id <= 3;
@@ -81,9 +54,8 @@ async fn stuck_claims_are_rescued() {
 /// A worker that is writing is alive, however long it takes: nobody takes its claim.
 #[tokio::test]
 async fn slow_worker_is_not_stuck() {
-    let mut stage = Stage::new().await;
-    stage.message().await;
-    let db = &stage.db;
+    let (db, mut world) = stage().await;
+    world.message(BUDGET).await;
     let place = "TRIGGER wait BEFORE INSERT ON notifications FOR EACH ROW";
     let hold = db.hold_at(place).await;
     let mut impatient = db.settings();
@@ -100,19 +72,17 @@ async fn slow_worker_is_not_stuck() {
 /// claimed in smaller and smaller groups until it is found, and fails; the others complete.
 #[tokio::test]
 async fn event_that_kills_its_worker_fails_in_the_end() {
-    let mut stage = Stage::new().await;
-    let participants = ["Ada", "Bo"].map(|name| id("user", name));
-    let kickoff = stage.world.meeting("Kick-off", participants).await;
-    let poison = stage.world.thread("Poison", participants).await;
+    let (db, mut world) = stage().await;
+    let kickoff = world.meeting("Kick-off", [ADA, BO]).await;
+    let poison = world.thread("Poison", [ADA, BO]).await;
     let others = |count: u32| {
         format!(
             "INSERT INTO domain_events (event_type, meeting_id) SELECT 'meeting_updated', '{kickoff}' FROM generate_series(1, {count})"
         )
     };
-    stage.world.execute(others(300)).await;
-    let killer = stage.world.message(poison).await;
-    stage.world.execute(others(699)).await;
-    let db = &stage.db;
+    world.execute(others(300)).await;
+    let killer = world.message(poison).await;
+    world.execute(others(699)).await;
     let _hold = db
         .hold_at(
             "TRIGGER wait BEFORE INSERT ON notifications FOR EACH ROW WHEN (NEW.title LIKE '%Poison%')",
@@ -141,10 +111,9 @@ async fn event_that_kills_its_worker_fails_in_the_end() {
 /// The application corrects the type of an event that nothing handles: the next run looks at it again.
 #[tokio::test]
 async fn event_whose_type_was_corrected_is_processed() {
-    let mut stage = Stage::new().await;
-    let event = stage.world.event("chat_mesage_sent").thread(stage.budget);
+    let (db, mut world) = stage().await;
+    let event = world.event("chat_mesage_sent").thread(BUDGET);
     let event = event.await;
-    let db = &stage.db;
     let report = db.run().await;
     assert_eq!(report.summary(), r#"unhandled_types=["chat_mesage_sent"]"#);
     db.execute("UPDATE domain_events SET event_type = 'chat_message_sent'")
@@ -170,18 +139,18 @@ async fn event_whose_type_was_corrected_is_processed() {
 /// However many wait for a handler, a run looks at no more than a thousand, and at others the next time.
 #[tokio::test]
 async fn many_events_whose_type_was_corrected_are_processed_by_several_runs() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     let insert = format!(
         "INSERT INTO domain_events (event_type, thread_id)
          SELECT 'chat_mesage_sent', '{}' FROM generate_series(1, 2500)",
-        stage.budget
+        BUDGET
     );
-    stage.world.execute(insert).await;
-    stage.db.run().await;
+    world.execute(insert).await;
+    db.run().await;
     let correct = "UPDATE domain_events SET event_type = 'chat_message_sent'";
-    stage.db.execute(correct).await;
+    db.execute(correct).await;
     for (events, waiting) in [(1_000, 1), (1_000, 1), (500, 0)] {
-        let report = stage.db.run().await;
+        let report = db.run().await;
         let found = (report.events, report.unhandled_types.len());
         assert_eq!(found, (events, waiting));
     }
@@ -189,10 +158,9 @@ async fn many_events_whose_type_was_corrected_are_processed_by_several_runs() {
 
 #[tokio::test]
 async fn event_that_is_too_old_expires_unless_requeued() {
-    let mut stage = Stage::new().await;
-    let old = stage.message_hours_ago(25).await;
-    let young = stage.message_hours_ago(23).await;
-    let db = &stage.db;
+    let (db, mut world) = stage().await;
+    let old = world.message(BUDGET).hours_ago(25).await;
+    let young = world.message(BUDGET).hours_ago(23).await;
     insta::assert_snapshot!(db.run().await.summary(), @"events=1 notifications=2 expired=1");
     insta::assert_snapshot!(db.states([old, young]).await, @"
     failed 0 expired: pending for longer than the age limit
@@ -205,21 +173,20 @@ async fn event_that_is_too_old_expires_unless_requeued() {
     .await;
     insta::assert_snapshot!(db.run().await.summary(), @"events=1 merged=2");
     // By a stricter limit, the next ones are too old as well, and the exit code says so.
-    stage.message_hours_ago(2).await;
-    stage.db.fails("run --max-event-age-hours 1", 3);
-    assert_eq!(stage.db.standings().await, "completed=2 failed=1");
+    world.message(BUDGET).hours_ago(2).await;
+    db.fails("run --max-event-age-hours 1", 3);
+    assert_eq!(db.standings().await, "completed=2 failed=1");
 }
 
 /// It waits, is named by each run, is in nobody's way, and expires.
 #[tokio::test]
 async fn event_without_a_handler_waits_and_expires() {
-    let mut stage = Stage::new().await;
-    let unknown = stage.world.event("moon_landed").await;
+    let (db, mut world) = stage().await;
+    let unknown = world.event("moon_landed").await;
     for _ in 0..3 {
-        stage.world.event("sun_set").await;
+        world.event("sun_set").await;
     }
-    stage.message().await;
-    let db = &stage.db;
+    world.message(BUDGET).await;
     let report = db.run_in_batches(2).await;
     insta::assert_snapshot!(report.summary(), @r#"batches=3 events=1 notifications=2 unhandled_types=["moon_landed","sun_set"]"#);
     assert_eq!(db.state(unknown).await, "pending 0");
@@ -248,15 +215,14 @@ async fn event_without_a_handler_waits_and_expires() {
 /// With or without a handler, waiting or too old: its events complete without effect.
 #[tokio::test]
 async fn events_of_an_ignored_type_complete_without_effect() {
-    let mut stage = Stage::new().await;
-    let handled = stage.message().await;
-    let unknown = stage.world.event("moon_landed").await;
-    let old = stage.world.event("sun_set").hours_ago(30).await;
-    let kickoff = stage.world.meeting("Kick-off", []).await;
-    let other = stage.world.updated(kickoff).await;
+    let (db, mut world) = stage().await;
+    let handled = world.message(BUDGET).await;
+    let unknown = world.event("moon_landed").await;
+    let old = world.event("sun_set").hours_ago(30).await;
+    let kickoff = world.meeting("Kick-off", []).await;
+    let other = world.updated(kickoff).await;
     // What waits for a handler is found when its type comes to be ignored.
-    let waiting = stage.world.event("rain_fell").await;
-    let db = &stage.db;
+    let waiting = world.event("rain_fell").await;
     db.execute(format!(
         "UPDATE notification_processing SET unhandled_type = 'rain_fell', next_attempt_at = now() + interval '20 h' WHERE event_id = {waiting}"
     ))
@@ -297,9 +263,8 @@ async fn events_of_an_ignored_type_complete_without_effect() {
 /// A binary that has the handler finds what an older one has put aside.
 #[tokio::test]
 async fn type_that_becomes_known_is_processed() {
-    let mut stage = Stage::new().await;
-    let event = stage.message().await;
-    let db = &stage.db;
+    let (db, mut world) = stage().await;
+    let event = world.message(BUDGET).await;
     // As an older binary would have left it.
     db.execute("UPDATE notification_processing SET unhandled_type = 'chat_message_sent', next_attempt_at = now() + interval '20 h'")
         .await;
@@ -312,9 +277,8 @@ async fn type_that_becomes_known_is_processed() {
 /// Another program may have counted as far as a column can.
 #[tokio::test]
 async fn retry_count_may_be_as_large_as_can_be() {
-    let mut stage = Stage::new().await;
-    stage.messages_apart(4).await;
-    let db = &stage.db;
+    let (db, mut world) = stage().await;
+    messages_apart(&mut world, 4).await;
     db.execute(
         "UPDATE notification_processing SET retry_count = 2147483647,
                 claimed_at = CASE WHEN event_id = 1 THEN now() END WHERE event_id <= 2",
@@ -326,23 +290,22 @@ async fn retry_count_may_be_as_large_as_can_be() {
 
 #[tokio::test]
 async fn limited_run_settles_the_oldest() {
-    let mut stage = Stage::new().await;
-    stage.messages_apart(7).await;
-    let mut settings = stage.db.settings();
+    let (db, mut world) = stage().await;
+    messages_apart(&mut world, 7).await;
+    let mut settings = db.settings();
     settings.limit = Some(5);
     settings.batch_size = 3;
-    let report = stage.db.run_with(&settings).await;
+    let report = db.run_with(&settings).await;
     insta::assert_snapshot!(report.summary(), @"batches=2 events=5 notifications=10 stopped_early=true left=2");
     let left = "SELECT event_id FROM notification_processing WHERE processing_status = 'pending' ORDER BY 1";
-    assert_eq!(stage.db.texts(left).await, ["6", "7"]);
+    assert_eq!(db.texts(left).await, ["6", "7"]);
 }
 
 /// After its time a run claims nothing more.
 #[tokio::test]
 async fn run_whose_time_is_up_claims_nothing_more() {
-    let mut stage = Stage::new().await;
-    stage.messages_apart(20).await;
-    let db = &stage.db;
+    let (db, mut world) = stage().await;
+    messages_apart(&mut world, 20).await;
     // It may be late for the very first batch as well.
     let output = db.prints("run --batch-size 5 --max-runtime 1ms");
     let due = "notification_processing WHERE processing_status = 'pending'";
@@ -359,30 +322,29 @@ async fn run_whose_time_is_up_claims_nothing_more() {
 #[tokio::test]
 async fn run_that_is_asked_to_stop_finishes_its_batch() {
     for signal in ["TERM", "INT"] {
-        let mut stage = Stage::new().await;
-        stage.messages_apart(30).await;
-        let hold = stage.db.hold_notifications().await;
-        let mut command = stage.db.binary();
+        let (db, mut world) = stage().await;
+        messages_apart(&mut world, 30).await;
+        let hold = db.hold_notifications().await;
+        let mut command = db.binary();
         command.args(["--batch-size", "10", "--format", "json"]);
         let worker = Worker::start(&mut command);
-        stage.db.until_waiting(1).await;
+        db.until_waiting(1).await;
         worker.signal(signal);
         hold.release().await;
         let report = worker.ends(0).await.report();
         assert_eq!(report["events"], 10);
         assert_eq!(report["stopped_early"], true);
-        assert_eq!(stage.db.standings().await, "completed=10 pending=20");
+        assert_eq!(db.standings().await, "completed=10 pending=20");
     }
 }
 
 /// What it had in hand is whole after the rescue.
 #[tokio::test]
 async fn second_signal_ends_a_run_at_once() {
-    let mut stage = Stage::new().await;
+    let (db, mut world) = stage().await;
     for _ in 0..30 {
-        stage.message().await;
+        world.message(BUDGET).await;
     }
-    let db = &stage.db;
     let hold = db.hold_notifications().await;
     let worker = Worker::start(db.binary().args(["--batch-size", "10"]));
     db.until_waiting(1).await;
@@ -412,15 +374,13 @@ async fn run_without_the_schema_names_migrate() {
 /// The wishes of people change between the claim and the write: the write decides.
 #[tokio::test]
 async fn preference_that_changes_after_the_claim_counts() {
-    let mut stage = Stage::new().await;
-    stage.message().await;
-    let bo = id("user", "Bo");
-    let db = &stage.db;
+    let (db, mut world) = stage().await;
+    world.message(BUDGET).await;
     let mut hold = db.hold_notifications().await;
     let (report, ()) = tokio::join!(db.run(), async {
         db.until_waiting(1).await;
         hold.execute(&format!(
-            "INSERT INTO user_notification_preferences (user_id, scope_type, status) VALUES ('{bo}', 'global', 'muted')"
+            "INSERT INTO user_notification_preferences (user_id, scope_type, status) VALUES ('{BO}', 'global', 'muted')"
         ))
         .await;
         hold.release().await;
@@ -428,23 +388,14 @@ async fn preference_that_changes_after_the_claim_counts() {
     insta::assert_snapshot!(report.summary(), @"events=1 notifications=1 suppressed=1");
 }
 
-/// From occurrence to completion, by the database's clock.
-#[tokio::test]
-async fn latency_is_the_databases() {
-    let mut stage = Stage::new().await;
-    stage.message_hours_ago(3).await;
-    let latency = stage.db.run().await.latencies.sum;
-    assert!((10_800.0..10_900.0).contains(&latency), "{latency}");
-}
-
 /// What the application's functions say to the client does not swallow what the job has to say.
 #[tokio::test]
 async fn warnings_of_the_application_are_not_logged() {
-    let mut stage = Stage::new().await;
-    stage.messages_apart(3).await;
+    let (db, mut world) = stage().await;
+    messages_apart(&mut world, 3).await;
     let warning = "RAISE WARNING 'secret of %', NEW.user_id";
-    stage.db.answers("true", warning).await;
-    let mut command = stage.db.binary();
+    db.answers("true", warning).await;
+    let mut command = db.binary();
     let log = command.args(["run", "--batch-size", "1"]).ends(0).stderr;
     assert_eq!(log.matches("batch settled").count(), 3, "{log}");
     assert!(!log.contains("secret"), "{log}");

@@ -213,15 +213,14 @@ pub(crate) type Findings = BTreeMap<String, (f64, f64)>;
 
 /// Runs the job's commands, and finds what is amiss in the plans of their statements.
 async fn amiss(server: &Server, db: &TestDatabase<'_>) -> Findings {
-    let document = db
-        .text("SELECT max(id) FROM domain_events WHERE event_type = 'document_uploaded'")
-        .await;
-    let alert = db
-        .text("SELECT max(id) FROM domain_events WHERE event_type = 'alert_triggered'")
-        .await;
-    let message = db
-        .text("SELECT min(event_id) FROM notification_processing JOIN domain_events ON id = event_id WHERE event_type = 'chat_message_sent' AND processing_status = 'pending' AND next_attempt_at <= now()")
-        .await;
+    let newest = |event_type: &str| {
+        format!("SELECT max(id) FROM domain_events WHERE event_type = '{event_type}'")
+    };
+    let document = db.text(newest("document_uploaded")).await;
+    let alert = db.text(newest("alert_triggered")).await;
+    let message = "SELECT min(event_id) FROM notification_processing JOIN domain_events ON id = event_id
+        WHERE event_type = 'chat_message_sent' AND processing_status = 'pending' AND next_attempt_at <= now()";
+    let message = db.text(message).await;
     tell_plans(db).await;
     let before = server.log().len();
     let few = format!("--batch-size {BATCH} --limit {LIMIT}");
@@ -359,7 +358,7 @@ fn continue_below(statement: &str, children: &[Value], most_rows: u32, findings:
 }
 
 #[tokio::test]
-async fn follow_the_batch() {
+async fn plans_follow_the_batch() {
     let server = Server::start_with("-c autovacuum=off");
     let never_analyzed = stage(&server, false).await;
     let analyzed = never_analyzed.twin().await;
@@ -380,12 +379,8 @@ async fn follow_the_batch() {
         ("without statistics", without_statistics),
         ("taken for ten rows each", misled),
     ] {
-        let found = amiss(&server, &db).await;
-        findings.extend(
-            found
-                .into_iter()
-                .map(|(place, counts)| ((name, place), counts)),
-        );
+        let found = amiss(&server, &db).await.into_iter();
+        findings.extend(found.map(|(place, counts)| ((name, place), counts)));
     }
     assert!(findings.is_empty(), "(rows, pages) too many: {findings:#?}");
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use crate::harness::TestDatabase;
+use crate::harness::{RunCommand as _, TestDatabase};
 
 /// What every machine has; neither a compiler nor PostgreSQL.
 const TOOLS: &[&str] = &[
@@ -88,25 +88,6 @@ fn is_root() -> bool {
     std::env::var("TEST_RUN_AS").is_ok_and(|name| !name.is_empty())
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn succeeded(command: &mut Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("the script");
-    assert!(
-        status.success(),
-        "{command:?}: {}{}",
-        text(&stdout),
-        text(&stderr)
-    );
-    text(&stdout)
-}
-
 #[test]
 fn help_and_version_need_no_build() {
     let clone = Clone::new();
@@ -118,14 +99,12 @@ fn help_and_version_need_no_build() {
         "scripts/check-sqlx.sh",
         ".ci/run",
     ] {
-        let help = succeeded(clone.script(script).arg("--help"));
-        assert!(
-            help.contains(&format!("Usage: {script}"))
-                || help.contains(&format!("Usage: sudo {script}")),
-            "{script}: {help}"
-        );
+        let help = clone.script(script).arg("--help").prints();
+        let usage = ["", "sudo "].map(|sudo| format!("Usage: {sudo}{script}"));
+        let is_shown = usage.iter().any(|usage| help.contains(usage));
+        assert!(is_shown, "{script}: {help}");
     }
-    let help = succeeded(clone.script("run.sh").arg("--help"));
+    let help = clone.script("run.sh").arg("--help").prints();
     for line in [
         "./run.sh update",
         "  dead-letters  List",
@@ -133,11 +112,9 @@ fn help_and_version_need_no_build() {
     ] {
         assert!(help.contains(line), "{line}: {help}");
     }
-    assert_eq!(
-        succeeded(clone.script("run.sh").arg("--version")),
-        concat!("notify-fan-out ", env!("CARGO_PKG_VERSION"), "\n")
-    );
-    succeeded(clone.script("run.sh").args(["db", "--help"]));
+    let version = concat!("notify-fan-out ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(clone.script("run.sh").arg("--version").prints(), version);
+    clone.script("run.sh").args(["db", "--help"]).prints();
     assert!(clone.is_untouched());
 }
 
@@ -145,10 +122,8 @@ fn help_and_version_need_no_build() {
 fn all_that_is_missing_is_named_before_anything_is_built() {
     let clone = Clone::new();
     let missing = |command: &mut Command| {
-        let output = command.output().expect("the script");
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let stderr = command.fails(1);
         assert!(clone.is_untouched());
-        let stderr = text(&output.stderr);
         stderr.replace(clone.folder.path().to_str().expect("a path"), "…")
     };
     let mut commands = vec![clone.script("run.sh"), clone.script("scripts/bench.sh")];
@@ -176,10 +151,8 @@ fn all_that_is_missing_is_named_before_anything_is_built() {
     assert!(words[0].starts_with(&words[words.len() - 1]), "{words:?}");
     // Where the server is there, no way around it is offered.
     let mut command = clone.script("run.sh");
-    command.env(
-        "FANOUT_PG_BIN",
-        std::env::var_os("TEST_PG_BIN").expect("a server"),
-    );
+    let server = std::env::var_os("TEST_PG_BIN").expect("a server");
+    command.env("FANOUT_PG_BIN", server);
     let words_with_server = missing(&mut command);
     assert!(
         words_with_server.contains("Rust") && !words_with_server.contains("DATABASE_URL"),
@@ -200,39 +173,23 @@ async fn scheduled_jobs_run_an_installed_program() {
     let db = TestDatabase::new().await;
     let clone = Clone::new();
     let program = env!("CARGO_BIN_EXE_notify-fan-out");
-    fs::write(
-        clone.path(".env"),
-        format!("DATABASE_URL={}\n", db.superuser_url()),
-    )
-    .expect("a file");
-    succeeded(
-        clone
-            .script("run.sh")
-            .arg("update")
-            .env("FANOUT_BINARY", program),
-    );
+    let variables = format!("DATABASE_URL={}\n", db.superuser_url());
+    fs::write(clone.path(".env"), variables).expect("a file");
+    let mut update = clone.script("run.sh");
+    update.arg("update").env("FANOUT_BINARY", program).prints();
     // What a git pull brings is not built, and no script is run.
     fs::remove_file(clone.path("run.sh")).expect("a file");
     fs::remove_dir_all(clone.path("src")).expect("a folder");
     let mut printed = clone.script("scripts/install-cron.sh");
-    let table = succeeded(printed.args(["--print", "--log", "job 100%.log"]));
-    let jobs: Vec<_> = table
-        .lines()
-        .filter(|line| line.contains(".local/bin"))
-        .collect();
+    let table = printed.args(["--print", "--log", "job 100%.log"]).prints();
+    let jobs = table.lines().filter(|line| line.contains(".local/bin"));
+    let jobs: Vec<_> = jobs.collect();
     for line in &jobs {
         // As cron does: five fields, then a command in which \% is a percent sign.
-        let command = line
-            .splitn(6, ' ')
-            .nth(5)
-            .expect("a command")
-            .replace("\\%", "%");
-        succeeded(
-            Command::new("sh")
-                .args(["-c", &command])
-                .env_clear()
-                .current_dir("/"),
-        );
+        let command = line.splitn(6, ' ').nth(5).expect("a command");
+        let mut sh = Command::new("sh");
+        sh.env_clear().current_dir("/").arg("-c");
+        sh.arg(command.replace("\\%", "%")).prints();
     }
     let log = fs::read_to_string(clone.path("../elsewhere/job 100%.log")).expect("a log");
     let ends = [
@@ -251,12 +208,8 @@ async fn a_program_is_not_installed_before_its_migrations() {
     let mut update = clone.script("run.sh");
     update.arg("update").env("DATABASE_URL", db.superuser_url());
     update.env("FANOUT_BINARY", env!("CARGO_BIN_EXE_notify-fan-out"));
-    let refused = update.output().expect("the script");
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(
-        text(&refused.stderr).contains("./run.sh migrate"),
-        "{refused:?}"
-    );
+    let refused = update.fails(1);
+    assert!(refused.contains("./run.sh migrate"), "{refused}");
     assert!(!clone.path(".local/bin").exists());
 }
 
@@ -264,11 +217,8 @@ async fn a_program_is_not_installed_before_its_migrations() {
 fn units_fit_the_jobs() {
     let clone = Clone::new();
     // systemd's units take no path with spaces, and printing them does not mind.
-    let units = succeeded(
-        clone
-            .script("scripts/install-cron.sh")
-            .args(["--systemd", "--print"]),
-    );
+    let mut install = clone.script("scripts/install-cron.sh");
+    let units = install.args(["--systemd", "--print"]).prints();
     let lines = |start: &str| {
         let found = units.lines().filter(|line| line.starts_with(start));
         found

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use crate::channels::receiver::{Receiver, answer};
+use crate::deliver::with_mails;
 use crate::harness::{Delivery, TestDatabase, Worker, binary_at};
 
 /// Falls silent at each message in turn, on a database like this one each time. The command ends,
@@ -105,17 +106,11 @@ async fn delivery_survives_silence_at_each_message() {
     db.delivery(Delivery::route("slack").with("message", r#"'{"title": "Payment failed"}'"#))
         .await;
     let deliver = |url: &str| {
-        let mut command = binary_at(url);
+        let mut command = with_mails(&db, &receiver.base());
         command
-            .arg("deliver")
+            .env("DATABASE_URL", url)
             .env("NOTIFY_FANOUT_STUCK_AFTER", "1s")
-            .env("NOTIFICATIONS_SLACK_WEBHOOK_URL", receiver.base() + "hook")
-            .env("APP_BASE_URL", "https://app.example.com")
-            .env("NOTIFICATIONS_RESEND_API_KEY", "re_S3cret")
-            .env("NOTIFY_RESEND_BASE_URL", receiver.base())
-            .env("NOTIFICATIONS_EMAIL_FROM", "Acme <notify@example.com>")
-            .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
-            .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
+            .env("NOTIFICATIONS_SLACK_WEBHOOK_URL", receiver.base() + "hook");
         command
     };
     at_each_message(&db, deliver, async |db| {

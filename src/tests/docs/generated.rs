@@ -268,23 +268,3 @@ fn generated_tables_of_the_pages_are_those_of_the_code() {
     let unused: Vec<_> = tables.keys().filter(|name| !used.contains(*name)).collect();
     assert!(unused.is_empty(), "on no page: {unused:?}");
 }
-
-#[test]
-fn only_what_is_between_the_markers_changes() {
-    let tables = BTreeMap::from([(
-        "t".to_owned(),
-        table(["a", "b"], [["1".into(), "x|y".into()]]),
-    )]);
-    let page = "# Page\n<!-- generated: t -->\nold\n<!-- end -->\nmore\n";
-    let mut used = BTreeSet::new();
-    insta::assert_snapshot!(renewed(page, &tables, &mut used), @r"
-    # Page
-    <!-- generated: t -->
-    | a | b |
-    | --- | --- |
-    | 1 | x\|y |
-    <!-- end -->
-    more
-    ");
-    assert!(used.contains("t"));
-}

@@ -50,7 +50,7 @@ impl<'s> TestDatabase<'s> {
     }
 
     async fn create(server: &'s Server, like: &str) -> Self {
-        let name = server.new_name().await;
+        let name = Server::new_name();
         let mut admin = server.connect("postgres").await;
         sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name} {like}")))
             .execute(&mut admin)
@@ -273,7 +273,7 @@ impl Drop for TestDatabase<'_> {
                         .execute(&mut admin)
                         .await
                 };
-                // The next process tidies up what could not be dropped.
+                // What can't be dropped ends with the server.
                 let _ = runtime.map(|runtime| runtime.block_on(drop));
             });
         });

@@ -37,7 +37,7 @@ pub(crate) use pooler::Pooler;
 pub(crate) use process::{Worker, complaint};
 pub(crate) use report::Summary;
 pub(crate) use server::{Server, psql, server_program, succeed, unprivileged_folder};
-pub(crate) use world::{World, id};
+pub(crate) use world::{ACME, ADA, ATLAS, BO, BUDGET, CY, GIA, KICKOFF, OLGA, REPORT, World, id};
 
 /// How long a condition is waited for before a test fails.
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);

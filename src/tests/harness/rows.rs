@@ -40,9 +40,7 @@ impl TestDatabase<'_> {
     async fn rows(&self, query: &str) -> Vec<Value> {
         let sorted = format!("SELECT r.v::text COLLATE \"C\" FROM ({query}) AS r (v) ORDER BY 1");
         let rows = self.texts(&sorted).await;
-        rows.iter()
-            .map(|row| serde_json::from_str(row).expect("JSON"))
-            .collect()
+        rows.iter().map(|row| row.parse().expect("JSON")).collect()
     }
 
     /// Who was notified of what, to read. A line a person and channel, details below it:
@@ -83,10 +81,7 @@ impl TestDatabase<'_> {
     /// Who was notified of what: the first lines of [`Self::notified`].
     pub(crate) async fn titles(&self) -> String {
         let notified = self.notified().await;
-        let titles: Vec<_> = notified
-            .lines()
-            .filter(|line| !line.starts_with(' '))
-            .collect();
-        titles.join("\n")
+        let titles = notified.lines().filter(|line| !line.starts_with(' '));
+        titles.collect::<Vec<_>>().join("\n")
     }
 }

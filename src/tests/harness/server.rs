@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use super::template::Template;
 
@@ -12,9 +12,6 @@ const HINT: &str = "is not set: call ./scripts/test.sh, which starts a PostgreSQ
 
 /// The login role that the job runs as; made by `scripts/grants.sql`.
 pub(crate) const JOB_ROLE: &str = "notify_fan_out";
-
-/// Keeps apart what several test processes make on one server.
-const CLASS: i32 = 0x6e66_6f74;
 
 /// Where a server listens, for its superuser.
 #[derive(Debug)]
@@ -105,52 +102,10 @@ impl Server {
     }
 
     /// The name of a new database, not made yet.
-    pub(super) async fn new_name(&self) -> String {
+    pub(super) fn new_name() -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        self.tidy().await;
-        format!(
-            "test_{}_{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        )
-    }
-
-    /// Once per server: drops what test processes that were killed left behind. Each that lives
-    /// holds an advisory lock on its number.
-    async fn tidy(&self) {
-        static TIDIED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-        if self.own.is_none() {
-            TIDIED.get_or_init(|| self.drop_abandoned()).await;
-        }
-    }
-
-    async fn drop_abandoned(&self) {
-        let mut admin = self.connect("postgres").await;
-        let me = std::process::id().cast_signed();
-        sqlx::query("SELECT pg_advisory_lock($1, $2)")
-            .bind(CLASS)
-            .bind(me)
-            .execute(&mut admin)
-            .await
-            .expect("a lock");
-        let abandoned: Vec<String> = sqlx::query_scalar(
-            "SELECT datname::text FROM pg_database
-              WHERE datname ~ '^test_[0-9]+_' AND NOT EXISTS (
-                    SELECT FROM pg_locks
-                     WHERE locktype = 'advisory' AND classid = $1
-                       AND objid::int = split_part(datname, '_', 2)::int)",
-        )
-        .bind(CLASS)
-        .fetch_all(&mut admin)
-        .await
-        .expect("a list of databases");
-        for name in abandoned {
-            let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-            // Another process may be at it.
-            let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await;
-        }
-        // The lock ends with the process.
-        std::mem::forget(admin);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("test_{}_{number}", std::process::id())
     }
 
     /// A standby that has all that is committed here by now and takes no writes.
@@ -278,16 +233,7 @@ impl OwnServer {
             unprivileged(server_program("initdb"))
                 .arg("-D")
                 .arg(own.data())
-                .args([
-                    "-U",
-                    "postgres",
-                    "-E",
-                    "UTF8",
-                    "--locale=C",
-                    "-A",
-                    "trust",
-                    "--no-sync",
-                ]),
+                .args("-U postgres -E UTF8 --locale=C -A trust --no-sync".split(' ')),
         );
         own.pg_ctl(&["start"]);
         own

@@ -22,7 +22,7 @@ impl Template {
 }
 
 async fn make(server: &Server) -> String {
-    let name = server.new_name().await;
+    let name = Server::new_name();
     let mut admin = server.connect("postgres").await;
     sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))
         .execute(&mut admin)

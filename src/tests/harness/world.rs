@@ -9,17 +9,35 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 /// The identifier of whatever is called so: the same in each test and process.
-pub(crate) fn id(kind: &str, name: &str) -> Uuid {
-    // FNV-1a: any spread will do.
-    let hash = |seed: u64| {
-        let bytes = kind.bytes().chain([0]).chain(name.bytes());
-        bytes.fold(seed, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        })
-    };
-    let [high, low] = [0xcbf2_9ce4_8422_2325, 0x9e37_79b9_7f4a_7c15].map(hash);
+pub(crate) const fn id(kind: &str, name: &str) -> Uuid {
+    let [kind, name] = [kind.as_bytes(), name.as_bytes()];
+    let high = hash(hash(hash(0xcbf2_9ce4_8422_2325, kind), &[0]), name);
+    let low = hash(hash(hash(0x9e37_79b9_7f4a_7c15, kind), &[0]), name);
     uuid::Builder::from_random_bytes(Uuid::from_u64_pair(high, low).into_bytes()).into_uuid()
 }
+
+/// FNV-1a: any spread will do.
+#[expect(clippy::cast_lossless, reason = "From is not const")]
+const fn hash(seed: u64, bytes: &[u8]) -> u64 {
+    let mut hash = seed;
+    let mut at = 0;
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x100_0000_01b3);
+        at += 1;
+    }
+    hash
+}
+
+pub(crate) const ADA: Uuid = id("user", "Ada");
+pub(crate) const BO: Uuid = id("user", "Bo");
+pub(crate) const CY: Uuid = id("user", "Cy");
+pub(crate) const GIA: Uuid = id("user", "Gia");
+pub(crate) const OLGA: Uuid = id("user", "Olga");
+pub(crate) const ACME: Uuid = id("org", "Acme");
+pub(crate) const ATLAS: Uuid = id("project", "Atlas");
+pub(crate) const REPORT: Uuid = id("document", "Report");
+pub(crate) const BUDGET: Uuid = id("thread", "Budget");
+pub(crate) const KICKOFF: Uuid = id("meeting", "Kick-off");
 
 /// Fills the application's tables.
 #[derive(Debug)]
