@@ -2,8 +2,8 @@
 
 use sqlx::{Connection as _, Postgres, SqlSafeStr};
 
-use super::Session;
 use super::deadline::Deadline;
+use super::{ErrorClass, Session};
 
 /// An open transaction. Statements run in it by way of [`Unnamed`](super::Unnamed), each within its
 /// deadline. Dropped, it is rolled back.
@@ -28,6 +28,21 @@ impl<'s> Transaction<'s> {
     pub async fn command(&mut self, sql: impl SqlSafeStr + Send) -> Result<(), sqlx::Error> {
         let running = sqlx::raw_sql(sql).execute(&mut *self.inner);
         self.deadline.bound(running).await.map(|_| ())
+    }
+
+    /// Does `work`. If the database refuses it, it is rolled back and the transaction continues.
+    pub async fn in_savepoint<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, sqlx::Error>,
+    ) -> Result<Result<T, sqlx::Error>, sqlx::Error> {
+        self.command("SAVEPOINT part").await?;
+        let done = work(self).await;
+        match &done {
+            Ok(_) => self.command("RELEASE SAVEPOINT part").await?,
+            Err(error) if ErrorClass::of(error) == ErrorClass::Unreachable => return done.map(Ok),
+            Err(_) => self.command("ROLLBACK TO SAVEPOINT part").await?,
+        }
+        Ok(done)
     }
 
     /// Ends the transaction; what it wrote stays.

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use super::record::{Finished, clean};
+use super::finished::{Finished, clean};
+use super::lease::channels;
 use super::report::{DeliveryReport, Disabled};
 use super::retry_policy::{FAILURES_MAX, Next, TargetSignal};
+use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
 
 /// For how long a circuit breaker stays open. Then it is half-open: a few messages are tried.
@@ -36,12 +38,11 @@ pub(super) async fn update_circuit_breakers(
     if targets.is_empty() {
         return Ok(());
     }
-    let failing = update(connection, &targets).await?;
-    let gone = targets.iter().filter_map(|(target, failures)| {
+    let mut disabled = update(connection, &targets).await?;
+    disabled.extend(targets.iter().filter_map(|(target, failures)| {
         let reason = failures.gone?;
         Some(((*target).to_owned(), reason.to_owned()))
-    });
-    let disabled: BTreeMap<String, String> = failing.into_iter().chain(gone).collect();
+    }));
     if disabled.is_empty() {
         return Ok(());
     }
@@ -78,7 +79,7 @@ fn failures<'a>(recorded: &[&'a Finished]) -> BTreeMap<&'a str, Failures<'a>> {
 async fn update(
     connection: &mut Transaction<'_>,
     targets: &BTreeMap<&str, Failures<'_>>,
-) -> Result<Vec<(String, String)>, sqlx::Error> {
+) -> Result<BTreeMap<String, String>, sqlx::Error> {
     let column = || targets.values();
     let names: Vec<String> = targets.keys().map(|&target| target.to_owned()).collect();
     let counts: Vec<_> = column()
@@ -96,17 +97,15 @@ async fn update(
         &reasons as &[Option<String>],
         &pauses as &[Option<f64>],
         &throttled,
-        FAILURES_MAX.cast_signed(),
+        FAILURES_MAX,
         OPEN_FOR.as_secs_f64(),
         FAILING_DAYS,
         MAX_THROTTLE.as_secs_f64(),
     )
     .fetch_all(Unnamed(connection))
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.target, row.reason))
-        .collect())
+    let failing = rows.into_iter().map(|row| (row.target, row.reason));
+    Ok(failing.collect())
 }
 
 async fn disable(
@@ -114,15 +113,13 @@ async fn disable(
     disabled: BTreeMap<String, String>,
     report: &mut DeliveryReport,
 ) -> Result<(), sqlx::Error> {
-    let (targets, reasons): (Vec<String>, Vec<String>) = disabled.into_iter().unzip();
-    let rows = sqlx::query_file!("src/delivery/disable.sql", &targets, &reasons)
+    let (targets, reasons): (Vec<_>, Vec<_>) = disabled.into_iter().unzip();
+    let rows = sqlx::query_file!("src/delivery/disable.sql", &targets, &reasons, &channels())
         .fetch_all(Unnamed(connection))
         .await?;
     for row in rows {
         let cancelled = row.cancelled.unsigned_abs();
-        if let (Some(channel), Some(event_type)) = (row.channel, row.event_type)
-            && let Ok(channel) = channel.parse()
-        {
+        if let (Some(channel), Some(event_type)) = (row.channel, row.event_type) {
             report.count(channel, &event_type, Next::Cancelled, cancelled);
         }
         match report.disabled.iter_mut().find(|one| one.name == row.name) {

@@ -1,4 +1,5 @@
--- Disables endpoints ($1: their targets, $2: the reasons) and cancels their pending deliveries.
+-- Disables endpoints ($1: their targets, $2: the reasons) and cancels their pending deliveries through the
+-- channels $3.
 WITH disabled AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[]) AS d (target, reason)
 ),
@@ -21,6 +22,7 @@ cancelled AS (
            reason = 'the endpoint was disabled: ' || g.reason
       FROM disabled g
      WHERE d.target = ANY ($1) AND d.target = g.target AND d.status = 'pending'
+       AND d.channel = ANY ($3)
     RETURNING d.key, d.target, d.channel, d.event_type
 ),
 -- A cancelled delivery suppresses nothing.
@@ -31,7 +33,7 @@ released AS (
      WHERE g.delivery_key = c.key AND g.until > now()
 )
 SELECT g.target AS "target!", coalesce(e.name, g.target) AS "name!", g.reason AS "reason!",
-       c.channel AS "channel?", c.event_type AS "event_type?", count(c.target) AS "cancelled!"
+       c.channel AS "channel?: Channel", c.event_type AS "event_type?", count(c.target) AS "cancelled!"
   FROM disabled g
   LEFT JOIN cancelled c ON c.target = g.target
   LEFT JOIN LATERAL (

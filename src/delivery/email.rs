@@ -1,23 +1,32 @@
-//! Renders e-mails to people: one that was queued, or several as a digest.
+//! Renders e-mails: to people, one that was queued or several as a digest; and to operators.
 
 use sha2::{Digest as _, Sha256};
 
-use super::lease::Leased;
+use super::leased::Leased;
 use super::load::{EmailRow, Unwanted};
 use super::people::Person;
-use super::retry_policy::{Decision, Next};
-use super::sender::EmailSender;
+use super::retry_policy::Decision;
 use super::states::Code;
-use crate::channels::{EmailMessage, Mailbox};
+use crate::channels::{EmailMessage, EmailWriter, EndpointMessage, Mailbox, Mailer};
 use crate::domain::text::is_blank;
-use crate::templates::{Digest, QueuedMail, Recipient};
-use crate::unsubscribe::{UnsubscribeRequest, UnsubscribeScope};
+use crate::endpoints::operator_email;
+use crate::templates::{Digest, QueuedMail, Recipient, Templates};
+use crate::unsubscribe::{Unsubscribe, UnsubscribeRequest, UnsubscribeScope};
 
-/// An e-mail ready to be sent, or the decision that ends or delays it.
-pub(super) type RenderedEmail = Result<(Mailbox, EmailMessage), Decision>;
+#[derive(Debug)]
+pub struct EmailSender {
+    pub mailer: Mailer,
+    /// The address in `From`.
+    pub from: Mailbox,
+    /// The address in `Reply-To`.
+    pub reply_to: Option<Mailbox>,
+    pub(crate) templates: Templates,
+    /// Signs unsubscribe addresses.
+    pub unsubscribe: Option<Unsubscribe>,
+}
 
-/// The text of `status_reason`.
 impl Unwanted {
+    /// The text of `status_reason`.
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::Muted => "the recipient has muted such e-mails",
@@ -35,73 +44,76 @@ impl Unwanted {
     }
 }
 
-/// Renders those e-mails of a delivery that are still wanted.
-pub(super) fn render(
-    sender: &EmailSender,
-    leased: &Leased,
-    person: Option<&Person>,
-    mails: &[EmailRow],
-) -> RenderedEmail {
-    let cancelled =
-        |code: Code, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
-    let dead = |code: Code, reason: String| Decision::without_attempt(Next::Dead, code, reason);
-    let Some(person) = person else {
-        return Err(cancelled(
-            Code::RecipientGone,
-            "the recipient no longer exists",
-        ));
-    };
-    let wanted: Vec<&EmailRow> = mails
-        .iter()
-        .filter(|mail| mail.unwanted.is_none())
-        .collect();
-    let Some(first) = wanted.first() else {
-        let unwanted = mails.iter().find_map(|mail| mail.unwanted);
-        let unwanted = unwanted.unwrap_or(Unwanted::Gone);
-        return Err(cancelled(unwanted.code(), unwanted.reason()));
-    };
-    let address = person.email.as_deref().filter(|address| !is_blank(address));
-    let Some(address) = address else {
-        return Err(cancelled(
-            Code::NoAddress,
-            "the recipient has no e-mail address",
-        ));
-    };
-    let to = Mailbox::new(person.full_name.as_deref(), address)
-        .map_err(|invalid| dead(Code::InvalidAddress, invalid.to_string()))?;
+impl EmailSender {
+    /// Renders those e-mails of a delivery that are still wanted, or decides that it is not sent.
+    pub(super) fn render(
+        &self,
+        leased: &Leased,
+        person: Option<&Person>,
+        mails: &[EmailRow],
+    ) -> Result<(Mailbox, EmailMessage), Decision> {
+        let Some(person) = person else {
+            return Err(Decision::cancelled(
+                Code::RecipientGone,
+                "the recipient no longer exists",
+            ));
+        };
+        let wanted = mails.iter().filter(|mail| mail.unwanted.is_none());
+        let queued: Vec<QueuedMail> = wanted.map(queued).collect();
+        let Some(first) = queued.first() else {
+            let unwanted = mails.iter().find_map(|mail| mail.unwanted);
+            let unwanted = unwanted.unwrap_or(Unwanted::Gone);
+            return Err(Decision::cancelled(unwanted.code(), unwanted.reason()));
+        };
+        let address = person.email.as_deref().filter(|address| !is_blank(address));
+        let Some(address) = address else {
+            return Err(Decision::cancelled(
+                Code::NoAddress,
+                "the recipient has no e-mail address",
+            ));
+        };
+        let to = Mailbox::new(person.full_name.as_deref(), address)
+            .map_err(|invalid| Decision::dead(Code::InvalidAddress, invalid.to_string()))?;
 
-    let scope = if leased.is_digest() {
-        UnsubscribeScope::All
-    } else {
-        UnsubscribeScope::from(first.event_type.as_str())
-    };
-    let user_id = first.user_id;
-    let unsubscribe = sender
-        .unsubscribe
-        .as_ref()
-        .map(|unsubscribe| unsubscribe.url(&UnsubscribeRequest { user_id, scope }));
-    let recipient = Recipient {
-        name: person.full_name.as_deref(),
-        time_zone: person.time_zone.as_deref(),
-        unsubscribe_url: unsubscribe.as_deref(),
-    };
-    let queued: Vec<QueuedMail> = wanted.into_iter().map(queued).collect();
-    let rendered = match Digest::new(&queued) {
-        Some(digest) if leased.is_digest() => sender.templates.digest(&digest, &recipient),
-        _ => sender.templates.mail(&queued[0], &recipient),
-    };
-    let rendered = rendered.map_err(|error| dead(Code::Template, error.to_string()))?;
-    let mut message = EmailMessage {
-        key: String::new(),
-        from: sender.from.clone(),
-        reply_to: sender.reply_to.clone(),
-        subject: rendered.subject,
-        text: rendered.text,
-        html: rendered.html,
-        unsubscribe: unsubscribe.and_then(|url| url.parse().ok()),
-    };
-    message.key = key(leased, &to, &message);
-    Ok((to, message))
+        let scope = if leased.is_digest() {
+            UnsubscribeScope::All
+        } else {
+            UnsubscribeScope::from(first.event_type.as_str())
+        };
+        let user_id = person.id;
+        let unsubscribe = self.unsubscribe.as_ref();
+        let unsubscribe = unsubscribe.map(|it| it.url(&UnsubscribeRequest { user_id, scope }));
+        let recipient = Recipient {
+            name: person.full_name.as_deref(),
+            time_zone: person.time_zone.as_deref(),
+            unsubscribe_url: unsubscribe.as_deref(),
+        };
+        let rendered = match Digest::new(&queued) {
+            Some(digest) if leased.is_digest() => self.templates.digest(&digest, &recipient),
+            _ => self.templates.mail(first, &recipient),
+        };
+        let rendered =
+            rendered.map_err(|error| Decision::dead(Code::Template, error.to_string()))?;
+        let mut message = EmailMessage {
+            key: String::new(),
+            from: self.from.clone(),
+            reply_to: self.reply_to.clone(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            unsubscribe: unsubscribe.and_then(|url| url.parse().ok()),
+        };
+        message.key = key(leased, &to, &message);
+        Ok((to, message))
+    }
+}
+
+impl EmailWriter for EmailSender {
+    fn write(&self, message: &EndpointMessage<'_>, to: &Mailbox) -> Result<EmailMessage, String> {
+        let reply_to = self.reply_to.as_ref();
+        operator_email(message, to, &self.from, reply_to, &self.templates)
+            .map_err(|error| error.to_string())
+    }
 }
 
 /// The delivery's key and a part of the hash of the content: a repetition has the same key, and a digest

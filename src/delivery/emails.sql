@@ -12,7 +12,7 @@ mine AS MATERIALIZED (
     SELECT unnest($2::bigint[])
 )
 -- An older table may hold times beyond all bounds, and lack anything.
-SELECT m.id, m.delivery_id, m.user_id, coalesce(m.event_type, '') AS "event_type!",
+SELECT m.id, m.delivery_id, coalesce(m.event_type, '') AS "event_type!",
        coalesce(m.subject, '') AS "subject!",
        -- A digest needs the link alone.
        CASE WHEN m.delivery_type = 'immediate' THEN coalesce(m.body_data::text, '{}')

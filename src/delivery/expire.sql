@@ -1,6 +1,7 @@
 -- Expires deliveries that this process cannot send and that were not attempted within $1 seconds: those
 -- to the targets $2, and to routes of the environment other than $3. (Others are checked when they are
--- leased.) $4 at most this many. Returns what is pending for each of these routes.
+-- leased.) $4 at most this many. Returns what is pending for each of these routes, and targets that wait
+-- for a channel other than $5, of a newer version.
 WITH RECURSIVE waiting (target) AS (
     -- From target to target by the index, as leases are.
     (SELECT target FROM notification_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
@@ -12,17 +13,23 @@ WITH RECURSIVE waiting (target) AS (
      WHERE w.target IS NOT NULL
 ),
 closed AS MATERIALIZED (
-    SELECT target, target LIKE 'env:%' AS is_route
-      FROM waiting
-     WHERE target = ANY ($2) OR target LIKE 'env:%' AND target <> ALL ($3)
+    SELECT w.target, w.target LIKE 'env:%' AND w.target <> ALL ($3) AS is_route,
+           CASE WHEN first.channel <> ALL ($5) THEN first.channel END AS unknown
+      FROM waiting w
+     CROSS JOIN LATERAL (
+           SELECT channel FROM notification_deliveries d
+            WHERE d.status = 'pending' AND d.target = w.target
+            ORDER BY d.next_attempt_at, d.id
+            LIMIT 1) AS first
+     WHERE w.target = ANY ($2) OR w.target LIKE 'env:%' AND w.target <> ALL ($3) OR first.channel <> ALL ($5)
 ),
 old AS MATERIALIZED (
     SELECT d.id
       FROM closed
      CROSS JOIN LATERAL (
            SELECT id FROM notification_deliveries x
-            WHERE x.status = 'pending' AND x.target = closed.target
-              AND x.next_attempt_at < now() - make_interval(secs => $1)
+            WHERE x.status = 'pending' AND x.target = closed.target AND closed.unknown IS NULL
+              AND x.channel = ANY ($5) AND x.next_attempt_at < now() - make_interval(secs => $1)
               AND x.attempts = 0 AND coalesce(x.requeued_at, x.created_at) < now() - make_interval(secs => $1)
             ORDER BY x.next_attempt_at, x.id
             LIMIT $4
@@ -48,11 +55,12 @@ settled AS (
       FROM dead
      WHERE m.delivery_id = ANY (ARRAY(SELECT id FROM old)) AND m.delivery_id = dead.id AND m.status = 'processing'
 )
-SELECT closed.target AS "target!", closed.is_route AS "is_route!", dead.channel AS "channel?",
+SELECT closed.target AS "target!", closed.is_route AS "is_route!", closed.unknown,
+       dead.channel AS "channel?: Channel",
        dead.event_type AS "event_type?", count(dead.id) AS "expired!",
        (SELECT count(*) FROM notification_deliveries x
          WHERE closed.is_route AND x.status = 'pending' AND x.target = closed.target) AS "queued!"
   FROM closed
   LEFT JOIN dead ON dead.target = closed.target
- GROUP BY closed.target, closed.is_route, dead.channel, dead.event_type
+ GROUP BY closed.target, closed.is_route, closed.unknown, dead.channel, dead.event_type
  ORDER BY closed.target

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::lease::{Capabilities, Leased, expired};
+use super::finished::{Attempt, Finished};
+use super::lease::Capabilities;
+use super::leased::Leased;
 use super::load::Loaded;
-use super::record::{Attempt, Finished};
-use super::retry_policy::{Attempted, Decision, Next, decide};
+use super::retry_policy::{Decision, Next, decide};
 use super::sender::Sender;
 use super::states::Code;
 use super::{DeliverySettings, RetryPolicy};
@@ -73,26 +73,19 @@ impl InFlight {
         busy
     }
 
-    /// Starts to send a message, or finishes it at once if there is nothing to send. The last argument is
-    /// the database's time at an instant of this process, before the lease began.
-    pub(super) fn start(
-        &mut self,
-        leased: Leased,
-        loaded: &Loaded,
-        (now, then): (Option<DateTime<Utc>>, Instant),
-    ) {
+    /// Starts to send a message, or finishes it at once if there is nothing to send. `since` is an instant
+    /// before the lease began.
+    pub(super) fn start(&mut self, leased: Leased, loaded: &Loaded, since: Instant) {
         let emails = loaded.mails.get(&leased.id).map_or(&[][..], Vec::as_slice);
         let left_out = emails
             .iter()
             .filter_map(|email| Some((email.id, email.unwanted?.reason())));
         let left_out = left_out.collect();
-        let rendered = match expired(&leased, self.max_age) {
-            Some(expired) => Err(expired),
-            None => self.sender.render(&leased, loaded),
-        };
+        let rendered = self.sender.render(&leased, loaded, self.max_age);
+        let now = leased.now;
         let sending = Sending {
             left_out,
-            lease_ends: then + self.capabilities.lease_of(leased.channel),
+            lease_ends: since + self.capabilities.lease_of(leased.channel),
             leased,
         };
         let rendered = match rendered {
@@ -106,8 +99,7 @@ impl InFlight {
         let sender = Arc::clone(&self.sender);
         let latest_start = self.capabilities.lease / 4;
         let handle = self.tasks.spawn(async move {
-            let now = now?;
-            let passed = then.elapsed();
+            let passed = since.elapsed();
             // The machine may have slept meanwhile; another worker may hold the lease by now.
             if passed > latest_start {
                 return None;
@@ -181,13 +173,13 @@ impl InFlight {
             let reason = "lease expired before the send started";
             tracing::warn!(delivery_id = sending.leased.id, "{reason}");
             // Nothing was sent: if the lease is still ours, the delivery is requeued as it was.
-            let decision = Decision::without_attempt(Next::AT_ONCE, Code::TooLate, reason);
+            let next = Next::uncharged(Duration::ZERO);
+            let decision = Decision::without_attempt(next, Code::TooLate, reason);
             self.finish(sending, decision, None);
             return;
         };
         let leased = &sending.leased;
-        let attempted = Attempted::from(leased);
-        let decision = decide(&self.retry_policy, attempted, &result, rand::random());
+        let decision = decide(&self.retry_policy, leased, &result, rand::random());
         let attempt = Attempt::new(duration, &result);
         tracing::debug!(
             delivery_id = leased.id,

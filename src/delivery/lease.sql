@@ -71,6 +71,7 @@ due AS MATERIALIZED (
      CROSS JOIN LATERAL (
            SELECT x.id FROM notification_deliveries x
             WHERE x.status = 'pending' AND x.target = o.target AND x.next_attempt_at <= now()
+              AND x.channel = ANY ($6)
             ORDER BY x.next_attempt_at, x.id
             LIMIT o.room
               FOR UPDATE SKIP LOCKED) AS d
@@ -87,7 +88,7 @@ UPDATE notification_deliveries d
        leased_by = $9,
        transport = CASE d.channel WHEN 'email' THEN $10 WHEN 'sms' THEN 'twilio' ELSE d.channel END
  WHERE d.id = ANY (ARRAY(SELECT id FROM due))
-RETURNING d.id, d.key, d.channel, d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
+RETURNING d.id, d.key, d.channel AS "channel: Channel", d.target, d.recipient, d.user_id, d.endpoint_id, d.event_type,
           d.message::text AS "message!", d.occurred_at, d.attempts, d.lease_token AS "token!",
           coalesce(d.requeued_at, d.created_at) AS "queued_at!", now() AS "now!",
           (SELECT a.started_at FROM notification_delivery_attempts a

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::DeliverySettings;
-use super::lease::Leased;
+use super::leased::Leased;
 use super::people::{People, Person};
 use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
@@ -27,7 +27,6 @@ pub(super) enum Unwanted {
 pub(super) struct EmailRow {
     pub(super) id: i64,
     pub(super) delivery_id: Option<i64>,
-    pub(super) user_id: Uuid,
     pub(super) event_type: String,
     pub(super) subject: String,
     /// JSON, as text: PostgreSQL stores numbers and depths that no double and no stack takes.
@@ -72,78 +71,58 @@ pub(super) async fn load(
     leased: &[Leased],
 ) -> Result<Loaded, sqlx::Error> {
     let mut loaded = Loaded::default();
-    let for_people = leased.iter().filter(|one| one.user_id.is_some());
-    let deliveries: Vec<i64> = for_people
-        .clone()
-        .filter(|one| one.channel == Channel::Email)
-        .map(|one| one.id)
-        .collect();
-    if !deliveries.is_empty() {
-        for mail in mails(connection, settings, &deliveries, &[]).await? {
-            if let Some(delivery_id) = mail.delivery_id {
-                loaded.mails.entry(delivery_id).or_default().push(mail);
-            }
-        }
-        loaded.mails.values_mut().for_each(|mails| repeat(mails));
-    }
-    let texts: Vec<&Leased> = for_people
-        .clone()
-        .filter(|one| one.channel == Channel::Sms)
-        .collect();
-    if !texts.is_empty() {
-        let ids: Vec<i64> = texts.iter().map(|one| one.id).collect();
-        let users: Vec<Uuid> = texts.iter().filter_map(|one| one.user_id).collect();
-        let types: Vec<String> = texts.iter().map(|one| one.event_type.clone()).collect();
-        let muted = sqlx::query_file_scalar!("src/delivery/muted.sql", &ids, &users, &types)
-            .fetch_all(Unnamed(&mut *connection))
-            .await?;
-        loaded.muted = muted.into_iter().collect();
-    }
-    let ids: Vec<Uuid> = for_people.filter_map(|one| one.user_id).collect();
+    let (for_people, for_endpoints): (Vec<&Leased>, Vec<&Leased>) =
+        leased.iter().partition(|one| one.user_id.is_some());
+    loaded.mails = mails_of(connection, settings, &for_people).await?;
+    loaded.muted = muted(connection, &for_people).await?;
+    let ids: Vec<Uuid> = for_people.iter().filter_map(|one| one.user_id).collect();
     loaded.people = people.read(connection, &ids).await?;
 
-    let ids: Vec<Uuid> = leased.iter().filter_map(|one| one.endpoint_id).collect();
+    let ids = for_endpoints.iter().filter_map(|one| one.endpoint_id);
+    let ids: Vec<Uuid> = ids.collect();
     if !ids.is_empty() {
-        let rows = sqlx::query_file!("src/delivery/endpoints.sql", &ids)
+        let rows = sqlx::query_file_as!(EndpointRow, "src/delivery/endpoints.sql", &ids)
             .fetch_all(Unnamed(&mut *connection))
             .await?;
-        let rows = rows.into_iter().map(|row| EndpointRow {
-            id: row.id,
-            channel: row.channel,
-            settings: row.settings.into(),
-            enabled: row.enabled,
-            disabled_reason: row.disabled_reason,
-        });
-        loaded.endpoints = rows.map(|row| (row.id, row)).collect();
+        loaded.endpoints = rows.into_iter().map(|row| (row.id, row)).collect();
     }
-    let routes: Vec<String> = leased
-        .iter()
-        .filter(|one| one.user_id.is_none() && one.endpoint_id.is_none())
-        .map(|one| one.recipient.clone())
-        .collect();
+    let routes = for_endpoints.iter().filter(|one| one.endpoint_id.is_none());
+    let routes: Vec<String> = routes.map(|one| one.recipient.clone()).collect();
     if !routes.is_empty() {
         let rows = sqlx::query_file!("src/delivery/routes.sql", &routes)
             .fetch_all(Unnamed(connection))
             .await?;
-        loaded.disabled_routes = rows
-            .into_iter()
-            .map(|row| (row.target, row.reason))
-            .collect();
+        let disabled = rows.into_iter().map(|row| (row.target, row.reason));
+        loaded.disabled_routes = disabled.collect();
     }
     Ok(loaded)
+}
+
+async fn mails_of(
+    connection: &mut Transaction<'_>,
+    settings: &DeliverySettings,
+    leased: &[&Leased],
+) -> Result<HashMap<i64, Vec<EmailRow>>, sqlx::Error> {
+    let of_emails = leased.iter().filter(|one| one.channel == Channel::Email);
+    let deliveries: Vec<i64> = of_emails.map(|one| one.id).collect();
+    let mut by_delivery: HashMap<i64, Vec<EmailRow>> = HashMap::new();
+    if !deliveries.is_empty() {
+        for mail in mails(connection, settings, &deliveries, &[]).await? {
+            if let Some(delivery_id) = mail.delivery_id {
+                by_delivery.entry(delivery_id).or_default().push(mail);
+            }
+        }
+    }
+    by_delivery.values_mut().for_each(|mails| repeat(mails));
+    Ok(by_delivery)
 }
 
 /// A digest that may have arrived is sent again unchanged, so that its key stays the same: what was read
 /// since stays in it, unless nothing else is left.
 fn repeat(mails: &mut [EmailRow]) {
     if mails.iter().any(|mail| mail.unwanted.is_none()) {
-        let read = |mail: &&mut EmailRow| mail.unwanted == Some(Unwanted::Read);
-        for mail in mails
-            .iter_mut()
-            .filter(|mail| mail.is_read_since)
-            .filter(read)
-        {
-            mail.unwanted = None;
+        for mail in mails.iter_mut().filter(|mail| mail.is_read_since) {
+            mail.unwanted.take_if(|why| *why == Unwanted::Read);
         }
     }
 }
@@ -164,4 +143,22 @@ pub(super) async fn mails(
     )
     .fetch_all(Unnamed(connection))
     .await
+}
+
+/// The text messages that their recipients have muted.
+async fn muted(
+    connection: &mut Transaction<'_>,
+    leased: &[&Leased],
+) -> Result<HashSet<i64>, sqlx::Error> {
+    let texts = || leased.iter().filter(|one| one.channel == Channel::Sms);
+    let ids: Vec<i64> = texts().map(|one| one.id).collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let users: Vec<Uuid> = texts().filter_map(|one| one.user_id).collect();
+    let types: Vec<String> = texts().map(|one| one.event_type.clone()).collect();
+    let muted = sqlx::query_file_scalar!("src/delivery/muted.sql", &ids, &users, &types)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    Ok(muted.into_iter().collect())
 }

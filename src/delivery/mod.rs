@@ -9,8 +9,10 @@
 mod circuit_breaker;
 mod dry_run;
 mod email;
+mod finished;
 mod in_flight;
 mod lease;
+mod leased;
 mod load;
 mod people;
 mod promote;
@@ -18,17 +20,17 @@ mod record;
 mod report;
 mod retry_policy;
 mod run;
-mod savepoint;
 mod sender;
 mod states;
 mod waiting;
 
-pub use dry_run::{DryRunDelivery, DryRunListener, DryRunOutcome, dry_run};
+pub use dry_run::{DryRunDelivery, DryRunOutcome, dry_run};
+pub use email::EmailSender;
 pub use people::phone_numbers;
 pub use report::{DeliveryCounts, DeliveryReport, Disabled, Left, Paused, Waiting};
 pub use retry_policy::RetryPolicy;
 pub use run::run;
-pub use sender::{EmailSender, Pace, Sender};
+pub use sender::{Pace, Sender};
 #[cfg(test)]
 pub(crate) use states::{Code, DeliveryStatus, Outcome};
 

@@ -10,7 +10,7 @@ use crate::db::{Transaction, Unnamed};
 
 #[derive(Debug, Clone, Default, sqlx::FromRow)]
 pub(super) struct Person {
-    id: Uuid,
+    pub(super) id: Uuid,
     pub(super) email: Option<String>,
     pub(super) full_name: Option<String>,
     pub(super) time_zone: Option<String>,
@@ -35,19 +35,17 @@ pub(super) struct People(String);
 impl People {
     /// Looks up which columns can be read.
     pub(super) async fn known(connection: &mut Transaction<'_>) -> Result<Self, sqlx::Error> {
-        let columns: Vec<String> = sqlx::query_scalar(
-            "SELECT attname::text FROM pg_attribute
-              WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
-                AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')",
+        let columns = sqlx::query_scalar!(
+            r#"SELECT attname::text AS "name!" FROM pg_attribute
+                WHERE attrelid = to_regclass('profiles') AND attname IN ('time_zone', 'phone')
+                  AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')"#,
         )
         .fetch_all(Unnamed(connection))
         .await?;
         let optional = |name: &str| {
-            if columns.iter().any(|column| column == name) {
-                format!("{name}::text AS {name}")
-            } else {
-                format!("NULL::text AS {name}")
-            }
+            let is_known = columns.iter().any(|column| column == name);
+            let column = if is_known { name } else { "NULL" };
+            format!("{column}::text AS {name}")
         };
         Ok(Self(format!(
             "SELECT id, email::text AS email, full_name::text AS full_name, {}, {}
@@ -70,9 +68,7 @@ impl People {
             .bind(ids)
             .fetch_all(Unnamed(connection))
             .await?;
-        Ok(people
-            .into_iter()
-            .map(|person| (person.id, person))
-            .collect())
+        let by_id = people.into_iter().map(|person| (person.id, person));
+        Ok(by_id.collect())
     }
 }

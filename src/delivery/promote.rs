@@ -1,11 +1,11 @@
 //! Promotes queued e-mails to deliveries: one each, or one for all of a digest.
 
+use super::DeliverySettings;
 use super::report::DeliveryReport;
 use super::retry_policy::Next;
-use super::savepoint::in_savepoint;
-use super::{DIGEST, DeliverySettings};
+use super::states::DeliveryStatus;
 use crate::channels::Channel;
-use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
+use crate::db::{ErrorClass, Transaction, Unnamed, said, sqlstate};
 
 /// Key of the advisory lock; any constant does.
 const LOCK_KEY: i64 = 0x006e_6f74_6966_7903;
@@ -29,7 +29,7 @@ pub(super) enum Timing {
 /// The queued e-mails of one timing, as far as this run knows.
 #[derive(Debug)]
 pub(super) struct Queue {
-    pub(super) timing: Timing,
+    timing: Timing,
     /// E-mails of the next batch. Halved when the database refuses one, until that row is alone.
     most: i64,
     /// Rows that the database lets nobody change; skipped.
@@ -47,6 +47,14 @@ pub(super) struct Promoted {
     pub(super) report: DeliveryReport,
     /// Pending deliveries that were made.
     pub(super) deliveries: u64,
+}
+
+/// E-mails of a batch that came to the same.
+struct PromotedRow {
+    event_type: String,
+    status: DeliveryStatus,
+    mails: i64,
+    deliveries: i64,
 }
 
 impl Queue {
@@ -82,10 +90,22 @@ impl Queue {
         settings: &DeliverySettings,
     ) -> Result<Promoted, sqlx::Error> {
         lock(transaction).await?;
-        let promoted = match self.timing {
-            Timing::Immediate => self.promote_mails(transaction, settings).await?,
-            Timing::Aggregated => self.promote_digests(transaction, settings).await?,
-        };
+        let is_digest = self.timing == Timing::Aggregated;
+        let mut promoted = Promoted::default();
+        for row in self.write(transaction, settings).await? {
+            let deliveries = row.deliveries.unsigned_abs();
+            promoted.report.mails += row.mails.unsigned_abs();
+            match Next::ended(row.status) {
+                Some(next) => {
+                    let report = &mut promoted.report;
+                    report.count(Channel::Email, &row.event_type, next, deliveries);
+                }
+                None => promoted.deliveries += deliveries,
+            }
+        }
+        if is_digest {
+            promoted.report.digests = promoted.deliveries;
+        }
         if promoted.report.dead > 0 {
             tracing::warn!(
                 deliveries = promoted.report.dead,
@@ -95,62 +115,38 @@ impl Queue {
         Ok(promoted)
     }
 
-    async fn promote_mails(
+    async fn write(
         &self,
         transaction: &mut Transaction<'_>,
         settings: &DeliverySettings,
-    ) -> Result<Promoted, sqlx::Error> {
+    ) -> Result<Vec<PromotedRow>, sqlx::Error> {
         let max_age = settings.max_age.as_secs_f64();
-        let rows = sqlx::query_file!(
-            "src/delivery/promote_emails.sql",
-            self.most,
-            max_age,
-            &self.left_alone
-        )
-        .fetch_all(Unnamed(transaction))
-        .await?;
-        let mut promoted = Promoted::default();
-        for row in rows {
-            let mails = row.mails.unsigned_abs();
-            promoted.report.mails += mails;
-            let Some(next) = Next::ended(&row.status)? else {
-                promoted.deliveries += mails;
-                continue;
-            };
-            let report = &mut promoted.report;
-            report.count(Channel::Email, &row.event_type, next, mails);
+        match self.timing {
+            Timing::Immediate => {
+                sqlx::query_file_as!(
+                    PromotedRow,
+                    "src/delivery/promote_emails.sql",
+                    self.most,
+                    max_age,
+                    &self.left_alone
+                )
+                .fetch_all(Unnamed(transaction))
+                .await
+            }
+            Timing::Aggregated => {
+                sqlx::query_file_as!(
+                    PromotedRow,
+                    "src/delivery/promote_digests.sql",
+                    settings.digest_every.as_secs_f64(),
+                    self.most,
+                    max_age,
+                    DIGEST_MOST,
+                    &self.left_alone,
+                )
+                .fetch_all(Unnamed(transaction))
+                .await
+            }
         }
-        Ok(promoted)
-    }
-
-    async fn promote_digests(
-        &self,
-        transaction: &mut Transaction<'_>,
-        settings: &DeliverySettings,
-    ) -> Result<Promoted, sqlx::Error> {
-        let row = sqlx::query_file!(
-            "src/delivery/promote_digests.sql",
-            settings.digest_every.as_secs_f64(),
-            self.most,
-            settings.max_age.as_secs_f64(),
-            DIGEST_MOST,
-            &self.left_alone,
-        )
-        .fetch_one(Unnamed(transaction))
-        .await?;
-        let mut report = DeliveryReport {
-            mails: row.mails.unsigned_abs(),
-            digests: row.digests.unsigned_abs(),
-            ..DeliveryReport::default()
-        };
-        if row.expired > 0 {
-            let expired = row.expired.unsigned_abs();
-            report.count(Channel::Email, DIGEST, Next::Dead, expired);
-        }
-        Ok(Promoted {
-            deliveries: report.digests,
-            report,
-        })
     }
 
     /// Fails the rows of the smallest batch that the database refuses: an e-mail, or those of one
@@ -179,7 +175,7 @@ impl Queue {
             transaction.command("SAVEPOINT probes").await?;
             for &id in &ids {
                 let error = probe(transaction, id).await?.err();
-                refused.extend(error.map(|error| (id, problem_of(&error))));
+                refused.extend(error.map(|error| (id, said(&error))));
             }
             is_of_a_row |= !refused.is_empty()
                 && (refused.len() < ids.len()
@@ -190,36 +186,53 @@ impl Queue {
             return Ok(None);
         }
         if refused.is_empty() {
-            refused = ids.iter().map(|id| (*id, problem_of(refusal))).collect();
+            refused = ids.iter().map(|id| (*id, said(refusal))).collect();
         }
         let mut report = DeliveryReport::default();
         for (id, problem) in refused {
-            let reason = format!("dead: the database refuses it: {problem}");
-            let failed = in_savepoint(transaction, async |transaction| {
-                sqlx::query_file_scalar!("src/delivery/fail_email.sql", id, reason)
-                    .fetch_optional(Unnamed(transaction))
-                    .await
-            });
-            match failed.await? {
-                Ok(event_type) => {
-                    tracing::error!(
-                        pending_email = id,
-                        "failed: the database refuses it: {problem}"
-                    );
-                    let event_type = event_type.unwrap_or_default();
-                    report.count(Channel::Email, &event_type, Next::Dead, 1);
-                    report.mails += 1;
-                }
-                Err(error) => {
-                    tracing::error!(
-                        pending_email = id,
-                        "unchanged: the database refuses every change of it: {error}"
-                    );
-                    self.left_alone.push(id);
-                }
-            }
+            self.fail(transaction, id, &problem, &mut report).await?;
         }
         Ok(Some(report))
+    }
+
+    async fn fail(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        id: i64,
+        problem: &str,
+        report: &mut DeliveryReport,
+    ) -> Result<(), sqlx::Error> {
+        let reason = format!("dead: the database refuses it: {problem}");
+        let failing = transaction.in_savepoint(async |transaction| {
+            sqlx::query_scalar!(
+                r#"UPDATE pending_emails SET status = 'failed', processed_at = now(), status_reason = $2
+                    WHERE id = $1 AND status = 'pending'
+                RETURNING coalesce(event_type, '') AS "event_type!""#,
+                id,
+                reason
+            )
+            .fetch_optional(Unnamed(transaction))
+            .await
+        });
+        match failing.await? {
+            Ok(event_type) => {
+                tracing::error!(
+                    pending_email = id,
+                    "failed: the database refuses it: {problem}"
+                );
+                let event_type = event_type.unwrap_or_default();
+                report.count(Channel::Email, &event_type, Next::Dead, 1);
+                report.mails += 1;
+            }
+            Err(error) => {
+                tracing::error!(
+                    pending_email = id,
+                    "unchanged: the database refuses every change of it: {error}"
+                );
+                self.left_alone.push(id);
+            }
+        }
+        Ok(())
     }
 
     /// The e-mails of the smallest batch that can be promoted, without these.
@@ -261,18 +274,21 @@ impl Queue {
     }
 }
 
-/// Does to an e-mail what a promotion does.
+/// Does to an e-mail what a promotion does; the caller rolls it back.
 async fn probe(
     transaction: &mut Transaction<'_>,
     id: i64,
 ) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
-    in_savepoint(transaction, async |transaction| {
-        sqlx::query_file!("src/delivery/probe.sql", id)
-            .execute(Unnamed(transaction))
-            .await
-            .map(drop)
-    })
-    .await
+    let probing = transaction.in_savepoint(async |transaction| {
+        sqlx::query!(
+            "UPDATE pending_emails SET status = 'processing', processed_at = NULL, status_reason = NULL
+              WHERE id = $1",
+            id
+        )
+        .execute(Unnamed(transaction))
+        .await
+    });
+    Ok(probing.await?.map(drop))
 }
 
 /// Whether an error is caused by a row: others may be accepted.
@@ -284,15 +300,10 @@ fn is_of_a_row(error: &sqlx::Error) -> bool {
     }
 }
 
-fn problem_of(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(refusal) => refusal.message().to_owned(),
-        None => error.to_string(),
-    }
-}
-
+/// One worker at a time promotes e-mails: two would make two digests for one recipient. The others wait,
+/// up to `lock_timeout`, and then promote the next batch.
 async fn lock(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
-    sqlx::query_file!("src/delivery/lock.sql", LOCK_KEY)
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
         .execute(Unnamed(transaction))
         .await?;
     Ok(())

@@ -82,9 +82,9 @@ moved AS (
       FROM unnest((SELECT ids FROM place), (SELECT deliveries FROM place), (SELECT statuses FROM place),
                   (SELECT reasons FROM place)) AS p (id, delivery_id, status, reason)
      WHERE m.id = ANY ((SELECT ids FROM place)::bigint[]) AND m.id = p.id
-    RETURNING m.id
+    RETURNING p.status, p.delivery_id
 )
-SELECT count(*) AS "mails!",
-       (SELECT count(*) FROM queued WHERE status = 'pending') AS "digests!",
-       (SELECT count(*) FROM queued WHERE status = 'dead') AS "expired!"
+SELECT 'digest' AS "event_type!", status AS "status!: DeliveryStatus",
+       count(*) AS "mails!", count(DISTINCT delivery_id) AS "deliveries!"
   FROM moved
+ GROUP BY status

@@ -96,6 +96,7 @@ moved AS (
      WHERE m.id = ANY (ARRAY(SELECT id FROM waiting)) AND m.id = j.id
     RETURNING m.event_type, CASE WHEN m.user_id IS NULL OR m.event_type IS NULL THEN 'dead' ELSE q.status END AS status
 )
-SELECT coalesce(event_type, '') AS "event_type!", coalesce(status, 'cancelled') AS "status!", count(*) AS "mails!"
+SELECT coalesce(event_type, '') AS "event_type!", coalesce(status, 'cancelled') AS "status!: DeliveryStatus",
+       count(*) AS "mails!", count(*) AS "deliveries!"
   FROM moved
  GROUP BY coalesce(event_type, ''), coalesce(status, 'cancelled')

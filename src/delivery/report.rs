@@ -28,11 +28,8 @@ pub struct DeliveryReport {
     pub rescued: u64,
     /// Leases that expired before the result was recorded.
     pub lost_leases: u64,
-    /// Endpoints that were disabled.
     pub disabled: Vec<Disabled>,
-    /// Paused targets with due deliveries.
     pub paused: Vec<Paused>,
-    /// What waits for a transport to be configured.
     pub waiting: Waiting,
     /// Whether the run ended before the queue was empty: time, limit or a signal.
     pub stopped_early: bool,
@@ -70,20 +67,18 @@ pub struct Disabled {
 pub struct Paused {
     /// `email`, `sms`, the name of an endpoint, or a route of the environment.
     pub name: String,
-    /// Remaining seconds.
+    /// Remaining.
     pub seconds: f64,
     /// Its last failure.
     pub reason: Option<String>,
-    /// How many messages are due.
+    /// Messages that are due.
     pub messages: u64,
 }
 
 /// Messages without a transport.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// E-mails.
     pub mails: u64,
-    /// Text messages.
     pub texts: u64,
 }
 
@@ -92,7 +87,6 @@ pub struct Waiting {
 pub struct Left {
     /// E-mails without a delivery, those of digests counted one by one.
     pub mails: u64,
-    /// Deliveries.
     pub deliveries: u64,
 }
 

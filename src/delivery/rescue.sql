@@ -51,6 +51,7 @@ released AS (
       FROM taken t
      WHERE t.status = 'dead' AND g.delivery_key = t.key AND g.until > now()
 )
-SELECT channel AS "channel!", event_type AS "event_type!", status AS "status!", count(*) AS "messages!"
+SELECT channel AS "channel!: Channel", event_type AS "event_type!", status AS "status!: DeliveryStatus",
+       count(*) AS "messages!"
   FROM taken
  GROUP BY channel, event_type, status

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::leased::Leased;
 use super::states::{Code, DeliveryStatus, Outcome};
 use crate::channels::{AttemptOutcome, Cause, Channel, Receipt, Retry, SendError};
 use crate::domain::schedule::{LONGEST, Schedule};
@@ -13,7 +14,7 @@ const UNCHARGED_FOR: Duration = Duration::from_hours(24);
 /// The shortest pause of a throttled target.
 const MIN_THROTTLE: Duration = Duration::from_secs(1);
 /// After this many consecutive failures the circuit breaker of a target opens.
-pub(super) const FAILURES_MAX: u32 = 5;
+pub(super) const FAILURES_MAX: i32 = 5;
 /// SMTP replies about one mailbox or one e-mail: busy, greylisted, full (RFC 5321, 4.2.3).
 const ABOUT_ONE_EMAIL: [u16; 4] = [450, 451, 452, 455];
 /// HTTP statuses of a wrong address or account: unpaid, not found, method not allowed.
@@ -31,7 +32,6 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The schedule of a channel.
     pub fn schedule(&self, channel: Channel) -> &Schedule {
         match channel.spec().retry {
             Retry::Patient => &self.patient,
@@ -56,18 +56,15 @@ pub(super) enum Next {
 
 impl Next {
     /// The end that a statement decided; `None`: the delivery is pending.
-    pub(super) fn ended(status: &str) -> Result<Option<Self>, sqlx::Error> {
-        Ok(Some(match DeliveryStatus::parse(status)? {
-            DeliveryStatus::Delivered => Self::Delivered,
-            DeliveryStatus::Dead => Self::Dead,
-            DeliveryStatus::Cancelled => Self::Cancelled,
-            DeliveryStatus::Uncertain => Self::Uncertain,
-            DeliveryStatus::Pending | DeliveryStatus::Sending => return Ok(None),
-        }))
+    pub(super) fn ended(status: DeliveryStatus) -> Option<Self> {
+        match status {
+            DeliveryStatus::Delivered => Some(Self::Delivered),
+            DeliveryStatus::Dead => Some(Self::Dead),
+            DeliveryStatus::Cancelled => Some(Self::Cancelled),
+            DeliveryStatus::Uncertain => Some(Self::Uncertain),
+            DeliveryStatus::Pending | DeliveryStatus::Sending => None,
+        }
     }
-
-    /// Another attempt at once, as if this one had not been made.
-    pub(super) const AT_ONCE: Self = Self::uncharged(Duration::ZERO);
 
     /// Another attempt, as if this one had not been made.
     pub(super) const fn uncharged(after: Duration) -> Self {
@@ -123,26 +120,20 @@ impl Decision {
             pause: None,
         }
     }
+
+    pub(super) fn cancelled(code: Code, reason: impl Into<String>) -> Self {
+        Self::without_attempt(Next::Cancelled, code, reason)
+    }
+
+    pub(super) fn dead(code: Code, reason: impl Into<String>) -> Self {
+        Self::without_attempt(Next::Dead, code, reason)
+    }
 }
 
-/// The delivery that was attempted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Attempted {
-    pub(super) channel: Channel,
-    /// This one included.
-    pub(super) attempts: u32,
-    /// Since the first attempt.
-    pub(super) tried_for: Duration,
-    /// Whether its target is a transport for all recipients rather than one receiver.
-    pub(super) is_shared: bool,
-    /// Consecutive failures of its target when it was leased.
-    pub(super) failures: u32,
-}
-
-/// Decides. `jitter` is drawn from 0.0 ..= 1.0.
+/// Decides about a delivery that was attempted. `jitter` is drawn from 0.0 ..= 1.0.
 pub(super) fn decide(
     retry_policy: &RetryPolicy,
-    it: Attempted,
+    leased: &Leased,
     result: &Result<Receipt, SendError>,
     jitter: f64,
 ) -> Decision {
@@ -155,82 +146,19 @@ pub(super) fn decide(
             pause: None,
         };
     };
-    let scheduled = retry_policy.schedule(it.channel).delay(it.attempts, jitter);
-    let retry_or_die = |floor: Duration| match scheduled {
-        Some(delay) => Next::Retry {
-            after: delay.max(floor),
-            is_charged: true,
-        },
-        None => Next::Dead,
+    let failure = Failure {
+        retry_policy,
+        leased,
+        error,
+        jitter,
     };
-    let is_among = |statuses: &[u16]| {
-        it.is_shared
-            && error
-                .status
-                .is_some_and(|status| statuses.contains(&status))
-    };
-    let (next, signal, pause) = match error.outcome {
-        AttemptOutcome::Throttled { after } => {
-            let after = after.unwrap_or_default().clamp(MIN_THROTTLE, LONGEST);
-            let next = if it.tried_for < UNCHARGED_FOR {
-                // Its target is paused; it is due as soon as the pause ends.
-                Next::AT_ONCE
-            } else {
-                retry_or_die(after)
-            };
-            (next, TargetSignal::Throttled, Some(after))
-        }
-        AttemptOutcome::Retry { after: Some(after) } => {
-            let after = after.min(LONGEST);
-            (retry_or_die(after), TargetSignal::Failed, Some(after))
-        }
-        // The credentials or the sender are wrong: every message would be answered like this.
-        AttemptOutcome::Permanent { cause }
-            if it.is_shared && matches!(cause, Cause::Settings | Cause::Gone)
-                || is_among(&ABOUT_THE_ACCOUNT) =>
-        {
-            let pause = retry_policy.schedule(it.channel).delay(1, jitter);
-            (retry_or_die(Duration::ZERO), TargetSignal::Failed, pause)
-        }
-        // Perhaps caused by the account; certainly if every message is answered like this, which the
-        // circuit breaker counts.
-        AttemptOutcome::Permanent { cause }
-            if it.is_shared
-                && (cause == Cause::Policy
-                    || cause == Cause::Message && it.failures >= FAILURES_MAX) =>
-        {
-            (retry_or_die(Duration::ZERO), TargetSignal::Failed, None)
-        }
-        AttemptOutcome::Permanent { cause } => {
-            let signal = match cause {
-                Cause::Message if it.is_shared => TargetSignal::Failed,
-                Cause::Recipient | Cause::Message | Cause::Policy => TargetSignal::None,
-                Cause::Settings => TargetSignal::Failed,
-                Cause::Gone => TargetSignal::Gone,
-            };
-            (Next::Dead, signal, None)
-        }
-        AttemptOutcome::Uncertain if retry_policy.hold_uncertain.contains(&it.channel) => {
-            (Next::Uncertain, TargetSignal::Failed, None)
-        }
-        // The next e-mail may well be accepted.
-        AttemptOutcome::Retry { after: None } if is_among(&ABOUT_ONE_EMAIL) => {
-            (retry_or_die(Duration::ZERO), TargetSignal::None, None)
-        }
-        AttemptOutcome::Retry { after: None } | AttemptOutcome::Uncertain => {
-            (retry_or_die(Duration::ZERO), TargetSignal::Failed, None)
-        }
-    };
-    let reason = match (next, error.outcome) {
-        (
-            Next::Dead,
-            AttemptOutcome::Retry { .. }
-            | AttemptOutcome::Throttled { .. }
-            | AttemptOutcome::Uncertain,
-        ) => {
-            format!("failed after {} attempts: {}", it.attempts, error.reason)
-        }
-        _ => error.reason.clone(),
+    let (next, signal, pause) = failure.next();
+    let is_permanent = matches!(error.outcome, AttemptOutcome::Permanent { .. });
+    let reason = if next == Next::Dead && !is_permanent {
+        let attempts = leased.attempts;
+        format!("failed after {attempts} attempts: {}", error.reason)
+    } else {
+        error.reason.clone()
     };
     Decision {
         next,
@@ -238,6 +166,94 @@ pub(super) fn decide(
         code: Some(code(error)),
         signal,
         pause,
+    }
+}
+
+struct Failure<'a> {
+    retry_policy: &'a RetryPolicy,
+    leased: &'a Leased,
+    error: &'a SendError,
+    jitter: f64,
+}
+
+impl Failure<'_> {
+    fn next(&self) -> (Next, TargetSignal, Option<Duration>) {
+        match self.error.outcome {
+            AttemptOutcome::Throttled { after } => {
+                let after = after.unwrap_or_default().clamp(MIN_THROTTLE, LONGEST);
+                let next = if self.leased.tried_for() < UNCHARGED_FOR {
+                    // Its target is paused; it is due as soon as the pause ends.
+                    Next::uncharged(Duration::ZERO)
+                } else {
+                    self.retry_or_die(after)
+                };
+                (next, TargetSignal::Throttled, Some(after))
+            }
+            AttemptOutcome::Retry { after: Some(after) } => {
+                let after = after.min(LONGEST);
+                (self.retry_or_die(after), TargetSignal::Failed, Some(after))
+            }
+            AttemptOutcome::Permanent { cause } => self.permanent(cause),
+            AttemptOutcome::Uncertain if self.is_held() => {
+                (Next::Uncertain, TargetSignal::Failed, None)
+            }
+            // The next e-mail may well be accepted.
+            AttemptOutcome::Retry { after: None } if self.is_among(&ABOUT_ONE_EMAIL) => {
+                (self.retry_or_die(Duration::ZERO), TargetSignal::None, None)
+            }
+            AttemptOutcome::Retry { after: None } | AttemptOutcome::Uncertain => {
+                let next = self.retry_or_die(Duration::ZERO);
+                (next, TargetSignal::Failed, None)
+            }
+        }
+    }
+
+    fn permanent(&self, cause: Cause) -> (Next, TargetSignal, Option<Duration>) {
+        let retry = self.retry_or_die(Duration::ZERO);
+        let is_shared = self.leased.is_shared();
+        match cause {
+            // The credentials or the sender are wrong: every message would be answered like this.
+            _ if self.is_among(&ABOUT_THE_ACCOUNT) => (retry, TargetSignal::Failed, self.delay(1)),
+            Cause::Settings | Cause::Gone if is_shared => {
+                (retry, TargetSignal::Failed, self.delay(1))
+            }
+            // Perhaps caused by the account; certainly if every message is answered like this, which the
+            // circuit breaker counts.
+            Cause::Policy if is_shared => (retry, TargetSignal::Failed, None),
+            Cause::Message if is_shared && self.leased.failures >= FAILURES_MAX => {
+                (retry, TargetSignal::Failed, None)
+            }
+            Cause::Message if is_shared => (Next::Dead, TargetSignal::Failed, None),
+            Cause::Settings => (Next::Dead, TargetSignal::Failed, None),
+            Cause::Recipient | Cause::Message | Cause::Policy => {
+                (Next::Dead, TargetSignal::None, None)
+            }
+            Cause::Gone => (Next::Dead, TargetSignal::Gone, None),
+        }
+    }
+
+    fn retry_or_die(&self, floor: Duration) -> Next {
+        let delay = self.delay(self.leased.attempts.unsigned_abs());
+        delay.map_or(Next::Dead, |delay| Next::Retry {
+            after: delay.max(floor),
+            is_charged: true,
+        })
+    }
+
+    fn delay(&self, attempts: u32) -> Option<Duration> {
+        let schedule = self.retry_policy.schedule(self.leased.channel);
+        schedule.delay(attempts, self.jitter)
+    }
+
+    fn is_held(&self) -> bool {
+        let held = &self.retry_policy.hold_uncertain;
+        held.contains(&self.leased.channel)
+    }
+
+    /// Whether a transport for all recipients answered one of these.
+    fn is_among(&self, statuses: &[u16]) -> bool {
+        let status = self.error.status.filter(|_| self.leased.is_shared());
+        status.is_some_and(|status| statuses.contains(&status))
     }
 }
 
@@ -257,15 +273,17 @@ fn code(error: &SendError) -> String {
     })
 }
 
-/// What an attempt is called in the log.
-pub(super) fn outcome(result: &Result<Receipt, SendError>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Delivered,
-        Err(error) => match error.outcome {
-            AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => Outcome::Retry,
-            AttemptOutcome::Permanent { .. } => Outcome::Permanent,
-            AttemptOutcome::Uncertain => Outcome::Uncertain,
-        },
+impl Outcome {
+    /// What an attempt is called in the log.
+    pub(super) fn of(result: &Result<Receipt, SendError>) -> Self {
+        match result {
+            Ok(_) => Self::Delivered,
+            Err(error) => match error.outcome {
+                AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => Self::Retry,
+                AttemptOutcome::Permanent { .. } => Self::Permanent,
+                AttemptOutcome::Uncertain => Self::Uncertain,
+            },
+        }
     }
 }
 

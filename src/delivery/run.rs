@@ -14,9 +14,9 @@ use super::in_flight::InFlight;
 use super::lease::{Capabilities, rescue};
 use super::people::People;
 use super::promote::{Queue, Timing};
-use super::report::DeliveryReport;
+use super::report::{DeliveryReport, Left};
 use super::sender::Sender;
-use super::waiting::{expire, left, look, next_opening};
+use super::waiting::{expire, left, next_opening, paused, waiting};
 use crate::db::Database;
 use connection::{Begin, Connection};
 use recording::Unrecorded;
@@ -183,20 +183,19 @@ impl Run<'_> {
     /// Looks up what is due and was not sent, and why.
     async fn look_for_waiting(&mut self) -> Result<(), sqlx::Error> {
         let (settings, capabilities) = (self.settings, &self.capabilities);
-        let is_left = self.report.stopped_early;
+        let stopped_early = self.report.stopped_early;
         let looking = self.connection.retry(Begin::Read, async |transaction| {
-            let waiting = look(transaction, capabilities).await?;
-            let left = if is_left {
-                Some(left(transaction, settings, capabilities).await?)
+            let waiting = waiting(transaction, capabilities).await?;
+            let paused = paused(transaction, capabilities).await?;
+            let left = if stopped_early {
+                left(transaction, settings, capabilities).await?
             } else {
-                None
+                Left::default()
             };
-            Ok((waiting, left))
+            Ok((waiting, paused, left))
         });
-        let ((waiting, paused), left) = looking.await?;
-        self.report.waiting = waiting;
-        self.report.paused = paused;
-        self.report.left = left.unwrap_or_default();
+        let report = &mut self.report;
+        (report.waiting, report.paused, report.left) = looking.await?;
         Ok(())
     }
 }

@@ -8,53 +8,40 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::lease::{Capabilities, Leased};
-use super::load::Loaded;
+use super::email::EmailSender;
+use super::lease::Capabilities;
+use super::leased::Leased;
+use super::load::{EndpointRow, Loaded};
 use super::retry_policy::{Decision, Next};
 use super::states::Code;
-use super::{EMAIL, SMS, email};
+use super::{EMAIL, SMS};
 use crate::channels::{
-    Cause, Channel, Destination, EmailMessage, EmailWriter, EndpointMessage, Mailbox, Mailer,
+    Cause, Channel, Destination, EmailMessage, EndpointMessage, Mailbox, Mailer,
     NotSent, Outgoing, PhoneNumber, Receipt, SecretUrl, SendError, Transports, Twilio,
     no_transport,
 };
 use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
 use crate::domain::text::is_blank;
-use crate::endpoints::{Encryption, Routes, operator_email};
-use crate::templates::Templates;
-use crate::unsubscribe::Unsubscribe;
+use crate::endpoints::{Encryption, Routes};
 
 /// A lease outlives the longest attempt by this: time to begin it and to record the result.
 const MARGIN: Duration = Duration::from_mins(1);
+
+/// The reason of expired deliveries.
+pub(super) const EXPIRED: &str = "expired: it waited for longer than NOTIFY_DELIVERY_MAX_AGE";
 
 /// Pause of an endpoint whose settings cannot be decrypted.
 const UNDECRYPTABLE_PAUSE: Duration = Duration::from_mins(5);
 /// When a route that this environment lacks is looked up again.
 const UNKNOWN_PAUSE: Duration = Duration::from_mins(5);
 
-/// Renders and sends e-mails to people.
-#[derive(Debug)]
-pub struct EmailSender {
-    /// The transport.
-    pub mailer: Mailer,
-    /// The address in `From`.
-    pub from: Mailbox,
-    /// The address in `Reply-To`.
-    pub reply_to: Option<Mailbox>,
-    pub(crate) templates: Templates,
-    /// Signs unsubscribe addresses.
-    pub unsubscribe: Option<Unsubscribe>,
-}
-
 /// All transports, and what is needed to render messages for them.
 #[derive(Debug)]
 pub struct Sender {
     pub(crate) mail: Option<EmailSender>,
     pub(crate) twilio: Option<Twilio>,
-    /// The HTTP client.
     pub outgoing: Outgoing,
-    /// The routes of the environment.
     pub routes: Routes,
     /// Decrypts the settings of endpoints.
     pub encryption: Encryption,
@@ -112,10 +99,8 @@ impl Sender {
         if self.twilio.is_none() {
             unavailable.push(SMS.to_owned());
         }
-        let longest = self
-            .mail
-            .as_ref()
-            .map(|mail| mail.mailer.time_limit(&self.outgoing));
+        let mail = self.mail.as_ref();
+        let longest = mail.map(|mail| mail.mailer.time_limit(&self.outgoing));
         Capabilities {
             unavailable,
             routes: self.routes.targets(),
@@ -126,84 +111,58 @@ impl Sender {
     }
 
     /// Renders a leased delivery, or decides that it is not sent.
-    pub(super) fn render(&self, leased: &Leased, loaded: &Loaded) -> Result<Rendered, Decision> {
-        let person = leased.user_id.and_then(|id| loaded.people.get(&id));
-        match (leased.user_id, leased.channel, &self.mail) {
-            (Some(_), Channel::Email, Some(sender)) => {
-                let mails = loaded.mails.get(&leased.id).map_or(&[][..], Vec::as_slice);
-                let (to, message) = email::render(sender, leased, person, mails)?;
-                Ok(Rendered::Email {
-                    to,
-                    message: Box::new(message),
-                })
-            }
-            (Some(_), _, _) if loaded.muted.contains(&leased.id) => Err(Decision::without_attempt(
-                Next::Cancelled,
-                Code::Muted,
-                "the recipient has muted such messages",
-            )),
-            (Some(_), _, _) => {
-                let phone = person.map(|person| person.phone.as_deref().unwrap_or_default());
-                Self::tell(leased, phone_of(phone)?)
-            }
-            (None, _, _) => Self::tell(leased, self.destination(leased, loaded)?),
+    pub(super) fn render(
+        &self,
+        leased: &Leased,
+        loaded: &Loaded,
+        max_age: Duration,
+    ) -> Result<Rendered, Decision> {
+        if leased.is_expired(max_age) {
+            return Err(Decision::dead(Code::Expired, EXPIRED));
         }
-    }
-
-    fn tell(leased: &Leased, destination: Destination) -> Result<Rendered, Decision> {
-        let message: Message = serde_json::from_str(&leased.message).map_err(|error| {
-            Decision::without_attempt(
-                Next::Dead,
-                Code::Unreadable,
-                format!("notification_deliveries.message can't be read: {error}"),
-            )
-        })?;
-        Ok(Rendered::ForEndpoint {
-            destination: Box::new(destination),
-            message: Box::new(message),
-            key: leased.key.to_string(),
-            event_type: leased.event_type.clone(),
-            occurred_at: leased.occurred_at,
-        })
+        let Some(user_id) = leased.user_id else {
+            return for_endpoint(leased, self.destination(leased, loaded)?);
+        };
+        let person = loaded.people.get(&user_id);
+        if let (Channel::Email, Some(sender)) = (leased.channel, &self.mail) {
+            let mails = loaded.mails.get(&leased.id).map_or(&[][..], Vec::as_slice);
+            let (to, message) = sender.render(leased, person, mails)?;
+            let message = Box::new(message);
+            return Ok(Rendered::Email { to, message });
+        }
+        if loaded.muted.contains(&leased.id) {
+            let reason = "the recipient has muted such messages";
+            return Err(Decision::cancelled(Code::Muted, reason));
+        }
+        let phone = person.map(|person| person.phone.as_deref().unwrap_or_default());
+        for_endpoint(leased, phone_of(phone)?)
     }
 
     /// The present target of an endpoint's message.
     fn destination(&self, leased: &Leased, loaded: &Loaded) -> Result<Destination, Decision> {
-        let cancelled =
-            |code: Code, reason: String| Decision::without_attempt(Next::Cancelled, code, reason);
-        let disabled = |reason: &str| {
-            let reason = format!("the endpoint was disabled: {reason}");
-            cancelled(Code::EndpointDisabled, reason)
-        };
         let Some(id) = leased.endpoint_id else {
-            if let Some(reason) = loaded.disabled_routes.get(&leased.recipient) {
-                return Err(disabled(reason));
-            }
-            let Some(route) = self.routes.get(&leased.recipient) else {
-                // Another machine may have it, and this one may get it back.
-                let next = Next::uncharged(UNKNOWN_PAUSE);
-                let reason = format!("the environment has no route {} here", leased.recipient);
-                return Err(Decision::without_attempt(next, Code::NoRoute, reason));
-            };
-            let off = || disabled("it is switched off in the environment");
-            return route.destination.clone().ok_or_else(off);
+            return self.route(leased, loaded);
         };
         let Some(row) = loaded.endpoints.get(&id) else {
-            let reason = "the endpoint was removed".to_owned();
-            return Err(cancelled(Code::EndpointRemoved, reason));
+            let reason = "the endpoint was removed";
+            return Err(Decision::cancelled(Code::EndpointRemoved, reason));
         };
         if !row.enabled {
-            return Err(disabled(
-                row.disabled_reason.as_deref().unwrap_or("manually"),
-            ));
+            let reason = row.disabled_reason.as_deref();
+            return Err(disabled(reason.unwrap_or("manually")));
         }
-        let unusable =
-            |reason: String| Decision::without_attempt(Next::Dead, Code::Endpoint, reason);
+        self.endpoint(leased, row)
+    }
+
+    fn endpoint(&self, leased: &Leased, row: &EndpointRow) -> Result<Destination, Decision> {
+        let unusable = |reason| Decision::dead(Code::Endpoint, reason);
         let channel: Channel = row
             .channel
             .parse()
             .map_err(|_| unusable(format!("{} is not a channel", row.channel)))?;
-        let opened = self.encryption.decrypt(id, row.settings.expose_secret());
+        let opened = self
+            .encryption
+            .decrypt(row.id, row.settings.expose_secret());
         // The message waits until the right key is configured.
         let opened = opened.map_err(|error| Decision {
             // In a shared target, other messages can be sent.
@@ -216,6 +175,20 @@ impl Sender {
         })?;
         Destination::parse(channel, &opened.settings)
             .map_err(|error| unusable(format!("the endpoint's settings are wrong: {error}")))
+    }
+
+    fn route(&self, leased: &Leased, loaded: &Loaded) -> Result<Destination, Decision> {
+        if let Some(reason) = loaded.disabled_routes.get(&leased.recipient) {
+            return Err(disabled(reason));
+        }
+        let Some(route) = self.routes.get(&leased.recipient) else {
+            // Another machine may have it, and this one may get it back.
+            let next = Next::uncharged(UNKNOWN_PAUSE);
+            let reason = format!("the environment has no route {} here", leased.recipient);
+            return Err(Decision::without_attempt(next, Code::NoRoute, reason));
+        };
+        let off = || disabled("it is switched off in the environment");
+        route.destination.clone().ok_or_else(off)
     }
 
     /// One attempt.
@@ -279,32 +252,37 @@ impl Sender {
     }
 }
 
-impl EmailWriter for EmailSender {
-    fn write(&self, message: &EndpointMessage<'_>, to: &Mailbox) -> Result<EmailMessage, String> {
-        let reply_to = self.reply_to.as_ref();
-        operator_email(message, to, &self.from, reply_to, &self.templates)
-            .map_err(|error| error.to_string())
-    }
+fn for_endpoint(leased: &Leased, destination: Destination) -> Result<Rendered, Decision> {
+    let message: Message = serde_json::from_str(&leased.message).map_err(|error| {
+        let reason = format!("notification_deliveries.message can't be read: {error}");
+        Decision::dead(Code::Unreadable, reason)
+    })?;
+    Ok(Rendered::ForEndpoint {
+        destination: Box::new(destination),
+        message: Box::new(message),
+        key: leased.key.to_string(),
+        event_type: leased.event_type.clone(),
+        occurred_at: leased.occurred_at,
+    })
+}
+
+fn disabled(reason: &str) -> Decision {
+    let reason = format!("the endpoint was disabled: {reason}");
+    Decision::cancelled(Code::EndpointDisabled, reason)
 }
 
 /// A recipient's phone; `None`: the recipient no longer exists.
 fn phone_of(phone: Option<&str>) -> Result<Destination, Decision> {
-    let cancelled =
-        |code: Code, reason: &str| Decision::without_attempt(Next::Cancelled, code, reason);
-    match phone {
-        None => Err(cancelled(
-            Code::RecipientGone,
-            "the recipient no longer exists",
-        )),
-        Some(number) if is_blank(number) => Err(cancelled(
-            Code::NoNumber,
-            "the recipient has no phone number (profiles.phone)",
-        )),
-        Some(number) => number
-            .parse::<PhoneNumber>()
-            .map(Destination::Sms)
-            .map_err(|invalid| {
-                Decision::without_attempt(Next::Dead, Code::InvalidNumber, invalid.to_string())
-            }),
+    let Some(number) = phone else {
+        let reason = "the recipient no longer exists";
+        return Err(Decision::cancelled(Code::RecipientGone, reason));
+    };
+    if is_blank(number) {
+        let reason = "the recipient has no phone number (profiles.phone)";
+        return Err(Decision::cancelled(Code::NoNumber, reason));
     }
+    let number = number.parse::<PhoneNumber>();
+    number
+        .map(Destination::Sms)
+        .map_err(|invalid| Decision::dead(Code::InvalidNumber, invalid.to_string()))
 }

@@ -1,15 +1,22 @@
 //! Statuses, codes and outcomes of attempts as the tables hold them.
 
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Postgres, Type};
+
+use crate::channels::Channel;
+
 /// A closed set of texts of a column, and what each means for the docs.
 macro_rules! texts {
-    ($(#[$unused:meta])? $name:ident { $($variant:ident $text:literal $meaning:literal,)+ }) => {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident $text:literal $meaning:literal,)+ }) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $(#[$meta])*
         pub(crate) enum $name {
             $($variant,)+
         }
 
         impl $name {
-            $(#[$unused])?
+            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
 
             pub(crate) const fn name(self) -> &'static str {
@@ -28,7 +35,10 @@ macro_rules! texts {
     };
 }
 
-texts!(DeliveryStatus {
+texts!(
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    DeliveryStatus {
     Pending "pending" "queued: due, or waiting for its next attempt",
     Sending "sending" "leased by a worker, and perhaps in flight",
     Delivered "delivered" "accepted by the receiver",
@@ -77,13 +87,18 @@ texts!(
     Unreadable "unreadable" "dead: the stored message cannot be decoded",
 });
 
-impl DeliveryStatus {
-    /// An unknown status is an error that names it.
-    pub(super) fn parse(text: &str) -> Result<Self, sqlx::Error> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|status| status.name() == text).ok_or_else(|| {
-            sqlx::Error::Decode(format!("unknown status of a delivery: {text}").into())
-        })
+impl Type<Postgres> for Channel {
+    fn type_info() -> PgTypeInfo {
+        <str as Type<Postgres>>::type_info()
+    }
+}
+
+/// An unknown channel is an error that names it.
+impl<'r> Decode<'r, Postgres> for Channel {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let name = <&str as Decode<Postgres>>::decode(value)?;
+        name.parse()
+            .map_err(|_| format!("unknown channel: {name}").into())
     }
 }
 
@@ -93,40 +108,27 @@ mod tests {
 
     #[test]
     fn statements_write_known_codes_and_statuses() {
-        let statements = [
+        let statements = concat!(
             include_str!("disable.sql"),
             include_str!("expire.sql"),
             include_str!("promote_digests.sql"),
             include_str!("promote_emails.sql"),
             include_str!("rescue.sql"),
-        ];
-        for statement in statements {
-            let written = statement.split("code = '").skip(1);
-            for code in written.filter_map(|rest| rest.split('\'').next()) {
-                assert!(Code::ALL.iter().any(|known| known.name() == code), "{code}");
-            }
-            let written = statement.split("SET status = '").skip(1);
-            for status in written.filter_map(|rest| rest.split('\'').next()) {
-                let is_of_email = ["failed", "sent", "processing"].contains(&status);
-                assert!(
-                    is_of_email || DeliveryStatus::parse(status).is_ok(),
-                    "{status}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn an_unknown_status_is_named() {
-        let error = DeliveryStatus::parse("lost").expect_err("unknown");
-        assert!(
-            error
-                .to_string()
-                .ends_with("unknown status of a delivery: lost"),
-            "{error}"
         );
-        for status in DeliveryStatus::ALL {
-            assert_eq!(DeliveryStatus::parse(status.name()).ok(), Some(*status));
+        let written = |column: &str| -> Vec<&str> {
+            let after = statements.split(column).skip(1);
+            after.filter_map(|rest| rest.split('\'').next()).collect()
+        };
+        for code in written("code = '") {
+            assert!(Code::ALL.iter().any(|known| known.name() == code), "{code}");
+        }
+        for status in written("SET status = '") {
+            let is_of_email = ["failed", "sent", "processing"].contains(&status);
+            let mut known = DeliveryStatus::ALL.iter();
+            assert!(
+                is_of_email || known.any(|known| known.name() == status),
+                "{status}"
+            );
         }
     }
 }

@@ -1,24 +1,28 @@
 //! Deliveries that cannot be sent now, and why: no transport, a paused target, expired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::lease::Capabilities;
+use super::lease::{Capabilities, channels};
 use super::report::{DeliveryReport, Left, Paused, Waiting};
 use super::retry_policy::Next;
 use super::{DeliverySettings, EMAIL, SMS};
+use crate::channels::Channel;
 use crate::db::{Transaction, Unnamed};
 
 /// Deliveries that expire in one statement.
 const EXPIRED_AT_ONCE: i64 = 1_000;
+/// Paused targets in a report.
+const PAUSED_MOST: i64 = 10;
 
-/// Expires old deliveries that this process cannot send, and warns of missing routes.
+/// Expires old deliveries that this process cannot send, and warns of missing routes and of channels of a
+/// newer version.
 pub(super) async fn expire(
     transaction: &mut Transaction<'_>,
     settings: &DeliverySettings,
     capabilities: &Capabilities,
     report: &mut DeliveryReport,
 ) -> Result<(), sqlx::Error> {
-    let mut missing = BTreeMap::new();
+    let (mut missing, mut unknown) = (BTreeMap::new(), BTreeSet::new());
     loop {
         let rows = sqlx::query_file!(
             "src/delivery/expire.sql",
@@ -26,21 +30,22 @@ pub(super) async fn expire(
             &capabilities.unavailable,
             &capabilities.routes,
             EXPIRED_AT_ONCE,
+            &channels(),
         )
         .fetch_all(Unnamed(transaction))
         .await?;
-        for row in &rows {
-            if let (Some(channel), Some(event_type)) = (&row.channel, &row.event_type)
-                && let Ok(channel) = channel.parse()
-            {
+        let expired: i64 = rows.iter().map(|row| row.expired).sum();
+        for row in rows {
+            if let (Some(channel), Some(event_type)) = (row.channel, row.event_type) {
                 let expired = row.expired.unsigned_abs();
-                report.count(channel, event_type, Next::Dead, expired);
+                report.count(channel, &event_type, Next::Dead, expired);
             }
             if row.is_route {
-                missing.entry(row.target.clone()).or_insert(row.queued);
+                missing.entry(row.target).or_insert(row.queued);
             }
+            unknown.extend(row.unknown);
         }
-        if rows.iter().map(|row| row.expired).sum::<i64>() < EXPIRED_AT_ONCE {
+        if expired < EXPIRED_AT_ONCE {
             break;
         }
     }
@@ -48,6 +53,11 @@ pub(super) async fn expire(
         tracing::warn!(
             messages,
             "the environment has no route {route} here; its deliveries expire after NOTIFY_DELIVERY_MAX_AGE"
+        );
+    }
+    for channel in unknown {
+        tracing::warn!(
+            "this version does not know the channel {channel}; its deliveries wait for a version that does"
         );
     }
     if report.dead > 0 {
@@ -75,35 +85,44 @@ pub(super) async fn left(
     })
 }
 
-/// What waits for a transport, and what waits for a paused target.
-pub(super) async fn look(
+/// What waits for a transport.
+pub(super) async fn waiting(
     transaction: &mut Transaction<'_>,
     capabilities: &Capabilities,
-) -> Result<(Waiting, Vec<Paused>), sqlx::Error> {
-    let unavailable = &capabilities.unavailable;
-    let is_unavailable = |target: &str| unavailable.iter().any(|name| name == target);
-    let mut waiting = Waiting::default();
-    if !unavailable.is_empty() {
-        let found = sqlx::query_file!("src/delivery/waiting.sql")
-            .fetch_one(Unnamed(&mut *transaction))
-            .await?;
-        if is_unavailable(EMAIL) {
-            waiting.mails = (found.mails + found.deliveries).unsigned_abs();
-        }
-        if is_unavailable(SMS) {
-            waiting.texts = found.texts.unsigned_abs();
-        }
+) -> Result<Waiting, sqlx::Error> {
+    let lacks = |target: &str| capabilities.unavailable.iter().any(|one| one == target);
+    if capabilities.unavailable.is_empty() {
+        return Ok(Waiting::default());
     }
-    let paused = sqlx::query_file!("src/delivery/paused.sql", unavailable)
-        .fetch_all(Unnamed(transaction))
+    let found = sqlx::query_file!("src/delivery/waiting.sql")
+        .fetch_one(Unnamed(transaction))
         .await?;
-    let paused = paused.into_iter().map(|row| Paused {
+    let count = |is_lacking: bool, found: i64| if is_lacking { found.unsigned_abs() } else { 0 };
+    Ok(Waiting {
+        mails: count(lacks(EMAIL), found.mails),
+        texts: count(lacks(SMS), found.texts),
+    })
+}
+
+/// The paused targets with the most due deliveries.
+pub(super) async fn paused(
+    transaction: &mut Transaction<'_>,
+    capabilities: &Capabilities,
+) -> Result<Vec<Paused>, sqlx::Error> {
+    let rows = sqlx::query_file!(
+        "src/delivery/paused.sql",
+        &capabilities.unavailable,
+        PAUSED_MOST
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
+    let paused = rows.into_iter().map(|row| Paused {
         name: row.name,
         seconds: row.seconds,
         reason: row.last_error,
         messages: row.messages.unsigned_abs(),
     });
-    Ok((waiting, paused.collect()))
+    Ok(paused.collect())
 }
 
 /// Seconds until the first paused target with due deliveries opens.

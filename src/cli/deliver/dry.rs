@@ -9,9 +9,7 @@ use crate::cli::output::{self, Lines, Style};
 use crate::cli::{Exit, database_failure};
 use crate::config::Format;
 use crate::db::Database;
-use crate::delivery::{
-    DeliverySettings, DryRunDelivery, DryRunListener, DryRunOutcome, Sender, dry_run,
-};
+use crate::delivery::{DeliverySettings, DryRunDelivery, DryRunOutcome, Sender, dry_run};
 
 /// Messages shown as text; JSON has them all.
 const MOST_SHOWN: u64 = 100;
@@ -28,7 +26,8 @@ pub(super) async fn execute(
         format,
         would: Counts::default(),
     };
-    let result = dry_run(database, sender, settings, &mut listing).await;
+    let mut list = |message| listing.message(&message);
+    let result = dry_run(database, sender, settings, &mut list).await;
     let would = listing.end()?;
     result.map_err(|error| database_failure(database, error))?;
     output::done(&Summary { would }, format)
@@ -88,7 +87,7 @@ impl Listing {
     }
 }
 
-impl DryRunListener for Listing {
+impl Listing {
     fn message(&mut self, message: &DryRunDelivery) {
         let style = self.style;
         let channel = message.channel.name();

@@ -1,7 +1,10 @@
 use std::fmt::Write as _;
 
-use super::*;
+use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
 
 fn retry_policy() -> RetryPolicy {
     RetryPolicy {
@@ -11,13 +14,25 @@ fn retry_policy() -> RetryPolicy {
     }
 }
 
-fn attempted(channel: Channel, attempts: u32) -> Attempted {
-    Attempted {
+fn attempted(channel: Channel, attempts: u32, failures: i32, tried_for: Duration) -> Leased {
+    let now = DateTime::UNIX_EPOCH;
+    Leased {
+        id: 1,
+        key: Uuid::nil(),
+        token: 1,
         channel,
-        attempts,
-        tried_for: Duration::from_mins(1),
-        is_shared: channel.is_shared(),
-        failures: 0,
+        target: channel.name().to_owned(),
+        recipient: String::new(),
+        user_id: None,
+        endpoint_id: None,
+        event_type: String::new(),
+        message: String::new(),
+        occurred_at: now,
+        attempts: attempts.cast_signed(),
+        queued_at: now,
+        tried_since: TimeDelta::from_std(tried_for).map(|time| now - time).ok(),
+        failures,
+        now,
     }
 }
 
@@ -27,12 +42,8 @@ fn failed(outcome: AttemptOutcome, status: Option<u16>) -> Result<Receipt, SendE
     Err(error)
 }
 
-fn permanent(cause: Cause) -> Result<Receipt, SendError> {
-    failed(AttemptOutcome::Permanent { cause }, Some(400))
-}
-
-fn decided(channel: Channel, attempts: u32, result: &Result<Receipt, SendError>) -> String {
-    let decision = decide(&retry_policy(), attempted(channel, attempts), result, 0.5);
+fn described(leased: &Leased, outcome: AttemptOutcome, status: Option<u16>) -> String {
+    let decision = decide(&retry_policy(), leased, &failed(outcome, status), 0.5);
     let mut line = format!("{:?}", decision.next);
     for (name, value) in [
         ("reason", decision.reason),
@@ -47,75 +58,85 @@ fn decided(channel: Channel, attempts: u32, result: &Result<Receipt, SendError>)
 }
 
 #[test]
-fn transient_failures_are_retried_until_the_schedule_ends() {
-    let broken = failed(AttemptOutcome::Retry { after: None }, Some(503));
-    insta::assert_snapshot!(decided(Channel::Email, 1, &broken), @"Retry { after: 300s, is_charged: true }, reason why, code 503, Failed");
-    insta::assert_snapshot!(decided(Channel::Email, 5, &broken), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed");
-    insta::assert_snapshot!(decided(Channel::Email, 6, &broken), @"Dead, reason failed after 6 attempts: why, code 503, Failed");
-    insta::assert_snapshot!(decided(Channel::Webhook, 1, &broken), @"Retry { after: 5s, is_charged: true }, reason why, code 503, Failed");
-    // A full mailbox says nothing about the others.
-    insta::assert_snapshot!(decided(Channel::Email, 1, &failed(AttemptOutcome::Retry { after: None }, Some(452))), @"Retry { after: 300s, is_charged: true }, reason why, code 452, None");
-    insta::assert_snapshot!(decided(Channel::Slack, 1, &failed(AttemptOutcome::Retry { after: None }, None)), @"Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed");
-}
-
-#[test]
-fn retry_after_is_a_floor_and_pauses_the_target() {
-    let later = |seconds, status| {
-        let after = Some(Duration::from_secs(seconds));
-        let outcome = match status {
-            429 => AttemptOutcome::Throttled { after },
-            _ => AttemptOutcome::Retry { after },
-        };
-        failed(outcome, Some(status))
+fn decision_of_each_failure() {
+    use AttemptOutcome::{Permanent, Retry, Throttled, Uncertain};
+    use Channel::{Discord, Email, Slack, Sms, Webhook};
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let broken = Retry { after: None };
+    let later = |after| Retry {
+        after: seconds(after),
     };
-    insta::assert_snapshot!(decided(Channel::Webhook, 1, &later(60, 503)), @"Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed");
-    insta::assert_snapshot!(decided(Channel::Email, 1, &later(60, 503)), @"Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed");
-    insta::assert_snapshot!(decided(Channel::Webhook, 1, &later(1_000_000, 503)), @"Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed");
-    insta::assert_snapshot!(decided(Channel::Email, 6, &later(2, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled");
-    insta::assert_snapshot!(decided(Channel::Discord, 1, &later(0, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled");
-    insta::assert_snapshot!(decided(Channel::Discord, 1, &later(1_000_000, 429)), @"Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled");
-    let old = Attempted {
-        tried_for: UNCHARGED_FOR,
-        ..attempted(Channel::Email, 6)
+    let throttled = |after| Throttled {
+        after: seconds(after),
     };
-    let decision = decide(&retry_policy(), old, &later(2, 429), 0.5);
-    assert_eq!(decision.next, Next::Dead);
-}
-
-#[test]
-fn permanent_failures_are_not_retried() {
-    insta::assert_snapshot!(decided(Channel::Webhook, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, None");
-    insta::assert_snapshot!(decided(Channel::Webhook, 1, &permanent(Cause::Settings)), @"Dead, reason why, code 400, Failed");
-    insta::assert_snapshot!(decided(Channel::Slack, 1, &permanent(Cause::Gone)), @"Dead, reason why, code 400, Gone");
-    insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Recipient)), @"Dead, reason why, code 400, None");
-    insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Message)), @"Dead, reason why, code 400, Failed");
+    let permanent = |cause| Permanent { cause };
+    let table = [
+        // Transient failures are retried until the schedule ends.
+        (Email, 1, broken, Some(503)),
+        (Email, 5, broken, Some(503)),
+        (Email, 6, broken, Some(503)),
+        (Webhook, 1, broken, Some(503)),
+        // A full mailbox says nothing about the others.
+        (Email, 1, broken, Some(452)),
+        (Slack, 1, broken, None),
+        // Retry-After is a floor and pauses the target.
+        (Webhook, 1, later(60), Some(503)),
+        (Email, 1, later(60), Some(503)),
+        (Webhook, 1, later(1_000_000), Some(503)),
+        (Email, 6, throttled(2), Some(429)),
+        (Discord, 1, throttled(0), Some(429)),
+        (Discord, 1, throttled(1_000_000), Some(429)),
+        // Permanent failures are not retried.
+        (Webhook, 1, permanent(Cause::Message), Some(400)),
+        (Webhook, 1, permanent(Cause::Settings), Some(400)),
+        (Slack, 1, permanent(Cause::Gone), Some(400)),
+        (Email, 1, permanent(Cause::Recipient), Some(400)),
+        (Email, 1, permanent(Cause::Message), Some(400)),
+        (Email, 1, permanent(Cause::Policy), Some(400)),
+        // A delivery is not lost over wrong credentials of ours.
+        (Sms, 1, permanent(Cause::Message), Some(402)),
+        (Webhook, 1, permanent(Cause::Message), Some(402)),
+        (Email, 1, permanent(Cause::Settings), Some(400)),
+        // Messages that may have arrived are sent again or held.
+        (Email, 1, Uncertain, None),
+        (Sms, 1, Uncertain, None),
+    ];
+    let table = table.map(|(channel, attempts, outcome, status)| {
+        let leased = attempted(channel, attempts, 0, Duration::from_mins(1));
+        let name = channel.name();
+        format!("{name} {attempts}: {}", described(&leased, outcome, status))
+    });
+    insta::assert_snapshot!(table.join("\n"), @r"
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 503, Failed
+    email 5: Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed
+    email 6: Dead, reason failed after 6 attempts: why, code 503, Failed
+    webhook 1: Retry { after: 5s, is_charged: true }, reason why, code 503, Failed
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 452, None
+    slack 1: Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed
+    webhook 1: Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed
+    webhook 1: Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed
+    email 6: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled
+    discord 1: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled
+    discord 1: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled
+    webhook 1: Dead, reason why, code 400, None
+    webhook 1: Dead, reason why, code 400, Failed
+    slack 1: Dead, reason why, code 400, Gone
+    email 1: Dead, reason why, code 400, None
+    email 1: Dead, reason why, code 400, Failed
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 400, Failed
+    sms 1: Retry { after: 300s, is_charged: true }, reason why, code 402, pause 300s, Failed
+    webhook 1: Dead, reason why, code 402, None
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code uncertain, Failed
+    sms 1: Uncertain, reason why, code uncertain, Failed
+    ");
     // After consecutive failures the account is the cause.
-    let after_others = Attempted {
-        failures: FAILURES_MAX,
-        ..attempted(Channel::Email, 1)
-    };
-    let decision = decide(
-        &retry_policy(),
-        after_others,
-        &permanent(Cause::Message),
-        0.5,
-    );
-    assert!(matches!(decision.next, Next::Retry { .. }), "{decision:?}");
-    insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Policy)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
-    // A delivery is not lost over wrong credentials of ours.
-    let unpaid = AttemptOutcome::Permanent {
-        cause: Cause::Message,
-    };
-    insta::assert_snapshot!(decided(Channel::Sms, 1, &failed(unpaid, Some(402))), @"Retry { after: 300s, is_charged: true }, reason why, code 402, pause 300s, Failed");
-    insta::assert_snapshot!(decided(Channel::Webhook, 1, &failed(unpaid, Some(402))), @"Dead, reason why, code 402, None");
-    insta::assert_snapshot!(decided(Channel::Email, 1, &permanent(Cause::Settings)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, pause 300s, Failed");
-}
-
-#[test]
-fn uncertain_messages_are_resent_or_held() {
-    let cut = failed(AttemptOutcome::Uncertain, None);
-    insta::assert_snapshot!(decided(Channel::Email, 1, &cut), @"Retry { after: 300s, is_charged: true }, reason why, code uncertain, Failed");
-    insta::assert_snapshot!(decided(Channel::Sms, 1, &cut), @"Uncertain, reason why, code uncertain, Failed");
+    let after_others = attempted(Email, 1, FAILURES_MAX, Duration::ZERO);
+    insta::assert_snapshot!(described(&after_others, permanent(Cause::Message), Some(400)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
+    // A message that was throttled for a day is charged its attempts.
+    let old = attempted(Email, 6, 0, UNCHARGED_FOR);
+    insta::assert_snapshot!(described(&old, Throttled { after: None }, Some(429)), @"Dead, reason failed after 6 attempts: why, code 429, pause 1s, Throttled");
 }
 
 proptest! {
@@ -123,12 +144,14 @@ proptest! {
     #[test]
     fn every_delivery_ends(status in proptest::option::of(100_u16..600), after in proptest::option::of(0_u64..1_000_000), jitter in 0.0_f64..=1.0) {
         let error = failed(AttemptOutcome::Retry { after: after.map(Duration::from_secs) }, status);
+        let next = |channel, attempts| {
+            let leased = attempted(channel, attempts, 0, UNCHARGED_FOR);
+            decide(&retry_policy(), &leased, &error, jitter).next
+        };
         for channel in Channel::ALL {
             let last = retry_policy().schedule(channel).attempts();
-            let it = Attempted { tried_for: UNCHARGED_FOR, ..attempted(channel, last) };
-            prop_assert_eq!(decide(&retry_policy(), it, &error, jitter).next, Next::Dead);
-            let it = attempted(channel, last - 1);
-            let Next::Retry { after: delay, .. } = decide(&retry_policy(), it, &error, jitter).next else {
+            prop_assert_eq!(next(channel, last), Next::Dead);
+            let Next::Retry { after: delay, .. } = next(channel, last - 1) else {
                 return Err(TestCaseError::fail("no retry"));
             };
             prop_assert!(delay >= Duration::from_secs(after.unwrap_or(0)).min(LONGEST));

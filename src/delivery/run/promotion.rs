@@ -87,9 +87,15 @@ impl Run<'_> {
         if is_idle && self.ahead >= AHEAD {
             let most = i64::try_from(AHEAD).unwrap_or(i64::MAX);
             let counting = self.connection.retry(Begin::Read, async |transaction| {
-                sqlx::query_file_scalar!("src/delivery/ahead.sql", most)
-                    .fetch_one(Unnamed(transaction))
-                    .await
+                sqlx::query_scalar!(
+                    r#"SELECT count(*) AS "deliveries!"
+                         FROM (SELECT FROM notification_deliveries
+                                WHERE status = 'pending' AND target = 'email' AND next_attempt_at <= now()
+                                LIMIT $1) AS due"#,
+                    most
+                )
+                .fetch_one(Unnamed(transaction))
+                .await
             });
             self.ahead = counting.await?.unsigned_abs();
         }

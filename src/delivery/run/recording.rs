@@ -7,12 +7,13 @@ use super::connection::TRIES;
 use super::{Begin, Run};
 use crate::channels::Channel;
 use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
-use crate::delivery::lease::{Leases, lease};
+use crate::delivery::finished::Finished;
+use crate::delivery::lease::lease;
+use crate::delivery::leased::Leased;
 use crate::delivery::load::{Loaded, load};
-use crate::delivery::record::{Finished, record};
+use crate::delivery::record::record;
 use crate::delivery::report::DeliveryReport;
 use crate::delivery::retry_policy::Next;
-use crate::delivery::savepoint::in_savepoint;
 
 /// Pause before another try to record a result.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ pub(super) struct Unrecorded {
 /// Result of one transaction.
 struct Round {
     recorded: DeliveryReport,
-    leases: Leases,
+    leased: Vec<Leased>,
     loaded: Loaded,
     /// Before it began.
     since: Instant,
@@ -84,15 +85,14 @@ impl Run<'_> {
         };
         self.in_flight.finished.clear();
         self.note(round.recorded);
-        let leased = round.leases.messages.len() as u64;
-        for message in round.leases.messages {
-            if message.channel == Channel::Email {
+        let count = round.leased.len() as u64;
+        for leased in round.leased {
+            if leased.channel == Channel::Email {
                 self.ahead = self.ahead.saturating_sub(1);
             }
-            let clock = (round.leases.now, round.since);
-            self.in_flight.start(message, &round.loaded, clock);
+            self.in_flight.start(leased, &round.loaded, round.since);
         }
-        Ok(leased)
+        Ok(count)
     }
 
     /// The round in doubt, if it was committed: what it leased is sent, and what it recorded counts once.
@@ -105,8 +105,8 @@ impl Run<'_> {
         let Some(round) = in_doubt else {
             return self.try_round(room).await;
         };
-        let leased = round.leases.messages.iter().map(|one| (one.id, one.token));
-        let (leased, recorded) = (leased.unzip(), tokens(&self.in_flight.finished));
+        let finished = self.in_flight.finished.iter().map(|one| &one.leased);
+        let (leased, recorded) = (tokens(&round.leased), tokens(finished));
         let looking = self.connection.transact(Begin::Write, async |transaction| {
             is_committed(transaction, leased, recorded).await
         });
@@ -126,7 +126,7 @@ impl Run<'_> {
         let (finished, people) = (&self.in_flight.finished, self.people.as_ref());
         let mut round = Round {
             recorded: DeliveryReport::default(),
-            leases: Leases::default(),
+            leased: Vec::new(),
             loaded: Loaded::default(),
             since: Instant::now(),
         };
@@ -139,10 +139,8 @@ impl Run<'_> {
         let working = self.connection.transact(begin, async |transaction| {
             round.recorded = record(transaction, finished, true).await?;
             if let (Some(people), true) = (people, room > 0) {
-                let room = i64::try_from(room).unwrap_or(i64::MAX);
-                round.leases = lease(transaction, settings, capabilities, &busy, room).await?;
-                let messages = &round.leases.messages;
-                round.loaded = load(transaction, settings, people, messages).await?;
+                round.leased = lease(transaction, settings, capabilities, &busy, room).await?;
+                round.loaded = load(transaction, settings, people, &round.leased).await?;
             }
             is_written = true;
             Ok(())
@@ -188,7 +186,7 @@ impl Run<'_> {
         let recording = self
             .connection
             .transact(Begin::Brief, async |transaction| {
-                let tokens = tokens(std::slice::from_ref(one));
+                let tokens = tokens([&one.leased]);
                 let report = match &in_doubt {
                     Some(report)
                         if is_committed(transaction, Tokens::default(), tokens).await? =>
@@ -318,11 +316,8 @@ impl Run<'_> {
 /// Ids and lease tokens, as columns.
 type Tokens = (Vec<i64>, Vec<i64>);
 
-fn tokens(finished: &[Finished]) -> Tokens {
-    finished
-        .iter()
-        .map(|one| (one.leased.id, one.leased.token))
-        .unzip()
+fn tokens<'a>(leased: impl IntoIterator<Item = &'a Leased>) -> Tokens {
+    leased.into_iter().map(|one| (one.id, one.token)).unzip()
 }
 
 /// Whether the transaction was committed that leased or recorded these.
@@ -348,9 +343,13 @@ async fn settle_emails(
     one: &Finished,
 ) -> Result<Vec<(i64, Option<&'static str>)>, sqlx::Error> {
     let is_over = !matches!(one.decision.next, Next::Retry { .. });
-    let ids = sqlx::query_file_scalar!("src/delivery/unsettled.sql", one.leased.id)
-        .fetch_all(Unnamed(transaction))
-        .await?;
+    let ids = sqlx::query_scalar!(
+        r#"SELECT id AS "id!" FROM pending_emails
+            WHERE delivery_id = $1 AND status = 'processing' ORDER BY id"#,
+        one.leased.id
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
     let mut late = Vec::new();
     for id in ids {
         let left_out = one.left_out.iter().find(|(left_out, _)| *left_out == id);
@@ -358,9 +357,8 @@ async fn settle_emails(
         if why.is_none() && !is_over {
             continue;
         }
-        let settled = in_savepoint(transaction, async |transaction| {
-            settle(transaction, id, why).await
-        });
+        let settled =
+            transaction.in_savepoint(async |transaction| settle(transaction, id, why).await);
         if let Err(error) = settled.await? {
             tracing::debug!(
                 sqlstate = sqlstate(&error),

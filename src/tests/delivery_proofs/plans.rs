@@ -34,7 +34,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("people", "FROM profiles WHERE id = ANY ($1)"),
     ("endpoints", include_str!("../../delivery/endpoints.sql")),
     ("routes", include_str!("../../delivery/routes.sql")),
-    ("lock", include_str!("../../delivery/lock.sql")),
+    ("lock", "SELECT pg_advisory_xact_lock($1)"),
     (
         "promote_mails",
         include_str!("../../delivery/promote_emails.sql"),
@@ -50,7 +50,10 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("waiting", include_str!("../../delivery/waiting.sql")),
     ("left", include_str!("../../delivery/left.sql")),
     ("expire", include_str!("../../delivery/expire.sql")),
-    ("ahead", include_str!("../../delivery/ahead.sql")),
+    (
+        "ahead",
+        "status = 'pending' AND target = 'email' AND next_attempt_at <= now()",
+    ),
 ];
 
 /// All of it, with `base` for the receiver's address.
