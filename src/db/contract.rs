@@ -1,23 +1,17 @@
 //! The column contract: what the job reads of tables or views that the application may have made.
 
-use sqlx::FromRow;
-
 use super::{Transaction, Unnamed, objects};
 
 /// A column of the application's.
 #[derive(Debug)]
 pub struct Column {
-    /// The table or view.
     pub relation: &'static str,
-    /// The column.
     pub name: &'static str,
     /// The types that it may have: see `violations.sql`.
     pub kind: &'static str,
-    /// Whether it may be NULL.
     pub nullable: bool,
     /// Whether migrate adds it where the table lacks it.
     pub is_added: bool,
-    /// What it is read for.
     pub used_for: &'static str,
 }
 
@@ -154,13 +148,12 @@ pub fn types(kind: &str) -> &'static str {
 }
 
 /// A column of an existing table or view that breaks the contract.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The table or view, with its schema.
     pub relation: String,
-    /// The column.
     pub name: String,
-    /// The kind of types that is expected.
+    /// The types that are expected.
     pub kind: String,
     /// The type that it has, if it is there.
     pub found: Option<String>,
@@ -184,44 +177,31 @@ pub fn listed(violations: &[Violation]) -> String {
     lines.join("; ")
 }
 
-/// The tables that the job writes: none of them can be done without.
-const WRITTEN: &[&str] = &[
-    "domain_events",
-    "notification_processing",
-    "notifications",
-    "pending_emails",
-];
+/// The first of the tables that the job writes: none of them can be done without.
+const FIRST_WRITTEN: &str = "domain_events";
 
 /// The tables and views that the job only reads.
 pub fn read_only() -> impl Iterator<Item = &'static str> {
-    let mut last = "";
-    let relations = COLUMNS.iter().map(|column| column.relation);
-    relations.filter(move |&relation| {
-        let is_new = relation != last && !WRITTEN.contains(&relation);
-        last = relation;
-        is_new
-    })
+    let tables = COLUMNS.chunk_by(|one, next| one.relation == next.relation);
+    let tables = tables.map(|columns| columns[0].relation);
+    tables.take_while(|relation| *relation != FIRST_WRITTEN)
 }
 
 /// The statement that declares that there is none of a table, in the schema that `prefix` names.
 pub fn declared_empty(prefix: &str, relation: &str) -> String {
     let columns = COLUMNS.iter().filter(|column| column.relation == relation);
-    let columns: Vec<_> = columns
-        .map(|Column { name, kind, .. }| {
-            let kind = match *kind {
-                "any" => "uuid",
-                "word" => "text",
-                "integer" => "bigint",
-                "time" => "timestamptz",
-                kind => kind,
-            };
-            format!("NULL::{kind} AS {name}")
-        })
-        .collect();
-    format!(
-        "CREATE VIEW {prefix}{relation} AS SELECT {} WHERE false;",
-        columns.join(", ")
-    )
+    let columns = columns.map(|Column { name, kind, .. }| {
+        let kind = match *kind {
+            "any" => "uuid",
+            "word" => "text",
+            "integer" => "bigint",
+            "time" => "timestamptz",
+            kind => kind,
+        };
+        format!("NULL::{kind} AS {name}")
+    });
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    format!("CREATE VIEW {prefix}{relation} AS SELECT {columns} WHERE false;")
 }
 
 /// What to do about violations.
@@ -229,10 +209,8 @@ pub fn ways_out(violations: &[Violation]) -> String {
     let mut relations: Vec<_> = violations.iter().map(|one| one.relation.as_str()).collect();
     relations.dedup();
     let path = violations.first().map_or("", |one| one.path.as_str());
-    if relations
-        .iter()
-        .any(|relation| !read_only().any(|known| known == *relation))
-    {
+    let is_read_only = |relation: &&str| read_only().any(|known| known == *relation);
+    if !relations.iter().all(is_read_only) {
         return "if these are tables of another purpose, put the service into a schema of its own (CREATE \
                 SCHEMA notify; DATABASE_URL with ?options=-csearch_path%3Dnotify): a view of the name and \
                 columns expected for each table that you have, and nothing for the others: migrate \
@@ -260,16 +238,20 @@ pub fn ways_out(violations: &[Violation]) -> String {
 /// What of the application's tables and views the job could not read. Missing ones are created, and `permissions` is read by our own `can_view` alone.
 pub async fn violations(transaction: &mut Transaction<'_>) -> Result<Vec<Violation>, sqlx::Error> {
     let has_own_rule = objects::has_own_rule(transaction).await?;
-    let columns = || {
-        COLUMNS
-            .iter()
-            .filter(move |column| !(has_own_rule && column.relation == "permissions"))
+    let mut columns: Vec<&Column> = COLUMNS.iter().collect();
+    columns.retain(|column| !(has_own_rule && column.relation == "permissions"));
+    let texts = |of: fn(&Column) -> &'static str| -> Vec<String> {
+        columns.iter().map(|column| of(column).to_owned()).collect()
     };
-    sqlx::query_as(include_str!("contract/violations.sql"))
-        .bind(columns().map(|column| column.relation).collect::<Vec<_>>())
-        .bind(columns().map(|column| column.name).collect::<Vec<_>>())
-        .bind(columns().map(|column| column.kind).collect::<Vec<_>>())
-        .bind(columns().map(|column| !column.is_added).collect::<Vec<_>>())
-        .fetch_all(Unnamed(transaction))
-        .await
+    let needed: Vec<bool> = columns.iter().map(|column| !column.is_added).collect();
+    sqlx::query_file_as!(
+        Violation,
+        "src/db/contract/violations.sql",
+        &texts(|column| column.relation),
+        &texts(|column| column.name),
+        &texts(|column| column.kind),
+        &needed,
+    )
+    .fetch_all(Unnamed(transaction))
+    .await
 }

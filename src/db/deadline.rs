@@ -135,10 +135,10 @@ impl Session {
         let since = Instant::now();
         loop {
             let mut transaction = self.begin(Access::ReadOnly).await?;
-            let status = sqlx::query_scalar("SELECT pg_xact_status($1::text::xid8)")
-                .bind(xid.to_string())
-                .fetch_one(Unnamed(&mut transaction))
-                .await;
+            let status =
+                sqlx::query_scalar!("SELECT pg_xact_status($1::text::xid8)", xid.to_string())
+                    .fetch_one(Unnamed(&mut transaction))
+                    .await;
             transaction.rollback().await?;
             let status: Option<String> = match status {
                 // A server that took over without it does not know it.

@@ -4,7 +4,6 @@
 //! beside writers. What takes long on a large table follows outside of it (see `online`): indexes
 //! built concurrently and the back-fill in batches, each step taken only where it is still due.
 
-mod history;
 pub(super) mod made;
 mod revert;
 
@@ -65,11 +64,10 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 /// What a migration did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct MigrateReport {
-    /// The files applied, by number and description.
+    /// Migrations, by number and description.
     pub applied: Vec<String>,
     /// The functions and triggers made, or made anew.
     pub objects: Vec<String>,
-    /// What was done outside of the transaction.
     #[serde(flatten)]
     pub online: OnlineReport,
 }
@@ -93,9 +91,7 @@ pub enum MigrationFailed {
         .owners.join(", ")
     )]
     NotOwner {
-        /// Who tried.
         role: String,
-        /// What the database said.
         said: String,
         /// What the role lacks, and who has it.
         owners: Vec<String>,
@@ -109,11 +105,9 @@ pub enum MigrationFailed {
     /// An index could not be built.
     #[error("index {name} could not be built: {}{advice}", said(.source))]
     Index {
-        /// Its name.
         name: String,
         /// What to do about it, where that is known.
         advice: &'static str,
-        /// What the database said.
         source: sqlx::Error,
     },
 }
@@ -204,20 +198,25 @@ async fn missing(transaction: &mut Transaction<'_>) -> Result<Vec<String>, Migra
         .collect())
 }
 
-async fn is_there(transaction: &mut Transaction<'_>, table: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(table)
-        .fetch_one(Unnamed(transaction))
-        .await
+pub(super) async fn is_there(
+    transaction: &mut Transaction<'_>,
+    table: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT to_regclass($1) IS NOT NULL AS "is_there!""#,
+        table
+    )
+    .fetch_one(Unnamed(transaction))
+    .await
 }
 
 /// The SQL that a migration would run on this database, in order.
 pub async fn script(session: &mut Session) -> Result<String, MigrationFailed> {
-    let mut transaction = session.begin(Access::ReadOnly).await?;
-    transaction.command(BESIDE_THE_EVENTS).await?;
-    let due = missing(&mut transaction).await?;
-    let objects = objects::due(&mut transaction).await?;
-    transaction.rollback().await?;
+    let Pending {
+        migrations: due,
+        objects,
+        ..
+    } = pending(session).await?;
     let mut script = format!("BEGIN;\n{};\n", settings());
     if !due.is_empty() {
         let _ = writeln!(script, "{};\n{BOOKKEEPING};", made::before());
@@ -301,7 +300,7 @@ async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), Migr
     let database = session.database.clone();
     let mut transaction = exclusively(session).await?;
     let due = missing(&mut transaction).await?;
-    history::accept_earlier(&mut transaction).await?;
+    accept_earlier(&mut transaction).await?;
     transaction.command(AssertSqlSafe(made::before())).await?;
     let work = Work::Transaction(backend(&mut transaction).await?);
     let migrating = MIGRATOR.run_direct(None, &mut *transaction.inner, false);
@@ -316,6 +315,22 @@ async fn apply(session: &mut Session) -> Result<(Vec<String>, Vec<String>), Migr
     Ok((due, made))
 }
 
+/// A database that an earlier text of a migration made goes on.
+async fn accept_earlier(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
+    if !is_there(transaction, TABLE).await? {
+        return Ok(());
+    }
+    let present = MIGRATOR.iter();
+    let present = present.map(|known| (known.version, known.checksum.to_vec()));
+    let (versions, checksums): (Vec<_>, Vec<_>) = present.unzip();
+    sqlx::query(include_str!("migrate/history.sql"))
+        .bind(versions)
+        .bind(checksums)
+        .execute(Unnamed(transaction))
+        .await?;
+    Ok(())
+}
+
 /// The migrator prepares named statements, which must not stay behind on a pooler's server.
 async fn forget_statements(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
     let forgetting = transaction.inner.clear_cached_statements();
@@ -323,7 +338,7 @@ async fn forget_statements(transaction: &mut Transaction<'_>) -> Result<(), sqlx
 }
 
 async fn backend(transaction: &mut Transaction<'_>) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar("SELECT pg_backend_pid()")
+    sqlx::query_scalar!(r#"SELECT pg_backend_pid() AS "pid!""#)
         .fetch_one(Unnamed(transaction))
         .await
 }
@@ -375,7 +390,7 @@ fn describe(error: &MigrateError) -> String {
 
 /// What the role lacks to migrate, and who has it.
 pub async fn owners(transaction: &mut Transaction<'_>) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("migrate/owners.sql"))
+    sqlx::query_file_scalar!("src/db/migrate/owners.sql")
         .fetch_all(Unnamed(transaction))
         .await
 }
@@ -385,7 +400,7 @@ async fn not_owner(session: &mut Session, error: MigrationFailed) -> MigrationFa
     let said = error.to_string();
     let look = async {
         let mut transaction = session.begin(Access::ReadOnly).await?;
-        let role: String = sqlx::query_scalar("SELECT current_user::text")
+        let role = sqlx::query_scalar!(r#"SELECT current_user::text AS "role!""#)
             .fetch_one(Unnamed(&mut transaction))
             .await?;
         Ok::<_, sqlx::Error>((role, owners(&mut transaction).await?))

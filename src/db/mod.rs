@@ -41,6 +41,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub enum Access {
     /// Reads and writes, each statement on what is committed when it starts.
     ReadWrite,
+    /// The same for what others wait for: it waits for no lock for long.
+    Brief,
     /// One snapshot throughout; the database itself refuses a write.
     ReadOnly,
 }
@@ -143,31 +145,25 @@ impl Session {
         self.begin_with(access, INDEXED).await
     }
 
-    /// As [`begin_indexed`](Self::begin_indexed), for what others wait for: it waits for no lock for
-    /// long.
-    pub async fn begin_brief(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        let settings = format!(
-            "{INDEXED}; SET LOCAL lock_timeout = {}",
-            BRIEF_LOCK_TIMEOUT.as_millis()
-        );
-        self.begin_with(Access::ReadWrite, &settings).await
-    }
-
     async fn begin_with(
         &mut self,
         access: Access,
         settings: &str,
     ) -> Result<Transaction<'_>, sqlx::Error> {
         let mode = match access {
-            Access::ReadWrite => "ISOLATION LEVEL READ COMMITTED, READ WRITE",
+            Access::ReadWrite | Access::Brief => "ISOLATION LEVEL READ COMMITTED, READ WRITE",
             Access::ReadOnly => "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        };
+        let lock_timeout = match access {
+            Access::Brief => BRIEF_LOCK_TIMEOUT,
+            _ => LOCK_TIMEOUT,
         };
         // Compiling a plan costs more than any of these statements runs.
         let begin = format!(
             "BEGIN {mode}; SET LOCAL jit = off; SET LOCAL lock_timeout = {}; \
              SET LOCAL statement_timeout = {}; \
              SET LOCAL idle_in_transaction_session_timeout = '60s'{settings}",
-            LOCK_TIMEOUT.as_millis(),
+            lock_timeout.as_millis(),
             statement_timeout_ms(self.database.deadline.statement_timeout),
         );
         Transaction::begin(self, AssertSqlSafe(begin)).await

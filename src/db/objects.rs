@@ -1,7 +1,9 @@
 //! The functions and triggers of the service. Each is made where it is missing, and made anew where
 //! the database has another than this version makes, so that a definition is changed in one place.
 
-use sqlx::{AssertSqlSafe, FromRow};
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
 
 use super::{Transaction, Unnamed};
 
@@ -44,7 +46,7 @@ const OBJECTS: &[Object] = objects! {
 /// An object that the database lacks, or has another version of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// What it is and its name.
+    /// With its name.
     pub label: String,
     /// Whether there is one.
     pub is_outdated: bool,
@@ -52,37 +54,32 @@ pub struct Due {
     pub(super) statements: Vec<String>,
 }
 
-/// What the definitions depend on.
-#[derive(Debug, FromRow)]
-struct Facts {
-    home: String,
-    path: String,
-    events: String,
-    processing: String,
-    notifications: String,
-    thread_id: String,
-}
+/// What the definitions depend on, by the names that stand for it: `{home}`.
+#[derive(Debug)]
+struct Facts(BTreeMap<String, String>);
 
 impl Facts {
     fn fill(&self, text: &str) -> String {
-        [
-            ("{home}", &self.home),
-            ("{path}", &self.path),
-            ("{events}", &self.events),
-            ("{processing}", &self.processing),
-            ("{notifications}", &self.notifications),
-            ("{thread_id}", &self.thread_id),
-        ]
-        .into_iter()
-        .fold(text.to_owned(), |text, (name, value)| {
+        let facts = self.0.iter();
+        facts.fold(text.to_owned(), |text, (name, value)| {
             text.replace(name, value)
         })
     }
 }
 
-#[derive(Debug, FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+enum State {
+    Missing,
+    Outdated,
+    Current,
+    /// The application's own.
+    Foreign,
+}
+
+#[derive(Debug)]
 struct Found {
-    state: String,
+    state: State,
     /// The function that is there.
     signature: Option<String>,
     /// A function of an earlier version that only the trigger to be replaced calls.
@@ -94,22 +91,27 @@ struct Found {
 async fn compare(
     transaction: &mut Transaction<'_>,
 ) -> Result<(Facts, Vec<(&'static Object, String, Found)>), sqlx::Error> {
-    let facts: Facts = sqlx::query_as(include_str!("objects/facts.sql"))
-        .fetch_one(Unnamed(transaction))
+    let facts = sqlx::query_file!("src/db/objects/facts.sql")
+        .fetch_all(Unnamed(transaction))
         .await?;
+    let facts = facts.into_iter().map(|fact| (fact.name, fact.value));
+    let facts = Facts(facts.collect());
     let each = |part: fn(&Object) -> &'static str| -> Vec<String> {
         let filled = OBJECTS.iter().map(|object| facts.fill(part(object)));
         filled.collect()
     };
     let definitions = each(Object::statement);
-    let found: Vec<Found> = sqlx::query_as(include_str!("objects/state.sql"))
-        .bind(each(|object| object.name))
-        .bind(each(|object| object.relation))
-        .bind(&definitions)
-        .bind(each(|object| object.earlier))
-        .bind(&facts.home)
-        .fetch_all(Unnamed(transaction))
-        .await?;
+    let found = sqlx::query_file_as!(
+        Found,
+        "src/db/objects/state.sql",
+        &each(|object| object.name),
+        &each(|object| object.relation),
+        &definitions,
+        &each(|object| object.earlier),
+        facts.fill("{home}"),
+    )
+    .fetch_all(Unnamed(transaction))
+    .await?;
     let objects = OBJECTS.iter().zip(definitions).zip(found);
     let objects = objects.map(|((object, definition), found)| (object, definition, found));
     Ok((facts, objects.collect()))
@@ -120,7 +122,7 @@ pub(super) async fn due(transaction: &mut Transaction<'_>) -> Result<Vec<Due>, s
     let (facts, objects) = compare(transaction).await?;
     let due = objects
         .into_iter()
-        .filter(|(.., found)| found.state == "missing" || found.state == "outdated")
+        .filter(|(.., found)| matches!(found.state, State::Missing | State::Outdated))
         .map(|(object, definition, found)| object.make(definition, &facts, &found));
     Ok(due.collect())
 }
@@ -136,7 +138,7 @@ pub async fn foreign(transaction: &mut Transaction<'_>) -> Result<Vec<&'static s
     let (_, objects) = compare(transaction).await?;
     let foreign = objects
         .into_iter()
-        .filter(|(.., found)| found.state == "foreign");
+        .filter(|(.., found)| found.state == State::Foreign);
     Ok(foreign.map(|(object, ..)| object.name).collect())
 }
 
@@ -148,7 +150,7 @@ pub(super) async fn removal(
     let ours = objects
         .into_iter()
         .rev()
-        .filter(|(.., found)| found.state == "current" || found.state == "outdated");
+        .filter(|(.., found)| matches!(found.state, State::Current | State::Outdated));
     let removal = ours.map(|(object, _, found)| {
         let label = object.label(&facts);
         let statement = match found.signature {
@@ -179,12 +181,12 @@ impl Object {
     }
 
     fn make(&self, definition: String, facts: &Facts, found: &Found) -> Due {
-        let is_outdated = found.state == "outdated";
+        let is_outdated = found.state == State::Outdated;
         let (name, relation) = (self.name, facts.fill(self.relation));
         let mut statements = Vec::new();
         if relation.is_empty() {
             statements.push(definition);
-            statements.push(revoke(&format!("{}.{name}", facts.home)));
+            statements.push(revoke(&facts.fill(&format!("{{home}}.{name}"))));
         } else {
             if is_outdated {
                 statements.push(format!("DROP TRIGGER {name} ON {relation}"));

@@ -9,12 +9,6 @@ use super::{Access, Database, Unnamed};
 /// How often the server is asked, at most.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// Whether it works, or has finished so lately that its answer may be under way.
-const IS_AT_WORK: &str = "SELECT NOT current_setting('track_activities')::boolean OR EXISTS (
-    SELECT FROM pg_stat_activity
-     WHERE datname = current_database() AND (pid = $1 OR query = $2)
-       AND (state = 'active' OR state_change > now() - make_interval(secs => $3)))";
-
 /// What the server works on.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work<'a> {
@@ -60,12 +54,18 @@ impl Database {
         };
         let mut session = self.connect().await?;
         let mut transaction = session.begin(Access::ReadOnly).await?;
-        let is_at_work = sqlx::query_scalar(IS_AT_WORK)
-            .bind(pid)
-            .bind(statement)
-            .bind(pause.as_secs_f64())
-            .fetch_one(Unnamed(&mut transaction))
-            .await?;
+        // Or it has finished so lately that its answer may be under way.
+        let is_at_work = sqlx::query_scalar!(
+            r#"SELECT NOT current_setting('track_activities')::boolean OR EXISTS (
+                SELECT FROM pg_stat_activity
+                 WHERE datname = current_database() AND (pid = $1 OR query = $2)
+                   AND (state = 'active' OR state_change > now() - make_interval(secs => $3))) AS "is_at_work!""#,
+            pid,
+            statement,
+            pause.as_secs_f64(),
+        )
+        .fetch_one(Unnamed(&mut transaction))
+        .await?;
         transaction.rollback().await?;
         session.close().await?;
         Ok(is_at_work)

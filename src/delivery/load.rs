@@ -113,7 +113,9 @@ async fn mails_of(
             }
         }
     }
-    by_delivery.values_mut().for_each(|mails| repeat(mails));
+    for mails in by_delivery.values_mut() {
+        repeat(mails);
+    }
     Ok(by_delivery)
 }
 

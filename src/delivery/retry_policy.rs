@@ -257,33 +257,28 @@ impl Failure<'_> {
     }
 }
 
+impl Outcome {
+    /// What an attempt is called in the log.
+    pub(super) fn of(result: &Result<Receipt, SendError>) -> Self {
+        let failure = result.as_ref().err();
+        failure.map_or(Self::Delivered, |error| names(error.outcome).0)
+    }
+}
+
 /// The class of the failure, for filters.
 fn code(error: &SendError) -> String {
     let named = error.code.clone();
     let status = error.status.map(|status| status.to_string());
-    named.or(status).unwrap_or_else(|| {
-        match error.outcome {
-            AttemptOutcome::Retry { .. } => Code::NoAnswer,
-            AttemptOutcome::Throttled { .. } => Code::Throttled,
-            AttemptOutcome::Permanent { .. } => Code::Refused,
-            AttemptOutcome::Uncertain => Code::Uncertain,
-        }
-        .name()
-        .to_owned()
-    })
+    let other = || names(error.outcome).1.name().to_owned();
+    named.or(status).unwrap_or_else(other)
 }
 
-impl Outcome {
-    /// What an attempt is called in the log.
-    pub(super) fn of(result: &Result<Receipt, SendError>) -> Self {
-        match result {
-            Ok(_) => Self::Delivered,
-            Err(error) => match error.outcome {
-                AttemptOutcome::Retry { .. } | AttemptOutcome::Throttled { .. } => Self::Retry,
-                AttemptOutcome::Permanent { .. } => Self::Permanent,
-                AttemptOutcome::Uncertain => Self::Uncertain,
-            },
-        }
+fn names(outcome: AttemptOutcome) -> (Outcome, Code) {
+    match outcome {
+        AttemptOutcome::Retry { .. } => (Outcome::Retry, Code::NoAnswer),
+        AttemptOutcome::Throttled { .. } => (Outcome::Retry, Code::Throttled),
+        AttemptOutcome::Permanent { .. } => (Outcome::Permanent, Code::Refused),
+        AttemptOutcome::Uncertain => (Outcome::Uncertain, Code::Uncertain),
     }
 }
 

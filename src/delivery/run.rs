@@ -17,8 +17,8 @@ use super::promote::{Queue, Timing};
 use super::report::{DeliveryReport, Left};
 use super::sender::Sender;
 use super::waiting::{expire, left, next_opening, paused, waiting};
-use crate::db::Database;
-use connection::{Begin, Connection};
+use crate::db::{Access, Database};
+use connection::Connection;
 use recording::Unrecorded;
 
 /// A paused target that opens within this time is awaited.
@@ -148,12 +148,14 @@ impl Run<'_> {
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.connection.open().await?;
         let (settings, capabilities) = (self.settings, &self.capabilities);
-        let beginning = self.connection.retry(Begin::Write, async |transaction| {
-            let mut report = DeliveryReport::default();
-            rescue(transaction, &settings.retry_policy, &mut report).await?;
-            expire(transaction, settings, capabilities, &mut report).await?;
-            Ok((People::known(transaction).await?, report))
-        });
+        let beginning = self
+            .connection
+            .retry(Access::ReadWrite, async |transaction| {
+                let mut report = DeliveryReport::default();
+                rescue(transaction, &settings.retry_policy, &mut report).await?;
+                expire(transaction, settings, capabilities, &mut report).await?;
+                Ok((People::known(transaction).await?, report))
+            });
         let (people, report) = beginning.await?;
         self.people = Some(people);
         self.report.add(report);
@@ -163,9 +165,11 @@ impl Run<'_> {
     /// Waits until a paused target opens. `false`: none with due deliveries does so soon.
     async fn wait_for_opening(&mut self) -> Result<bool, sqlx::Error> {
         let capabilities = &self.capabilities;
-        let looking = self.connection.retry(Begin::Read, async |transaction| {
-            next_opening(transaction, capabilities).await
-        });
+        let looking = self
+            .connection
+            .retry(Access::ReadOnly, async |transaction| {
+                next_opening(transaction, capabilities).await
+            });
         // Slightly more, or the next look-up would come a moment too early.
         let pause = looking
             .await?
@@ -184,16 +188,18 @@ impl Run<'_> {
     async fn look_for_waiting(&mut self) -> Result<(), sqlx::Error> {
         let (settings, capabilities) = (self.settings, &self.capabilities);
         let stopped_early = self.report.stopped_early;
-        let looking = self.connection.retry(Begin::Read, async |transaction| {
-            let waiting = waiting(transaction, capabilities).await?;
-            let paused = paused(transaction, capabilities).await?;
-            let left = if stopped_early {
-                left(transaction, settings, capabilities).await?
-            } else {
-                Left::default()
-            };
-            Ok((waiting, paused, left))
-        });
+        let looking = self
+            .connection
+            .retry(Access::ReadOnly, async |transaction| {
+                let waiting = waiting(transaction, capabilities).await?;
+                let paused = paused(transaction, capabilities).await?;
+                let left = if stopped_early {
+                    left(transaction, settings, capabilities).await?
+                } else {
+                    Left::default()
+                };
+                Ok((waiting, paused, left))
+            });
         let report = &mut self.report;
         (report.waiting, report.paused, report.left) = looking.await?;
         Ok(())

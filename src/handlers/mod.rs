@@ -42,6 +42,9 @@ trait Event: Part + std::fmt::Debug + Send + 'static {
     /// Whether endpoints receive it. Such events have spellings with dots, too.
     const IS_OPERATOR: bool = false;
     const MAIL: Option<MailTemplates> = None;
+    /// SQL that reads events whose notification is sent once ever, and its dedup key: for migrate, which
+    /// remembers those that an older job sent.
+    const ONCE_KEYS: Option<&'static str> = None;
 
     /// Events over the test world (`sample`). The first one has every key that the templates need.
     fn samples() -> Vec<EventRow>;
@@ -148,6 +151,13 @@ macro_rules! handlers {
             pub(crate) const fn mail(self) -> Option<MailTemplates> {
                 match self {
                     $(Self::$event => $module::$event::MAIL,)+
+                }
+            }
+
+            /// See [`Event::ONCE_KEYS`].
+            pub(crate) const fn once_keys(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$event => $module::$event::ONCE_KEYS,)+
                 }
             }
 

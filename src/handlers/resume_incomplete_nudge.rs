@@ -77,6 +77,7 @@ impl Event for ResumeIncompleteNudge {
         "resume_type",
         "completion_percent"
     ));
+    const ONCE_KEYS: Option<&'static str> = Some(include_str!("resume_incomplete_nudge.sql"));
 
     fn samples() -> Vec<EventRow> {
         let nudge = |user_id, resume_type, percent| {

@@ -1,8 +1,9 @@
 -- Columns of tables that are there and are missing or of another type: $1 the table, $2 the column, $3 the
 -- kind of types, $4 whether it has to be there.
-SELECT r.oid::regclass::text AS relation, c.name, c.kind, format_type(a.atttypid, a.atttypmod) AS found,
+SELECT r.oid::regclass::text AS "relation!", c.name AS "name!", c.kind AS "kind!",
+       format_type(a.atttypid, a.atttypmod) AS found,
        (SELECT string_agg(quote_ident(name), ',' ORDER BY no)
-          FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, no)) AS path
+          FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, no)) AS "path!"
   FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[])
        WITH ORDINALITY AS c (relation, name, kind, is_needed, no)
   JOIN pg_class r ON r.oid = to_regclass(c.relation)

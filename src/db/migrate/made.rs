@@ -33,7 +33,7 @@ ON CONFLICT (what) DO NOTHING"
 }
 
 /// A thing that was made, and what takes it out.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct Made {
     pub(super) what: String,
     pub(super) undo: String,
@@ -41,7 +41,10 @@ pub(super) struct Made {
 
 /// All of them, in the order in which they are taken out.
 pub(super) async fn undo(transaction: &mut Transaction<'_>) -> Result<Vec<Made>, sqlx::Error> {
-    sqlx::query_as("SELECT what, undo FROM notify_fan_out_made ORDER BY step, id")
-        .fetch_all(Unnamed(transaction))
-        .await
+    sqlx::query_as!(
+        Made,
+        "SELECT what, undo FROM notify_fan_out_made ORDER BY step, id"
+    )
+    .fetch_all(Unnamed(transaction))
+    .await
 }

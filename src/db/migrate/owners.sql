@@ -1,5 +1,5 @@
 -- What the role would have to own, or be allowed, to migrate, and who does.
-SELECT format('%s belongs to %s', c.oid::regclass, c.relowner::regrole)
+SELECT format('%s belongs to %s', c.oid::regclass, c.relowner::regrole) AS "owner!"
   FROM pg_class c
  WHERE c.oid IN (to_regclass('domain_events'), to_regclass('notification_processing'),
                  to_regclass('notifications'), to_regclass('pending_emails'),

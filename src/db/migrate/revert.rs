@@ -3,35 +3,19 @@
 use sqlx::AssertSqlSafe;
 
 use super::{MigrationFailed, TABLE, backend, exclusively, is_there, made, with_retries};
+use crate::db::contract::read_only;
 use crate::db::watch::Work;
 use crate::db::{Access, Session, Transaction, Unnamed, objects};
 
-/// Tables that hold what the application wrote. Where migrate made one, it goes only while it is empty.
-const OF_THE_APPLICATION: [&str; 13] = [
-    "profiles",
-    "orgs",
-    "org_members",
-    "projects",
-    "project_access_grants",
-    "resources",
-    "permissions",
-    "chat_threads",
-    "chat_thread_participants",
-    "meetings",
-    "meeting_participants",
-    "user_notification_preferences",
-    "domain_events",
-];
 const DROP_TABLE: &str = "DROP TABLE IF EXISTS ";
 
 /// What is taken out, and what that means.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Revert {
-    /// Each thing that is taken out, in order.
+    /// In order.
     pub takes_out: Vec<String>,
     /// Tables that migrate made and the application has filled: they stay.
     pub keeps: Vec<String>,
-    /// What is lost with it.
     pub loses: Vec<String>,
     #[serde(skip)]
     statements: Vec<String>,
@@ -122,10 +106,12 @@ const MAILS_BACK: &str = "UPDATE pending_emails SET status = 'pending'
  WHERE status = 'processing'
    AND delivery_id IN (SELECT id FROM notification_deliveries WHERE status = 'pending')";
 
-/// Whether a table is the application's to fill, and holds rows.
+/// Whether a table holds what the application wrote. Where migrate made one, it goes only while it is
+/// empty.
 async fn is_filled(transaction: &mut Transaction<'_>, table: &str) -> Result<bool, sqlx::Error> {
     let name = table.rsplit('.').next().unwrap_or(table);
-    if !OF_THE_APPLICATION.contains(&name) || !is_there(transaction, table).await? {
+    let is_of_the_application = name == "domain_events" || read_only().any(|known| known == name);
+    if !is_of_the_application || !is_there(transaction, table).await? {
         return Ok(false);
     }
     let query = format!("SELECT EXISTS (SELECT FROM {table})");
@@ -135,13 +121,13 @@ async fn is_filled(transaction: &mut Transaction<'_>, table: &str) -> Result<boo
 }
 
 async fn losses(transaction: &mut Transaction<'_>) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT count || ' ' || what
+    sqlx::query_scalar!(
+        r#"SELECT count || ' ' || what AS "loss!"
            FROM (SELECT count(*), 'deliveries to endpoints and phones that were not sent' AS what
                    FROM notification_deliveries WHERE status IN ('pending', 'sending') AND channel <> 'email'
                  UNION ALL SELECT count(*), 'endpoints' FROM notification_endpoints
                  UNION ALL SELECT count(*), 'rows of the delivery history' FROM notification_deliveries) AS lost
-          WHERE count > 0",
+          WHERE count > 0"#,
     )
     .fetch_all(Unnamed(transaction))
     .await

@@ -41,7 +41,7 @@ SELECT CASE
            WHEN j.is_current OR o.earlier = '' THEN 'outdated'
            WHEN NOT j.prosecdef AND j.sum = ANY (string_to_array(o.earlier, ' ')) THEN 'outdated'
            ELSE 'foreign'
-       END AS state,
+       END AS "state!: State",
        CASE WHEN j.function IS NOT NULL THEN j.function::regprocedure::text END AS signature,
        -- What an earlier version's trigger called, if nothing else does.
        (SELECT p.oid::regprocedure::text

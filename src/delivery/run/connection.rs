@@ -11,15 +11,6 @@ pub(super) const TRIES: u32 = 5;
 /// Pause before another try.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
 
-/// How a transaction begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Begin {
-    Read,
-    Write,
-    /// Waits for no lock for long.
-    Brief,
-}
-
 pub(super) struct Connection<'a> {
     database: Database,
     stop: &'a CancellationToken,
@@ -54,20 +45,16 @@ impl<'a> Connection<'a> {
     /// Does `work` in one transaction.
     pub(super) async fn transact<T>(
         &mut self,
-        begin: Begin,
+        access: Access,
         work: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let session = self.session.as_mut().ok_or(sqlx::Error::PoolClosed)?;
         let working = async {
-            let mut transaction = match begin {
-                Begin::Read => session.begin_indexed(Access::ReadOnly).await?,
-                Begin::Write => session.begin_indexed(Access::ReadWrite).await?,
-                Begin::Brief => session.begin_brief().await?,
-            };
+            let mut transaction = session.begin_indexed(access).await?;
             let done = work(&mut transaction).await?;
-            match begin {
-                Begin::Read => transaction.rollback().await?,
-                Begin::Write | Begin::Brief => transaction.commit().await?,
+            match access {
+                Access::ReadOnly => transaction.rollback().await?,
+                Access::ReadWrite | Access::Brief => transaction.commit().await?,
             }
             Ok(done)
         };
@@ -77,12 +64,12 @@ impl<'a> Connection<'a> {
     /// As [`transact`](Self::transact), and again after a conflict or a lost connection.
     pub(super) async fn retry<T>(
         &mut self,
-        begin: Begin,
+        access: Access,
         mut work: impl AsyncFnMut(&mut Transaction<'_>) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let mut tries = 1;
         loop {
-            match self.transact(begin, &mut work).await {
+            match self.transact(access, &mut work).await {
                 Ok(done) => return Ok(done),
                 Err(error) => self.recover(error, tries).await?,
             }

@@ -1,8 +1,8 @@
 //! Promotes queued e-mails during a run, not far ahead of what is sent.
 
+use super::Run;
 use super::connection::TRIES;
-use super::{Begin, Run};
-use crate::db::{ErrorClass, Unnamed, sqlstate};
+use crate::db::{Access, ErrorClass, Unnamed, sqlstate};
 
 /// E-mails are promoted while fewer deliveries than this are due.
 const AHEAD: u64 = 200;
@@ -23,9 +23,11 @@ impl Run<'_> {
 
     async fn promote_from(&mut self, place: usize) -> Result<(), sqlx::Error> {
         let (settings, queue) = (self.settings, &mut self.queues[place]);
-        let promoting = self.connection.transact(Begin::Write, async |transaction| {
-            queue.promote(transaction, settings).await
-        });
+        let promoting = self
+            .connection
+            .transact(Access::ReadWrite, async |transaction| {
+                queue.promote(transaction, settings).await
+            });
         let error = match promoting.await {
             Ok(promoted) => {
                 queue.advance(&promoted);
@@ -61,9 +63,11 @@ impl Run<'_> {
         refusal: sqlx::Error,
     ) -> Result<(), sqlx::Error> {
         let (settings, queue) = (self.settings, &mut self.queues[place]);
-        let failing = self.connection.transact(Begin::Write, async |transaction| {
-            queue.fail_refused(transaction, settings, &refusal).await
-        });
+        let failing = self
+            .connection
+            .transact(Access::ReadWrite, async |transaction| {
+                queue.fail_refused(transaction, settings, &refusal).await
+            });
         match failing.await {
             Ok(Some(report)) => self.report.add(report),
             Ok(None) => self.leave_queued(place, refusal),
@@ -86,7 +90,7 @@ impl Run<'_> {
     pub(super) async fn is_ahead(&mut self, is_idle: bool) -> Result<bool, sqlx::Error> {
         if is_idle && self.ahead >= AHEAD {
             let most = i64::try_from(AHEAD).unwrap_or(i64::MAX);
-            let counting = self.connection.retry(Begin::Read, async |transaction| {
+            let counting = self.connection.retry(Access::ReadOnly, async |transaction| {
                 sqlx::query_scalar!(
                     r#"SELECT count(*) AS "deliveries!"
                          FROM (SELECT FROM notification_deliveries

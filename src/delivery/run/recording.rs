@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::TRIES;
-use super::{Begin, Run};
+use super::Run;
 use crate::channels::Channel;
-use crate::db::{ErrorClass, Transaction, Unnamed, sqlstate};
+use crate::db::{Access, ErrorClass, Transaction, Unnamed, sqlstate};
 use crate::delivery::finished::Finished;
 use crate::delivery::lease::lease;
 use crate::delivery::leased::Leased;
@@ -37,12 +36,6 @@ struct Round {
     since: Instant,
 }
 
-/// A failed round; in doubt if only its COMMIT was not answered.
-struct Failed {
-    error: sqlx::Error,
-    in_doubt: Option<Round>,
-}
-
 impl Unrecorded {
     pub(super) fn len(&self) -> usize {
         self.deliveries.len()
@@ -69,17 +62,16 @@ impl Run<'_> {
     pub(super) async fn round(&mut self, room: u64) -> Result<u64, sqlx::Error> {
         let (mut tries, mut in_doubt) = (1, None);
         let round = loop {
-            let failed = match self.committed_or_again(in_doubt.take(), room).await {
+            let error = match self.try_round(room, &mut in_doubt).await {
                 Ok(round) => break round,
-                Err(failed) => failed,
+                Err(error) => error,
             };
-            in_doubt = failed.in_doubt;
-            let is_reachable = ErrorClass::of(&failed.error) != ErrorClass::Unreachable;
+            let is_reachable = ErrorClass::of(&error) != ErrorClass::Unreachable;
             if is_reachable && in_doubt.is_none() && !self.in_flight.finished.is_empty() {
-                tracing::debug!(sqlstate = sqlstate(&failed.error), "recorded one by one");
+                tracing::debug!(sqlstate = sqlstate(&error), "recorded one by one");
                 self.record_apart().await?;
             } else {
-                self.connection.recover(failed.error, tries).await?;
+                self.connection.recover(error, tries).await?;
             }
             tries += 1;
         };
@@ -95,48 +87,42 @@ impl Run<'_> {
         Ok(count)
     }
 
-    /// The round in doubt, if it was committed: what it leased is sent, and what it recorded counts once.
-    /// Else another try.
-    async fn committed_or_again(
+    /// A round is in doubt if only its COMMIT was not answered. If it was committed, what it leased is sent
+    /// and what it recorded counts once.
+    async fn try_round(
         &mut self,
-        in_doubt: Option<Round>,
         room: u64,
-    ) -> Result<Round, Failed> {
-        let Some(round) = in_doubt else {
-            return self.try_round(room).await;
-        };
-        let finished = self.in_flight.finished.iter().map(|one| &one.leased);
-        let (leased, recorded) = (tokens(&round.leased), tokens(finished));
-        let looking = self.connection.transact(Begin::Write, async |transaction| {
-            is_committed(transaction, leased, recorded).await
-        });
-        match looking.await {
-            Ok(true) => Ok(round),
-            Ok(false) => self.try_round(room).await,
-            Err(error) => Err(Failed {
-                error,
-                in_doubt: Some(round),
-            }),
-        }
-    }
-
-    async fn try_round(&mut self, room: u64) -> Result<Round, Failed> {
+        in_doubt: &mut Option<Round>,
+    ) -> Result<Round, sqlx::Error> {
         let busy = self.in_flight.busy();
         let (settings, capabilities) = (self.settings, &self.capabilities);
         let (finished, people) = (&self.in_flight.finished, self.people.as_ref());
+        if let Some(round) = in_doubt.as_ref() {
+            let recorded = tokens(finished.iter().map(|one| &one.leased));
+            let leased = tokens(&round.leased);
+            let looking = self
+                .connection
+                .transact(Access::ReadWrite, async |transaction| {
+                    is_committed(transaction, leased, recorded).await
+                });
+            let is_committed = looking.await?;
+            if let Some(round) = in_doubt.take().filter(|_| is_committed) {
+                return Ok(round);
+            }
+        }
         let mut round = Round {
             recorded: DeliveryReport::default(),
             leased: Vec::new(),
             loaded: Loaded::default(),
             since: Instant::now(),
         };
-        let begin = if finished.is_empty() {
-            Begin::Write
+        let access = if finished.is_empty() {
+            Access::ReadWrite
         } else {
-            Begin::Brief
+            Access::Brief
         };
         let mut is_written = false;
-        let working = self.connection.transact(begin, async |transaction| {
+        let working = self.connection.transact(access, async |transaction| {
             round.recorded = record(transaction, finished, true).await?;
             if let (Some(people), true) = (people, room > 0) {
                 round.leased = lease(transaction, settings, capabilities, &busy, room).await?;
@@ -147,11 +133,12 @@ impl Run<'_> {
         });
         match working.await {
             Ok(()) => Ok(round),
-            Err(error) => Err(Failed {
-                in_doubt: (is_written && ErrorClass::of(&error) == ErrorClass::Unreachable)
-                    .then_some(round),
-                error,
-            }),
+            Err(error) => {
+                if is_written && ErrorClass::of(&error) == ErrorClass::Unreachable {
+                    *in_doubt = Some(round);
+                }
+                Err(error)
+            }
         }
     }
 
@@ -185,7 +172,7 @@ impl Run<'_> {
         let (mut late, mut written) = (Vec::new(), None);
         let recording = self
             .connection
-            .transact(Begin::Brief, async |transaction| {
+            .transact(Access::Brief, async |transaction| {
                 let tokens = tokens([&one.leased]);
                 let report = match &in_doubt {
                     Some(report)
@@ -238,27 +225,20 @@ impl Run<'_> {
     /// Settles the e-mails that could not be settled with their deliveries.
     pub(super) async fn settle_late_emails(&mut self) -> Result<(), sqlx::Error> {
         while let Some((id, why)) = self.unrecorded.emails.pop() {
-            let mut tries = 1;
-            loop {
-                let settling = self.connection.transact(Begin::Write, async |transaction| {
+            let settling = self
+                .connection
+                .retry(Access::ReadWrite, async |transaction| {
                     settle(transaction, id, why).await
                 });
-                let Err(error) = settling.await else {
-                    break;
-                };
-                let is_transient = matches!(
-                    ErrorClass::of(&error),
-                    ErrorClass::Unreachable | ErrorClass::Contended | ErrorClass::Blocked
-                );
-                if !is_transient || tries == TRIES {
-                    tracing::error!(
-                        pending_email = id,
-                        "stays 'processing', although its delivery is recorded: {error}"
-                    );
-                    break;
+            match settling.await {
+                Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => {
+                    return Err(error);
                 }
-                self.connection.recover(error, tries).await?;
-                tries += 1;
+                Err(error) => tracing::error!(
+                    pending_email = id,
+                    "stays 'processing', although its delivery is recorded: {error}"
+                ),
+                Ok(()) => {}
             }
         }
         Ok(())

@@ -172,6 +172,31 @@ async fn a_route_that_is_missing_here_is_named_once() {
     assert_eq!(ended.stderr.matches("WARN").count(), 1, "{}", ended.stderr);
 }
 
+/// A newer version may have queued it, and sends it.
+#[tokio::test]
+async fn unknown_channel_is_left_and_named() {
+    let stage = Stage::new().await;
+    let hook = stage.endpoint("hook", "webhook").await;
+    for delivery in [
+        Delivery::route("pager"),
+        Delivery::endpoint("webhook", hook),
+        Delivery::endpoint("pager", hook),
+    ] {
+        stage.db.delivery(delivery.says("Payment failed")).await;
+    }
+    let ended = start(&mut stage.bare()).end().await;
+    assert_eq!(counts_of(&ended.report()), "delivered=1");
+    let named = "does not know the channel pager";
+    assert!(ended.stderr.contains(named), "{}", ended.stderr);
+    insta::assert_snapshot!(stage.deliveries().await, @"
+    alert_triggered pending 0
+    alert_triggered delivered 1
+    alert_triggered pending 0
+    ");
+    let dry = start(stage.bare().arg("--dry-run")).end().await;
+    assert!(dry.stderr.contains("unknown channel: pager"), "{dry:?}");
+}
+
 /// Slack limits its rate by the channel, whatever leads there.
 #[tokio::test]
 async fn a_route_and_an_endpoint_of_one_address_keep_one_pace() {
