@@ -16,9 +16,8 @@ use super::retry_policy::{Decision, Next};
 use super::states::Code;
 use super::{EMAIL, SMS};
 use crate::channels::{
-    Cause, Channel, Destination, EmailMessage, EndpointMessage, Mailbox, Mailer,
-    NotSent, Outgoing, PhoneNumber, Receipt, SecretUrl, SendError, Transports, Twilio,
-    no_transport,
+    Cause, Channel, Destination, EmailMessage, EndpointMessage, Mailbox, Mailer, NotSent, Outgoing,
+    PhoneNumber, Receipt, SecretUrl, SendError, Transports, Twilio, no_transport,
 };
 use crate::domain::announcement::Message;
 use crate::domain::base_url::BaseUrl;
