@@ -209,6 +209,7 @@ async fn waiting(
                 tried_since: None,
                 failures: 0,
                 now: row.now,
+                xid: 0,
             },
             mail_ids: row.ids,
             known,

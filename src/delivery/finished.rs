@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::leased::Leased;
-use super::report::DeliveryReport;
 use super::retry_policy::Decision;
 use super::states::Outcome;
 use crate::channels::{Receipt, SendError};
@@ -18,8 +17,6 @@ pub(super) struct Finished {
     pub(super) left_out: Vec<(i64, &'static str)>,
     /// By this process's clock, slightly early.
     pub(super) lease_ends: Instant,
-    /// The report of a try to record it whose COMMIT was not answered.
-    pub(super) in_doubt: Option<DeliveryReport>,
 }
 
 /// One attempt, for the log.

@@ -138,7 +138,6 @@ impl InFlight {
             lease_ends: sending.lease_ends,
             decision,
             attempt,
-            in_doubt: None,
         });
     }
 

@@ -94,4 +94,5 @@ RETURNING d.id, d.key, d.channel AS "channel: Channel", d.target, d.recipient, d
           (SELECT a.started_at FROM notification_delivery_attempts a
             WHERE a.delivery_id = d.id AND (a.started_at < d.requeued_at) IS NOT TRUE
             ORDER BY a.id LIMIT 1) AS "tried_since?",
-          coalesce((SELECT t.failures FROM notification_delivery_targets t WHERE t.target = d.target), 0) AS "failures!"
+          coalesce((SELECT t.failures FROM notification_delivery_targets t WHERE t.target = d.target), 0) AS "failures!",
+          pg_current_xact_id()::text::bigint AS "xid!"

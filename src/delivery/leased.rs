@@ -33,6 +33,8 @@ pub(super) struct Leased {
     pub(super) failures: i32,
     /// The database's time as it was leased.
     pub(super) now: DateTime<Utc>,
+    /// The transaction that leased it.
+    pub(super) xid: i64,
 }
 
 impl Leased {

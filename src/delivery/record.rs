@@ -1,6 +1,6 @@
 //! Records results of deliveries.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::circuit_breaker::update_circuit_breakers;
 use super::finished::{Attempt, Finished, clean};
@@ -9,19 +9,19 @@ use super::retry_policy::Next;
 use crate::db::{Transaction, Unnamed};
 
 /// Records results under the tokens of their leases, and counts those that were recorded. E-mails can be
-/// left to be settled one by one.
+/// left to be settled one by one. Also returns the transaction, if it recorded something.
 pub(super) async fn record(
     connection: &mut Transaction<'_>,
     finished: &[Finished],
     with_mails: bool,
-) -> Result<DeliveryReport, sqlx::Error> {
+) -> Result<(DeliveryReport, Option<i64>), sqlx::Error> {
     if finished.is_empty() {
-        return Ok(DeliveryReport::default());
+        return Ok((DeliveryReport::default(), None));
     }
     let ours = write(connection, finished, with_mails).await?;
     let (recorded, lost): (Vec<_>, Vec<_>) = finished
         .iter()
-        .partition(|one| ours.contains(&one.leased.id));
+        .partition(|one| ours.contains_key(&one.leased.id));
     let mut report = DeliveryReport {
         lost_leases: lost.len() as u64,
         ..DeliveryReport::default()
@@ -34,20 +34,20 @@ pub(super) async fn record(
         durations.extend(duration.map(|duration| (channel, duration.as_secs_f64())));
     }
     update_circuit_breakers(connection, &recorded, &mut report).await?;
-    Ok(report)
+    Ok((report, ours.into_values().next()))
 }
 
-/// Returns the deliveries whose leases were still ours.
+/// Returns the deliveries whose leases were still ours, each with the transaction.
 async fn write(
     connection: &mut Transaction<'_>,
     finished: &[Finished],
     with_mails: bool,
-) -> Result<HashSet<i64>, sqlx::Error> {
+) -> Result<HashMap<i64, i64>, sqlx::Error> {
     let left_out = finished.iter().flat_map(|one| &one.left_out);
     let (left_out, why): (Vec<i64>, Vec<String>) = left_out
         .map(|(id, reason)| (*id, (*reason).to_owned()))
         .unzip();
-    let ours = sqlx::query_file_scalar!(
+    let ours = sqlx::query_file!(
         "src/delivery/record.sql",
         &column(finished, |one| one.leased.id),
         &column(finished, |one| one.leased.token),
@@ -75,7 +75,7 @@ async fn write(
     )
     .fetch_all(Unnamed(connection))
     .await?;
-    Ok(ours.into_iter().collect())
+    Ok(ours.into_iter().map(|row| (row.id, row.xid)).collect())
 }
 
 fn column<T>(finished: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {

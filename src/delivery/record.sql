@@ -66,4 +66,4 @@ cleared AS (
      WHERE (t.failures > 0 OR t.failing_since IS NOT NULL OR t.throttled > 0)
        AND t.target IN (SELECT target FROM recorded WHERE status = 'delivered')
 )
-SELECT id AS "id!" FROM recorded
+SELECT id AS "id!", pg_current_xact_id()::text::bigint AS "xid!" FROM recorded

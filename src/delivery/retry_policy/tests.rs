@@ -33,6 +33,7 @@ fn attempted(channel: Channel, attempts: u32, failures: i32, tried_for: Duration
         tried_since: TimeDelta::from_std(tried_for).map(|time| now - time).ok(),
         failures,
         now,
+        xid: 0,
     }
 }
 

@@ -77,23 +77,35 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Prepares another try, or returns the error. If an earlier try was committed after all, the lease
-    /// tokens prove it; deliveries that it leased unnoticed are reclaimed when their leases expire.
+    /// Prepares another try, or returns the error. Deliveries that an earlier try leased unnoticed are
+    /// reclaimed when their leases expire.
     pub(super) async fn recover(
         &mut self,
         error: sqlx::Error,
         tries: u32,
     ) -> Result<(), sqlx::Error> {
+        self.recover_from(error, tries, None).await.map(drop)
+    }
+
+    /// As [`recover`](Self::recover); `true`: the transaction `xid`, whose `COMMIT` was not answered, was
+    /// committed.
+    pub(super) async fn recover_from(
+        &mut self,
+        error: sqlx::Error,
+        tries: u32,
+        xid: Option<i64>,
+    ) -> Result<bool, sqlx::Error> {
         tracing::debug!(sqlstate = sqlstate(&error), tries, "trying again");
         match ErrorClass::of(&error) {
             ErrorClass::Unreachable => {
                 self.session = None;
-                self.session = Some(self.database.reconnect(self.stop, None).await?.0);
-                Ok(())
+                let (session, is_committed) = self.database.reconnect(self.stop, xid).await?;
+                self.session = Some(session);
+                Ok(is_committed)
             }
             ErrorClass::Contended | ErrorClass::Blocked if tries < TRIES => {
                 tokio::time::sleep(CONFLICT_PAUSE * tries).await;
-                Ok(())
+                Ok(false)
             }
             _ => Err(error),
         }

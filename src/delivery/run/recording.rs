@@ -21,20 +21,32 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Unrecorded {
     deliveries: Vec<Finished>,
-    /// E-mails of recorded deliveries, with the reason if they were left out.
-    emails: Vec<(i64, Option<&'static str>)>,
+    emails: Vec<LateEmail>,
     /// The last try.
     tried_at: Option<Instant>,
 }
 
 /// Result of one transaction.
+#[derive(Default)]
 struct Round {
     recorded: DeliveryReport,
     leased: Vec<Leased>,
     loaded: Loaded,
-    /// Before it began.
-    since: Instant,
+    /// Of its transaction, once only the COMMIT is left.
+    xid: Option<i64>,
 }
+
+/// What the transaction of one delivery did.
+#[derive(Default)]
+struct Recorded {
+    report: DeliveryReport,
+    late_emails: Vec<LateEmail>,
+    /// As in [`Round`].
+    xid: Option<i64>,
+}
+
+/// An e-mail of a recorded delivery, with the reason if it was left out.
+type LateEmail = (i64, Option<&'static str>);
 
 impl Unrecorded {
     pub(super) fn len(&self) -> usize {
@@ -60,18 +72,23 @@ impl Run<'_> {
     /// Records results and leases up to `room` deliveries in one transaction, which is tried again after a
     /// conflict or a lost connection. Returns how many were leased.
     pub(super) async fn round(&mut self, room: u64) -> Result<u64, sqlx::Error> {
-        let (mut tries, mut in_doubt) = (1, None);
-        let round = loop {
-            let error = match self.try_round(room, &mut in_doubt).await {
-                Ok(round) => break round,
-                Err(error) => error,
+        let mut tries = 1;
+        let (round, since) = loop {
+            let (mut round, since) = (Round::default(), Instant::now());
+            let Err(error) = self.try_round(room, &mut round).await else {
+                break (round, since);
             };
             let is_reachable = ErrorClass::of(&error) != ErrorClass::Unreachable;
-            if is_reachable && in_doubt.is_none() && !self.in_flight.finished.is_empty() {
+            if is_reachable && !self.in_flight.finished.is_empty() {
                 tracing::debug!(sqlstate = sqlstate(&error), "recorded one by one");
                 self.record_apart().await?;
-            } else {
-                self.connection.recover(error, tries).await?;
+            } else if self
+                .connection
+                .recover_from(error, tries, round.xid)
+                .await?
+            {
+                // What it leased is sent, and what it recorded counts once.
+                break (round, since);
             }
             tries += 1;
         };
@@ -82,124 +99,76 @@ impl Run<'_> {
             if leased.channel == Channel::Email {
                 self.ahead = self.ahead.saturating_sub(1);
             }
-            self.in_flight.start(leased, &round.loaded, round.since);
+            self.in_flight.start(leased, &round.loaded, since);
         }
         Ok(count)
     }
 
-    /// A round is in doubt if only its COMMIT was not answered. If it was committed, what it leased is sent
-    /// and what it recorded counts once.
-    async fn try_round(
-        &mut self,
-        room: u64,
-        in_doubt: &mut Option<Round>,
-    ) -> Result<Round, sqlx::Error> {
+    async fn try_round(&mut self, room: u64, round: &mut Round) -> Result<(), sqlx::Error> {
         let busy = self.in_flight.busy();
         let (settings, capabilities) = (self.settings, &self.capabilities);
         let (finished, people) = (&self.in_flight.finished, self.people.as_ref());
-        if let Some(round) = in_doubt.as_ref() {
-            let recorded = tokens(finished.iter().map(|one| &one.leased));
-            let leased = tokens(&round.leased);
-            let looking = self
-                .connection
-                .transact(Access::ReadWrite, async |transaction| {
-                    is_committed(transaction, leased, recorded).await
-                });
-            let is_committed = looking.await?;
-            if let Some(round) = in_doubt.take().filter(|_| is_committed) {
-                return Ok(round);
-            }
-        }
-        let mut round = Round {
-            recorded: DeliveryReport::default(),
-            leased: Vec::new(),
-            loaded: Loaded::default(),
-            since: Instant::now(),
-        };
         let access = if finished.is_empty() {
             Access::ReadWrite
         } else {
             Access::Brief
         };
-        let mut is_written = false;
         let working = self.connection.transact(access, async |transaction| {
-            round.recorded = record(transaction, finished, true).await?;
+            let (recorded, mut xid) = record(transaction, finished, true).await?;
+            round.recorded = recorded;
             if let (Some(people), true) = (people, room > 0) {
                 round.leased = lease(transaction, settings, capabilities, &busy, room).await?;
                 round.loaded = load(transaction, settings, people, &round.leased).await?;
+                xid = round.leased.first().map(|leased| leased.xid).or(xid);
             }
-            is_written = true;
+            round.xid = xid;
             Ok(())
         });
-        match working.await {
-            Ok(()) => Ok(round),
-            Err(error) => {
-                if is_written && ErrorClass::of(&error) == ErrorClass::Unreachable {
-                    *in_doubt = Some(round);
-                }
-                Err(error)
-            }
-        }
+        working.await
     }
 
     /// Records results one by one: a row that is refused or locked delays no other, and is tried again
     /// while its lease lasts.
     async fn record_apart(&mut self) -> Result<(), sqlx::Error> {
         self.unrecorded.tried_at = Some(Instant::now());
-        while let Some(mut one) = self.in_flight.finished.pop() {
-            match self.try_record(&mut one).await {
-                Ok(recorded) => self.note(recorded),
-                Err(error) => {
-                    tracing::warn!(
-                        delivery_id = one.leased.id,
-                        status = one.decision.next.status().name(),
-                        "could not be recorded, and is tried again while its lease lasts: {error}"
-                    );
-                    self.unrecorded.deliveries.push(one);
-                    if ErrorClass::of(&error) == ErrorClass::Unreachable {
-                        self.connection.recover(error, 1).await?;
-                    }
+        while let Some(one) = self.in_flight.finished.pop() {
+            let mut recorded = Recorded::default();
+            if let Err(error) = self.try_record(&one, &mut recorded).await {
+                tracing::warn!(
+                    delivery_id = one.leased.id,
+                    status = one.decision.next.status().name(),
+                    "could not be recorded, and is tried again while its lease lasts: {error}"
+                );
+                self.unrecorded.deliveries.push(one);
+                let is_lost = ErrorClass::of(&error) == ErrorClass::Unreachable;
+                if !is_lost || !self.connection.recover_from(error, 1, recorded.xid).await? {
+                    continue;
                 }
+                self.unrecorded.deliveries.pop();
             }
+            self.unrecorded.emails.append(&mut recorded.late_emails);
+            self.note(recorded.report);
         }
         Ok(())
     }
 
-    /// Records one delivery, and then each of its e-mails in a savepoint. If the COMMIT of an earlier try
-    /// was not answered, its report counts if it was committed.
-    async fn try_record(&mut self, one: &mut Finished) -> Result<DeliveryReport, sqlx::Error> {
-        let in_doubt = one.in_doubt.take();
-        let (mut late, mut written) = (Vec::new(), None);
+    /// Records one delivery, and then each of its e-mails in a savepoint.
+    async fn try_record(
+        &mut self,
+        one: &Finished,
+        recorded: &mut Recorded,
+    ) -> Result<(), sqlx::Error> {
         let recording = self
             .connection
             .transact(Access::Brief, async |transaction| {
-                let tokens = tokens([&one.leased]);
-                let report = match &in_doubt {
-                    Some(report)
-                        if is_committed(transaction, Tokens::default(), tokens).await? =>
-                    {
-                        report.clone()
-                    }
-                    _ => record(transaction, std::slice::from_ref(one), false).await?,
-                };
+                let (report, xid) = record(transaction, std::slice::from_ref(one), false).await?;
                 if report.lost_leases == 0 && one.leased.channel == Channel::Email {
-                    late = settle_emails(transaction, one).await?;
+                    recorded.late_emails = settle_emails(transaction, one).await?;
                 }
-                written = Some(report.clone());
-                Ok(report)
-            })
-            .await;
-        match recording {
-            Ok(report) => {
-                self.unrecorded.emails.append(&mut late);
-                Ok(report)
-            }
-            Err(error) => {
-                let may_be_committed = ErrorClass::of(&error) == ErrorClass::Unreachable;
-                one.in_doubt = written.filter(|_| may_be_committed).or(in_doubt);
-                Err(error)
-            }
-        }
+                (recorded.report, recorded.xid) = (report, xid);
+                Ok(())
+            });
+        recording.await
     }
 
     /// Tries again to record results.
@@ -208,7 +177,7 @@ impl Run<'_> {
             return Ok(());
         }
         for one in std::mem::take(&mut self.unrecorded.deliveries) {
-            if one.in_doubt.is_some() || one.lease_ends > Instant::now() {
+            if one.lease_ends > Instant::now() {
                 self.in_flight.finished.push(one);
                 continue;
             }
@@ -293,35 +262,11 @@ impl Run<'_> {
     }
 }
 
-/// Ids and lease tokens, as columns.
-type Tokens = (Vec<i64>, Vec<i64>);
-
-fn tokens<'a>(leased: impl IntoIterator<Item = &'a Leased>) -> Tokens {
-    leased.into_iter().map(|one| (one.id, one.token)).unzip()
-}
-
-/// Whether the transaction was committed that leased or recorded these.
-async fn is_committed(
-    transaction: &mut Transaction<'_>,
-    (leased, leased_tokens): Tokens,
-    (recorded, recorded_tokens): Tokens,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_file_scalar!(
-        "src/delivery/committed.sql",
-        &leased,
-        &leased_tokens,
-        &recorded,
-        &recorded_tokens,
-    )
-    .fetch_one(Unnamed(transaction))
-    .await
-}
-
 /// Settles the e-mails of a recorded delivery, and returns those that cannot be settled now.
 async fn settle_emails(
     transaction: &mut Transaction<'_>,
     one: &Finished,
-) -> Result<Vec<(i64, Option<&'static str>)>, sqlx::Error> {
+) -> Result<Vec<LateEmail>, sqlx::Error> {
     let is_over = !matches!(one.decision.next, Next::Retry { .. });
     let ids = sqlx::query_scalar!(
         r#"SELECT id AS "id!" FROM pending_emails
