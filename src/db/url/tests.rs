@@ -70,6 +70,10 @@ fn every_parameter_is_obeyed_or_refused_by_name() {
         connect_timeout=soon: connect_timeout must be a whole number of seconds from 1 to 600
         "#
     );
+}
+
+#[test]
+fn one_host_is_named_in_the_form_of_a_url() {
     insta::assert_snapshot!(
         [
             "postgres://me:hunter2@a:5432,b:5433/app",

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use AttemptOutcome::{Permanent, Retry, Throttled, Uncertain};
+use Channel::{Discord, Email, Slack, Sms, Webhook};
 
 fn retry_policy() -> RetryPolicy {
     RetryPolicy {
@@ -58,10 +60,18 @@ fn described(leased: &Leased, outcome: AttemptOutcome, status: Option<u16>) -> S
     format!("{line}, {:?}", decision.signal)
 }
 
+/// Each failure and the decision.
+fn decided<const N: usize>(failures: [(Channel, u32, AttemptOutcome, Option<u16>); N]) -> String {
+    let lines = failures.map(|(channel, attempts, outcome, status)| {
+        let leased = attempted(channel, attempts, 0, Duration::from_mins(1));
+        let name = channel.name();
+        format!("{name} {attempts}: {}", described(&leased, outcome, status))
+    });
+    lines.join("\n")
+}
+
 #[test]
-fn decision_of_each_failure() {
-    use AttemptOutcome::{Permanent, Retry, Throttled, Uncertain};
-    use Channel::{Discord, Email, Slack, Sms, Webhook};
+fn transient_failures_are_retried_until_the_schedule_ends() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let broken = Retry { after: None };
     let later = |after| Retry {
@@ -70,9 +80,7 @@ fn decision_of_each_failure() {
     let throttled = |after| Throttled {
         after: seconds(after),
     };
-    let permanent = |cause| Permanent { cause };
-    let table = [
-        // Transient failures are retried until the schedule ends.
+    insta::assert_snapshot!(decided([
         (Email, 1, broken, Some(503)),
         (Email, 5, broken, Some(503)),
         (Email, 6, broken, Some(503)),
@@ -87,7 +95,29 @@ fn decision_of_each_failure() {
         (Email, 6, throttled(2), Some(429)),
         (Discord, 1, throttled(0), Some(429)),
         (Discord, 1, throttled(1_000_000), Some(429)),
-        // Permanent failures are not retried.
+    ]), @"
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 503, Failed
+    email 5: Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed
+    email 6: Dead, reason failed after 6 attempts: why, code 503, Failed
+    webhook 1: Retry { after: 5s, is_charged: true }, reason why, code 503, Failed
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 452, None
+    slack 1: Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed
+    webhook 1: Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed
+    email 1: Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed
+    webhook 1: Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed
+    email 6: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled
+    discord 1: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled
+    discord 1: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled
+    ");
+    // A message that was throttled for a day is charged its attempts.
+    let old = attempted(Email, 6, 0, UNCHARGED_FOR);
+    insta::assert_snapshot!(described(&old, Throttled { after: None }, Some(429)), @"Dead, reason failed after 6 attempts: why, code 429, pause 1s, Throttled");
+}
+
+#[test]
+fn permanent_failures_are_not_retried_unless_the_account_is_the_cause() {
+    let permanent = |cause| Permanent { cause };
+    insta::assert_snapshot!(decided([
         (Webhook, 1, permanent(Cause::Message), Some(400)),
         (Webhook, 1, permanent(Cause::Settings), Some(400)),
         (Slack, 1, permanent(Cause::Gone), Some(400)),
@@ -101,25 +131,7 @@ fn decision_of_each_failure() {
         // Messages that may have arrived are sent again or held.
         (Email, 1, Uncertain, None),
         (Sms, 1, Uncertain, None),
-    ];
-    let table = table.map(|(channel, attempts, outcome, status)| {
-        let leased = attempted(channel, attempts, 0, Duration::from_mins(1));
-        let name = channel.name();
-        format!("{name} {attempts}: {}", described(&leased, outcome, status))
-    });
-    insta::assert_snapshot!(table.join("\n"), @r"
-    email 1: Retry { after: 300s, is_charged: true }, reason why, code 503, Failed
-    email 5: Retry { after: 86400s, is_charged: true }, reason why, code 503, Failed
-    email 6: Dead, reason failed after 6 attempts: why, code 503, Failed
-    webhook 1: Retry { after: 5s, is_charged: true }, reason why, code 503, Failed
-    email 1: Retry { after: 300s, is_charged: true }, reason why, code 452, None
-    slack 1: Retry { after: 5s, is_charged: true }, reason why, code no_answer, Failed
-    webhook 1: Retry { after: 60s, is_charged: true }, reason why, code 503, pause 60s, Failed
-    email 1: Retry { after: 300s, is_charged: true }, reason why, code 503, pause 60s, Failed
-    webhook 1: Retry { after: 86400s, is_charged: true }, reason why, code 503, pause 86400s, Failed
-    email 6: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 2s, Throttled
-    discord 1: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 1s, Throttled
-    discord 1: Retry { after: 0ns, is_charged: false }, reason why, code 429, pause 86400s, Throttled
+    ]), @"
     webhook 1: Dead, reason why, code 400, None
     webhook 1: Dead, reason why, code 400, Failed
     slack 1: Dead, reason why, code 400, Gone
@@ -135,9 +147,6 @@ fn decision_of_each_failure() {
     // After consecutive failures the account is the cause.
     let after_others = attempted(Email, 1, FAILURES_MAX, Duration::ZERO);
     insta::assert_snapshot!(described(&after_others, permanent(Cause::Message), Some(400)), @"Retry { after: 300s, is_charged: true }, reason why, code 400, Failed");
-    // A message that was throttled for a day is charged its attempts.
-    let old = attempted(Email, 6, 0, UNCHARGED_FOR);
-    insta::assert_snapshot!(described(&old, Throttled { after: None }, Some(429)), @"Dead, reason failed after 6 attempts: why, code 429, pause 1s, Throttled");
 }
 
 proptest! {

@@ -182,7 +182,7 @@ async fn unknown_channel_is_left_and_named() {
     let newer = Delivery::endpoint("pager", hook);
     stage.db.delivery(newer).await;
     let ended = start(&mut stage.bare()).end().await;
-    assert_eq!(counts_of(&ended.report()), "delivered=1");
+    assert_eq!(counts_of(&ended.report()), "delivered=1", "{ended:?}");
     let named = "does not know the channel pager";
     assert!(ended.stderr.contains(named), "{}", ended.stderr);
     insta::assert_snapshot!(stage.deliveries().await, @"
