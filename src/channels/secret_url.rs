@@ -29,22 +29,19 @@ impl SecretUrl {
     pub(super) fn redactor(&self) -> Redactor {
         let Self(url) = self;
         let query = url.query().unwrap_or_default();
-        let values = query
-            .split('&')
-            .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
-        let written: Vec<&str> = [url.path().trim_matches('/'), query, url.username()]
+        let values = query.split('&');
+        let values = values.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let parts = [url.path().trim_matches('/'), query, url.username()]
             .into_iter()
             .chain(url.password())
             .chain(url.path_segments().into_iter().flatten())
-            .chain(values)
-            .collect();
-        let read = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
-        let read = written.iter().copied().map(read);
-        let redactor = read.fold(Redactor::default(), |redactor, part| redactor.hiding(&part));
-        // There a plus sign is a space.
-        let values = url.query_pairs().map(|(_, value)| value);
-        let redactor = values.fold(redactor, |redactor, value| redactor.hiding(&value));
-        written.into_iter().fold(redactor, Redactor::hiding)
+            .chain(values);
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        parts.fold(Redactor::default(), |redactor, part| {
+            // In a query, a plus sign is a space.
+            let form = decoded(&part.replace('+', " "));
+            redactor.hiding(part).hiding(&decoded(part)).hiding(&form)
+        })
     }
 }
 
