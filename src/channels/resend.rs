@@ -3,7 +3,7 @@
 //! Errors: <https://resend.com/docs/api-reference/errors>.
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{AUTHORIZATION, HeaderName};
+use reqwest::header::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
@@ -41,9 +41,8 @@ impl Transport for Resend {
         message: &EmailMessage,
         _: DateTime<Utc>,
     ) -> Result<Request, SendError> {
-        let bearer = format!("Bearer {}", self.api_key.expose_secret());
         Request::json(below(&self.base, "emails"), &body(target, message))
-            .with_secret(AUTHORIZATION, &bearer)?
+            .with_bearer(&self.api_key)?
             .with_secret(IDEMPOTENCY_KEY, &message.key)
     }
 

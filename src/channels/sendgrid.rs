@@ -3,7 +3,7 @@
 //! Errors: <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors>.
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{AUTHORIZATION, HeaderName};
+use reqwest::header::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
@@ -43,9 +43,8 @@ impl Transport for SendGrid {
         message: &EmailMessage,
         _: DateTime<Utc>,
     ) -> Result<Request, SendError> {
-        let bearer = format!("Bearer {}", self.api_key.expose_secret());
         Request::json(below(&self.base, "v3/mail/send"), &body(target, message))
-            .with_secret(AUTHORIZATION, &bearer)
+            .with_bearer(&self.api_key)
     }
 
     /// `{"errors": [{"message", "field"}]}`; the identifier of a message is a header.

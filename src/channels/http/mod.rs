@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -83,6 +84,11 @@ impl Request {
             headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]),
             body: body.into_bytes(),
         }
+    }
+
+    /// Adds the key of an API.
+    pub(super) fn with_bearer(self, key: &SecretString) -> Result<Self, SendError> {
+        self.with_secret(AUTHORIZATION, &format!("Bearer {}", key.expose_secret()))
     }
 
     /// Adds a header that no log shows.
