@@ -56,7 +56,8 @@ struct Values {
 #[derive(Serialize)]
 struct Value {
     variable: &'static str,
-    value: Option<String>,
+    #[serde(rename = "value")]
+    shown: Option<String>,
     source: Origin,
     #[serde(skip)]
     section: &'static str,
@@ -67,7 +68,7 @@ fn values(given: &Given) -> Values {
         let text = given.text(variable.name).map(|text| variable.shown(text));
         Value {
             variable: variable.name,
-            value: text.or_else(|| variable.default.map(str::to_owned)),
+            shown: text.or_else(|| variable.default.map(str::to_owned)),
             source: given.origin(variable.name),
             section: variable.section,
         }
@@ -89,7 +90,7 @@ impl fmt::Display for Values {
                     Origin::DotEnv => ".env",
                     Origin::Default => "default",
                 };
-                let shown = value.value.as_deref().unwrap_or("-");
+                let shown = value.shown.as_deref().unwrap_or("-");
                 writeln!(f, "  {:<38}  {source:<11}  {shown}", value.variable)?;
             }
         }

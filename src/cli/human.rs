@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn times_have_two_units() {
         let text = "-1 0 0.012 0.42 9.94 9.96 42 60 192.4 7500 86400 1047600 34000000";
-        let seconds = text.split(' ').map(|seconds| seconds.parse());
+        let seconds = text.split(' ').map(str::parse);
         let text: Vec<_> = seconds
             .map(|seconds| time(seconds.expect("a number")))
             .collect();

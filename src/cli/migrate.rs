@@ -130,11 +130,9 @@ async fn take_out(
     if format == Format::Text {
         output::text(&summary(&plan, place))?;
     }
-    let answer = match yes {
-        true => Some("yes".to_owned()),
-        false => output::ask("Take all of this out? Type yes: ")?,
-    };
-    if answer.as_deref() != Some("yes") {
+    let is_confirmed =
+        yes || output::ask("Take all of this out? Type yes: ")?.as_deref() == Some("yes");
+    if !is_confirmed {
         return Err(Failure::Usage(
             "nothing was changed; migrate --revert asks on a terminal, elsewhere it needs --yes"
                 .to_owned(),

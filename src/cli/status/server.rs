@@ -49,12 +49,11 @@ impl Page {
         for table in tables {
             let rows = table.estimated_rows_count.map(count);
             let rows = rows.as_deref().unwrap_or("unknown");
-            let vacuumed = match table.last_autovacuum_age_seconds {
-                Some(age) => format!("{} ago", time(age)),
-                None => {
-                    let manually = timed("; manually ", table.last_vacuum_age_seconds, " ago");
-                    format!("never{manually}")
-                }
+            let vacuumed = if let Some(age) = table.last_autovacuum_age_seconds {
+                format!("{} ago", time(age))
+            } else {
+                let manually = timed("; manually ", table.last_vacuum_age_seconds, " ago");
+                format!("never{manually}")
             };
             let text = line(&table.name, rows, &count(table.dead_rows_count), &vacuumed);
             // Autovacuum's own threshold, doubled.
