@@ -105,7 +105,10 @@ main() {
   add_channel
   add_type
   step 'testing with a channel and an event type more'
-  UPDATE_DOCS=1 cargo test --quiet --locked --lib -- \
+  # What is generated for each type: its docs, and the snapshot of what its sample leads to.
+  UPDATE_DOCS=1 INSTA_UPDATE=unseen INSTA_FORCE_PASS=1 cargo test --quiet --locked --lib -- \
+    generated_docs samples_have_effects
+  INSTA_UPDATE=no cargo test --quiet --locked --lib -- \
     channels:: endpoints:: handlers:: templates:: seed:: cli::preview generated_docs
   grep -q "^| \`scratch\` " docs/delivery.md || die 'docs/delivery.md does not list the new channel'
   grep -q "^| \`scratch_made\` | Something was made from scratch" docs/events.md ||
