@@ -53,7 +53,7 @@ async fn messages_of_a_batch_are_one_notification() {
       /dashboard?tab=chat&thread=Budget
       {"type": "thread_activity", "count": 2, "thread_id": "Budget", "project_id": null, "thread_name": "Budget", "project_name": null}
     "#);
-    let of_bo = format!("notifications WHERE user_id = '{}'", BO);
+    let of_bo = format!("notifications WHERE user_id = '{BO}'");
     let event = db.text(format!("SELECT event_id FROM {of_bo}"));
     assert_eq!(event.await, newest.to_string());
 }
@@ -67,8 +67,7 @@ async fn notification_moves_up_and_outlives_its_first_event() {
     let meeting = world.updated(kickoff).await;
     db.run().await;
     let newest_first = format!(
-        "SELECT event_id FROM notifications WHERE user_id = '{}' ORDER BY created_at DESC",
-        BO
+        "SELECT event_id FROM notifications WHERE user_id = '{BO}' ORDER BY created_at DESC"
     );
     let ids = |ids: [i64; 2]| ids.map(|id| id.to_string());
     assert_eq!(db.texts(&newest_first).await, ids([meeting, first]));
@@ -141,10 +140,7 @@ async fn counting_begins_anew_after_a_read() {
     message(&mut world, ADA, "One").await;
     message(&mut world, ADA, "Two").await;
     db.run().await;
-    let read = format!(
-        "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
-        BO
-    );
+    let read = format!("UPDATE notifications SET read_at = now() WHERE user_id = '{BO}'");
     db.execute(read).await;
     message(&mut world, ADA, "Three").await;
     db.run().await;
@@ -167,10 +163,7 @@ async fn message_is_not_lost_in_what_is_read_meanwhile() {
     message(&mut world, ADA, "One").await;
     db.run().await;
     message(&mut world, ADA, "Two").await;
-    let reading = format!(
-        "UPDATE notifications SET read_at = now() WHERE user_id = '{}'",
-        BO
-    );
+    let reading = format!("UPDATE notifications SET read_at = now() WHERE user_id = '{BO}'");
     let hold = db.hold(&reading).await;
     let (report, ()) = tokio::join!(db.run(), async {
         db.until_waiting(1).await;

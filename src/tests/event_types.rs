@@ -265,7 +265,7 @@ async fn nudge_begins_anew_once() {
 async fn the_same_nudge_by_two_workers_is_written_once() {
     let (db, mut world) = stage().await;
     nudge(&mut world).await;
-    let key = format!("resume_incomplete_nudge:{}:project:1", ATLAS);
+    let key = format!("resume_incomplete_nudge:{ATLAS}:project:1");
     let hold = db
         .hold(&format!(
             "INSERT INTO notification_once (user_id, once_key, event_id) VALUES ('{OLGA}', '{key}', 0)"

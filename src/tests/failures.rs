@@ -119,8 +119,8 @@ async fn error_that_may_pass_is_tried_again() {
         let report = stage.db.run().await;
         let counts = format!("{} {}", report.retried, report.failed);
         let due = stage.db.text(&due).await;
-        let state = stage.db.state(offender).await;
-        states.push(format!("{counts} {state}: {due}"));
+        let found = stage.db.state(offender).await;
+        states.push(format!("{counts} {found}: {due}"));
         // Before its time it is left alone.
         assert!(stage.db.run().await.is_idle());
         stage.db.time_passes().await;

@@ -189,6 +189,6 @@ async fn event_that_can_not_be_settled_is_not_written() {
     .await;
     assert_eq!(db.run().await.summary(), "retried=1");
     assert_eq!(db.count("notifications").await, 0);
-    let state = db.state(stage.events[0]).await;
-    assert!(state.contains("settled 0 of 1 events"), "{state}");
+    let found = db.state(stage.events[0]).await;
+    assert!(found.contains("settled 0 of 1 events"), "{found}");
 }

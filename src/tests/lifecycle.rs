@@ -144,8 +144,7 @@ async fn many_events_whose_type_was_corrected_are_processed_by_several_runs() {
     let (db, mut world) = stage().await;
     let insert = format!(
         "INSERT INTO domain_events (event_type, thread_id)
-         SELECT 'chat_mesage_sent', '{}' FROM generate_series(1, 2500)",
-        BUDGET
+         SELECT 'chat_mesage_sent', '{BUDGET}' FROM generate_series(1, 2500)"
     );
     world.execute(insert).await;
     db.run().await;

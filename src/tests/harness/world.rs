@@ -17,7 +17,6 @@ pub(crate) const fn id(kind: &str, name: &str) -> Uuid {
 }
 
 /// FNV-1a: any spread will do.
-#[expect(clippy::cast_lossless, reason = "From is not const")]
 const fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let mut hash = seed;
     let mut at = 0;
