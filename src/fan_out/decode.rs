@@ -35,60 +35,66 @@ pub(super) enum Disposition {
     Unhandled,
 }
 
-/// Decodes a row of any statement that returns the columns of an event among others.
-macro_rules! decode_event {
-    ($row:expr, $event_id:expr, $event_type:expr, $occurred_at:expr, $attempt:expr) => {
-        $crate::fan_out::decode::DecodedEvent {
-            event_id: $event_id,
-            event_type: $event_type,
-            occurred_at: $occurred_at,
-            attempt: $attempt,
-            handler: $crate::fan_out::decode::decode(
-                $event_type,
-                $crate::domain::event::EventRow {
-                    id: $event_id,
-                    event_type: $row.event_type,
-                    occurred_at: $occurred_at,
-                    actor_id: $row.actor_id,
-                    project_id: $row.project_id,
-                    org_id: $row.org_id,
-                    resource_id: $row.resource_id,
-                    thread_id: $row.thread_id,
-                    meeting_id: $row.meeting_id,
-                    payload: None,
-                },
-                $row.payload.as_deref(),
-                $row.oversize,
-            ),
+/// An event as it was read, its payload still as text: PostgreSQL stores numbers and depths that no
+/// double and no stack takes, and such an event must fail alone, not the statement that reads it. Of a
+/// payload that is too large there is only the size.
+pub(super) struct StoredEvent {
+    pub(super) row: EventRow,
+    pub(super) payload: Option<String>,
+    pub(super) oversize: Option<i32>,
+}
+
+/// The event in a row of any statement that returns its columns among others.
+macro_rules! stored_event {
+    ($row:ident, $event_id:expr, $occurred_at:expr) => {
+        $crate::fan_out::decode::StoredEvent {
+            row: $crate::domain::event::EventRow {
+                id: $event_id,
+                event_type: $row.event_type,
+                occurred_at: $occurred_at,
+                actor_id: $row.actor_id,
+                project_id: $row.project_id,
+                org_id: $row.org_id,
+                resource_id: $row.resource_id,
+                thread_id: $row.thread_id,
+                meeting_id: $row.meeting_id,
+                payload: None,
+            },
+            payload: $row.payload,
+            oversize: $row.oversize,
         }
     };
 }
-pub(super) use decode_event;
+pub(super) use stored_event;
 
-/// Decodes a row, its payload still as text: PostgreSQL stores numbers and depths that no double and
-/// no stack takes, and such an event must fail alone, not the statement that reads it. Of a payload
-/// that is too large there is only the size.
-pub(super) fn decode(
-    event_type: EventType,
-    mut row: EventRow,
-    payload: Option<&str>,
-    oversize: Option<i32>,
-) -> Result<Box<dyn Handler>, InvalidEvent> {
-    let invalid = |problem| InvalidEvent {
-        event_type: event_type.name(),
-        key: "payload".to_owned(),
-        problem,
-    };
-    if let Some(bytes) = oversize {
-        return Err(invalid(Problem::Oversized(bytes)));
+impl StoredEvent {
+    pub(super) fn decode(self, event_type: EventType, attempt: u32) -> DecodedEvent {
+        DecodedEvent {
+            event_id: self.row.id,
+            event_type,
+            occurred_at: self.row.occurred_at,
+            attempt,
+            handler: self.handler(event_type),
+        }
     }
-    let value = payload.map(value).transpose();
-    row.payload = value.map_err(|_| {
-        invalid(Problem::Mistyped(
-            "JSON of double-precision numbers, at most 127 levels deep",
-        ))
-    })?;
-    event_type.decode(&row)
+
+    fn handler(mut self, event_type: EventType) -> Result<Box<dyn Handler>, InvalidEvent> {
+        let invalid = |problem| InvalidEvent {
+            event_type: event_type.name(),
+            key: "payload".to_owned(),
+            problem,
+        };
+        if let Some(bytes) = self.oversize {
+            return Err(invalid(Problem::Oversized(bytes)));
+        }
+        let value = self.payload.as_deref().map(value).transpose();
+        self.row.payload = value.map_err(|_| {
+            invalid(Problem::Mistyped(
+                "JSON of double-precision numbers, at most 127 levels deep",
+            ))
+        })?;
+        event_type.decode(&self.row)
+    }
 }
 
 fn value(payload: &str) -> serde_json::Result<Value> {

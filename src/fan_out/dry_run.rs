@@ -12,7 +12,8 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
-use super::decode::{DecodedEvent, Disposition, decode_event};
+use super::FanOutSettings;
+use super::decode::{DecodedEvent, Disposition, stored_event};
 use super::names::look_up;
 use super::outcome::{EndpointOutcome, Outcome, Reason};
 use super::plan::{Planned, Plans, numbered};
@@ -22,7 +23,6 @@ use super::routed::{Announced, RoutedRow, routed};
 use super::run::RunFailed;
 use super::steps::due;
 use super::sweep;
-use super::{FanOutSettings, handled_types};
 use crate::db::{Access, Database, ErrorClass, Transaction, Unnamed, said, sqlstate};
 use crate::domain::payload::PAYLOAD_MAX;
 use crate::handlers::EventType;
@@ -317,7 +317,7 @@ async fn due_page(
         "src/fan_out/dry_run_due.sql",
         at_most,
         settings.max_event_age.as_secs_f64(),
-        &handled_types(),
+        &EventType::all_spellings(),
         settings.stuck_after.as_secs_f64(),
         i32::try_from(settings.max_attempts).unwrap_or(i32::MAX),
         after.map(|(time, _)| time),
@@ -337,8 +337,9 @@ async fn due_page(
             event_type: row.event_type.clone(),
             disposition,
             is_out_of_attempts,
-            event: handled
-                .map(|event_type| decode_event!(row, row.event_id, event_type, row.occurred_at, 1)),
+            event: handled.map(|event_type| {
+                stored_event!(row, row.event_id, row.occurred_at).decode(event_type, 1)
+            }),
         }
     });
     Ok(due.collect())

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::FanOutSettings;
-use super::decode::{DecodedEvent, decode_event};
+use super::decode::{DecodedEvent, stored_event};
 use super::names::look_up;
 use super::plan::{Plans, numbered};
 use super::resolve::{Explained, decisions};
@@ -138,7 +138,7 @@ async fn read(
         return Ok(Some((explanation, None)));
     };
     let occurred_at = row.occurred_at.unwrap_or(row.now);
-    let event = decode_event!(row, event_id, event_type, occurred_at, 1);
+    let event = stored_event!(row, event_id, occurred_at).decode(event_type, 1);
     let invalid = event.handler.as_ref().err();
     explanation.problem = invalid.map(ToString::to_string);
     let event = explanation.problem.is_none().then_some(event);

@@ -1,4 +1,4 @@
-//! The first stage: from committed events to notifications and queued mails.
+//! The first stage: from committed events to notifications and queued e-mails.
 //!
 //! Two short transactions a batch. The first claims events and spends an attempt of each. The
 //! second proves that the claim still holds, writes what the handlers plan and settles the events:
@@ -38,7 +38,7 @@ pub use steps::{FanOut, Step};
 use std::time::Duration;
 
 use crate::channels::Channel;
-use crate::handlers::{EventType, Rendering};
+use crate::handlers::Rendering;
 
 /// How a run goes about its work.
 #[derive(Debug, Clone)]
@@ -66,16 +66,4 @@ pub struct FanOutSettings {
     pub mute_covers_email: bool,
     /// How notifications are written for the application.
     pub rendering: Rendering,
-}
-
-impl FanOutSettings {
-    /// The names of the types whose events wait for no handler.
-    fn known_types(&self) -> Vec<String> {
-        [EventType::all_spellings(), self.ignored_types.clone()].concat()
-    }
-}
-
-/// The names of the types that have a handler, as the statements want them.
-fn handled_types() -> Vec<String> {
-    EventType::all_spellings()
 }

@@ -3,6 +3,7 @@
 use super::FanOutSettings;
 use super::write::Written;
 use crate::db::{Transaction, Unnamed};
+use crate::handlers::EventType;
 
 /// Resets stuck claims, and wakes events whose type has found its handler.
 pub(super) async fn rescue(
@@ -14,7 +15,7 @@ pub(super) async fn rescue(
         "src/fan_out/rescue.sql",
         settings.stuck_after.as_secs_f64(),
         i32::try_from(settings.max_attempts).unwrap_or(i32::MAX),
-        &settings.known_types(),
+        &[EventType::all_spellings(), settings.ignored_types.clone()].concat(),
     )
     .fetch_one(Unnamed(transaction))
     .await?;

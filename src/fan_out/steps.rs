@@ -212,7 +212,7 @@ impl<'a> FanOut<'a> {
                 is_swept = sweep(transaction, &mut written.report).await?;
             }
             rows = claim(transaction, settings, oldest, companions).await?;
-            written.xid = rows.xid().or(written.xid);
+            written.xid = rows.xid.or(written.xid);
             Ok(written)
         });
         let before = claiming.await?.report;
