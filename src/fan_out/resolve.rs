@@ -114,7 +114,7 @@ pub(super) fn bind_plans<'q, O>(
         .bind(column(plans, |row| row.plan.scopes.project_id))
         .bind(column(plans, |row| row.plan.scopes.thread_id));
     query
-        .bind(column(&messages, |message| message.is_some()))
+        .bind(column(&messages, Option::is_some))
         .bind(message(|message| Some(&message.title)))
         .bind(message(|message| message.body.as_deref()))
         .bind(message(|message| message.link_url.as_deref()))

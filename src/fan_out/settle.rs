@@ -212,21 +212,21 @@ impl FanOut<'_> {
                 passed = Some(pass);
                 Ok(written)
             });
-            match (passing.await, passed) {
-                (Ok(written), passed) => {
-                    passed
-                        .into_iter()
-                        .for_each(|pass| isolation.committed(pass));
+            match passing.await {
+                Ok(written) => {
+                    if let Some(pass) = passed {
+                        isolation.committed(pass);
+                    }
                     self.took(written, batch);
                 }
-                (Err(error), _) if ErrorClass::of(&error) == ErrorClass::Unreachable => {
+                Err(error) if ErrorClass::of(&error) == ErrorClass::Unreachable => {
                     match self.session {
                         Some(_) => isolation.lost_connection(error),
                         None => result = Err(error.into()),
                     }
                 }
                 // The other statements of the pass: no event is the cause.
-                (Err(error), _) => {
+                Err(error) => {
                     batch.reason = Some(reason(&error, &batch.holders));
                     result = Err(error.into());
                 }
