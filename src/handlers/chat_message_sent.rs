@@ -110,7 +110,7 @@ impl Event for ChatMessageSent {
 #[cfg(test)]
 mod tests {
     use super::super::EventType::ChatMessageSent as IT;
-    use super::super::fixture::{planned, planned_with, sample, titles, with};
+    use super::super::fixture::{planned, planned_with, sample, with};
     use super::super::sample::BRUNO;
     use super::{EventRow, json};
 
@@ -154,12 +154,5 @@ mod tests {
            unread in **Closing checklist**, the latest from **Someone**.
           /dashboard?tab=chat&thread=CHECKLIST
         ");
-    }
-
-    /// The count stands in front of the title.
-    #[test]
-    fn long_names_leave_room_for_the_count() {
-        let names = json!({"thread_topic": "t".repeat(500), "project_name": "p".repeat(500)});
-        assert_eq!(titles(IT, [names]).chars().count(), 93);
     }
 }

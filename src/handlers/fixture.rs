@@ -41,8 +41,11 @@ pub(super) fn sample(event_type: EventType) -> EventRow {
 /// A row with these keys in its payload; `null` removes one.
 pub(super) fn with(mut row: EventRow, payload: Value) -> EventRow {
     let keys = row.payload.get_or_insert_with(|| json!({}));
-    for (key, value) in payload.as_object().expect("an object") {
-        keys[key] = value.clone();
+    let Value::Object(given) = payload else {
+        panic!("not an object: {payload}");
+    };
+    for (key, value) in given {
+        keys[key] = value;
     }
     row
 }

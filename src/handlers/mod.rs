@@ -203,9 +203,13 @@ impl EventType {
     pub fn from_name(name: &str) -> Option<Self> {
         let underscored = name.replace('.', "_");
         let mut all = Self::ALL.iter().copied();
-        all.find(|known| match known.is_operator() {
-            true => known.name() == underscored,
-            false => known.name() == name,
+        all.find(|known| {
+            let spelled = if known.is_operator() {
+                &underscored
+            } else {
+                name
+            };
+            known.name() == spelled
         })
     }
 

@@ -169,7 +169,9 @@ fn check(event_type: EventType, row: &EventRow, format: BodyFormat) -> Result<()
             assert_eq!(text::plain(line), line);
         }
     }
-    plans.iter().for_each(|plan| check_plan(plan, format));
+    for plan in &plans {
+        check_plan(plan, format);
+    }
     Ok(())
 }
 

@@ -150,7 +150,7 @@ impl Templates {
         for unsubscribe_url in [None, Some("https://app.example.com/unsubscribe/token")] {
             let recipient = samples::recipient(unsubscribe_url);
             for name in templates.names() {
-                match templates.sample(&name, &recipient, &Rendering::default()) {
+                match templates.preview(&name, &recipient, &Rendering::default()) {
                     // What the data of a type of the folder's own is like, only the folder knows.
                     Err(error)
                         if error.lacks_data
@@ -184,20 +184,12 @@ impl Templates {
         recipient: &Recipient<'_>,
         rendering: &Rendering,
     ) -> Result<Option<RenderedMail>, TemplateError> {
-        let is_known = self.names().iter().any(|known| known == name);
-        let sample = is_known.then(|| self.sample(name, recipient, rendering));
-        sample.transpose()
-    }
-
-    fn sample(
-        &self,
-        name: &str,
-        recipient: &Recipient<'_>,
-        rendering: &Rendering,
-    ) -> Result<RenderedMail, TemplateError> {
+        if !self.names().iter().any(|known| known == name) {
+            return Ok(None);
+        }
         let digest = samples::digest(rendering);
         if let (DIGEST, Some(digest)) = (name, Digest::new(&digest)) {
-            return self.digest(&digest, recipient);
+            return self.digest(&digest, recipient).map(Some);
         }
         let event_type = EventType::from_name(name);
         let mail = event_type.and_then(|known| samples::queued(known, rendering));
@@ -205,7 +197,7 @@ impl Templates {
             event_type: name.to_owned(),
             ..samples::generic()
         });
-        self.mail(&mail, recipient)
+        self.mail(&mail, recipient).map(Some)
     }
 
     pub fn mail(

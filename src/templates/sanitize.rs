@@ -121,17 +121,6 @@ mod tests {
         assert_eq!(data(&given), expected);
     }
 
-    #[test]
-    fn types_for_people() {
-        for (event_type, name) in [
-            ("invoice_paid", "Invoice paid"),
-            ("tenant.created", "Tenant created"),
-            (" _", "News for you"),
-        ] {
-            assert_eq!(of_type(event_type), name);
-        }
-    }
-
     proptest! {
         #[test]
         fn a_subject_is_one_short_line(text in any::<String>()) {

@@ -115,7 +115,13 @@ fn unknown_types_have_generic_templates() {
         assert!(text.contains(GENERIC_LINK), "{text}");
         assert!(!text.starts_with("Subject: \n"), "{text}");
     }
-    assert!(text(&mail("invoice_paid", "", json!({}))).starts_with("Subject: Invoice paid\n"));
+    for (event_type, subject) in [
+        ("invoice_paid", "Subject: Invoice paid\n"),
+        ("invoice.paid", "Subject: Invoice paid\n"),
+        (" _", "Subject: News for you\n"),
+    ] {
+        assert!(text(&mail(event_type, "", json!({}))).starts_with(subject));
+    }
 }
 
 #[test]
