@@ -35,7 +35,7 @@ main() {
   # which should not fall into one run and not into the next.
   throwaway_start 'fsync = on' 'full_page_writes = on' 'synchronous_commit = on' \
     'shared_buffers = 512MB' 'max_wal_size = 8GB' 'checkpoint_timeout = 30min' \
-    'shared_preload_libraries = pg_stat_statements'
+    'shared_preload_libraries = pg_stat_statements' 'track_commit_timestamp = on'
   BENCH_DATABASE_URL=$(pg_url postgres)
   export BENCH_DATABASE_URL
   cargo bench --locked -q --bench bench -- "$@"

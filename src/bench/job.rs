@@ -39,21 +39,7 @@ pub(crate) struct Job {
 impl Job {
     /// Starts it with the product's defaults, but for these variables.
     fn start(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let log = File::create(LOG).context(LOG)?;
-        let child = Command::new(BINARY)
-            .args(arguments)
-            .env_clear()
-            .env("DATABASE_URL", url)
-            .env("NOTIFY_FANOUT_BATCH_SIZE", BATCH.to_string())
-            // Not part of what is measured: a slow machine should not end a run early.
-            .env("NOTIFY_FANOUT_MAX_RUNTIME", "1h")
-            .envs(variables.iter().copied())
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context(BINARY)?;
+        let child = spawn(url, arguments, variables)?;
         let id = child.id();
         Ok(Self {
             child,
@@ -76,23 +62,92 @@ impl Job {
     }
 }
 
+/// Starts the program with the product's defaults, but for these variables.
+fn spawn(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Child> {
+    let log = File::create(LOG).context(LOG)?;
+    Command::new(BINARY)
+        .args(arguments)
+        .env_clear()
+        .env("DATABASE_URL", url)
+        .env("NOTIFY_FANOUT_BATCH_SIZE", BATCH.to_string())
+        // Not part of what is measured: a slow machine should not end a run early.
+        .env("NOTIFY_FANOUT_MAX_RUNTIME", "1h")
+        .envs(variables.iter().copied())
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context(BINARY)
+}
+
+/// A daemon at work. Killed with the value.
+#[derive(Debug)]
+pub(crate) struct Daemon(Child);
+
+impl Daemon {
+    pub(crate) fn start(
+        url: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let arguments = [&["serve"], arguments].concat();
+        Ok(Self(spawn(url, &arguments, variables)?))
+    }
+
+    /// Tells it to stop, which has to end well.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        Command::new("kill").arg(self.0.id().to_string()).status()?;
+        let status = self.0.wait()?;
+        ensure!(
+            status.success(),
+            "the daemon failed ({status}); its log is {LOG}"
+        );
+        Ok(())
+    }
+
+    /// Processor time so far.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("a process")?;
+        let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+        let (user, system) = (
+            ticks.next().context("a time")??,
+            ticks.next().context("a time")??,
+        );
+        // A tick of the kernel's interface is a hundredth of a second.
+        Ok(Duration::from_millis(10 * (user + system)))
+    }
+
+    /// Memory in use.
+    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
+        status_bytes(self.0.id(), "VmRSS:").context("a process")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The most memory that a process ever had, when it has ended. (What the kernel tells a parent
 /// afterwards counts the parent's own, from before the program was started.)
 fn peak_bytes(id: u32) -> u64 {
-    let look = || -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
-        Some(kib * 1024)
-    };
     let mut most = 0;
-    while let Some(peak) = look() {
+    while let Some(peak) = status_bytes(id, "VmHWM:") {
         most = peak.max(most);
         thread::sleep(Duration::from_millis(2));
     }
     most
+}
+
+fn status_bytes(id: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = value.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Runs so many jobs at once. The time is that from the start of the first to the exit of the

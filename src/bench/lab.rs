@@ -161,6 +161,14 @@ impl Lab {
         self.sql("CHECKPOINT").await
     }
 
+    /// Leaves no event behind.
+    pub(crate) async fn empty(&mut self) -> anyhow::Result<()> {
+        self.sql(include_str!("restore.sql")).await?;
+        self.sql("TRUNCATE domain_events, notification_processing CASCADE")
+            .await?;
+        self.sql("CHECKPOINT").await
+    }
+
     /// A proxy in front of the server, and the URL of the database through it.
     pub(crate) fn proxy(&self) -> anyhow::Result<(Proxy, String)> {
         let socket = format!(".s.PGSQL.{}", self.connect.get_port());
@@ -175,6 +183,15 @@ impl Lab {
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = $1",
         );
         Ok(count.bind(&self.name).fetch_one(&mut self.outside).await?)
+    }
+
+    /// The same, and rows written.
+    pub(crate) async fn activity(&mut self) -> anyhow::Result<(i64, i64)> {
+        let counts = sqlx::query_as(
+            "SELECT xact_commit + xact_rollback, tup_inserted + tup_updated + tup_deleted
+               FROM pg_stat_database WHERE datname = $1",
+        );
+        Ok(counts.bind(&self.name).fetch_one(&mut self.outside).await?)
     }
 
     /// The jobs must have done it all.

@@ -16,6 +16,7 @@ mod proxy;
 mod refused;
 mod sample;
 mod section;
+mod serve;
 mod statements;
 
 use clap::Parser;
@@ -59,6 +60,11 @@ async fn main() -> anyhow::Result<()> {
         if claim {
             add(histories.claims().await?);
         }
+    }
+    if options.measures(Measurement::Serve) {
+        add(serve::latency(&mut lab).await?);
+        add(serve::commits(&mut lab).await?);
+        add(serve::idle(&mut lab).await?);
     }
     if options.measures(Measurement::Deliver) {
         add(deliver::measure(&mut lab).await?);

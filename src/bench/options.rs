@@ -26,7 +26,7 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     /// Small sizes and few runs: shows that it works, and no more
     #[arg(long)]
-    quick: bool,
+    pub(crate) quick: bool,
     /// Runs of each measurement; medians are shown [default: 5]
     #[arg(long)]
     runs: Option<u32>,
@@ -79,6 +79,8 @@ pub(crate) enum Measurement {
     Claim,
     /// A run with nothing due
     Idle,
+    /// The daemon: latency, what commits pay for it, and its cost while idle
+    Serve,
     /// Delivery to fast receivers against the same client without a database
     Deliver,
 }
