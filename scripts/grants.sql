@@ -243,6 +243,7 @@ BEGIN
     IF NOT reads_only THEN
         EXECUTE format('GRANT USAGE ON SEQUENCE %s, %s TO %I', 'notification_claim_token_seq'::regclass,
             'notification_lease_token_seq'::regclass, job);
+        EXECUTE format('GRANT SELECT, UPDATE ON SEQUENCE %s TO %I', 'notification_wake_seq'::regclass, job);
         -- Behind bigserial there is a sequence with rights of its own; behind an identity column
         -- there is one that asks for none.
         FOR sequence IN

@@ -13,6 +13,8 @@ pub use cli::run_command_line;
 
 mod cli;
 mod config;
+mod daemon;
+mod http;
 mod telemetry;
 
 // Public for the integration tests and the benchmark alone.

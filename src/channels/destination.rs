@@ -23,7 +23,7 @@ pub trait Target: FromStr<Err = InvalidTarget> + fmt::Display + Sync {
     }
 }
 
-/// What people are told of the targets of a channel.
+/// What people are shown of the targets of a channel.
 #[derive(Debug, Clone, Copy)]
 pub struct TargetSpec {
     /// The option of `endpoint add` that names one.

@@ -11,7 +11,7 @@ use crate::config::{Flag, Given, Origin, VARIABLES, Variable};
 
 /// The command line. The flags of `run`, the default, also stand without a command.
 pub(crate) fn command_line() -> Command {
-    ["run", "deliver", "prune"]
+    ["run", "deliver", "serve", "prune"]
         .into_iter()
         .fold(with_flags(Cli::command(), "run"), |command, name| {
             command.mut_subcommand(name, |command| with_flags(command, name))
@@ -47,7 +47,9 @@ pub(super) fn parse(
 fn with_flags(command: Command, name: &str) -> Command {
     let flags = VARIABLES.iter().filter_map(|variable| {
         let flag = variable.flag.as_ref()?;
-        (flag.command == name).then(|| argument(variable, flag))
+        flag.commands()
+            .any(|command| command == name)
+            .then(|| argument(variable, flag))
     });
     command.args(flags)
 }

@@ -21,6 +21,7 @@ mod program;
 mod prune;
 mod run;
 mod seed;
+mod serve;
 mod signals;
 mod singleton;
 mod status;
@@ -67,6 +68,8 @@ enum Command {
     Run(run::Arguments),
     /// Send due e-mails, chat messages, webhooks and text messages
     Deliver(deliver::Arguments),
+    /// Do both until it is stopped, milliseconds after each commit
+    Serve(serve::Arguments),
     /// Show who is notified of an event, who is not, and why
     Explain(explain::Arguments),
     /// Show the backlog, failures, deliveries, throughput and latency
@@ -123,6 +126,7 @@ async fn dispatch(cli: Cli, given: &Given, config: &Config, wrong: Vec<InvalidCo
     match command {
         Command::Run(arguments) => run::execute(arguments, config, format).await,
         Command::Deliver(arguments) => Box::pin(deliver::execute(arguments, config, format)).await,
+        Command::Serve(arguments) => Box::pin(serve::execute(arguments, config, given)).await,
         Command::Explain(arguments) => explain::execute(arguments, config, format).await,
         Command::Status(arguments) => status::execute(arguments, config, format).await,
         Command::Retry(arguments) => bulk::retry(arguments, config, format).await,

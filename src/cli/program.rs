@@ -20,10 +20,7 @@ pub fn run_command_line(
     let (config, _) = Config::read(&given);
     telemetry::init(config.log_level, config.log_format);
     if let Err(error) = dotenv {
-        return fail(
-            &format!(".env can't be read{}", place(&error)),
-            ExitStatus::Config,
-        );
+        return fail(&unreadable(&error), ExitStatus::Config);
     }
     let cli = match flags::parse(std::env::args_os(), &mut given) {
         Ok(cli) => cli,
@@ -72,10 +69,12 @@ pub fn run_command_line(
 }
 
 /// Where `.env` is wrong. The line itself may hold a secret.
-fn place(error: &dotenvy::Error) -> String {
+pub(super) fn unreadable(error: &dotenvy::Error) -> String {
     match error {
-        dotenvy::Error::LineParse(_, at) => format!(" (at character {at} of the line)"),
-        other => format!(": {other}"),
+        dotenvy::Error::LineParse(_, at) => {
+            format!(".env can't be read (at character {at} of the line)")
+        }
+        other => format!(".env can't be read: {other}"),
     }
 }
 

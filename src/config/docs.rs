@@ -45,11 +45,11 @@ fn row(variable: &Variable) -> String {
         let _ = write!(text, " Example: {}", code(example));
     }
     if let Some(flag) = &variable.flag {
-        let _ = write!(
-            text,
-            " Flag: {}",
-            code(&format!("{} --{}", flag.command, flag.long))
-        );
+        let flags: Vec<_> = flag
+            .commands()
+            .map(|command| code(&format!("{command} --{}", flag.long)))
+            .collect();
+        let _ = write!(text, " Flag: {}", flags.join(", "));
     }
     format!(
         "| {} | {} | {text} |",

@@ -58,6 +58,27 @@ impl Given {
         given
     }
 
+    /// As it would be if `.env` held these.
+    pub(crate) fn with_dotenv(&self, pairs: Vec<(String, String)>) -> Self {
+        let texts = self.texts.clone().into_iter();
+        let mut given = Self {
+            texts: texts
+                .filter(|(_, (_, origin))| *origin != Origin::DotEnv)
+                .collect(),
+            unknown: Vec::new(),
+            wrong: Vec::new(),
+        };
+        for (name, text) in pairs {
+            let known = super::VARIABLES
+                .iter()
+                .find(|variable| variable.name == name);
+            if let Some(known) = known.filter(|known| !given.texts.contains_key(known.name)) {
+                given.set(known.name, text, Origin::DotEnv);
+            }
+        }
+        given
+    }
+
     pub(crate) fn set(&mut self, variable: &'static str, text: String, origin: Origin) {
         if !text.trim().is_empty() {
             self.texts.insert(variable, (text, origin));

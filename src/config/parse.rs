@@ -87,6 +87,14 @@ pub(super) fn acceptance_timeout(text: &str) -> Parsed<Duration> {
     }
 }
 
+pub(super) fn poll_max(text: &str) -> Parsed<Duration> {
+    let time = time(text)?;
+    if time < Duration::from_millis(10) || time > Duration::from_hours(1) {
+        return Err("must be 10ms at least and 1h at most".to_owned());
+    }
+    Ok(time)
+}
+
 /// Windows begin with the day, so a day has to consist of them.
 pub(super) fn digest_window(text: &str) -> Parsed<Duration> {
     let window = time(text)?;

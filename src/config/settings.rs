@@ -21,6 +21,14 @@ impl Config {
             .map_err(|error| InvalidConfig::new("DATABASE_URL", error.to_string()))
     }
 
+    /// Where notifications of the database arrive, if not by the address of the database itself.
+    pub(crate) fn listen_database(&self) -> Result<Option<Database>, InvalidConfig> {
+        let url = self.listen_url.as_ref();
+        url.map(|url| Database::new(url, self.stuck_after))
+            .transpose()
+            .map_err(|error| InvalidConfig::new("NOTIFY_LISTEN_URL", error.to_string()))
+    }
+
     fn no_database(&self) -> InvalidConfig {
         let what_to_do = if self.supabase_url.is_some() {
             ". SUPABASE_URL is the address of the HTTP interface; this job needs the connection string \
@@ -46,6 +54,7 @@ impl Config {
             stuck_after: self.stuck_after,
             max_attempts: self.max_attempts,
             max_runtime: self.max_runtime,
+            workers: self.workers,
             limit,
             ignored_types: self.ignored_types.clone().unwrap_or_default(),
             processor_id,

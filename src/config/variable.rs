@@ -18,21 +18,28 @@ pub(crate) struct Variable {
     pub(crate) check: fn(&str) -> Result<(), String>,
 }
 
-/// The flag of a command that wins over a variable.
+/// The flag of commands that wins over a variable.
 pub(crate) struct Flag {
-    pub(crate) command: &'static str,
+    commands: &'static str,
     pub(crate) long: &'static str,
     /// The name of its value; `None` for a switch.
     pub(crate) value_name: Option<&'static str>,
 }
 
+impl Flag {
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &'static str> {
+        self.commands.split(' ')
+    }
+}
+
+/// `commands` are separated by spaces.
 pub(super) const fn flag(
-    command: &'static str,
+    commands: &'static str,
     long: &'static str,
     value_name: Option<&'static str>,
 ) -> Flag {
     Flag {
-        command,
+        commands,
         long,
         value_name,
     }

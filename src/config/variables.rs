@@ -4,6 +4,7 @@
 //! this list. The first line of a text is all that `--help` shows.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use super::given::Reader;
 use super::parse::{
     acceptance_timeout, base_url, boolean, database_url, digest_window, email_transport,
     encryption_keys, event_types, held_channels, hours, https_url, link, log_format, log_level,
-    metrics_file, networks, one_of, parsed, preferences_url, provider_url, prune_age, secret,
-    statement_timeout, time, twilio_account, twilio_sender, unsubscribe_keys, whole,
+    metrics_file, networks, one_of, parsed, poll_max, preferences_url, provider_url, prune_age,
+    secret, statement_timeout, time, twilio_account, twilio_sender, unsubscribe_keys, whole,
 };
 use super::variable::{Variable, flag, hidden, plain, variables, without_password};
 use crate::channels::smtp::SmtpServer;
 use crate::channels::twilio::Sender;
 use crate::channels::{Channel, EmailTransport, Mailbox};
+use crate::daemon::WakeMode;
 use crate::domain::base_url::BaseUrl;
 use crate::domain::body::BodyFormat;
 use crate::domain::schedule::Schedule;
@@ -44,6 +46,9 @@ variables! {
         /// Up to as many again join them that are due in the same chat threads. Larger batches mean fewer
         /// commits and longer transactions.
         batch_size: u32 = NOTIFY_FANOUT_BATCH_SIZE("500"), |text| whole(text, 1, 10_000), flag(flag("run", "batch-size", Some("EVENTS")));
+        /// Database connections that claim and write at the same time, 1 to 64.
+        /// A run uses more than one only while more than a batch is due.
+        workers: u32 = NOTIFY_FANOUT_WORKERS("2"), |text| whole(text, 1, 64), flag(flag("run serve", "workers", Some("WORKERS")));
         /// Show what a run would do, in a transaction that cannot write.
         dry_run: bool = NOTIFY_FANOUT_DRY_RUN("false"), boolean, flag(flag("run", "dry-run", None));
         /// Fail pending events that are older than this many hours.
@@ -207,6 +212,19 @@ variables! {
         max_delivery_age: Duration = NOTIFY_DELIVERY_MAX_AGE("3d"), time;
         /// File for the metrics of deliver, another than that of run.
         delivery_metrics_file: PathBuf = NOTIFY_DELIVERY_METRICS_FILE(), metrics_file, example("/var/lib/prometheus/node-exporter/notify_fan_out_delivery.prom");
+    }
+    "Daemon: serve" {
+        /// Address for health and metrics over HTTP, such as 127.0.0.1:9464.
+        http_listen: SocketAddr = NOTIFY_HTTP_LISTEN(), parsed::<SocketAddr>, flag(flag("serve", "listen", Some("ADDRESS"))), example("127.0.0.1:9464");
+        /// Connection string for LISTEN, where DATABASE_URL leads to a pooler in transaction mode.
+        /// One connection is opened by it.
+        listen_url: SecretString = NOTIFY_LISTEN_URL(), database_url, secret(without_password);
+        /// How the daemon waits for events: auto, listen or poll.
+        /// auto listens where notifications arrive, and polls elsewhere. listen refuses to start where they don't.
+        /// poll never notifies, which applications with two-phase commit need.
+        wake: WakeMode = NOTIFY_WAKE("auto"), |text| one_of(text, &[("auto", WakeMode::Auto), ("listen", WakeMode::Listen), ("poll", WakeMode::Poll)]);
+        /// Longest pause between two looks into the tables, 10ms to 1h.
+        poll_max: Duration = NOTIFY_POLL_MAX("1s"), poll_max;
     }
     "Operations" {
         /// Delete what was finished longer ago than this, such as 30d or 12h; off: never.

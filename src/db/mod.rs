@@ -3,6 +3,7 @@
 pub mod contract;
 mod deadline;
 mod error_class;
+mod listener;
 pub mod migrate;
 mod objects;
 mod online;
@@ -18,6 +19,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 
 pub use error_class::{ErrorClass, said, sqlstate, tls_error};
+pub(crate) use listener::Listener;
 pub use transaction::Transaction;
 pub use unnamed::Unnamed;
 pub use url::InvalidUrl;
@@ -79,6 +81,7 @@ impl Database {
         Ok(Session {
             connection,
             database: self.clone(),
+            keeps_statements: false,
         })
     }
 
@@ -124,9 +127,17 @@ fn statement_timeout_ms(timeout: Duration) -> u128 {
 pub struct Session {
     connection: PgConnection,
     database: Database,
+    keeps_statements: bool,
 }
 
 impl Session {
+    /// Whether the statements of [`begin_indexed`](Self::begin_indexed) are planned once for the connection and
+    /// not for the values at hand: for few rows, planning takes longer than running. The connection has to lead to
+    /// the same server process at all times.
+    pub(crate) fn keep_statements(&mut self, keep: bool) {
+        self.keeps_statements = keep;
+    }
+
     /// Starts a transaction, in one round trip with the settings it needs.
     ///
     /// Every statement of the service runs in one: behind a pooler in transaction mode nothing
@@ -142,7 +153,13 @@ impl Session {
     /// On small tables it would rather read and hash all of it, on grown ones that it takes for
     /// small still so: the cost would follow the tables and not the work.
     pub async fn begin_indexed(&mut self, access: Access) -> Result<Transaction<'_>, sqlx::Error> {
-        self.begin_with(access, INDEXED).await
+        if !self.keeps_statements {
+            return self.begin_with(access, INDEXED).await;
+        }
+        let settings = format!("{INDEXED}; SET LOCAL plan_cache_mode = force_generic_plan");
+        let mut transaction = self.begin_with(access, &settings).await?;
+        transaction.keeps_statements = true;
+        Ok(transaction)
     }
 
     async fn begin_with(
@@ -167,6 +184,17 @@ impl Session {
             statement_timeout_ms(self.database.deadline.statement_timeout),
         );
         Transaction::begin(self, AssertSqlSafe(begin)).await
+    }
+
+    /// Sends a notification, outside of transactions.
+    async fn notify(&mut self, channel: &str, payload: &str) -> Result<(), sqlx::Error> {
+        let mut transaction = self.begin(Access::ReadWrite).await?;
+        sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(channel)
+            .bind(payload)
+            .execute(Unnamed(&mut transaction))
+            .await?;
+        transaction.commit().await
     }
 
     /// Ends the connection. The work is done: a server that is silent by now is no error.

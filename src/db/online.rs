@@ -204,6 +204,7 @@ async fn concurrently(session: &mut Session, statement: String) -> Result<(), sq
     let Session {
         connection,
         database,
+        ..
     } = session;
     let executing = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(connection);
     let watching = database.watched(Work::Statement(&statement), executing);

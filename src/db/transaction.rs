@@ -11,6 +11,7 @@ use super::{ErrorClass, Session};
 pub struct Transaction<'s> {
     pub(super) inner: sqlx::Transaction<'s, Postgres>,
     pub(super) deadline: &'s Deadline,
+    pub(super) keeps_statements: bool,
 }
 
 impl<'s> Transaction<'s> {
@@ -21,7 +22,11 @@ impl<'s> Transaction<'s> {
         let deadline = &session.database.deadline;
         let beginning = session.connection.begin_with(statement);
         let inner = deadline.bound(beginning).await?;
-        Ok(Self { inner, deadline })
+        Ok(Self {
+            inner,
+            deadline,
+            keeps_statements: false,
+        })
     }
 
     /// Runs commands that take no parameters and return nothing.

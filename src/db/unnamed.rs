@@ -1,4 +1,4 @@
-//! An executor that leaves no prepared statement behind on the server.
+//! An executor that leaves a prepared statement behind on the server only where that is asked for.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -8,7 +8,7 @@ use sqlx::{Either, Error, Execute, Executor, Postgres, SqlStr};
 use super::Transaction;
 
 /// Runs each query as an unnamed statement, planned for the values at hand, and within the
-/// transaction's deadline.
+/// transaction's deadline; by name only where the session keeps statements.
 ///
 /// Two reasons for the first. Behind a pooler in transaction mode a named statement may be met again on another
 /// server, or collide with another client's. And a plan kept from when a table was empty is a
@@ -16,23 +16,26 @@ use super::Transaction;
 #[derive(Debug)]
 pub struct Unnamed<'c, 's>(pub &'c mut Transaction<'s>);
 
-struct NotKept<E>(E);
+struct Kept<E> {
+    query: E,
+    keep: bool,
+}
 
-impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for NotKept<E> {
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Kept<E> {
     fn sql(self) -> SqlStr {
-        self.0.sql()
+        self.query.sql()
     }
 
     fn statement(&self) -> Option<&PgStatement> {
-        self.0.statement()
+        self.query.statement()
     }
 
     fn take_arguments(&mut self) -> Result<Option<PgArguments>, sqlx::error::BoxDynError> {
-        self.0.take_arguments()
+        self.query.take_arguments()
     }
 
     fn persistent(&self) -> bool {
-        false
+        self.keep && self.query.persistent()
     }
 }
 
@@ -47,8 +50,12 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let Transaction { inner, deadline } = self.0;
-        let rows = (&mut **inner).fetch_many(NotKept(query));
+        let Transaction {
+            inner,
+            deadline,
+            keeps_statements: keep,
+        } = self.0;
+        let rows = (&mut **inner).fetch_many(Kept { query, keep: *keep });
         let next = async |mut rows: BoxStream<'e, _>| {
             let next = async { rows.next().await.transpose() };
             let row = deadline.bound(next).await.transpose()?;
@@ -62,8 +69,12 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let Transaction { inner, deadline } = self.0;
-        Box::pin(deadline.bound((&mut **inner).fetch_optional(NotKept(query))))
+        let Transaction {
+            inner,
+            deadline,
+            keeps_statements: keep,
+        } = self.0;
+        Box::pin(deadline.bound((&mut **inner).fetch_optional(Kept { query, keep: *keep })))
     }
 
     fn prepare_with<'e>(
@@ -74,7 +85,9 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
     where
         'c: 'e,
     {
-        let Transaction { inner, deadline } = self.0;
+        let Transaction {
+            inner, deadline, ..
+        } = self.0;
         Box::pin(deadline.bound((&mut **inner).prepare_with(sql, parameters)))
     }
 
@@ -82,7 +95,9 @@ impl<'c, 's: 'c> Executor<'c> for Unnamed<'c, 's> {
     where
         'c: 'e,
     {
-        let Transaction { inner, deadline } = self.0;
+        let Transaction {
+            inner, deadline, ..
+        } = self.0;
         Box::pin(deadline.bound((&mut **inner).describe(sql)))
     }
 }

@@ -29,7 +29,7 @@ pub use email::EmailSender;
 pub use people::phone_numbers;
 pub use report::{DeliveryCounts, DeliveryReport, Disabled, Left, Paused, Waiting};
 pub use retry_policy::RetryPolicy;
-pub use run::run;
+pub use run::{Run, run};
 pub use sender::{Pace, Sender};
 #[cfg(test)]
 pub(crate) use states::{Code, DeliveryStatus, Outcome};

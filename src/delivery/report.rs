@@ -136,7 +136,7 @@ impl DeliveryReport {
     }
 
     /// Deliveries that were processed.
-    pub(super) fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         self.delivered + self.retried + self.dead + self.uncertain + self.cancelled
     }
 }

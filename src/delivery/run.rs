@@ -7,6 +7,7 @@ mod recording;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::DeliverySettings;
@@ -17,7 +18,7 @@ use super::promote::{Queue, Timing};
 use super::report::{DeliveryReport, Left};
 use super::sender::Sender;
 use super::waiting::{expire, left, next_opening, paused, waiting};
-use crate::db::{Access, Database};
+use crate::db::{Access, Database, Unnamed};
 use connection::Connection;
 use recording::Unrecorded;
 
@@ -35,36 +36,25 @@ pub async fn run(
     stop: &CancellationToken,
     progress: &mut dyn FnMut(&DeliveryReport),
 ) -> (DeliveryReport, Result<(), sqlx::Error>) {
-    let capabilities = sender.capabilities();
-    let sender = Arc::new(sender);
-    let mut run = Run {
-        connection: Connection::new(database.until(stop, settings.max_runtime), stop),
-        in_flight: InFlight::new(Arc::clone(&sender), settings, capabilities.clone()),
-        settings,
-        stop,
-        started: Instant::now(),
-        capabilities,
-        people: None,
-        report: DeliveryReport::default(),
-        queues: [Timing::Immediate, Timing::Aggregated].map(Queue::new),
-        ahead: 0,
-        unrecorded: Unrecorded::default(),
-        trouble: None,
-    };
-    let result = run.until_empty(progress).await;
-    if let Err(error) = &result {
-        run.record_what_was_sent(error).await;
+    let mut run = Run::new(database, sender, settings, stop, None);
+    let mut result = run.pass(true, progress).await;
+    if result.is_ok() {
+        result = run.look_for_waiting().await;
     }
-    sender.close().await;
-    run.connection.close().await;
-    (run.report, result)
+    let report = run.take_report();
+    run.close().await;
+    (report, result)
 }
 
-struct Run<'a> {
+/// Delivers over one session, and counts what it does.
+pub struct Run<'a> {
     connection: Connection<'a>,
     settings: &'a DeliverySettings,
     stop: &'a CancellationToken,
+    /// Tells that more may be due.
+    woken: Option<&'a Notify>,
     started: Instant,
+    sender: Arc<Sender>,
     capabilities: Capabilities,
     people: Option<People>,
     report: DeliveryReport,
@@ -79,12 +69,71 @@ struct Run<'a> {
     trouble: Option<sqlx::Error>,
 }
 
-impl Run<'_> {
-    async fn until_empty(
+impl<'a> Run<'a> {
+    /// Connects at the first pass. `woken` makes a pass look again while messages are in flight or paused.
+    pub fn new(
+        database: &Database,
+        sender: Sender,
+        settings: &'a DeliverySettings,
+        stop: &'a CancellationToken,
+        woken: Option<&'a Notify>,
+    ) -> Self {
+        let capabilities = sender.capabilities();
+        let sender = Arc::new(sender);
+        Self {
+            connection: Connection::new(database.until(stop, settings.max_runtime), stop),
+            in_flight: InFlight::new(Arc::clone(&sender), settings, capabilities.clone()),
+            settings,
+            stop,
+            woken,
+            started: Instant::now(),
+            sender,
+            capabilities,
+            people: None,
+            report: DeliveryReport::default(),
+            queues: [Timing::Immediate, Timing::Aggregated].map(Queue::new),
+            ahead: 0,
+            unrecorded: Unrecorded::default(),
+            trouble: None,
+        }
+    }
+
+    /// Works until nothing is due, or the time or the limit is reached, or it is to stop; then messages in flight
+    /// are awaited. `maintain`: reclaims expired leases and expires old deliveries first.
+    pub async fn pass(
         &mut self,
+        maintain: bool,
         progress: &mut dyn FnMut(&DeliveryReport),
     ) -> Result<(), sqlx::Error> {
-        self.begin().await?;
+        self.started = Instant::now();
+        self.queues = [Timing::Immediate, Timing::Aggregated].map(Queue::new);
+        let result = self.until_empty(maintain, progress).await;
+        if let Err(error) = &result {
+            self.record_what_was_sent(error).await;
+            self.connection.forget();
+        }
+        result
+    }
+
+    /// What was done since this was last asked.
+    pub fn take_report(&mut self) -> DeliveryReport {
+        std::mem::take(&mut self.report)
+    }
+
+    /// Closes the connections to the transports and the database.
+    pub async fn close(self) {
+        self.sender.close().await;
+        self.connection.close().await;
+    }
+
+    async fn until_empty(
+        &mut self,
+        maintain: bool,
+        progress: &mut dyn FnMut(&DeliveryReport),
+    ) -> Result<(), sqlx::Error> {
+        if maintain || !self.connection.is_open() || self.people.is_none() {
+            self.begin().await?;
+        }
         // First: deliveries that are due already may take the whole run.
         let mut may_promote = self.promote().await?;
         loop {
@@ -108,7 +157,11 @@ impl Run<'_> {
                 }
             }
             if self.in_flight.len() > 0 {
-                self.in_flight.wait().await;
+                tokio::select! {
+                    biased;
+                    () = self.in_flight.wait() => {}
+                    () = woken(self.woken) => may_promote = self.look_again(),
+                }
                 continue;
             }
             if self.unrecorded.wait().await {
@@ -123,8 +176,28 @@ impl Run<'_> {
             }
         }
         self.settle_late_emails().await?;
-        self.look_for_waiting().await?;
         self.trouble.take().map_or(Ok(()), Err)
+    }
+
+    /// E-mails may have been queued since.
+    fn look_again(&mut self) -> bool {
+        for queue in &mut self.queues {
+            queue.is_empty = false;
+        }
+        self.capabilities.email_transport.is_some()
+    }
+
+    /// Seconds until a delivery is due that can be sent here; `None`: nothing waits.
+    pub async fn next_due(&mut self) -> Result<Option<f64>, sqlx::Error> {
+        let unavailable = &self.capabilities.unavailable;
+        let looking = self
+            .connection
+            .retry(Access::ReadOnly, async |transaction| {
+                sqlx::query_file_scalar!("src/delivery/next_due.sql", unavailable)
+                    .fetch_one(Unnamed(transaction))
+                    .await
+            });
+        looking.await
     }
 
     fn time_left(&self) -> Duration {
@@ -146,7 +219,9 @@ impl Run<'_> {
 
     /// Reclaims expired leases and expires old deliveries.
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        self.connection.open().await?;
+        if !self.connection.is_open() {
+            self.connection.open().await?;
+        }
         let (settings, capabilities) = (self.settings, &self.capabilities);
         let beginning = self
             .connection
@@ -179,6 +254,7 @@ impl Run<'_> {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = woken(self.woken) => {}
             () = self.stop.cancelled() => {}
         }
         Ok(true)
@@ -203,5 +279,12 @@ impl Run<'_> {
         let report = &mut self.report;
         (report.waiting, report.paused, report.left) = looking.await?;
         Ok(())
+    }
+}
+
+async fn woken(by: Option<&Notify>) {
+    match by {
+        Some(notify) => notify.notified().await,
+        None => std::future::pending().await,
     }
 }

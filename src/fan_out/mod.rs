@@ -54,6 +54,8 @@ pub struct FanOutSettings {
     pub max_attempts: u32,
     /// No batch is claimed after this.
     pub max_runtime: Duration,
+    /// Sessions of a run, each with a batch of its own.
+    pub workers: u32,
     /// At most this many events in all.
     pub limit: Option<u64>,
     /// Names of types whose events complete without effect.

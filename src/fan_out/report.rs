@@ -75,7 +75,7 @@ impl FanOutReport {
     }
 
     /// Adds what a part of the run did.
-    pub(super) fn add(&mut self, part: &Self) {
+    pub(crate) fn add(&mut self, part: &Self) {
         self.batches += part.batches;
         self.events += part.events;
         self.notifications += part.notifications;
@@ -99,6 +99,9 @@ impl FanOutReport {
         }
         self.unhandled_types
             .extend(part.unhandled_types.iter().cloned());
+        self.stopped_early |= part.stopped_early;
+        // All sessions count the same queue.
+        self.left = self.left.max(part.left);
         self.latencies.add(&part.latencies);
     }
 }

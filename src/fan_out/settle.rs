@@ -166,7 +166,7 @@ impl FanOut<'_> {
         let mut tries = 1;
         loop {
             let began = Instant::now();
-            let writing = self.transact(async |transaction| {
+            let writing = self.transact(left.len(), async |transaction| {
                 write(transaction, settings, token, left, holders).await
             });
             let error = match writing.await {
@@ -207,7 +207,7 @@ impl FanOut<'_> {
         let mut result = Ok(());
         while result.is_ok() && !isolation.is_done() && !until.is_over() {
             let mut passed = None;
-            let passing = self.transact(async |transaction| {
+            let passing = self.transact(usize::MAX, async |transaction| {
                 let (pass, written) = isolation.pass(transaction, settings, until).await?;
                 passed = Some(pass);
                 Ok(written)
@@ -257,7 +257,9 @@ impl FanOut<'_> {
     pub(super) async fn end_claims(&mut self, events: &[Requeue]) {
         let mut tries = 1;
         while !events.is_empty() && self.session.is_some() {
-            let ending = self.transact(async |transaction| requeue(transaction, events).await);
+            let ending = self.transact(events.len(), async |transaction| {
+                requeue(transaction, events).await
+            });
             let error = match ending.await {
                 Ok(Written { report, .. }) => {
                     if report.released > 0 {

@@ -18,6 +18,8 @@ use crate::db::{Access, Database, ErrorClass, Session, Transaction, Unnamed};
 
 /// Pause before another try where another transaction was in the way.
 pub(super) const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
+/// Up to so many events, planning their statements takes longer than running them.
+const SMALL_BATCH: usize = 20;
 /// At most this many events with a large audience wait while others are due.
 const MOST_SET_ASIDE: usize = 4;
 
@@ -45,6 +47,8 @@ pub struct FanOut<'a> {
     pub(super) session: Option<Session>,
     pub(super) report: FanOutReport,
     set_aside: VecDeque<LargeEvent>,
+    /// Up to so many events are written by statements whose plans are kept.
+    kept_events: usize,
     is_rescued: bool,
     /// Whether all events were looked at for a processing row.
     is_swept: bool,
@@ -87,15 +91,34 @@ impl<'a> FanOut<'a> {
             session: None,
             report: FanOutReport::default(),
             set_aside: VecDeque::new(),
+            kept_events: 0,
             is_rescued: false,
             is_swept: false,
             is_refusing: false,
         }
     }
 
+    /// Leaves stuck claims, and events that no trigger enqueued, to another session.
+    #[must_use]
+    pub fn without_rescue(mut self) -> Self {
+        (self.is_rescued, self.is_swept) = (true, true);
+        self
+    }
+
+    /// Whether small batches may be written by statements whose plans are kept: the connection has to lead to the
+    /// same server process at all times.
+    pub(crate) fn keep_statements(&mut self, keep: bool) {
+        self.kept_events = if keep { SMALL_BATCH } else { 0 };
+    }
+
     /// What was done so far.
     pub fn report(&self) -> &FanOutReport {
         &self.report
+    }
+
+    /// What was done since this was last asked.
+    pub(crate) fn take_report(&mut self) -> FanOutReport {
+        std::mem::take(&mut self.report)
     }
 
     /// Whether another batch may be claimed: neither the limit nor the time is reached.
@@ -109,8 +132,9 @@ impl<'a> FanOut<'a> {
     }
 
     /// Claims a batch and settles it. Where nothing else is due, or they have waited for long, an event
-    /// with a large audience is settled.
-    pub async fn step(&mut self) -> Result<Step, RunFailed> {
+    /// with a large audience is settled. `claimed` is called with the number of events of a claim, before they
+    /// are settled.
+    pub async fn step(&mut self, claimed: &dyn Fn(usize)) -> Result<Step, RunFailed> {
         let lease = self.settings.stuck_after / 2;
         let mut since = self.set_aside.iter().map(|large| large.since);
         let is_urgent = since.next().is_some_and(|since| since.elapsed() >= lease);
@@ -119,7 +143,10 @@ impl<'a> FanOut<'a> {
             return Ok(Step::Taken);
         }
         match self.claim().await {
-            Ok(claim) if !claim.is_empty => self.settle(claim.token, claim.events).await?,
+            Ok(claim) if !claim.is_empty => {
+                claimed(claim.events.len());
+                self.settle(claim.token, claim.events).await?;
+            }
             Ok(_) if self.settle_large().await? => {}
             Ok(_) => return Ok(Step::Empty),
             Err(error) => match ErrorClass::of(&error) {
@@ -203,7 +230,7 @@ impl<'a> FanOut<'a> {
         let companions = (self.left() - oldest).min(batch);
         let (is_rescued, mut is_swept) = (self.is_rescued, self.is_swept);
         let mut rows = Undecoded::default();
-        let claiming = self.transact(async |transaction| {
+        let claiming = self.transact(1, async |transaction| {
             let mut written = Written::default();
             if !is_rescued {
                 rescue(transaction, settings, &mut written).await?;
@@ -227,16 +254,18 @@ impl<'a> FanOut<'a> {
         Ok(claim)
     }
 
-    /// Does `work` in a transaction. Where the connection is lost, there is another one afterwards,
+    /// Does `work` on so many events in a transaction. Where the connection is lost, there is another one afterwards,
     /// unless the database stays out of reach; what was committed all the same is done.
     pub(super) async fn transact(
         &mut self,
+        events: usize,
         work: impl AsyncFnOnce(&mut Transaction<'_>) -> Result<Written, sqlx::Error>,
     ) -> Result<Written, sqlx::Error> {
         let session = match &mut self.session {
             Some(session) => session,
             none => none.insert(self.database.connect().await?),
         };
+        session.keep_statements(events <= self.kept_events);
         let (error, in_doubt) = match attempt(session, work).await {
             Ok(written) => return Ok(written),
             Err(failed) => failed,

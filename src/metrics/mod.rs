@@ -20,10 +20,15 @@ macro_rules! metrics {
     };
 }
 
+mod daemon;
 mod delivery;
 mod fan_out;
 mod file;
+mod live;
 mod registry;
+
+pub(crate) use daemon::DaemonState;
+pub(crate) use live::Live;
 
 use std::io;
 use std::path::Path;
@@ -104,8 +109,9 @@ fn update(
     file::replace(path, registry.to_text().as_bytes())
 }
 
-/// Every metric of both files.
+/// Every metric.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = &'static Metric> {
-    fan_out::METRICS.iter().chain(delivery::METRICS).copied()
+    let stages = fan_out::METRICS.iter().chain(delivery::METRICS);
+    stages.chain(daemon::METRICS).copied()
 }

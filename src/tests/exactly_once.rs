@@ -8,7 +8,7 @@ use crate::harness::{TestDatabase, Worker};
 
 /// A few hundred people and so many events of all kinds. Words don't differ from event to event
 /// where they are merged, because workers may take turns.
-async fn stage(events: i32) -> TestDatabase<'static> {
+pub(crate) async fn stage(events: i32) -> TestDatabase<'static> {
     let db = TestDatabase::new().await;
     let mut world = db.world().await;
     let people = world.people(120).await;
@@ -48,7 +48,7 @@ async fn stage(events: i32) -> TestDatabase<'static> {
 }
 
 /// The rows of an uninterrupted run by one worker.
-async fn undisturbed(db: &TestDatabase<'static>) -> TestDatabase<'static> {
+pub(crate) async fn undisturbed(db: &TestDatabase<'static>) -> TestDatabase<'static> {
     let twin = db.twin().await;
     let report = twin.run().await;
     assert_eq!((report.failed, report.retried), (0, 0));
@@ -56,7 +56,7 @@ async fn undisturbed(db: &TestDatabase<'static>) -> TestDatabase<'static> {
     twin
 }
 
-async fn assert_same(db: &TestDatabase<'_>, twin: &TestDatabase<'_>) {
+pub(crate) async fn assert_same(db: &TestDatabase<'_>, twin: &TestDatabase<'_>) {
     assert_eq!(db.standings().await, twin.standings().await);
     let (ours, theirs) = (db.notifications().await, twin.notifications().await);
     assert_eq!(ours.len(), theirs.len());

@@ -124,6 +124,7 @@ async fn role_gets_no_more_than_is_needed() {
     notification_processing INSERT (created_at, event_id, next_attempt_at, occurred_at, processing_status, retry_count, thread_id), SELECT, UPDATE (claim_token, claimed_at, completed_at, error_message, next_attempt_at, processing_status, processor_id, retried_at, retry_count, unhandled_type)
     notification_pruned SELECT
     notification_sweep SELECT, UPDATE (seen_at, seen_to, swept_to)
+    notification_wake_seq SELECT, UPDATE
     notifications INSERT (body, coalesce_count, coalesce_key, created_at, event_id, link_url, payload, title, user_id), SELECT, UPDATE (body, coalesce_count, created_at, event_id, link_url, payload, title, updated_at)
     notify_fan_out_migrations SELECT
     notify_fan_out_pending() EXECUTE

@@ -37,6 +37,7 @@ mod restart;
 mod rls;
 mod scripts;
 mod seed;
+mod serve;
 mod silence;
 mod statements;
 mod sweep;

@@ -93,7 +93,7 @@ impl Listing {
         let channel = message.channel.name();
         let head = format!("{channel:<8} {:<28}", message.event_type);
         let would = &mut self.would;
-        let (verdict, sent, reason, counter, text) = match &message.outcome {
+        let (decision, sent, reason, counter, text) = match &message.outcome {
             DryRunOutcome::Send { to, title } => {
                 let text = format!("{} to {to:<28}  {title}", style.bold(&head));
                 let sent = Some((to, title));
@@ -123,7 +123,7 @@ impl Listing {
                 "channel": channel,
                 "event_type": message.event_type,
                 "recipient": message.recipient,
-                "verdict": verdict,
+                "decision": decision,
                 "to": sent.map(|(to, _)| to),
                 "title": sent.map(|(_, title)| title),
                 "reason": reason,

@@ -126,7 +126,7 @@ mod tests {
     use crate::delivery::{Disabled, Paused};
 
     #[test]
-    fn a_reader_is_told_what_waits_and_what_to_do() {
+    fn report_names_what_waits_and_what_to_do() {
         let report = DeliveryReport {
             dead: 1,
             waiting: Waiting {

@@ -118,7 +118,7 @@ impl Audit for Listing {
     fn event(&mut self, event: &DryEvent<'_>) {
         self.end_event();
         let style = self.style;
-        let (verdict, error, note) = match &event.outcome {
+        let (decision, error, note) = match &event.outcome {
             EventOutcome::Complete => ("complete", None, String::new()),
             EventOutcome::Fail(error) => {
                 let note = style.bad(&format!("would fail: {error}"));
@@ -141,7 +141,7 @@ impl Audit for Listing {
                 "kind": "event",
                 "event_id": event_id,
                 "event_type": event_type,
-                "verdict": verdict,
+                "decision": decision,
                 "error": error,
             }));
         }

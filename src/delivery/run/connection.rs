@@ -35,6 +35,11 @@ impl<'a> Connection<'a> {
         self.session.is_some()
     }
 
+    /// Drops a connection that is not to be used again.
+    pub(super) fn forget(&mut self) {
+        self.session = None;
+    }
+
     pub(super) async fn close(self) {
         if let Some(session) = self.session {
             // The work is done; an error changes nothing.

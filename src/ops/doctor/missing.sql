@@ -40,6 +40,6 @@ SELECT 'the function can_view_many(uuid[], uuid[]) does not return rows of user_
             WHERE name IN ('user_id', 'resource_id') AND type = 'uuid'::regtype))
 UNION ALL
 SELECT 'the sequence ' || needed.name || ' does not exist'
-  FROM (VALUES ('notification_claim_token_seq'), ('notification_lease_token_seq')) AS needed (name)
+  FROM (VALUES ('notification_claim_token_seq'), ('notification_lease_token_seq'), ('notification_wake_seq')) AS needed (name)
  WHERE to_regclass(needed.name) IS NULL
  ORDER BY 1

@@ -33,6 +33,11 @@ SELECT 'sequence ' || s.oid::regclass, 'USAGE', true, false
   FROM sequence s
  WHERE NOT has_sequence_privilege(s.oid, 'USAGE')
 UNION ALL
+-- What a daemon says that it sleeps by.
+SELECT 'sequence notification_wake_seq', privilege, true, false
+  FROM unnest('{SELECT,UPDATE}'::text[]) AS w (privilege)
+ WHERE NOT has_sequence_privilege(to_regclass('notification_wake_seq'), privilege)
+UNION ALL
 SELECT 'function can_view(uuid, uuid)', 'EXECUTE', false, false
  WHERE NOT has_function_privilege(to_regprocedure('can_view(uuid, uuid)'), 'EXECUTE')
 UNION ALL

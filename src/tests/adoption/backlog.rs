@@ -5,7 +5,7 @@ use crate::harness::{Summary as _, TestDatabase, id};
 
 /// Without `occurred_at` the time of creation tells which events are too old to tell of now.
 #[tokio::test]
-async fn age_is_told_by_created_at_where_there_is_no_occurred_at() {
+async fn age_counts_from_created_at_where_there_is_no_occurred_at() {
     let (db, report) = adopt(&format!(
         "{APPLICATION}
          CREATE TABLE domain_events (id bigserial PRIMARY KEY, event_type text NOT NULL, actor_id uuid,

@@ -256,8 +256,8 @@ async fn a_mailbox_that_cannot_be_decrypted_holds_up_no_other_mail() {
     let ops = stage.db.endpoint_at("email", "ops", "x").await;
     let mail = Delivery::endpoint("email", ops).says("one");
     stage.db.delivery(mail.with("target", "'email'")).await;
-    let sealed = "UPDATE notification_endpoints SET settings = 'enc:v1:AAAA'";
-    stage.db.execute(sealed).await;
+    let encrypted = "UPDATE notification_endpoints SET settings = 'enc:v1:AAAA'";
+    stage.db.execute(encrypted).await;
     stage.deliver().await;
     stage.queue(immediate(bo, "two")).await;
     assert_eq!(stage.deliver().await, "delivered=1 mails=1");

@@ -151,7 +151,7 @@ async fn an_endpoint_of_any_channel_is_tried_by_what_sends_to_it() {
     }
     // As they are, where there is no key.
     assert!(settings(&db, "slack").await.contains("T0kenOfTheRoom"));
-    // Nothing carries mails and text messages where nothing is configured.
+    // E-mails and text messages have no transport where nothing is configured.
     for name in ["email", "sms"] {
         let test = format!("test {name}");
         let printed = endpoint(&db, &LOCAL, &test).await.failed(6);

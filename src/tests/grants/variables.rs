@@ -139,7 +139,7 @@ async fn keeping_endpoints_takes_a_variable() {
         "rotate-secret ops",
         "disable ops",
         "enable ops",
-        "reseal",
+        "rotate-key",
         "remove ops",
     ];
     for arguments in each {

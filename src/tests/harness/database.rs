@@ -127,6 +127,7 @@ impl<'s> TestDatabase<'s> {
             stuck_after: Duration::from_mins(10),
             max_attempts: 5,
             max_runtime: Duration::from_mins(2),
+            workers: 1,
             limit: None,
             ignored_types: Vec::new(),
             processor_id: "test".to_owned(),

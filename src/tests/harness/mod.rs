@@ -18,7 +18,7 @@
 mod command_line;
 mod database;
 mod deliveries;
-mod faults;
+mod failures;
 mod hold;
 mod pooler;
 mod process;
@@ -34,7 +34,7 @@ pub(crate) use database::{TestDatabase, database_at, migrate};
 pub(crate) use deliveries::Delivery;
 pub(crate) use hold::Hold;
 pub(crate) use pooler::Pooler;
-pub(crate) use process::{Worker, complaint};
+pub(crate) use process::{Ended, Worker, complaint};
 pub(crate) use report::Summary;
 pub(crate) use server::{Server, psql, server_program, succeed, unprivileged_folder};
 pub(crate) use world::{ACME, ADA, ATLAS, BO, BUDGET, CY, GIA, KICKOFF, OLGA, REPORT, World, id};

@@ -1,0 +1,105 @@
+//! A connection for one that waits: it listens for notifications, and asks a question now and then.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPoolOptions, PgRow};
+use sqlx::{FromRow, SqlSafeStr};
+
+use super::Database;
+use super::deadline::no_answer;
+
+/// A statement of a waiting process takes milliseconds; a server that says nothing for so long is gone.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// A notification that does not arrive within this time never will.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// An open connection outside of transactions.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    inner: PgListener,
+    place: String,
+}
+
+impl Listener {
+    /// Connects as `application_name`.
+    pub(crate) async fn connect(
+        database: &Database,
+        application_name: &str,
+    ) -> Result<Self, sqlx::Error> {
+        let options = database.options.clone().application_name(application_name);
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_lazy_with(options);
+        let connecting = PgListener::connect_with(&pool);
+        let mut inner = tokio::time::timeout(database.connect_timeout, connecting)
+            .await
+            .map_err(|_| no_answer(&database.address(), database.connect_timeout))??;
+        // A connection that was lost is an error: what was sent to it meanwhile is lost with it.
+        inner.eager_reconnect(false);
+        Ok(Self {
+            inner,
+            place: database.address(),
+        })
+    }
+
+    /// Listens on `channel`. `false`: notifications do not arrive here, as behind a pooler that lends
+    /// another server connection to each transaction. `database` sends the one that tells.
+    pub(crate) async fn listen(
+        &mut self,
+        channel: &str,
+        database: &Database,
+    ) -> Result<bool, sqlx::Error> {
+        let listening = self.inner.listen(channel);
+        bound(&self.place, listening).await?;
+        let token = format!("test:{:016x}", rand::random::<u64>());
+        let mut session = database.connect().await?;
+        session.notify(channel, &token).await?;
+        session.close().await?;
+        let arriving = async {
+            while self.wait().await? != token {}
+            Ok(())
+        };
+        match tokio::time::timeout(ARRIVES_WITHIN, arriving).await {
+            Ok(arrived) => arrived.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The payload of the next notification. Cancelling it loses none.
+    pub(crate) async fn wait(&mut self) -> Result<String, sqlx::Error> {
+        let notification = self.inner.try_recv().await?;
+        let notification = notification.ok_or_else(|| lost(&self.place))?;
+        Ok(notification.payload().to_owned())
+    }
+
+    /// The one row of a statement without parameters.
+    pub(crate) async fn ask<T>(&mut self, statement: impl SqlSafeStr) -> Result<T, sqlx::Error>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        // Behind a pooler a named statement may be met again on another server.
+        let asking = sqlx::query_as(statement)
+            .persistent(false)
+            .fetch_one(&mut self.inner);
+        bound(&self.place, asking).await
+    }
+}
+
+async fn bound<T>(
+    place: &str,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(ANSWER_WITHIN, work)
+        .await
+        .unwrap_or_else(|_| Err(no_answer(place, ANSWER_WITHIN)))
+}
+
+fn lost(place: &str) -> sqlx::Error {
+    let problem = format!("the connection to {place} was closed");
+    sqlx::Error::Io(std::io::Error::new(
+        std::io::ErrorKind::ConnectionReset,
+        problem,
+    ))
+}
