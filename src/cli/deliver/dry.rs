@@ -123,7 +123,7 @@ impl Listing {
                 "channel": channel,
                 "event_type": message.event_type,
                 "recipient": message.recipient,
-                "decision": decision,
+                "verdict": decision,
                 "to": sent.map(|(to, _)| to),
                 "title": sent.map(|(_, title)| title),
                 "reason": reason,

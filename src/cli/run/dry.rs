@@ -141,7 +141,7 @@ impl Audit for Listing {
                 "kind": "event",
                 "event_id": event_id,
                 "event_type": event_type,
-                "decision": decision,
+                "verdict": decision,
                 "error": error,
             }));
         }

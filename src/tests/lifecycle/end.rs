@@ -22,7 +22,7 @@ async fn run_whose_time_is_up_claims_nothing_more() {
     let (db, mut world) = stage().await;
     messages_apart(&mut world, 20).await;
     // It may be late for the very first batch as well.
-    let output = db.prints("run --batch-size 5 --max-runtime 1ms");
+    let output = db.prints("run --workers 1 --batch-size 5 --max-runtime 1ms");
     let due = "notification_processing WHERE processing_status = 'pending'";
     let due = db.count(due).await;
     assert!(due >= 15, "{due}");
@@ -41,7 +41,7 @@ async fn run_that_is_asked_to_stop_finishes_its_batch() {
         messages_apart(&mut world, 30).await;
         let hold = db.hold_notifications().await;
         let mut command = db.binary();
-        command.args(["--batch-size", "10", "--format", "json"]);
+        command.args(["--workers", "1", "--batch-size", "10", "--format", "json"]);
         let worker = Worker::start(&mut command);
         db.until_waiting(1).await;
         worker.signal(signal);
