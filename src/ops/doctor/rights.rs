@@ -37,7 +37,7 @@ pub(super) async fn check(connection: &mut Transaction<'_>) -> Findings {
     let reads_all = lacking.iter().all(|right| right.is_write);
     let writes_lacking = lacking
         .iter()
-        .filter(|right| right.privilege != "USAGE" && !right.has_part)
+        .filter(|right| !right.object.starts_with("sequence ") && !right.has_part)
         .count();
     Ok(vec![if reads_all && writes_lacking == writes_count() {
         Finding::warn(
