@@ -50,7 +50,8 @@ impl Stage {
 }
 
 /// A payload that does not parse, a row that a constraint refuses, one that a deferred one refuses at the
-/// commit, and a name that can't be read: such an event fails at once, and is not tried again.
+/// commit, as it may the settling itself, and a name that can't be read: such an event fails at once, and is
+/// not tried again.
 #[tokio::test]
 async fn event_that_can_never_be_written_fails_alone() {
     let mut states = Vec::new();
@@ -61,6 +62,10 @@ async fn event_that_can_never_be_written_fails_alone() {
          BEGIN RAISE EXCEPTION 'too late' USING ERRCODE = 'check_violation'; END $$;
          CREATE CONSTRAINT TRIGGER late AFTER INSERT ON notifications DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW WHEN (NEW.event_id = OFFENDER) EXECUTE FUNCTION late()",
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'not settled' USING ERRCODE = 'check_violation'; END $$;
+         CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON notification_processing DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.event_id = OFFENDER AND NEW.processing_status = 'completed') EXECUTE FUNCTION late()",
         // A view of the application that fails for one of its rows.
         "INSERT INTO projects SELECT gen_random_uuid(), 'Broken', owner_org_id FROM projects LIMIT 1;
          ALTER TABLE projects RENAME TO all_projects;
@@ -69,7 +74,8 @@ async fn event_that_can_never_be_written_fails_alone() {
          UPDATE domain_events SET project_id = (SELECT id FROM all_projects WHERE name = 'Broken') WHERE id = OFFENDER",
     ] {
         let stage = Stage::new(20).await;
-        let offender = stage.events[7];
+        // The last one, which is tried without a probe.
+        let offender = stage.events[19];
         let break_it = break_it.replace("OFFENDER", &offender.to_string());
         stage.db.execute(break_it).await;
         let output = stage.db.binary().arg("run").ends(3).stdout;
@@ -83,6 +89,7 @@ async fn event_that_can_never_be_written_fails_alone() {
     failed 0 invalid project_access_granted event: payload.affected_user_id must be a UUID
     failed 0 database refused: SQLSTATE 23514: new row for relation "notifications" violates check constraint "not_this_one"
     failed 0 database refused: SQLSTATE 23514: too late
+    failed 0 database refused: SQLSTATE 23514: not settled
     failed 0 database refused: SQLSTATE 22012: division by zero
     "#);
 }

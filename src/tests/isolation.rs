@@ -77,7 +77,12 @@ async fn row_that_stays_locked_holds_up_only_those_that_need_it() {
     assert_untouched(&stage).await;
     db.time_passes().await;
 
-    let ended = Worker::start(db.binary().args(["--format", "json"]));
+    // Time for two waits of five seconds each; the parts of the batch wait less.
+    let ended =
+        Worker::start(
+            db.binary()
+                .args(["run", "--max-runtime", "12s", "--format", "json"]),
+        );
     let ended = ended.ends(0).await;
     let report = ended.report();
     let counts = ["events", "released", "retried"].map(|name| report[name].clone());
