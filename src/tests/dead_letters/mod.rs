@@ -296,6 +296,34 @@ async fn a_dry_run_cannot_write_and_readers_may_look() {
     }
 }
 
+/// Another one has retried it, and it has ended otherwise.
+#[tokio::test]
+async fn one_that_matches_no_more_once_it_is_locked_is_left() {
+    let stage = Stage::new().await;
+    let db = &stage.db;
+    for (action, filter) in [
+        ("retry", ["--status", "dead"]),
+        ("discard", ["--error", "503"]),
+    ] {
+        db.execute(
+            "UPDATE notification_deliveries SET status = 'dead', reason = '503' WHERE id = 2",
+        )
+        .await;
+        let otherwise = "UPDATE notification_deliveries SET status = 'uncertain', reason = 'the connection broke' WHERE id = 2";
+        let hold = db.hold(otherwise).await;
+        let arguments = ["dead-letters", action, "2"];
+        let worker = Worker::start(db.binary().args(arguments).args(filter));
+        db.until_waiting(1).await;
+        hold.release().await;
+        worker.ends(0).await;
+        let row = &stage.rows().await[1];
+        assert_eq!(
+            row, "2 uncertain 6 unavailable the connection broke",
+            "{action}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn two_at_once_share_the_work() {
     let db = TestDatabase::new().await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Stage, prune};
-use crate::harness::TestDatabase;
+use crate::harness::{TestDatabase, Worker};
 
 #[tokio::test]
 async fn a_retried_event_starts_afresh() {
@@ -92,6 +92,26 @@ async fn filters_narrow_each_other() {
     assert_eq!(db.json("retry --all")["retried_count"], 2_497);
     let statuses = [("completed".to_owned(), 1), ("pending".to_owned(), 2_499)];
     assert_eq!(db.statuses().await, statuses.into());
+}
+
+/// Another one has retried it, and it has failed for another reason.
+#[tokio::test]
+async fn an_event_that_matches_no_more_once_it_is_locked_is_left() {
+    let mut stage = Stage::new().await;
+    let event = stage.invalid().await;
+    let db = &stage.db;
+    db.run().await;
+    for action in ["retry", "discard"] {
+        db.execute("UPDATE notification_processing SET error_message = 'invalid'")
+            .await;
+        let otherwise = "UPDATE notification_processing SET error_message = 'disk full'";
+        let hold = db.hold(otherwise).await;
+        let worker = Worker::start(db.binary().args([action, "--error", "invalid"]));
+        db.until_waiting(1).await;
+        hold.release().await;
+        worker.ends(0).await;
+        assert_eq!(db.state(event).await, "failed 0 disk full", "{action}");
+    }
 }
 
 #[tokio::test]

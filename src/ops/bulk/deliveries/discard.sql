@@ -1,5 +1,5 @@
--- Cancels what matches: of the next $12 from $11 on, by identifier, those that are still dead letters
--- once they are locked. Their e-mails end with them, except those that were left out of them before.
+-- Cancels what matches: of the next $12 from $11 on, by identifier, those that still match once they
+-- are locked. Their e-mails end with them, except those that were left out of them before.
 , page AS MATERIALIZED (
     SELECT id FROM matching WHERE id >= $11 ORDER BY id LIMIT $12
 ),
@@ -8,6 +8,8 @@ chosen AS MATERIALIZED (
                d.status || coalesce(': ' || nullif(d.reason, ''), '')) AS reason
       FROM notification_deliveries d
      WHERE d.id = ANY (ARRAY(SELECT id FROM page)) AND d.status IN ('dead', 'uncertain')
+       AND ($3::text IS NULL OR d.reason LIKE $3 OR d.code LIKE $3)
+       AND ($5::text[] IS NULL OR d.status = ANY ($5))
      ORDER BY d.id
        FOR UPDATE OF d
 ),

@@ -1,5 +1,5 @@
 -- Requeues what matches, as if it had never been tried: of the next $12 from $11 on, by identifier, those
--- that are still dead letters once they are locked. Reason and code stay until the next attempt, so
+-- that still match once they are locked. Reason and code stay until the next attempt, so
 -- that an operator sees why it is queued again. Its e-mails are requeued with it, except those that
 -- were left out of it for reasons of their own.
 , page AS MATERIALIZED (
@@ -9,6 +9,8 @@ chosen AS MATERIALIZED (
     SELECT d.id, d.channel, d.status, d.recipient, d.endpoint_id
       FROM notification_deliveries d
      WHERE d.id = ANY (ARRAY(SELECT id FROM page)) AND d.status IN ('dead', 'uncertain')
+       AND ($3::text IS NULL OR d.reason LIKE $3 OR d.code LIKE $3)
+       AND ($5::text[] IS NULL OR d.status = ANY ($5))
      ORDER BY d.id
        FOR UPDATE OF d
 ),

@@ -7,6 +7,7 @@ chosen AS MATERIALIZED (
     SELECT np.event_id AS id
       FROM notification_processing np
      WHERE np.event_id = ANY (ARRAY(SELECT id FROM page)) AND np.processing_status = 'failed'
+       AND ($3::text IS NULL OR np.error_message LIKE $3)
      ORDER BY np.event_id
        FOR UPDATE
 ),

@@ -8,6 +8,7 @@ chosen AS MATERIALIZED (
       FROM notification_processing np
      WHERE np.event_id = ANY (ARRAY(SELECT id FROM page))
        AND (np.processing_status = 'failed' OR np.processing_status = 'pending' AND np.unhandled_type IS NOT NULL)
+       AND ($3::text IS NULL OR np.error_message LIKE $3)
      ORDER BY np.event_id
        FOR UPDATE
 ),
