@@ -20,4 +20,4 @@ old AS MATERIALIZED (
 gone AS (
     DELETE FROM pending_emails WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1
 )
-SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT nullif(max(id), 9223372036854775807) + 1 FROM page)::bigint AS next
+SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT nullif(max(id)::bigint, 9223372036854775807) + 1 FROM page) AS next

@@ -26,4 +26,4 @@ kept AS (
      WHERE o.user_id = gone.user_id AND o.event_id = gone.event_id AND o.ends_with_notification
        AND o.user_id = ANY (ARRAY(SELECT user_id FROM gone))
 )
-SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT nullif(max(id), 9223372036854775807) + 1 FROM page)::bigint AS next
+SELECT (SELECT count(*) FROM gone) AS "deleted!", (SELECT nullif(max(id)::bigint, 9223372036854775807) + 1 FROM page) AS next

@@ -33,6 +33,25 @@ async fn a_pruned_nudge_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn the_greatest_identifier_is_the_last() {
+    let mut stage = Stage::new().await;
+    let event = stage.granted().await;
+    stage.db.run().await;
+    stage.read_and_sent(event).await;
+    for (kind, greatest) in [("integer", i32::MAX.into()), ("bigint", i64::MAX)] {
+        for table in ["notifications", "pending_emails"] {
+            stage
+                .db
+                .execute(format!(
+                    "ALTER TABLE {table} ALTER id TYPE {kind}; UPDATE {table} SET id = {greatest}"
+                ))
+                .await;
+        }
+        assert_eq!(counts(&prune(&stage.db, false).await), [0; 4], "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn pruned_events_are_not_processed_again() {
     let mut stage = Stage::new().await;
     let first = stage.granted().await;
