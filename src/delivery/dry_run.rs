@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::lease::Capabilities;
+use super::lease::{Capabilities, channels};
 use super::leased::Leased;
 use super::load::{load, mails};
 use super::people::People;
@@ -149,7 +149,7 @@ async fn queued(
         .into_iter()
         .map(|row| (row.target, (row.name, row.seconds)))
         .collect();
-    let rows = sqlx::query_file_as!(Leased, "src/delivery/due.sql", limit)
+    let rows = sqlx::query_file_as!(Leased, "src/delivery/due.sql", limit, &channels())
         .fetch_all(Unnamed(connection))
         .await?;
     let due = rows.into_iter().map(|leased| Due {
