@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions, PgRow};
-use sqlx::{FromRow, SqlSafeStr};
+use sqlx::{Connection as _, FromRow, SqlSafeStr};
 
 use super::Database;
+use super::GOODBYE;
 use super::deadline::no_answer;
 
 /// A statement of a waiting process takes milliseconds; a server that says nothing for so long is gone.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A notification that does not arrive within this time never will.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(2);
+
+const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
 
 /// An open connection outside of transactions.
 #[derive(Debug)]
@@ -21,12 +24,15 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Connects as `application_name`.
+    /// Connects as `application_name`. A database that takes no writes is refused.
     pub(crate) async fn connect(
         database: &Database,
         application_name: &str,
     ) -> Result<Self, sqlx::Error> {
-        let options = database.options.clone().application_name(application_name);
+        // A pool goes on trying for long, and does not say why.
+        let (connection, options) = database.open_in_time().await?;
+        let _ = tokio::time::timeout(GOODBYE, connection.close()).await;
+        let options = options.application_name(application_name);
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
@@ -38,10 +44,13 @@ impl Listener {
             .map_err(|_| no_answer(&database.address(), database.connect_timeout))??;
         // A connection that was lost is an error: what was sent to it meanwhile is lost with it.
         inner.eager_reconnect(false);
-        Ok(Self {
-            inner,
-            place: database.address(),
-        })
+        let place = database.address();
+        let mut listener = Self { inner, place };
+        let (is_read_only,) = listener.ask(IS_READ_ONLY).await?;
+        if is_read_only {
+            return Err(read_only(&listener.place));
+        }
+        Ok(listener)
     }
 
     /// Listens on `channel`. `false`: notifications do not arrive here, as behind a pooler that lends
@@ -94,6 +103,11 @@ async fn bound<T>(
     tokio::time::timeout(ANSWER_WITHIN, work)
         .await
         .unwrap_or_else(|_| Err(no_answer(place, ANSWER_WITHIN)))
+}
+
+fn read_only(place: &str) -> sqlx::Error {
+    let problem = format!("{place} is read-only, as a standby is");
+    sqlx::Error::Io(std::io::Error::other(problem))
 }
 
 fn lost(place: &str) -> sqlx::Error {

@@ -75,9 +75,7 @@ impl Database {
 
     /// Opens a connection.
     pub async fn connect(&self) -> Result<Session, sqlx::Error> {
-        let connection = tokio::time::timeout(self.connect_timeout, self.open())
-            .await
-            .map_err(|_| no_answer(&self.address(), self.connect_timeout))??;
+        let (connection, _) = self.open_in_time().await?;
         Ok(Session {
             connection,
             database: self.clone(),
@@ -85,16 +83,23 @@ impl Database {
         })
     }
 
+    /// Also returns the options that it was opened by.
+    async fn open_in_time(&self) -> Result<(PgConnection, PgConnectOptions), sqlx::Error> {
+        tokio::time::timeout(self.connect_timeout, self.open())
+            .await
+            .map_err(|_| no_answer(&self.address(), self.connect_timeout))?
+    }
+
     /// `sslmode=prefer`, which is the default, takes a connection without TLS where there is none with
     /// it, as libpq does.
-    async fn open(&self) -> Result<PgConnection, sqlx::Error> {
+    async fn open(&self) -> Result<(PgConnection, PgConnectOptions), sqlx::Error> {
         match PgConnection::connect_with(&self.options).await {
             Err(error) if self.prefers_tls() && tls_error(&error).is_some() => {
                 tracing::warn!("connecting without TLS, as sslmode=prefer allows: {error}");
                 let options = self.options.clone().ssl_mode(PgSslMode::Disable);
-                PgConnection::connect_with(&options).await
+                Ok((PgConnection::connect_with(&options).await?, options))
             }
-            result => result,
+            result => Ok((result?, self.options.clone())),
         }
     }
 
