@@ -57,7 +57,8 @@ pub(super) async fn execute(
     let serving = async {
         loop {
             let round = stop.child_token();
-            let mut serving = std::pin::pin!(daemon::serve(daemon, &state.hub, &*state, &round));
+            let serving = daemon::serve(daemon, &state.hub, &*state, &round, &stop);
+            let mut serving = std::pin::pin!(serving);
             loop {
                 tokio::select! {
                     () = &mut serving => return,
@@ -152,6 +153,7 @@ async fn open(
         let problem = format!("{address} can't be opened: {error}");
         InvalidConfig::new("NOTIFY_HTTP_LISTEN", problem)
     })?;
+    tracing::info!("answering at http://{}", listener.local_addr()?);
     Ok(tokio::spawn(http::serve(listener, state, stop.clone())))
 }
 

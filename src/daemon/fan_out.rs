@@ -35,9 +35,9 @@ pub(super) async fn work(
             if hub.take_maintenance() {
                 fan_out.rescue_again();
             }
-            hub.begin_work();
+            let in_hand = hub.begin_work();
             let result = until_empty(&mut fan_out, settings, hub).await;
-            hub.end_work();
+            drop(in_hand);
             let report = fan_out.take_report();
             if !report.is_idle() || result.is_err() {
                 reports.fan_out(&report, started.elapsed().as_secs_f64(), result.is_ok());

@@ -37,6 +37,17 @@ impl Cause {
     }
 }
 
+/// A worker has something in hand.
+#[must_use]
+pub(super) struct Work<'a>(&'a Hub);
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.is_idle.notify_one();
+    }
+}
+
 /// Shared by all parts of a daemon.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -122,13 +133,10 @@ impl Hub {
         self.has_expired_lease.swap(false, Ordering::Relaxed)
     }
 
-    pub(super) fn begin_work(&self) {
+    /// A worker has something in hand until the value is dropped.
+    pub(super) fn begin_work(&self) -> Work<'_> {
         self.busy.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn end_work(&self) {
-        self.busy.fetch_sub(1, Ordering::Relaxed);
-        self.is_idle.notify_one();
+        Work(self)
     }
 
     /// Whether no worker has anything in hand.

@@ -61,12 +61,13 @@ pub(crate) trait Reports {
     fn delivery(&self, report: &DeliveryReport, seconds: f64, succeeded: bool);
 }
 
-/// Works until it is stopped, and finishes what is in hand.
+/// Works until it is stopped, and finishes what is in hand. Once the process is to `end`, that has to be soon.
 pub(crate) async fn serve(
     daemon: Daemon,
     hub: &Hub,
     reports: &dyn Reports,
     stop: &CancellationToken,
+    end: &CancellationToken,
 ) {
     let database = &daemon.database;
     let watcher = Watcher {
@@ -98,15 +99,10 @@ pub(crate) async fn serve(
         }
     };
     let all = async {
-        tokio::join!(
-            watcher.run(),
-            workers,
-            deliverer,
-            systemd::supervise(hub, stop)
-        );
+        tokio::join!(watcher.run(), workers, deliverer);
     };
     let too_late = async {
-        stop.cancelled().await;
+        end.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
