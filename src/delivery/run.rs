@@ -25,6 +25,9 @@ use recording::Unrecorded;
 /// A paused target that opens within this time is awaited.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
+/// A run that goes on looks this often for what has become due while messages are in flight.
+const LOOK_WHILE_IN_FLIGHT: Duration = Duration::from_secs(1);
+
 /// Runs until nothing is due, or the time or the limit is reached, or `stop` is cancelled; then messages
 /// in flight are awaited. `progress` is called after each step.
 ///
@@ -161,6 +164,7 @@ impl<'a> Run<'a> {
                     biased;
                     () = self.in_flight.wait() => {}
                     () = woken(self.woken) => may_promote = self.look_again(),
+                    () = tokio::time::sleep(LOOK_WHILE_IN_FLIGHT), if self.woken.is_some() => {}
                 }
                 continue;
             }
