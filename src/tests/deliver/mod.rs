@@ -27,14 +27,14 @@ pub(crate) struct Stage {
 }
 
 /// A mail that is to be queued.
-struct Queued<'a> {
-    to: Uuid,
-    event_type: &'a str,
-    delivery_type: &'a str,
-    subject: &'a str,
+pub(crate) struct Queued<'a> {
+    pub(crate) to: Uuid,
+    pub(crate) event_type: &'a str,
+    pub(crate) delivery_type: &'a str,
+    pub(crate) subject: &'a str,
     /// Seconds.
-    age: u32,
-    body_data: Value,
+    pub(crate) age: u32,
+    pub(crate) body_data: Value,
 }
 
 impl Stage {
@@ -66,6 +66,11 @@ impl Stage {
     /// `deliver` with a provider of mails.
     pub(crate) fn command(&self) -> Command {
         with_mails(&self.db, &self.outside.base())
+    }
+
+    /// The daemon with a provider of mails.
+    pub(crate) fn daemon(&self) -> Command {
+        with_provider(sending(&self.db, "serve"), &self.outside.base())
     }
 
     /// `deliver` with a provider of text messages.
@@ -106,7 +111,7 @@ impl Stage {
     }
 
     /// Queues a mail, and returns its identifier.
-    async fn queue(&self, mail: Queued<'_>) -> String {
+    pub(crate) async fn queue(&self, mail: Queued<'_>) -> String {
         let Queued {
             to,
             event_type,
@@ -136,7 +141,7 @@ impl Stage {
     }
 
     /// Queues messages for an endpoint.
-    async fn tell(&self, channel: &str, endpoint: Uuid, titles: &[&str]) {
+    pub(crate) async fn tell(&self, channel: &str, endpoint: Uuid, titles: &[&str]) {
         for title in titles {
             let message = crate::harness::Delivery::endpoint(channel, endpoint);
             self.db.delivery(message.says(title)).await;
@@ -194,9 +199,14 @@ impl Stage {
 
 /// `deliver` with leave to send to this machine, and nothing else.
 pub(crate) fn bare(db: &TestDatabase<'_>) -> Command {
+    sending(db, "deliver")
+}
+
+/// A subcommand with that leave.
+fn sending(db: &TestDatabase<'_>, subcommand: &str) -> Command {
     let mut command = db.binary();
     command
-        .arg("deliver")
+        .arg(subcommand)
         .env("APP_BASE_URL", "https://app.example.com")
         .env("NOTIFY_OUTGOING_ALLOW", "127.0.0.0/8")
         .env("NOTIFY_OUTGOING_PLAIN_HTTP", "true");
@@ -205,7 +215,10 @@ pub(crate) fn bare(db: &TestDatabase<'_>) -> Command {
 
 /// The same with a provider of mails at an address.
 pub(crate) fn with_mails(db: &TestDatabase<'_>, base: &str) -> Command {
-    let mut command = bare(db);
+    with_provider(bare(db), base)
+}
+
+fn with_provider(mut command: Command, base: &str) -> Command {
     command
         .env("NOTIFICATIONS_RESEND_API_KEY", "re_S3cret")
         .env("NOTIFY_RESEND_BASE_URL", base)
@@ -257,7 +270,7 @@ async fn prints(command: &mut Command) -> String {
     ended.stdout
 }
 
-fn body(request: &Request) -> Value {
+pub(crate) fn body(request: &Request) -> Value {
     serde_json::from_slice(&request.body).expect("JSON")
 }
 
@@ -282,7 +295,7 @@ fn invalid() -> Reply {
 }
 
 /// A mail that goes out at once.
-fn immediate(to: Uuid, subject: &str) -> Queued<'_> {
+pub(crate) fn immediate(to: Uuid, subject: &str) -> Queued<'_> {
     Queued {
         to,
         event_type: "invite_accepted",
@@ -294,7 +307,7 @@ fn immediate(to: Uuid, subject: &str) -> Queued<'_> {
 }
 
 /// A mail for a digest whose window has passed.
-fn aggregated(to: Uuid, subject: &str) -> Queued<'_> {
+pub(crate) fn aggregated(to: Uuid, subject: &str) -> Queued<'_> {
     Queued {
         event_type: "document_uploaded",
         delivery_type: "aggregated",

@@ -64,6 +64,12 @@ impl<'s> TestDatabase<'s> {
         Self::create(self.server, &format!("TEMPLATE {}", self.name)).await
     }
 
+    /// The same database on a standby of its server.
+    pub(crate) fn as_on<'o>(&self, server: &'o Server) -> TestDatabase<'o> {
+        let name = self.name.clone();
+        TestDatabase { server, name }
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name

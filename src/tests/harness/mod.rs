@@ -11,7 +11,7 @@
 //! insta::assert_snapshot!(db.notified().await, @"…");
 //! ```
 //!
-//! Nothing sleeps to give another side time: [`TestDatabase::until`] polls a condition,
+//! Nothing sleeps to give another side time: [`TestDatabase::until`] and [`until`] poll a condition,
 //! [`TestDatabase::hold`] holds a lock, [`TestDatabase::until_waiting`] sees that a worker waits
 //! for it.
 
@@ -38,6 +38,15 @@ pub(crate) use process::{Ended, Worker, complaint};
 pub(crate) use report::Summary;
 pub(crate) use server::{Server, psql, server_program, succeed, unprivileged_folder};
 pub(crate) use world::{ACME, ADA, ATLAS, BO, BUDGET, CY, GIA, KICKOFF, OLGA, REPORT, World, id};
+
+/// Waits until a condition is met. Fails the test when it takes too long.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let since = std::time::Instant::now();
+    while !condition() {
+        assert!(since.elapsed() < DEADLINE, "never became true: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
 
 /// How long a condition is waited for before a test fails.
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -2,18 +2,27 @@
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::report::summary;
+use super::until;
 
 /// A process of the job. Killed with the value.
 #[derive(Debug)]
 pub(crate) struct Worker {
     child: Child,
     /// Read while it runs: a full pipe would stop it.
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Option<Output>,
+    stderr: Option<Output>,
+}
+
+/// What came through a pipe until now.
+#[derive(Debug)]
+struct Output {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 /// How it ended.
@@ -54,6 +63,18 @@ impl Worker {
         self.child.try_wait().expect("a child").is_some()
     }
 
+    /// What it has logged until now.
+    pub(crate) fn logged(&self) -> String {
+        let output = self.stderr.as_ref().expect("a pipe");
+        String::from_utf8_lossy(&locked(&output.bytes)).into_owned()
+    }
+
+    /// Waits until it has logged this; its log until then comes back.
+    pub(crate) async fn until_logged(&self, text: &str) -> String {
+        until(text, || self.logged().contains(text)).await;
+        self.logged()
+    }
+
     /// The most memory that it ever had, while it runs. (What its parent gets to know after its end counts
     /// the parent's own.)
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
@@ -78,9 +99,11 @@ impl Worker {
             );
             tokio::time::sleep(Duration::from_millis(2)).await;
         };
-        let text = |reader: Option<JoinHandle<String>>| {
-            let reader = reader.expect("a pipe");
-            reader.join().expect("text")
+        let text = |output: Option<Output>| {
+            let output = output.expect("a pipe");
+            output.reader.join().expect("bytes");
+            let bytes = locked(&output.bytes).clone();
+            String::from_utf8(bytes).expect("text")
         };
         Ended {
             status,
@@ -104,16 +127,30 @@ impl Worker {
     }
 }
 
-fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        pipe.read_to_string(&mut text).expect("text");
-        text
-    })
+fn read(mut pipe: impl Read + Send + 'static) -> Output {
+    let bytes = Arc::<Mutex<Vec<u8>>>::default();
+    let shared = Arc::clone(&bytes);
+    let reader = std::thread::spawn(move || {
+        let mut part = [0; 4_096];
+        loop {
+            match pipe.read(&mut part).expect("bytes") {
+                0 => return,
+                length => locked(&shared).extend_from_slice(&part[..length]),
+            }
+        }
+    });
+    Output { bytes, reader }
+}
+
+fn locked(bytes: &Mutex<Vec<u8>>) -> std::sync::MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        if std::thread::panicking() && self.stderr.is_some() {
+            eprintln!("{}", self.logged());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
