@@ -94,6 +94,21 @@ async fn filters_narrow_each_other() {
     assert_eq!(db.statuses().await, statuses.into());
 }
 
+/// As in a table that an older job made.
+#[tokio::test]
+async fn identifiers_of_events_may_be_integers() {
+    let mut stage = Stage::new().await;
+    stage.invalid().await;
+    let db = &stage.db;
+    db.run().await;
+    db.execute("ALTER TABLE notification_processing ALTER event_id TYPE integer")
+        .await;
+    for line in ["retry --all --dry-run", "discard --all"] {
+        let changed = db.prints(line);
+        assert!(changed.contains("1 failed event"), "{changed}");
+    }
+}
+
 /// Another one has retried it, and it has failed for another reason.
 #[tokio::test]
 async fn an_event_that_matches_no_more_once_it_is_locked_is_left() {
