@@ -142,4 +142,18 @@ mod tests {
             .filter(|line| !line.contains("le=") || line.contains("email"));
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
     }
+
+    /// An earlier version may have had fewer.
+    #[test]
+    fn a_new_bucket_counts_no_less_than_the_one_before_it() {
+        let mut registry = Registry::from_text(METRICS, "");
+        add_run(&mut registry, &counts(), 1.5, true);
+        let text = registry.to_text();
+        let earlier: Vec<_> = text
+            .lines()
+            .filter(|line| !line.contains(r#"le="1""#))
+            .collect();
+        assert!(earlier.len() < text.lines().count());
+        assert_eq!(Registry::from_text(METRICS, &earlier.join("\n")), registry);
+    }
 }

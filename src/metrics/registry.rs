@@ -73,6 +73,12 @@ impl Registry {
         for line in text.lines() {
             registry.restore(line);
         }
+        // A bucket that an earlier version did not have counts what the one before it does.
+        for values in registry.samples.values_mut() {
+            for place in 1..values.len().saturating_sub(2) {
+                values[place] = values[place].max(values[place - 1]);
+            }
+        }
         registry
     }
 
