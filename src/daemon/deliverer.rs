@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reports;
 use super::backoff::Backoff;
 use super::health::Part;
 use super::hub::Hub;
+use super::{ANSWERS_WITHIN, IDLE_LONG, Reports};
 use crate::db::{Database, said};
 use crate::delivery::{DeliverySettings, Run, Sender};
 
@@ -27,6 +27,7 @@ pub(super) async fn deliver(
 ) {
     let mut run = Run::new(database, sender, settings, stop, Some(hub.delivery()));
     let mut backoff = Backoff::new();
+    let mut idle_since = Instant::now();
     let mut maintained: Option<Instant> = None;
     let mut next: Option<Duration> = None;
     loop {
@@ -37,12 +38,16 @@ pub(super) async fn deliver(
         }
         let maintain =
             maintained.is_none_or(|at| at.elapsed() >= MAINTAIN_EVERY) || hub.take_expired_lease();
+        if idle_since.elapsed() >= IDLE_LONG {
+            run.check_session(ANSWERS_WITHIN).await;
+        }
         let started = Instant::now();
         let result = async {
             run.pass(maintain, &mut |_| {}).await?;
             run.next_due().await
         }
         .await;
+        idle_since = Instant::now();
         let report = run.take_report();
         if report.done() > 0 || result.is_err() {
             reports.delivery(&report, started.elapsed().as_secs_f64(), result.is_ok());

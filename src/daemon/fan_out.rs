@@ -5,10 +5,10 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::Reports;
 use super::backoff::Backoff;
 use super::health::Part;
 use super::hub::{Cause, Hub};
+use super::{ANSWERS_WITHIN, IDLE_LONG, Reports};
 use crate::db::{Database, said};
 use crate::fan_out::{FanOut, FanOutSettings, RunFailed, Step};
 
@@ -25,6 +25,7 @@ pub(super) async fn work(
     let workers = (0..settings.workers).map(async |_| {
         let mut fan_out = connect();
         let mut backoff = Backoff::new();
+        let mut idle_since = Instant::now();
         loop {
             tokio::select! {
                 () = hub.fan_out_woken() => {}
@@ -36,8 +37,12 @@ pub(super) async fn work(
                 fan_out.rescue_again();
             }
             let in_hand = hub.begin_work();
+            if idle_since.elapsed() >= IDLE_LONG {
+                fan_out.check_session(ANSWERS_WITHIN).await;
+            }
             let result = until_empty(&mut fan_out, settings, hub).await;
             drop(in_hand);
+            idle_since = Instant::now();
             let report = fan_out.take_report();
             if !report.is_idle() || result.is_err() {
                 reports.fan_out(&report, started.elapsed().as_secs_f64(), result.is_ok());

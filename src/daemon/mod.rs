@@ -29,6 +29,11 @@ use watcher::Watcher;
 /// What is in hand when the daemon is to stop gets so long.
 const GRACE: Duration = Duration::from_millis(4_500);
 
+/// A connection that was idle for so long may have been dropped by what is in between, without a word.
+const IDLE_LONG: Duration = Duration::from_secs(10);
+/// It is asked whether it still answers, within this time.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
 /// How the daemon waits for events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WakeMode {

@@ -14,7 +14,7 @@ use crate::db::{Database, Listener, said};
 pub(super) const CHANNEL: &str = "notify_fan_out";
 const LOOK: &str = include_str!("look.sql");
 /// Says that the daemon sleeps. Asynchronously: a flag that is lost in a crash is set anew.
-const ARM: &str = "SELECT setval('notification_wake_seq', (last_value / 1024 + 1) * 1024) AS armed FROM notification_wake_seq";
+const ARM: &str = "SELECT set_config('synchronous_commit', 'off', true) IS NULL AS is_lost, setval('notification_wake_seq', (last_value / 1024 + 1) * 1024) AS armed FROM notification_wake_seq";
 /// Events without a trigger are looked for this often, if there are new ones.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Maintenance comes this often even where no look asks for it.
@@ -86,7 +86,7 @@ impl Watcher<'_> {
             self.judge(&mut seen, look);
             let wants_to_sleep = is_listening && !is_armed;
             if wants_to_sleep && self.may_sleep() {
-                connection.ask::<(i64,)>(ARM).await?;
+                connection.ask::<(bool, i64)>(ARM).await?;
                 // Events that were enqueued before that notified nobody.
                 continue;
             }

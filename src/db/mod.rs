@@ -202,6 +202,12 @@ impl Session {
         transaction.commit().await
     }
 
+    /// Whether the server answers within this time: a connection that was idle may have been dropped silently.
+    pub(crate) async fn answers(&mut self, within: Duration) -> bool {
+        let ping = tokio::time::timeout(within, self.connection.ping());
+        matches!(ping.await, Ok(Ok(())))
+    }
+
     /// Ends the connection. The work is done: a server that is silent by now is no error.
     pub async fn close(self) -> Result<(), sqlx::Error> {
         tokio::time::timeout(GOODBYE, self.connection.close())

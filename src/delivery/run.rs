@@ -118,6 +118,11 @@ impl<'a> Run<'a> {
         result
     }
 
+    /// Drops a session that does not answer within this time.
+    pub(crate) async fn check_session(&mut self, within: Duration) {
+        self.connection.check(within).await;
+    }
+
     /// What was done since this was last asked.
     pub fn take_report(&mut self) -> DeliveryReport {
         std::mem::take(&mut self.report)

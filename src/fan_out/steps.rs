@@ -111,6 +111,15 @@ impl<'a> FanOut<'a> {
         self.kept_events = if keep { SMALL_BATCH } else { 0 };
     }
 
+    /// Drops a session that does not answer within this time.
+    pub(crate) async fn check_session(&mut self, within: Duration) {
+        if let Some(session) = &mut self.session
+            && !session.answers(within).await
+        {
+            self.session = None;
+        }
+    }
+
     /// What was done so far.
     pub fn report(&self) -> &FanOutReport {
         &self.report

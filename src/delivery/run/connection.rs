@@ -35,6 +35,15 @@ impl<'a> Connection<'a> {
         self.session.is_some()
     }
 
+    /// Drops a connection that does not answer within this time.
+    pub(super) async fn check(&mut self, within: Duration) {
+        if let Some(session) = &mut self.session
+            && !session.answers(within).await
+        {
+            self.session = None;
+        }
+    }
+
     /// Drops a connection that is not to be used again.
     pub(super) fn forget(&mut self) {
         self.session = None;
