@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs the jobs run and deliver every minute and prune once a day: by crontab lines with a log file
-# that is rotated, or by systemd timers. Installing again replaces what was installed for this clone;
-# nothing else is touched.
+# that is rotated, or by systemd timers; or runs the daemon (notify-fan-out serve) in place of run and
+# deliver. Installing again replaces what was installed for this clone, installing the timers removes
+# its daemon, and the other way round; nothing else is touched.
 #
 # Usage: scripts/install-cron.sh [install|remove] [OPTION…]
 #
 #   --systemd     systemd services and timers instead of crontab lines (needs root)
+#   --daemon      a systemd service of the daemon, and a timer of prune (needs root)
 #   --user USER   run as USER, and in USER's crontab (needs root; default: the caller)
 #   --log FILE    log file (default: /var/log/notify-fan-out/notify-fan-out.log as root,
 #                 else .local/log/notify-fan-out.log in this clone)
@@ -16,6 +18,8 @@
 # The jobs need DATABASE_URL in this clone's .env (a timer also reads /etc/notify-fan-out.env). They
 # run a copy of the program in .local/bin, which ./run.sh update replaces: never what a git pull left.
 # prune deletes what was done 90 days ago: NOTIFY_PRUNE_OLDER_THAN=30d is another age, off none.
+#
+# FANOUT_UNIT_DIR=DIR is another folder for the units.
 set -euo pipefail
 
 CALLER_DIR=$PWD
@@ -27,15 +31,16 @@ source scripts/lib/packages.sh
 ACTION=install MECHANISM=cron JOB_USER='' LOG='' PRINT='' DRY_RUN=''
 BEGIN="# BEGIN notify-fan-out $ROOT"
 END="# END notify-fan-out $ROOT"
-UNIT_DIR=/etc/systemd/system
+UNIT_DIR=${FANOUT_UNIT_DIR:-/etc/systemd/system}
 JOBS=(run deliver prune)
+DAEMON=notify-fan-out-daemon
 LOGROTATE_DIR=/etc/logrotate.d
 
 parse_arguments() {
   while (($# > 0)); do
     case $1 in
     install | remove) ACTION=$1 ;;
-    --systemd) MECHANISM=systemd ;;
+    --systemd | --daemon) choose "${1#--}" ;;
     --user | --log)
       if [[ -z ${2:-} ]]; then usage_error "$1 needs a value"; fi
       if [[ $1 == --user ]]; then JOB_USER=$2; else LOG=$2; fi
@@ -47,6 +52,11 @@ parse_arguments() {
     esac
     shift
   done
+}
+
+choose() {
+  if [[ $MECHANISM != cron && $MECHANISM != "$1" ]]; then usage_error '--systemd and --daemon exclude each other'; fi
+  MECHANISM=$1
 }
 
 settle_defaults() {
@@ -237,6 +247,9 @@ install_cron() {
   install_logrotate
   table=$(without_our_block <<<"$table")
   replace_crontab "${table:+$table$'\n'}$(crontab_block)"
+  if is_unit_of_clone "$DAEMON"; then
+    warn "the daemon of this clone stays installed and shares the work; to remove it: sudo scripts/install-cron.sh remove --daemon"
+  fi
   if [[ -n $DRY_RUN ]]; then return 0; fi
   step "run and deliver start every minute and prune once a day, as $JOB_USER; their log is $LOG"
   if ((EUID != 0)); then step "the log is rotated by the last line of the block, with $(logrotate_file)"; fi
@@ -266,16 +279,23 @@ unit_name() {
   esac
 }
 
-# systemd reads % as the start of a specifier, sed & and \ as its own.
-service_text() {
-  local root binary timeout=15min
+# Fills in what all services have in common. systemd reads % as the start of a specifier, sed & and \
+# as its own.
+fill_in() {
+  local root binary
   root=$(printf '%s' "${ROOT//%/%%}" | sed 's/[&\|]/\\&/g')
   binary=$(printf '%s' "$(installed_binary)" | sed 's/%/%%/g; s/[&\|]/\\&/g')
+  sed -e "s|@ROOT@|$root|g" -e "s|@BINARY@|$binary|g" -e "s|@USER@|$JOB_USER|g"
+}
+
+service_text() {
+  local timeout=15min
   # The first prune of a long history takes its time; what it deleted until then stays deleted.
   if [[ $1 == prune ]]; then timeout=6h; fi
-  sed -e '1,3d' -e "s|@ROOT@|$root|g" -e "s|@BINARY@|$binary|g" -e "s|@USER@|$JOB_USER|g" \
-    -e "s|@JOB@|$1|g" -e "s|@TIMEOUT@|$timeout|g" scripts/systemd/notify-fan-out.service
+  sed -e '1,3d' -e "s|@JOB@|$1|g" -e "s|@TIMEOUT@|$timeout|g" scripts/systemd/notify-fan-out.service | fill_in
 }
+
+daemon_text() { sed '1d' "scripts/systemd/$DAEMON.service" | fill_in; }
 
 timer_text() {
   local when=minutely
@@ -289,8 +309,99 @@ check_unit_paths() {
 
 require_systemd() {
   if [[ -n $DRY_RUN ]]; then return 0; fi
-  if ((EUID != 0)); then die '--systemd needs root'; fi
+  if ((EUID != 0)); then die "--$MECHANISM needs root"; fi
   if [[ ! -d /run/systemd/system ]]; then die 'systemd does not run this machine; use cron'; fi
+}
+
+write_job() {
+  service_text "$1" | write_file "$UNIT_DIR/$(unit_name "$1").service"
+  timer_text "$1" | write_file "$UNIT_DIR/$(unit_name "$1").timer"
+}
+
+# The names of the units say nothing about whose they are.
+is_unit_of_clone() {
+  [[ -e $UNIT_DIR/$1.service ]] && grep -qFx "WorkingDirectory=${ROOT//%/%%}" "$UNIT_DIR/$1.service"
+}
+
+# Removes the timers of jobs of this clone, and says so.
+take_over_from_timers() {
+  local job name
+  for job in "$@"; do
+    name=$(unit_name "$job")
+    if is_unit_of_clone "$name"; then
+      perform systemctl disable --now "$name.timer"
+      perform rm -f "$UNIT_DIR/$name.timer" "$UNIT_DIR/$name.service"
+      announce "removed $name.timer: the daemon does the work of $job"
+    elif [[ -e $UNIT_DIR/$name.timer ]]; then
+      warn "$name.timer belongs to another clone and stays; on the same database it shares the work"
+    fi
+  done
+}
+
+# Removes the daemon of this clone, and says so.
+take_over_from_daemon() {
+  if is_unit_of_clone "$DAEMON"; then
+    perform systemctl disable --now "$DAEMON.service"
+    perform rm -f "$UNIT_DIR/$DAEMON.service"
+    perform systemctl daemon-reload
+    announce "removed $DAEMON.service: the timers do its work"
+  elif [[ -e $UNIT_DIR/$DAEMON.service ]]; then
+    warn "$DAEMON.service belongs to another clone and stays; on the same database it shares the work"
+  fi
+}
+
+# In a dry run the commands are shown, and this says what they are for.
+announce() { step "${DRY_RUN:+dry run: }$1"; }
+
+# Whose crontabs may start jobs of this clone: root reads all.
+users_with_crontab() {
+  local file
+  {
+    printf '%s\n' "$JOB_USER" "$(id -un)"
+    for file in /var/spool/cron/crontabs/* /var/spool/cron/*; do
+      if [[ -f $file ]]; then basename "$file"; fi
+    done
+  } | sort -u
+}
+
+# Lines that start run or deliver of this clone.
+our_lines() {
+  OUR_ROOT=$ROOT awk '
+    /^[ \t]*#/ { next }
+    {
+      at = index($0, ENVIRON["OUR_ROOT"])
+      after = substr($0, at + length(ENVIRON["OUR_ROOT"]), 1)
+      if (at > 0 && after !~ /[A-Za-z0-9_.-]/ && / (run|deliver)( |$)/) print
+    }'
+}
+
+# Removes this clone's blocks from crontabs. Lines that others wrote are only named.
+take_over_from_cron() {
+  local caller=$JOB_USER table file line
+  while read -r JOB_USER; do
+    table=$(read_crontab)
+    if grep -qFx "$BEGIN" <<<"$table"; then
+      if [[ $(grep -cFx "$BEGIN" <<<"$table") != $(grep -cFx "$END" <<<"$table") ]]; then
+        warn "the crontab of $JOB_USER has a damaged block, which stays; remove it manually (crontab -e): $BEGIN"
+        continue
+      fi
+      table=$(without_our_block <<<"$table")
+      replace_crontab "$table"
+      announce "removed the lines of this clone from the crontab of $JOB_USER"
+    fi
+    while read -r line; do
+      if [[ -n $line ]]; then
+        warn "a line in the crontab of $JOB_USER stays and shares the work; remove it manually (crontab -e): $line"
+      fi
+    done < <(our_lines <<<"$table")
+  done < <(users_with_crontab)
+  JOB_USER=$caller
+  for file in /etc/crontab /etc/cron.d/*; do
+    if [[ ! -r $file || ! -f $file ]]; then continue; fi
+    while read -r line; do
+      warn "a line in $file stays and shares the work; remove it manually: $line"
+    done < <(our_lines <"$file")
+  done
 }
 
 install_systemd() {
@@ -299,20 +410,43 @@ install_systemd() {
   warn_without_database /etc/notify-fan-out.env
   install_binary
   local job
-  for job in "${JOBS[@]}"; do
-    service_text "$job" | write_file "$UNIT_DIR/$(unit_name "$job").service"
-    timer_text "$job" | write_file "$UNIT_DIR/$(unit_name "$job").timer"
-  done
+  for job in "${JOBS[@]}"; do write_job "$job"; done
   perform systemctl daemon-reload
   for job in "${JOBS[@]}"; do perform systemctl enable --now "$(unit_name "$job").timer"; done
+  take_over_from_daemon
   if [[ -n $DRY_RUN ]]; then return 0; fi
   step "run and deliver start every minute and prune once a day, as $JOB_USER; their logs: journalctl -u notify-fan-out -u notify-deliver -u notify-prune"
 }
 
+# The timers go once the daemon works: until then both share the work.
+install_daemon() {
+  require_systemd
+  check_unit_paths
+  warn_without_database /etc/notify-fan-out.env
+  install_binary
+  daemon_text | write_file "$UNIT_DIR/$DAEMON.service"
+  write_job prune
+  perform systemctl daemon-reload
+  perform systemctl enable "$DAEMON.service"
+  if ! perform systemctl restart "$DAEMON.service"; then
+    die "$DAEMON.service does not start (journalctl -u $DAEMON); timers and crontab lines are as they were"
+  fi
+  perform systemctl enable --now "$(unit_name prune).timer"
+  take_over_from_timers run deliver
+  take_over_from_cron
+  perform systemctl daemon-reload
+  if [[ -n $DRY_RUN ]]; then return 0; fi
+  step "the daemon runs, and prune once a day, as $JOB_USER; their logs: journalctl -u $DAEMON -u notify-prune"
+}
+
 remove_systemd() {
   require_systemd
+  remove_timers "${JOBS[@]}"
+}
+
+remove_timers() {
   local job name found=''
-  for job in "${JOBS[@]}"; do
+  for job in "$@"; do
     name=$(unit_name "$job")
     if [[ ! -e $UNIT_DIR/$name.timer ]]; then continue; fi
     found=yes
@@ -321,24 +455,45 @@ remove_systemd() {
   done
   if [[ -n $found ]]; then
     perform systemctl daemon-reload
-    step 'removed the services and their timers'
+    announce 'removed the services and their timers'
   else
     step 'no timer is installed'
   fi
 }
 
+remove_daemon() {
+  require_systemd
+  if [[ ! -e $UNIT_DIR/$DAEMON.service ]]; then
+    step 'no daemon is installed'
+    return 0
+  fi
+  perform systemctl disable --now "$DAEMON.service"
+  perform rm -f "$UNIT_DIR/$DAEMON.service"
+  perform systemctl daemon-reload
+  announce 'removed the daemon'
+  # Beside the timers of run, that of prune is theirs.
+  if [[ ! -e $UNIT_DIR/$(unit_name run).timer ]]; then remove_timers prune; fi
+}
+
 # --------------------------------------------------------------------------------------------
+
+print_job() {
+  printf '# %s\n' "$UNIT_DIR/$(unit_name "$1").service"
+  service_text "$1"
+  printf '\n# %s\n' "$UNIT_DIR/$(unit_name "$1").timer"
+  timer_text "$1"
+  printf '\n'
+}
 
 print_plan() {
   if [[ $MECHANISM == systemd ]]; then
     local job
-    for job in "${JOBS[@]}"; do
-      printf '# %s\n' "$UNIT_DIR/$(unit_name "$job").service"
-      service_text "$job"
-      printf '\n# %s\n' "$UNIT_DIR/$(unit_name "$job").timer"
-      timer_text "$job"
-      printf '\n'
-    done
+    for job in "${JOBS[@]}"; do print_job "$job"; done
+  elif [[ $MECHANISM == daemon ]]; then
+    printf '# %s\n' "$UNIT_DIR/$DAEMON.service"
+    daemon_text
+    printf '\n'
+    print_job prune
   else
     printf '# crontab of %s\n' "$JOB_USER"
     crontab_block

@@ -10,6 +10,7 @@
 #   --user NAME     system account that runs the job (default notify-fan-out)
 #   --cron          schedule by cron (default where systemd does not run)
 #   --systemd       schedule by a systemd timer (default where systemd runs)
+#   --daemon        run the daemon by systemd instead of scheduled jobs
 #   --dry-run       print the steps, and change nothing
 #   --help
 #
@@ -39,7 +40,7 @@ parse_arguments() {
       esac
       shift
       ;;
-    --cron | --systemd) SCHEDULE=${1#--} ;;
+    --cron | --systemd | --daemon) SCHEDULE=${1#--} ;;
     --dry-run) DRY_RUN=yes ;;
     *) usage_error "unknown argument: $1" ;;
     esac
@@ -191,9 +192,14 @@ prepare_database() {
   perform as_job_user "$DIR/run.sh" doctor
 }
 
-# The other way is taken back, in case an earlier run chose it.
+# The other ways are taken back, in case an earlier run chose one.
 schedule() {
   local installer=$DIR/scripts/install-cron.sh
+  if [[ $SCHEDULE == daemon ]]; then
+    step 'installing the daemon'
+    perform "$installer" install --daemon --user "$JOB_USER"
+    return 0
+  fi
   step "scheduling by $SCHEDULE"
   if [[ $SCHEDULE == systemd ]]; then
     perform "$installer" install --systemd --user "$JOB_USER"
@@ -201,7 +207,10 @@ schedule() {
   else
     start_cron
     perform "$installer" install --user "$JOB_USER"
-    if [[ -d /run/systemd/system ]]; then perform "$installer" remove --systemd; fi
+    if [[ -d /run/systemd/system ]]; then
+      perform "$installer" remove --daemon
+      perform "$installer" remove --systemd
+    fi
   fi
 }
 
@@ -217,7 +226,11 @@ main() {
   if gives_value DATABASE_URL "$ENV_FILE"; then
     prepare_database
     schedule
-    step 'done: run and deliver start every minute, prune once a day'
+    if [[ $SCHEDULE == daemon ]]; then
+      step 'done: the daemon runs, and prune starts once a day'
+    else
+      step 'done: run and deliver start every minute, prune once a day'
+    fi
   else
     heading "Put DATABASE_URL into $ENV_FILE, then run this again: it migrates, checks and schedules the job."
   fi

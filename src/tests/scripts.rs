@@ -247,3 +247,156 @@ fn units_fit_the_jobs() {
     );
     assert!(!units.contains("@JOB@"), "{units}");
 }
+
+#[test]
+fn the_unit_of_the_daemon_is_hardened_and_valid() {
+    let clone = Clone::new();
+    let mut install = clone.script("scripts/install-cron.sh");
+    let units = install.args(["--daemon", "--print"]).prints();
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join(".local/bin")).expect("a folder");
+    let program = env!("CARGO_BIN_EXE_notify-fan-out");
+    symlink(program, folder.path().join(".local/bin/notify-fan-out")).expect("a link");
+    let root = fs::canonicalize(clone.path("")).expect("a path");
+    let place = folder.path().to_str().expect("a path");
+    let units = units.replace(root.to_str().expect("a path"), place);
+    for name in ["@ROOT@", "@BINARY@", "@USER@", "@JOB@"] {
+        assert!(!units.contains(name), "{units}");
+    }
+    let mut files = Vec::new();
+    for unit in units.split("# /etc/systemd/system/").skip(1) {
+        let (name, text) = unit.split_once('\n').expect("a name");
+        fs::write(folder.path().join(name), text).expect("a file");
+        files.push(name.to_owned());
+    }
+    let daemon = "notify-fan-out-daemon.service";
+    assert_eq!(
+        files,
+        [daemon, "notify-prune.service", "notify-prune.timer"]
+    );
+    let exec = format!("\nExecStart={place}/.local/bin/notify-fan-out serve\n");
+    assert!(units.contains(&exec), "{units}");
+
+    let analyze = |arguments: &[&str]| {
+        let mut command = Command::new("systemd-analyze");
+        command.args(arguments).arg(folder.path().join(daemon));
+        match command.output() {
+            Ok(output) => {
+                let stdout = String::from_utf8_lossy(&output.stdout);
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{arguments:?}: {stdout}{stderr}");
+                // Verifying looks at all units of the machine.
+                assert!(!stderr.contains(daemon), "{arguments:?}: {stderr}");
+            }
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
+        }
+    };
+    analyze(&["verify", "--man=no"]);
+    analyze(&["security", "--no-pager", "--offline=yes", "--threshold=20"]);
+}
+
+/// Where systemd does not run, a dry run tells what would be done to the units and crontabs that are there.
+#[test]
+fn the_daemon_and_the_jobs_make_way_for_each_other() {
+    let clone = Clone::new();
+    // Units take no path with spaces.
+    let root = clone.folder.path().join("clone");
+    fs::rename(clone.path(""), &root).expect("a clone");
+    let root = fs::canonicalize(root).expect("a path");
+    let units = root.join("units");
+    fs::create_dir(&units).expect("a folder");
+    let unit = |name: &str, root: &Path| {
+        let text = format!("[Service]\nWorkingDirectory={}\n", root.display());
+        fs::write(units.join(format!("{name}.service")), text).expect("a file");
+        if name != "notify-fan-out-daemon" {
+            fs::write(units.join(format!("{name}.timer")), "").expect("a file");
+        }
+    };
+    let table = format!(
+        "* * * * * other\n# BEGIN notify-fan-out {0}\n* * * * * cd '{0}' && x run\n# END notify-fan-out {0}\n\
+         * * * * * {0}/notify-fan-out deliver\n* * * * * {0}2/notify-fan-out run\n",
+        root.display()
+    );
+    fs::write(root.join("table"), &table).expect("a file");
+    let crontab = root.join("bin/crontab");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = -l ] && cat '{}'\n",
+        root.join("table").display()
+    );
+    fs::write(&crontab, script).expect("a program");
+    fs::set_permissions(
+        &crontab,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .expect("a program");
+    let dry_run = |arguments: &[&str]| {
+        let mut install = Command::new(root.join("scripts/install-cron.sh"));
+        install.env_clear().env("PATH", root.join("bin"));
+        install.env("FANOUT_UNIT_DIR", &units);
+        let output = install.args(arguments).arg("--dry-run").output();
+        let output = output.expect("a script");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert!(output.status.success(), "{said}");
+        let user = Command::new("id").arg("-un").prints();
+        said.replace(root.to_str().expect("a path"), "…")
+            .replace(&format!("crontab of {}", user.trim()), "crontab of USER")
+            .lines()
+            .filter(|line| !line.starts_with("  ") && !line.contains("DATABASE_URL"))
+            .map(|line| line.to_owned() + "\n")
+            .collect::<String>()
+    };
+
+    unit("notify-fan-out", &root);
+    unit("notify-deliver", &root.with_file_name("clone2"));
+    let said = dry_run(&["--daemon"]);
+    insta::assert_snapshot!(said, @"
+    would run: …/run.sh update
+    would write …/units/notify-fan-out-daemon.service:
+    would write …/units/notify-prune.service:
+    would write …/units/notify-prune.timer:
+    would run: systemctl daemon-reload
+    would run: systemctl enable notify-fan-out-daemon.service
+    would run: systemctl restart notify-fan-out-daemon.service
+    would run: systemctl enable --now notify-prune.timer
+    would run: systemctl disable --now notify-fan-out.timer
+    would run: rm -f …/units/notify-fan-out.timer …/units/notify-fan-out.service
+    • dry run: removed notify-fan-out.timer: the daemon does the work of run
+    warning: notify-deliver.timer belongs to another clone and stays; on the same database it shares the work
+    would make the crontab of USER:
+    • dry run: removed the lines of this clone from the crontab of USER
+    warning: a line in the crontab of USER stays and shares the work; remove it manually (crontab -e): * * * * * …/notify-fan-out deliver
+    would run: systemctl daemon-reload
+    ");
+    assert_eq!(fs::read_to_string(root.join("table")).ok(), Some(table));
+
+    unit("notify-fan-out-daemon", &root);
+    insta::assert_snapshot!(dry_run(&["--systemd"]), @"
+    would run: …/run.sh update
+    would write …/units/notify-fan-out.service:
+    would write …/units/notify-fan-out.timer:
+    would write …/units/notify-deliver.service:
+    would write …/units/notify-deliver.timer:
+    would write …/units/notify-prune.service:
+    would write …/units/notify-prune.timer:
+    would run: systemctl daemon-reload
+    would run: systemctl enable --now notify-fan-out.timer
+    would run: systemctl enable --now notify-deliver.timer
+    would run: systemctl enable --now notify-prune.timer
+    would run: systemctl disable --now notify-fan-out-daemon.service
+    would run: rm -f …/units/notify-fan-out-daemon.service
+    would run: systemctl daemon-reload
+    • dry run: removed notify-fan-out-daemon.service: the timers do its work
+    ");
+    let said = dry_run(&["install"]);
+    assert!(said.contains("remove --daemon"), "{said}");
+    insta::assert_snapshot!(dry_run(&["remove", "--daemon"]), @"
+    would run: systemctl disable --now notify-fan-out-daemon.service
+    would run: rm -f …/units/notify-fan-out-daemon.service
+    would run: systemctl daemon-reload
+    • dry run: removed the daemon
+    ");
+    let refused = Command::new(root.join("scripts/install-cron.sh"))
+        .args(["--systemd", "--daemon"])
+        .fails(2);
+    assert!(refused.contains("exclude each other"), "{refused}");
+}
