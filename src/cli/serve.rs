@@ -106,7 +106,7 @@ fn daemon(arguments: &Arguments, config: &Config) -> Result<Daemon, Failure> {
             };
             (sender, settings)
         }),
-        name: format!("notify-fan-out serve {id}"),
+        id,
         stuck_after: config.stuck_after,
         digest_every: config.digest_every,
     })

@@ -51,6 +51,7 @@ impl fmt::Display for Status {
         page.deliveries(&self.deliveries);
         page.window("Last hour", &self.last_hour);
         page.window("Last day", &self.last_day);
+        page.daemons(&self.daemons);
         page.vacuum(&self.vacuum);
         page.tables(&self.tables);
         f.write_str(&page.text)

@@ -10,6 +10,7 @@ mod deliverer;
 mod fan_out;
 mod health;
 mod hub;
+pub(crate) mod name;
 mod pace;
 mod systemd;
 mod watcher;
@@ -26,6 +27,8 @@ use crate::delivery::{DeliveryReport, DeliverySettings, Sender};
 use crate::fan_out::FanOutReport;
 use watcher::Watcher;
 
+/// The channel of the trigger.
+pub(crate) const CHANNEL: &str = "notify_fan_out";
 /// What is in hand when the daemon is to stop gets so long.
 const GRACE: Duration = Duration::from_millis(4_500);
 
@@ -53,8 +56,8 @@ pub(crate) struct Daemon {
     pub(crate) mode: WakeMode,
     pub(crate) fan_out: Option<crate::fan_out::FanOutSettings>,
     pub(crate) delivery: Option<(Sender, DeliverySettings)>,
-    /// Names this daemon in `pg_stat_activity`.
-    pub(crate) name: String,
+    /// HOST:PID:RUN.
+    pub(crate) id: String,
     pub(crate) stuck_after: Duration,
     pub(crate) digest_every: Duration,
 }
@@ -81,7 +84,7 @@ pub(crate) async fn serve(
         mode: daemon.mode,
         stuck_after: daemon.stuck_after,
         digest_every: daemon.digest_every,
-        application_name: daemon.name,
+        id: daemon.id,
         hub,
         stop,
     };
@@ -122,5 +125,5 @@ pub(crate) async fn can_listen(
     database: &Database,
 ) -> Result<bool, sqlx::Error> {
     let mut connection = Listener::connect(listen, "notify-fan-out").await?;
-    connection.listen(watcher::CHANNEL, database).await
+    connection.listen(CHANNEL, database).await
 }

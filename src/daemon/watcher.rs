@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::WakeMode;
 use super::backoff::Backoff;
 use super::health::Part;
 use super::hub::{Cause, Hub};
+use super::name::connection_name;
+use super::{CHANNEL, WakeMode};
 use crate::db::{Database, Listener, said};
 
-/// The channel of the trigger.
-pub(super) const CHANNEL: &str = "notify_fan_out";
 const LOOK: &str = include_str!("look.sql");
 /// Says that the daemon sleeps. Asynchronously: a flag that is lost in a crash is set anew.
 const ARM: &str = "SELECT set_config('synchronous_commit', 'off', true) IS NULL AS is_lost, setval('notification_wake_seq', (last_value / 1024 + 1) * 1024) AS armed FROM notification_wake_seq";
@@ -40,7 +39,7 @@ pub(super) struct Watcher<'a> {
     pub(super) mode: WakeMode,
     pub(super) stuck_after: Duration,
     pub(super) digest_every: Duration,
-    pub(super) application_name: String,
+    pub(super) id: String,
     pub(super) hub: &'a Hub,
     pub(super) stop: &'a CancellationToken,
 }
@@ -104,12 +103,21 @@ impl Watcher<'_> {
     /// A connection, and whether notifications arrive on it.
     async fn connect(&self) -> Result<(Listener, bool), sqlx::Error> {
         if self.mode == WakeMode::Poll {
-            let connection = Listener::connect(self.database, &self.application_name).await?;
+            let connection =
+                Listener::connect(self.database, &connection_name(&self.id, Some(false))).await?;
             return Ok((connection, false));
         }
-        let mut connection = Listener::connect(self.listen, &self.application_name).await?;
+        let mut connection =
+            Listener::connect(self.listen, &connection_name(&self.id, None)).await?;
         let is_listening = connection.listen(CHANNEL, self.database).await?;
-        if !is_listening {
+        if is_listening {
+            connection
+                .rename(&connection_name(&self.id, Some(true)))
+                .await?;
+        } else {
+            // Anew: what a pooler passes on is the name that a client connects with.
+            let name = connection_name(&self.id, Some(false));
+            connection = Listener::connect(self.listen, &name).await?;
             tracing::warn!(
                 "notifications do not arrive on this connection, as behind a pooler in transaction mode; to be \
                  woken by them, set NOTIFY_LISTEN_URL to a direct address of the database"

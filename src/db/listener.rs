@@ -1,6 +1,6 @@
 //! A connection for one that waits: it listens for notifications, and asks a question now and then.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgListener, PgPoolOptions, PgRow};
 use sqlx::{Connection as _, FromRow, SqlSafeStr};
@@ -60,20 +60,37 @@ impl Listener {
         channel: &str,
         database: &Database,
     ) -> Result<bool, sqlx::Error> {
+        Ok(self.round_trip(channel, database).await?.is_some())
+    }
+
+    /// Listens on `channel`, and measures how long a notification of `database` takes; `None`: it does not arrive.
+    pub(crate) async fn round_trip(
+        &mut self,
+        channel: &str,
+        database: &Database,
+    ) -> Result<Option<Duration>, sqlx::Error> {
         let listening = self.inner.listen(channel);
         bound(&self.place, listening).await?;
         let token = format!("test:{:016x}", rand::random::<u64>());
         let mut session = database.connect().await?;
+        let sent = Instant::now();
         session.notify(channel, &token).await?;
-        session.close().await?;
         let arriving = async {
             while self.wait().await? != token {}
-            Ok(())
+            Ok(sent.elapsed())
         };
-        match tokio::time::timeout(ARRIVES_WITHIN, arriving).await {
-            Ok(arrived) => arrived.map(|()| true),
-            Err(_) => Ok(false),
-        }
+        let arrived = tokio::time::timeout(ARRIVES_WITHIN, arriving).await;
+        session.close().await?;
+        arrived.ok().transpose()
+    }
+
+    /// Changes the name that `pg_stat_activity` shows.
+    pub(crate) async fn rename(&mut self, application_name: &str) -> Result<(), sqlx::Error> {
+        let renaming = sqlx::query("SELECT set_config('application_name', $1, false)")
+            .bind(application_name)
+            .persistent(false)
+            .execute(&mut self.inner);
+        bound(&self.place, renaming).await.map(|_| ())
     }
 
     /// The payload of the next notification. Cancelling it loses none.

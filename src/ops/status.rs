@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
 use crate::channels::Channel;
+use crate::daemon::name;
 use crate::db::{Access, Session, Transaction, Unnamed};
 use crate::handlers::EventType;
 
@@ -35,6 +36,7 @@ pub struct Status {
     pub deliveries: Deliveries,
     pub last_hour: Window,
     pub last_day: Window,
+    pub daemons: Vec<Daemon>,
     pub vacuum: Vacuum,
     pub tables: Vec<Table>,
 }
@@ -190,6 +192,21 @@ pub struct Window {
     pub latency_p99_seconds: Option<f64>,
 }
 
+/// A daemon that is connected, by its watching connection.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Daemon {
+    /// Host, process and run, as claims have it; a long host is truncated.
+    pub id: String,
+    /// `listen` or `poll`; `None` before that is known.
+    pub mode: Option<String>,
+    /// Since when; `None` where the role may not see it, as the others.
+    pub connected_at: Option<DateTime<Utc>>,
+    pub connected_age_seconds: Option<f64>,
+    /// When it last asked or answered.
+    pub seen_at: Option<DateTime<Utc>>,
+    pub seen_age_seconds: Option<f64>,
+}
+
 /// What keeps vacuum from removing dead rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Vacuum {
@@ -278,6 +295,7 @@ pub async fn status(
         deliveries: deliveries(&mut transaction).await?,
         last_hour: window(&mut transaction, 3_600.0).await?,
         last_day,
+        daemons: daemons(&mut transaction).await?,
         vacuum: vacuum(&mut transaction).await?,
         tables: sqlx::query_file_as!(Table, "src/ops/status/tables.sql")
             .fetch_all(Unnamed(&mut transaction))
@@ -325,6 +343,27 @@ async fn window(connection: &mut Transaction<'_>, seconds: f64) -> Result<Window
     )
     .fetch_one(Unnamed(connection))
     .await
+}
+
+async fn daemons(connection: &mut Transaction<'_>) -> Result<Vec<Daemon>, sqlx::Error> {
+    let rows = sqlx::query_file!("src/ops/status/daemons.sql", name::PREFIX)
+        .fetch_all(Unnamed(connection))
+        .await?;
+    let daemons = rows.into_iter().filter_map(|row| {
+        let (id, mode) = name::read(&row.name)?;
+        Some(Daemon {
+            id: id.to_owned(),
+            mode: mode.map(str::to_owned),
+            connected_at: row.connected_at,
+            connected_age_seconds: row.connected_age_seconds,
+            seen_at: row.seen_at,
+            seen_age_seconds: row.seen_age_seconds,
+        })
+    });
+    let mut daemons: Vec<_> = daemons.collect();
+    // A pooler gives the name to each server connection that it lends.
+    daemons.dedup_by(|next, kept| next.id == kept.id);
+    Ok(daemons)
 }
 
 async fn vacuum(connection: &mut Transaction<'_>) -> Result<Vacuum, sqlx::Error> {

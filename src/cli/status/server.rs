@@ -1,8 +1,8 @@
-//! The server: what keeps vacuum from its work, and the tables.
+//! The server: the daemons that are connected, what keeps vacuum from its work, and the tables.
 
 use super::{Page, timed};
 use crate::cli::human::{count, counted, time};
-use crate::ops::status::{Holder, HolderKind, Table, Vacuum};
+use crate::ops::status::{Daemon, Holder, HolderKind, Table, Vacuum};
 
 /// A transaction older than this is reported.
 const LONG_SECONDS: f64 = 300.0;
@@ -12,6 +12,20 @@ const FAR_BEHIND_TRANSACTIONS: i64 = 1_000_000;
 const FEW_DEAD_ROWS: i64 = 50_000;
 
 impl Page {
+    pub(super) fn daemons(&mut self, daemons: &[Daemon]) {
+        for (place, daemon) in daemons.iter().enumerate() {
+            let mode = match daemon.mode.as_deref() {
+                Some("listen") => "listens",
+                Some("poll") => "polls",
+                _ => "starts",
+            };
+            let since = timed(", connected for ", daemon.connected_age_seconds, "");
+            let seen = timed(", last seen ", daemon.seen_age_seconds, " ago");
+            let heading = if place == 0 { "Daemons" } else { "" };
+            self.line(heading, format!("{} {mode}{since}{seen}", daemon.id));
+        }
+    }
+
     pub(super) fn vacuum(&mut self, vacuum: &Vacuum) {
         let hidden = counted(vacuum.hidden_sessions_count, "session", "sessions");
         let hidden = match vacuum.hidden_sessions_count {

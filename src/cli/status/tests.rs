@@ -1,7 +1,7 @@
 use super::server::describe;
 use super::*;
 use crate::ops::status::{
-    Backlog, ChannelState, Deliveries, Failed, FailureKind, Holder, HolderKind, Ignored,
+    Backlog, ChannelState, Daemon, Deliveries, Failed, FailureKind, Holder, HolderKind, Ignored,
     PendingEmails, Processing, Table, Target, Vacuum, Window, WithoutHandler,
 };
 use sqlx::types::Json;
@@ -33,6 +33,30 @@ fn an_idle_service_says_so_briefly() {
     Vacuum      not held back
     Tables                                rows (about)         dead  last autovacuum
                 notification_processing        unknown            0  never
+    ");
+}
+
+#[test]
+fn daemons_are_listed() {
+    let daemon = |id: &str, mode: Option<&str>, age| Daemon {
+        id: id.to_owned(),
+        mode: mode.map(str::to_owned),
+        connected_age_seconds: age,
+        seen_age_seconds: age.map(|_| 0.4),
+        ..Daemon::default()
+    };
+    let status = Status {
+        daemons: vec![
+            daemon("web-1:42:0a1b2c3d", Some("listen"), Some(7_500.0)),
+            daemon("web-2:42:1a1b2c3d", Some("poll"), None),
+            daemon("web-3:42:2a1b2c3d", None, Some(0.5)),
+        ],
+        ..Status::default()
+    };
+    insta::assert_snapshot!(from("Daemons", &status).split("\nVacuum").next().unwrap_or_default(), @"
+    Daemons     web-1:42:0a1b2c3d listens, connected for 2h, last seen 0.4s ago
+                web-2:42:1a1b2c3d polls
+                web-3:42:2a1b2c3d starts, connected for 0.5s, last seen 0.4s ago
     ");
 }
 

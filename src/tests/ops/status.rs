@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Stage;
-use crate::harness::{TestDatabase, binary_at, ends};
+use crate::grants::Role;
+use crate::harness::{TestDatabase, Worker, binary_at, ends};
 
 #[tokio::test]
 async fn status_tells_what_waits_and_why() {
@@ -152,6 +153,51 @@ async fn status_names_what_holds_vacuum_back_and_writes_nothing() {
         "prune --older-than 1d --events --dry-run",
     ] {
         db.prints(line);
+    }
+}
+
+#[tokio::test]
+async fn status_shows_the_daemons() {
+    let db = TestDatabase::new().await;
+    assert_eq!(db.json("status")["daemons"], serde_json::json!([]));
+    let serve = |mode: &str| {
+        let mut command = db.binary();
+        command.args(["serve", "--no-deliver"]);
+        Worker::start(command.env("NOTIFY_WAKE", mode).env("HOSTNAME", mode))
+    };
+    let daemons = ["listen", "poll"].map(serve);
+    let named = "SELECT count(*) = 2 FROM pg_stat_activity
+                  WHERE datname = current_database() AND application_name ~ '^notify-fan-out serve (listen|poll):.* (listen|poll)$'";
+    db.until(named).await;
+    let status = db.json("status");
+    let seen = status["daemons"].as_array().expect("a list");
+    assert_eq!(seen.len(), 2, "{status}");
+    for (daemon, mode) in seen.iter().zip(["listen", "poll"]) {
+        assert_eq!(daemon["mode"], mode, "{status}");
+        let id = daemon["id"].as_str().expect("an id");
+        assert_eq!(id.split(':').next(), Some(mode), "{status}");
+        assert!(daemon["connected_at"].is_string() && daemon["seen_at"].is_string());
+    }
+    let shown = db.prints("status");
+    assert!(shown.contains("\nDaemons     listen:"), "{shown}");
+    assert!(shown.contains(" polls, connected for "), "{shown}");
+    // Another role sees who is there, and not since when.
+    let reader = Role::new(&db, "reader");
+    reader.granted(&db.superuser_url(), &["readonly=1"]);
+    let (seen, _) = ends(binary_at(&reader.url), "status --format json", 0);
+    let seen: serde_json::Value = serde_json::from_str(&seen).expect("JSON");
+    for (daemon, mode) in [
+        (&seen["daemons"][0], "listen"),
+        (&seen["daemons"][1], "poll"),
+    ] {
+        assert_eq!(daemon["mode"], mode, "{seen}");
+        assert!(daemon["connected_at"].is_null(), "{seen}");
+    }
+    let (shown, _) = ends(binary_at(&reader.url), "status", 0);
+    assert!(shown.contains(" polls\n"), "{shown}");
+    for daemon in daemons {
+        daemon.signal("TERM");
+        daemon.end().await;
     }
 }
 
