@@ -58,6 +58,8 @@ fn setup(config: &Config, wrong: &[InvalidConfig]) -> Setup {
     setup.overdue_after = Some(config.overdue_after);
     setup.prune_older_than = config.prune_older_than;
     setup.mute_covers_email = config.mute_covers_email;
+    setup.wake = Some(config.wake);
+    setup.listen = valid(config.listen_database(), &mut setup.invalid).flatten();
     for (variable, path) in [
         ("NOTIFY_FANOUT_METRICS_FILE", &config.metrics_file),
         (

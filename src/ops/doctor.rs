@@ -13,6 +13,7 @@ mod queue;
 mod required_privileges;
 mod rights;
 mod transports;
+mod wake_ups;
 
 pub use adoption::adoption;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::channels::Channel;
+use crate::daemon::WakeMode;
 use crate::db::migrate::{MigrationFailed, pending};
 use crate::db::{Access, Database, ErrorClass, Session, Transaction, said, sqlstate};
 use crate::endpoints::Encryption;
@@ -116,6 +118,10 @@ pub struct Setup {
     /// From which age on `prune` deletes; none where it is off.
     pub prune_older_than: Option<Duration>,
     pub mute_covers_email: bool,
+    /// How a daemon is to be woken; `None`: not checked.
+    pub(crate) wake: Option<WakeMode>,
+    /// Where it listens, if not at the database's address.
+    pub(crate) listen: Option<Database>,
     /// What of the configuration is wrong, each by the name of its variable.
     pub invalid: Vec<String>,
 }
@@ -131,7 +137,10 @@ pub async fn diagnose(database: &Database, setup: &Setup) -> Findings {
     examination.check("server", connection::server).await?;
     examination.check("writes", connection::writes).await?;
     let pooler = connection::pooler(database, examination.session).await;
-    examination.add("pooler", pooler)?;
+    let is_pooled = pooler.as_ref().is_ok_and(|(_, is_pooled)| *is_pooled);
+    examination.add("pooler", pooler.map(|(finding, _)| vec![finding]))?;
+    let wake_ups = wake_ups::check(database, setup, is_pooled).await;
+    examination.add("wake-ups", Ok(wake_ups.into_iter().collect()))?;
     examination.migrations().await?;
     let is_complete = examination.check("tables", objects::tables).await?;
     examination.check("columns", columns::types).await?;

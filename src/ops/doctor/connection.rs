@@ -76,20 +76,24 @@ pub(super) async fn writes(connection: &mut Transaction<'_>) -> Findings {
     Ok(standby.into_iter().collect())
 }
 
-/// Whether transactions of one connection meet different servers.
+/// Whether transactions of one connection meet different servers; with whether they do.
 ///
 /// Two connections take turns. Straight to the server, or through a pooler that gives each its
 /// own for the session, they keep one process each, and never the same. A pooler in transaction
 /// mode either hands both the same idle server, or one of them several. Nothing is left behind:
 /// no state of a session is touched.
-pub(super) async fn pooler(database: &Database, session: &mut Session) -> Findings {
+pub(super) async fn pooler(
+    database: &Database,
+    session: &mut Session,
+) -> Result<(Finding, bool), sqlx::Error> {
     let mut other = match database.connect().await {
         Ok(other) => other,
         Err(error) => {
-            return Ok(vec![Finding::warn(
+            let finding = Finding::warn(
                 format!("unknown: a second connection is refused: {}", said(&error)),
                 "one connection is enough for a run; --exclusive and the metrics file take a second",
-            )]);
+            );
+            return Ok((finding, false));
         }
     };
     let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
@@ -102,12 +106,12 @@ pub(super) async fn pooler(database: &Database, session: &mut Session) -> Findin
     }
     other.close().await?;
     let is_shared = !ours.is_disjoint(&theirs) || ours.len() > 1 || theirs.len() > 1;
-    Ok(vec![Finding::ok(if is_shared {
-        "in transaction mode: every command works through it as it is; only LISTEN would not, \
-         and nothing here listens"
+    let finding = Finding::ok(if is_shared {
+        "in transaction mode: every command works through it as it is"
     } else {
         "none, or one in session mode: everything works"
-    })])
+    });
+    Ok((finding, is_shared))
 }
 
 async fn process(session: &mut Session) -> Result<i32, sqlx::Error> {

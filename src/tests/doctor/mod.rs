@@ -222,6 +222,38 @@ async fn a_pooler_in_transaction_mode_is_recognised_and_nothing_stays_in_it() {
 }
 
 #[tokio::test]
+async fn wake_ups_are_tried_as_a_daemon_would() {
+    let db = TestDatabase::new().await;
+    let pooler = Pooler::before(&db, false).await;
+    let (direct, by_pooler) = (db.url(), pooler.url());
+    let found = |variables: &[(&str, &str)]| {
+        let (found, code) = reported(&db, &["wake-ups", "settings"], variables);
+        let is_time = |c: char| c.is_ascii_digit() || c == '.';
+        let found = match found.split_once("after ") {
+            Some((before, after)) => format!("{before}after{}", after.trim_start_matches(is_time)),
+            None => found,
+        };
+        format!("{code} {found}")
+    };
+    let through = ("DATABASE_URL", by_pooler.as_str());
+    insta::assert_snapshot!(found(&[]), @"0 ok: a test notification arrived after ms: a daemon listens");
+    insta::assert_snapshot!(found(&[("NOTIFY_WAKE", "poll")]), @"0 ok: a daemon polls, as NOTIFY_WAKE says");
+    insta::assert_snapshot!(found(&[through]), @"0 ok: notifications do not arrive through the pooler: a daemon polls → for a daemon that commits wake, set NOTIFY_LISTEN_URL to a direct address of the database");
+    insta::assert_snapshot!(found(&[through, ("NOTIFY_WAKE", "listen")]), @"6 problem: notifications do not arrive, and NOTIFY_WAKE is listen: serve does not start → set NOTIFY_LISTEN_URL to a direct address of the database");
+    assert_eq!(
+        found(&[through, ("NOTIFY_LISTEN_URL", &direct)]),
+        found(&[])
+    );
+    insta::assert_snapshot!(found(&[through, ("NOTIFY_LISTEN_URL", &by_pooler)]), @"0 warn: notifications do not arrive at NOTIFY_LISTEN_URL: a daemon polls → set NOTIFY_LISTEN_URL to a direct address of the database");
+    let nowhere = "postgres://nobody@localhost:1/nothing";
+    let lost = found(&[("NOTIFY_LISTEN_URL", nowhere)]);
+    assert!(
+        lost.starts_with("6 problem: a test notification failed: "),
+        "{lost}"
+    );
+}
+
+#[tokio::test]
 async fn a_standby_takes_no_writes() {
     // A server in recovery that waits for a primary's log.
     let server = Server::start();
