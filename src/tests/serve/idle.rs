@@ -30,7 +30,7 @@ async fn an_idle_daemon_does_nothing_but_look_and_writes_nothing() {
     let others: Vec<_> = idle.iter().filter(|line| !line.contains(LOOK)).collect();
     assert!(others.is_empty(), "{others:#?}");
     stopped(daemon).await;
-    // Connections that have ended have told what they wrote.
+    // Connections that have ended have reported what they wrote.
     db.until(&format!("NOT EXISTS (SELECT FROM {})", super::DAEMONS))
         .await;
     let written =

@@ -107,7 +107,7 @@ async fn what_is_in_hand_is_finished_before_a_configuration_is_taken() {
 
 /// As `Type=notify` has it.
 #[tokio::test]
-async fn systemd_hears_that_it_is_ready_and_stops_and_nothing_of_reloads() {
+async fn systemd_learns_that_it_is_ready_and_stops_and_nothing_of_reloads() {
     let db = TestDatabase::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
@@ -121,10 +121,10 @@ async fn systemd_hears_that_it_is_ready_and_stops_and_nothing_of_reloads() {
     }
     stopped(daemon).await;
     socket.set_nonblocking(true).expect("a socket");
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     let mut buffer = [0; 256];
     while let Ok(length) = socket.recv(&mut buffer) {
-        told.push(String::from_utf8_lossy(&buffer[..length]).trim().to_owned());
+        received.push(String::from_utf8_lossy(&buffer[..length]).trim().to_owned());
     }
-    assert_eq!(told, ["READY=1", "STOPPING=1"]);
+    assert_eq!(received, ["READY=1", "STOPPING=1"]);
 }

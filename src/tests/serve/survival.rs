@@ -50,7 +50,7 @@ async fn a_listening_connection_that_is_cut_is_replaced() {
     let before = db.text(WATCHER).await;
     db.execute(format!("SELECT pg_terminate_backend(({WATCHER}))"))
         .await;
-    // Nobody hears of this one while there is no connection.
+    // Nobody is notified of this one while there is no connection.
     let event = announced(&db, "Kick-off").await;
     db.until(&is_completed(event)).await;
     db.until(ASLEEP).await;
