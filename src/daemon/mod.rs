@@ -32,7 +32,7 @@ pub(crate) const CHANNEL: &str = "notify_fan_out";
 /// What is in hand when the daemon is to stop gets so long.
 const GRACE: Duration = Duration::from_millis(4_500);
 
-/// A connection that was idle for so long may have been dropped by what is in between, without a word.
+/// A connection that was idle for so long may have been dropped by what is in between, silently.
 const IDLE_LONG: Duration = Duration::from_secs(10);
 /// It is asked whether it still answers, within this time.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);

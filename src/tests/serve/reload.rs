@@ -107,7 +107,7 @@ async fn what_is_in_hand_is_finished_before_a_configuration_is_taken() {
 
 /// As `Type=notify` has it.
 #[tokio::test]
-async fn systemd_learns_that_it_is_ready_and_stops_and_nothing_of_reloads() {
+async fn systemd_is_notified_of_start_and_stop_and_not_of_reloads() {
     let db = TestDatabase::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
