@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgListener, PgPoolOptions, PgRow};
-use sqlx::{Connection as _, FromRow, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection as _, FromRow, SqlSafeStr};
 
 use super::Database;
 use super::GOODBYE;
@@ -86,10 +86,9 @@ impl Listener {
 
     /// Changes the name that `pg_stat_activity` shows.
     pub(crate) async fn rename(&mut self, application_name: &str) -> Result<(), sqlx::Error> {
-        let renaming = sqlx::query("SELECT set_config('application_name', $1, false)")
-            .bind(application_name)
-            .persistent(false)
-            .execute(&mut self.inner);
+        let name = application_name.replace('\'', "''");
+        let statement = AssertSqlSafe(format!("SET application_name = '{name}'"));
+        let renaming = sqlx::raw_sql(statement).execute(&mut self.inner);
         bound(&self.place, renaming).await.map(|_| ())
     }
 
@@ -105,11 +104,9 @@ impl Listener {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        // Behind a pooler a named statement may be met again on another server.
-        let asking = sqlx::query_as(statement)
-            .persistent(false)
-            .fetch_one(&mut self.inner);
-        bound(&self.place, asking).await
+        // In one message: behind a pooler the next one, outside of a transaction, may reach another server.
+        let asking = sqlx::raw_sql(statement).fetch_one(&mut self.inner);
+        T::from_row(&bound(&self.place, asking).await?)
     }
 }
 

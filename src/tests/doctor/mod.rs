@@ -244,6 +244,7 @@ async fn wake_ups_are_tried_as_a_daemon_would() {
         found(&[through, ("NOTIFY_LISTEN_URL", &direct)]),
         found(&[])
     );
+    insta::assert_snapshot!(found(&[through, ("NOTIFY_LISTEN_URL", &by_pooler)]), @"0 warn: notifications do not arrive at NOTIFY_LISTEN_URL: a daemon polls → set NOTIFY_LISTEN_URL to a direct address of the database");
     let nowhere = "postgres://nobody@localhost:1/nothing";
     let lost = found(&[("NOTIFY_LISTEN_URL", nowhere)]);
     assert!(
