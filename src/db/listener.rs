@@ -69,8 +69,8 @@ impl Listener {
         channel: &str,
         database: &Database,
     ) -> Result<Option<Duration>, sqlx::Error> {
-        let listening = self.inner.listen(channel);
-        bound(&self.place, listening).await?;
+        let listen = format!("LISTEN {channel}; SELECT pg_backend_pid() AS pid");
+        let (pid,): (i32,) = self.ask(AssertSqlSafe(listen)).await?;
         let token = format!("test:{:016x}", rand::random::<u64>());
         let mut session = database.connect().await?;
         let sent = Instant::now();
@@ -80,6 +80,9 @@ impl Listener {
             Ok(sent.elapsed())
         };
         let arrived = tokio::time::timeout(ARRIVES_WITHIN, arriving).await;
+        if arrived.is_err() {
+            session.end_listening(pid).await?;
+        }
         session.close().await?;
         arrived.ok().transpose()
     }

@@ -202,6 +202,31 @@ impl Session {
         transaction.commit().await
     }
 
+    /// Ends the listening of a session that a pooler keeps, while nobody uses it: it would pass notifications to
+    /// clients that do not expect any.
+    async fn end_listening(&mut self, pid: i32) -> Result<(), sqlx::Error> {
+        for _ in 0..20 {
+            let mut transaction = self.begin(Access::ReadWrite).await?;
+            let (is_own, is_ended): (bool, bool) = sqlx::query_as(
+                "SELECT $1 = pg_backend_pid(),
+                        coalesce((SELECT state = 'idle' AND pg_terminate_backend(pid)
+                                    FROM pg_stat_activity WHERE pid = $1), true)",
+            )
+            .bind(pid)
+            .fetch_one(Unnamed(&mut transaction))
+            .await?;
+            if is_own {
+                transaction.command("UNLISTEN *").await?;
+            }
+            transaction.commit().await?;
+            if is_own || is_ended {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     /// Whether the server answers within this time: a connection that was idle may have been dropped silently.
     pub(crate) async fn answers(&mut self, within: Duration) -> bool {
         let ping = tokio::time::timeout(within, self.connection.ping());

@@ -54,7 +54,7 @@ fn daemons_are_listed() {
         ..Status::default()
     };
     insta::assert_snapshot!(from("Daemons", &status).split("\nVacuum").next().unwrap_or_default(), @"
-    Daemons     web-1:42:0a1b2c3d listens, connected for 2h, last seen 0.4s ago
+    Daemons     web-1:42:0a1b2c3d listens, connected for 2h 5m, last seen 0.4s ago
                 web-2:42:1a1b2c3d polls
                 web-3:42:2a1b2c3d starts, connected for 0.5s, last seen 0.4s ago
     ");

@@ -23,6 +23,15 @@ async fn an_idle_daemon_does_nothing_but_look_and_writes_nothing() {
     let db = TestDatabase::on(&server).await;
     let daemon = Worker::start(command(&db).envs([SOON]));
     db.until(ASLEEP).await;
+    // A worker looks once at the start.
+    let is_claimed = || {
+        let statements = statements(&server);
+        let mut rest = statements
+            .iter()
+            .skip_while(|line| !line.contains("Claims due events"));
+        rest.any(|line| line.contains("COMMIT"))
+    };
+    until("the first claim", is_claimed).await;
     // The first look of a daemon that sleeps.
     let before = statements(&server).len() + 2;
     until("looks", || statements(&server).len() >= before + 6).await;
