@@ -147,7 +147,15 @@ async fn dry_run_says_what_the_real_run_does() {
         let db = stage.twin().await;
         let (lines, summary) = db.dry_run(&format!("--batch-size {batch_size}"));
         let mut run = db.binary();
-        run.args(["run", "--format", "json", "--batch-size", batch_size]);
+        run.args([
+            "run",
+            "--workers",
+            "1",
+            "--format",
+            "json",
+            "--batch-size",
+            batch_size,
+        ]);
         let real = run.ends(3).report();
 
         let (promised, made) = (promised(&lines), made(&db).await);

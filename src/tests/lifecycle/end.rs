@@ -1,7 +1,7 @@
 //! How a run ends: at its limit, after its time, asked to stop; and what it logs.
 
 use super::{messages_apart, stage};
-use crate::harness::{BUDGET, RunCommand as _, Summary as _, TestDatabase, Worker};
+use crate::harness::{BUDGET, RunCommand as _, Summary as _, TestDatabase, Worker, binary_at};
 
 #[tokio::test]
 async fn limited_run_settles_the_oldest() {
@@ -61,7 +61,7 @@ async fn second_signal_ends_a_run_at_once() {
         world.message(BUDGET).await;
     }
     let hold = db.hold_notifications().await;
-    let worker = Worker::start(db.binary().args(["--batch-size", "10"]));
+    let worker = Worker::start(db.binary().args(["--workers", "1", "--batch-size", "10"]));
     db.until_waiting(1).await;
     // Two of the same kind could arrive as one.
     worker.signal("TERM");
@@ -82,7 +82,8 @@ async fn second_signal_ends_a_run_at_once() {
 #[tokio::test]
 async fn run_without_the_schema_names_migrate() {
     let db = TestDatabase::empty().await;
-    let log = db.fails("run", 1);
+    let mut run = binary_at(&db.superuser_url());
+    let log = run.arg("run").ends(1).stderr;
     assert!(log.contains("notify-fan-out migrate"), "{log}");
 }
 
