@@ -133,7 +133,7 @@ async fn a_database_that_takes_no_writes_is_waited_for_without_a_flood_of_log_li
     let event = announced(&db, "Kick-off").await;
     db.until(&is_completed(event)).await;
     stopped(daemon).await;
-    // A listening connection that is given up is closed without a goodbye.
+    // A listening connection that is dropped is closed without a goodbye.
     assert_failed_only_by(&server, &[TERMINATED, "connection to client lost"]);
 }
 
