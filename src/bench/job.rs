@@ -174,7 +174,7 @@ pub(crate) fn run_once(url: &str) -> anyhow::Result<Duration> {
     Ok(run(url, 1, &[], &[])?.0)
 }
 
-/// What repeated runs of so many jobs at once took.
+/// What repeated runs of several jobs at once took.
 #[derive(Debug)]
 pub(crate) struct Runs {
     pub(crate) workers: u32,
@@ -207,7 +207,7 @@ impl Runs {
         Sample::of(pairs.map(|(time, limit)| time / limit))
     }
 
-    /// Seconds, times the limit, so many of what was done per second, processor seconds, MiB.
+    /// Seconds, times the limit, how many per second, processor seconds, MiB.
     pub(crate) fn cells(&self, limits: &[f64], done: f64) -> [String; 5] {
         let time = Sample::of(self.times.iter().copied());
         [

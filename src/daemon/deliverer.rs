@@ -13,8 +13,10 @@ use crate::delivery::{DeliverySettings, Run, Sender};
 
 /// Expired leases and old deliveries are looked for this often.
 const MAINTAIN_EVERY: Duration = Duration::from_mins(10);
-/// What is due and was not sent is tried again after this: another worker may hold it.
+/// What is due and was not sent is tried again after this, as another worker may hold it, and ever more rarely
+/// while nothing is done: a newer version may have to send it.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_HELD_PAUSE: Duration = Duration::from_mins(1);
 
 /// Delivers until it is stopped; then messages in flight are awaited.
 pub(super) async fn deliver(
@@ -30,6 +32,7 @@ pub(super) async fn deliver(
     let mut idle_since = Instant::now();
     let mut maintained: Option<Instant> = None;
     let mut next: Option<Duration> = None;
+    let mut held_pause = HELD_PAUSE;
     loop {
         tokio::select! {
             () = hub.delivery().notified() => {}
@@ -37,7 +40,7 @@ pub(super) async fn deliver(
             () = stop.cancelled() => break,
         }
         let maintain =
-            maintained.is_none_or(|at| at.elapsed() >= MAINTAIN_EVERY) || hub.take_expired_lease();
+            maintained.is_none_or(|at| at.elapsed() >= MAINTAIN_EVERY) || hub.take_reclaim();
         if idle_since.elapsed() >= IDLE_LONG {
             run.check_session(ANSWERS_WITHIN).await;
         }
@@ -59,8 +62,14 @@ pub(super) async fn deliver(
                 }
                 hub.health.works(Part::Delivery);
                 backoff.reset();
+                let is_held = due.is_some_and(|seconds| seconds < 0.0) && report.done() == 0;
+                held_pause = if is_held {
+                    (held_pause * 2).min(LONGEST_HELD_PAUSE)
+                } else {
+                    HELD_PAUSE
+                };
                 next =
-                    due.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(HELD_PAUSE));
+                    due.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(held_pause));
             }
             Err(error) => {
                 hub.health.fails(Part::Delivery, &said(&error));

@@ -1,4 +1,4 @@
-//! What the parts of a daemon tell each other.
+//! Signals between the parts of a daemon.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -125,11 +125,11 @@ impl Hub {
     }
 
     /// Makes the delivery reclaim expired leases.
-    pub(super) fn tell_expired_lease(&self) {
+    pub(super) fn ask_for_reclaim(&self) {
         self.has_expired_lease.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn take_expired_lease(&self) -> bool {
+    pub(super) fn take_reclaim(&self) -> bool {
         self.has_expired_lease.swap(false, Ordering::Relaxed)
     }
 

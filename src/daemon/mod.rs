@@ -1,9 +1,9 @@
 //! The long-running form of both stages: the claims, leases and fences of the minute jobs, so that they, several
 //! daemons and manual runs work side by side.
 //!
-//! A watcher sleeps until the trigger's notification, a look at the tables or the other stage tells that
+//! A watcher sleeps until the trigger's notification, a look at the tables or the other stage says that
 //! something is due, and wakes a worker. All of that is a hint: the rows are the contract, and what no hint
-//! tells of is found by the next look.
+//! points to is found by the next look.
 
 mod backoff;
 mod deliverer;

@@ -1,4 +1,4 @@
-//! The name of a daemon's watching connection in `pg_stat_activity`, which is all that tells others of it.
+//! The name of a daemon's watching connection in `pg_stat_activity`, the only thing that others see of it.
 
 /// What such names begin with.
 pub(crate) const PREFIX: &str = "notify-fan-out serve ";

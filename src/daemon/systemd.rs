@@ -1,4 +1,4 @@
-//! Tells systemd how the daemon is, where that started it as `Type=notify`.
+//! Notifies systemd of the daemon's state, where that started it as `Type=notify`.
 
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;

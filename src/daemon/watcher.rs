@@ -166,7 +166,7 @@ impl Watcher<'_> {
             self.hub.wake_delivery();
         }
         if look.has_expired_lease {
-            self.hub.tell_expired_lease();
+            self.hub.ask_for_reclaim();
             self.hub.wake_delivery();
         }
         seen.look = look;

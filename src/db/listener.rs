@@ -54,7 +54,7 @@ impl Listener {
     }
 
     /// Listens on `channel`. `false`: notifications do not arrive here, as behind a pooler that lends
-    /// another server connection to each transaction. `database` sends the one that tells.
+    /// another server connection to each transaction. `database` sends a test notification.
     pub(crate) async fn listen(
         &mut self,
         channel: &str,

@@ -15,7 +15,7 @@ pub(super) struct Planned {
     /// The event, or the newest of several that coalesce.
     pub(super) event_id: i64,
     pub(super) event_type: EventType,
-    /// How many events it stands for.
+    /// How many events it represents.
     pub(super) events: usize,
     pub(super) plan: Plan,
     /// Of the participants of its thread only these.

@@ -1,6 +1,6 @@
 -- Follows resolve.sql and writes nothing: each decision, its preference rows, and the unread
 -- notification that a coalescing one would be merged into; explained ($33), with the rows that exist.
--- $34: one person only; $35: at most so many. LATERAL with LIMIT, because an older job may have
+-- $34: one person only; $35: at most this many. LATERAL with LIMIT, because an older job may have
 -- written an event's row for a person twice.
 SELECT d.plan_no, d.user_id, d.in_app, d.email, in_app.status AS in_app_status, email.status AS email_status,
        in_app.scope_type || ' / ' || in_app.event_type || ' / ' || in_app.channel || ' = ' || in_app.status

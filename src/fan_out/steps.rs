@@ -18,7 +18,7 @@ use crate::db::{Access, Database, ErrorClass, Session, Transaction, Unnamed};
 
 /// Pause before another try where another transaction was in the way.
 pub(super) const CONTENDED_PAUSE: Duration = Duration::from_millis(20);
-/// Up to so many events, planning their statements takes longer than running them.
+/// Up to this many events, planning their statements takes longer than running them.
 const SMALL_BATCH: usize = 20;
 /// At most this many events with a large audience wait while others are due.
 const MOST_SET_ASIDE: usize = 4;
@@ -47,7 +47,7 @@ pub struct FanOut<'a> {
     pub(super) session: Option<Session>,
     pub(super) report: FanOutReport,
     set_aside: VecDeque<LargeEvent>,
-    /// Up to so many events are written by statements whose plans are kept.
+    /// Up to this many events are written by statements whose plans are kept.
     kept_events: usize,
     is_rescued: bool,
     /// Whether all events were looked at for a processing row.
@@ -263,7 +263,7 @@ impl<'a> FanOut<'a> {
         Ok(claim)
     }
 
-    /// Does `work` on so many events in a transaction. Where the connection is lost, there is another one afterwards,
+    /// Does `work`, which concerns `events` events, in a transaction. Where the connection is lost, there is another one afterwards,
     /// unless the database stays out of reach; what was committed all the same is done.
     pub(super) async fn transact(
         &mut self,

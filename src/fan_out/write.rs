@@ -156,7 +156,7 @@ async fn fence<'e>(
     Ok(batch)
 }
 
-/// Writes and settles what was prepared, within a transaction in which so many plans are written
+/// Writes and settles what was prepared, within a transaction in which `plans_before` plans are written
 /// already.
 pub(super) async fn insert(
     transaction: &mut Transaction<'_>,
